@@ -1,0 +1,1 @@
+"""Real image networks: load, calibrate, validate, sample, report."""

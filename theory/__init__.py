@@ -1,0 +1,1 @@
+"""The mathematics: schedules, targets, proofs, moments, calibration. No files, no plots."""

@@ -1,0 +1,38 @@
+"""``python -m theory``: prove every statement that algebra can prove."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from theory.program import require_file, run, write_json
+from theory.symbolic import STATEMENTS, prove
+
+
+def main(arguments: list[str]) -> int:
+    """Prove every statement; status 1 if one fails."""
+    parser = argparse.ArgumentParser(
+        prog="python -m theory",
+        description="Prove every symbolic statement of the theory. Exit status 1 if one fails.",
+        epilog="example: python -m theory --json proofs.json",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the proofs as JSON")
+    parser.add_argument("--quiet", action="store_true", help="no progress bar")
+    options = parser.parse_args(arguments)
+    if options.json:
+        require_file(options.json)
+    proofs = [prove(s) for s in tqdm(STATEMENTS, desc="prove", disable=options.quiet, delay=1)]
+    for p in proofs:
+        verdict = "proved" if p.proved else "FAILED"
+        print(f"{verdict}  §{p.section}  {p.id:22} {p.seconds:6.2f} s  {p.says}")
+        if not p.proved:
+            print(f"        residual: {p.residual}")
+    print(f"{sum(p.proved for p in proofs)} of {len(proofs)} statements proved")
+    if options.json:
+        write_json(options.json, {"statements": [asdict(p) for p in proofs]})
+    return 0 if all(p.proved for p in proofs) else 1
+
+
+if __name__ == "__main__":
+    run("python -m theory", main)

@@ -1,0 +1,209 @@
+"""Calibration of order 0: estimate eta_t once per time, subtract it for ever.
+
+Along the exact reverse process alpha_t times the score is a martingale, so its mean is zero at
+every time. For any model, E|s_theta - eta - score|^2 = E|s_theta - score|^2 - 2 eta.E[s_theta] +
+|eta|^2, least at eta_t = E[s_theta] (Pang et al. 2023, section 3). In terms of what the network
+predicts, y = A_t x_0 + B_t e:
+
+    calibrated prediction = y_theta - eta_t,    eta_t = E[y_theta] - A_t E[x_0].
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from theory.errors import InputError
+from theory.estimates import Estimate
+from theory.estimators import RESIDUAL, Estimator
+from theory.identity import image_ids
+from theory.moments import Moments
+from theory.observations import DEFAULT_BATCH, Images, Predict, batches, observe
+from theory.schedules import Schedule
+from theory.shapes import along_batch
+from theory.targets import NOISE, Target
+
+TIME_TOLERANCE = 1e-6
+"""Relative room for a time that went through float32 on its way to ``Calibrated``."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """The shift of a network's prediction at each of some times. Plain data.
+
+    Attributes:
+        schedule, target: what the network was trained for.
+        times: (T,), as given to ``calibrate``.
+        shift: (T, *shape), float64, subtracted from the prediction.
+        eta_sq: unbiased |eta_t|^2 with its interval, one per time.
+        error_energy: (T,), unbiased E|shift_t - eta_t|^2.
+        image_ids: identities of the images that it was made from, so that no validation uses them.
+        provenance: how it was made: estimator, images, draws, seed, and what a program adds.
+    """
+
+    schedule: Schedule
+    target: Target
+    times: Tensor
+    shift: Tensor
+    eta_sq: tuple[Estimate, ...]
+    error_energy: Tensor
+    image_ids: Tensor
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        order = torch.argsort(self.schedule.log_snr(self.times), descending=True)
+        object.__setattr__(self, "_order", order)
+        object.__setattr__(self, "_log_snr", self.schedule.log_snr(self.times[order]))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return tuple(self.shift.shape[1:])
+
+    def at(self, t: Tensor) -> Tensor:
+        """The shift at times (b,) -> (b, *shape): linear in log-SNR between calibrated times.
+
+        Raises:
+            InputError: a time outside the calibrated range.
+        """
+        t = t.detach().cpu()
+        times = self.times[self._order]  # type: ignore[attr-defined]
+        first, last = times[0].item(), times[-1].item()
+        room = TIME_TOLERANCE * max(abs(first), abs(last))
+        outside = t[~((t >= first - room) & (t <= last + room))]
+        if len(outside):
+            raise InputError(
+                f"time outside the calibration: expected {first:g} <= t <= {last:g}, "
+                f"got {outside[0].item():g}"
+            )
+        grid = self._log_snr  # type: ignore[attr-defined]
+        log_snr = self.schedule.log_snr(t.double().clamp(first, last))
+        right = torch.searchsorted(-grid, -log_snr).clamp(max=len(grid) - 1)
+        left = (right - 1).clamp(min=0)
+        weight = (log_snr - grid[left]) / (grid[right] - grid[left])
+        weight = torch.where(log_snr == grid[right], 1.0, weight)
+        ordered = self.shift[self._order]  # type: ignore[attr-defined]
+        weight = along_batch(weight, ordered)
+        return torch.lerp(ordered[left], ordered[right], weight)
+
+
+class Calibrated:
+    """A network with its calibration: called exactly as ``predict(x_t, t, condition=None)``.
+
+    Raises:
+        InputError: when called with images of another shape, or times outside the calibration.
+    """
+
+    def __init__(self, predict: Predict, calibration: Calibration) -> None:
+        self.predict = predict
+        self.calibration = calibration
+
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        if tuple(x_t.shape[1:]) != self.calibration.shape:
+            raise InputError(
+                f"calibration: expected images of shape {self.calibration.shape}, "
+                f"got {tuple(x_t.shape[1:])}"
+            )
+        y = self.predict(x_t, t) if condition is None else self.predict(x_t, t, condition)
+        return y - self.calibration.at(t.reshape(-1)).to(y)
+
+
+def measure(
+    predict: Predict,
+    schedule: Schedule,
+    *,
+    target: Target = NOISE,
+    images: Images,
+    times: "Tensor | Iterable[float]",
+    estimators: Iterable[Estimator] = (RESIDUAL,),
+    seed: int = 0,
+    draws: int = 1,
+    batch_size: int = DEFAULT_BATCH,
+    device: Any = None,
+    on_progress: Callable[[int], None] | None = None,
+    **provenance: Any,
+) -> dict[str, Calibration]:
+    """One pass over the images, and from it the calibration of each estimator, by name.
+
+    Arguments and errors are those of ``calibrate``.
+    """
+    times = schedule.times(times)
+    if draws < 1:
+        raise InputError(f"draws: expected at least 1, got {draws}")
+    estimators = tuple(estimators)
+    moments: dict[str, list[Moments]] = {}
+    ids: list[Tensor] = []
+
+    def identified() -> Iterable[Tensor]:
+        for batch in batches(images, batch_size):
+            ids.append(image_ids(batch))
+            yield batch
+
+    for seen in observe(
+        predict, schedule, target, identified(), times, seed=seed, purpose="calibrate",
+        draws=draws, device=device, on_progress=on_progress,
+    ):  # fmt: skip
+        for estimator in estimators:
+            units = estimator.units(seen)
+            of_times = moments.setdefault(
+                estimator.name, [Moments.empty(tuple(units.shape[1:])) for _ in times]
+            )
+            of_times[seen.time_index].add_(seen.first_image, units)
+    return {
+        name: Calibration(
+            schedule=schedule,
+            target=target,
+            times=times,
+            shift=torch.stack([m.mean for m in of_times]),
+            eta_sq=tuple(m.squared_norm() for m in of_times),
+            error_energy=torch.tensor([m.error_energy() for m in of_times], dtype=torch.float64),
+            image_ids=torch.cat(ids),
+            provenance={
+                "estimator": name, "images": of_times[0].n, "draws": draws, "seed": seed,
+            } | provenance,
+        )
+        for name, of_times in moments.items()
+    }  # fmt: skip
+
+
+def calibrate(
+    predict: Predict,
+    schedule: Schedule,
+    *,
+    target: Target = NOISE,
+    images: Images,
+    times: "Tensor | Iterable[float]",
+    estimator: Estimator = RESIDUAL,
+    seed: int = 0,
+    draws: int = 1,
+    batch_size: int = DEFAULT_BATCH,
+    device: Any = None,
+    on_progress: Callable[[int], None] | None = None,
+    **provenance: Any,
+) -> Calibration:
+    """Estimate eta_t = E[y_theta(x_t, t)] - A_t E[x_0] at each time.
+
+    Args:
+        predict: predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,).
+        schedule: its times are those of the network.
+        target: what the network predicts.
+        images: (n, *shape) floating point, or an iterable of such batches; n at least 2.
+        times: distinct times of the schedule.
+        estimator: what is averaged; the default averages the residual, never the raw output.
+        seed, draws: key of the noise, and noise draws per image and time. The unit is the image.
+        batch_size: of the network's calls when ``images`` is a tensor; never changes the result.
+        device: where the network runs (default: where the images are).
+        on_progress: told the number of network evaluations after each call.
+        provenance: anything else worth keeping with the result.
+
+    Raises:
+        InputError: times outside the schedule, fewer than two images, images that are not finite
+            floating point of one shape, a prediction of another shape or not finite.
+    """
+    return measure(
+        predict, schedule, target=target, images=images, times=times, estimators=(estimator,),
+        seed=seed, draws=draws, batch_size=batch_size, device=device, on_progress=on_progress,
+        **provenance,
+    )[estimator.name]  # fmt: skip

@@ -1,0 +1,40 @@
+"""What a check returns, and the error budget of a run."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Kind = Literal["exact", "statistical"]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """The outcome of a claim: a statistic that must not exceed its threshold.
+
+    Attributes:
+        claim, section: which statement.
+        kind: "exact" (the statistic is a relative error) or "statistical" (it is a deviation that
+            exceeds the threshold with probability at most ``level`` if the claim is true).
+        examples: how many cases were tried (samples, for a statistical claim).
+        worst: the largest statistic seen.
+        tolerance: the threshold.
+        level: probability of a false alarm; zero for exact claims.
+    """
+
+    claim: str
+    section: str
+    kind: Kind
+    examples: int
+    worst: float
+    tolerance: float
+    level: float = 0.0
+    counterexample: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether the claim stands; NaN does not pass."""
+        return self.worst <= self.tolerance
+
+
+def false_alarm_probability(evidence: "list[Evidence]") -> float:
+    """Union bound over a run: the probability that any true claim is rejected is at most this."""
+    return sum(e.level for e in evidence)

@@ -1,0 +1,27 @@
+"""Who is who: fingerprints of images and of arrays, so that nothing is confused silently."""
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+def image_ids(images: Tensor) -> Tensor:
+    """A 64-bit identity of each image (b, *shape) from its values in float32, int64 (b,)."""
+    digests = [
+        hashlib.blake2b(image.numpy().tobytes(), digest_size=8).digest()
+        for image in images.to("cpu", torch.float32).contiguous()
+    ]
+    return torch.tensor([int.from_bytes(d, "big", signed=True) for d in digests])
+
+
+def fingerprint(parts: Iterable[tuple[str, Tensor]], *texts: str) -> str:
+    """Hexadecimal digest of named tensors (values, shapes, dtypes) and of texts."""
+    digest = hashlib.blake2b(digest_size=16)
+    for text in texts:
+        digest.update(text.encode() + b"\0")
+    for name, tensor in sorted(parts):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,46 @@
+"""The likelihood bound, and what a calibration takes off it.
+
+In noise form KL(q_0 | p_0) <= 0.5 int E|e_theta - E[e|x_t]|^2 |d lambda| + KL(q_T | p_T), over
+decreasing lambda = log SNR (Song et al. 2021, theorem 1). A constant shift lowers the integrand by
+its gain 2 eta_hat.eta - |eta_hat|^2, which is |eta|^2 for the exact shift. It is an upper bound that
+falls: the likelihood itself may or may not follow.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from theory.estimates import Estimate
+from theory.schedules import Schedule
+
+
+def bound_weights(schedule: Schedule, times: Tensor) -> Tensor:
+    """Weights w (T,) of the trapezoid rule for 0.5 int h |d lambda| ~ sum_t w_t h_t over the times.
+
+    h is a squared noise prediction error. The integral runs from the first to the last time given:
+    nothing is extrapolated. A single time has weight zero.
+    """
+    log_snr = schedule.log_snr(times)
+    order = torch.argsort(log_snr)
+    gaps = torch.diff(log_snr[order])
+    ordered = torch.zeros_like(log_snr)
+    ordered[1:] += gaps / 4
+    ordered[:-1] += gaps / 4
+    weights = torch.empty_like(ordered)
+    weights[order] = ordered
+    return weights
+
+
+def step_weight(schedule: Schedule, s: Tensor, t: Tensor) -> Tensor:
+    """Weight of a squared noise error at t in the discrete bound, for the step from t to s < t.
+
+    0.5 (SNR_s / SNR_t - 1), the KL of two reverse steps of the same variance.
+    """
+    return torch.expm1(schedule.log_snr(s) - schedule.log_snr(t)) / 2
+
+
+def bits_per_dim(nats: Estimate, dimensions: int) -> Estimate:
+    """Nats of one image as bits per dimension: nats / (d ln 2)."""
+    scale = dimensions * math.log(2)
+    return Estimate(nats.value / scale, nats.lower / scale, nats.upper / scale)

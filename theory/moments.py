@@ -1,0 +1,82 @@
+"""Streaming, mergeable moments of per-image vectors, and what is estimated from them.
+
+A unit is one image's vector r_i (the mean over its noise draws). Sums are kept in float64 by
+group, group = image index mod ``GROUPS``, so that the error of a quadratic statistic can be
+estimated by leaving out a group of images at a time, and so that sums merge by addition.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from theory.estimates import Estimate
+
+GROUPS = 32
+
+
+@dataclass(frozen=True)
+class Moments:
+    """Sums over images, by group g: count (G,), total = sum r_i (G, *shape), square = sum |r_i|^2 (G,)."""
+
+    count: Tensor
+    total: Tensor
+    square: Tensor
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...], groups: int = GROUPS) -> "Moments":
+        """No images yet."""
+        zeros = torch.zeros(groups, dtype=torch.float64)
+        return cls(zeros, torch.zeros(groups, *shape, dtype=torch.float64), zeros.clone())
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(
+            self.count + other.count, self.total + other.total, self.square + other.square
+        )
+
+    def add_(self, first_image: int, units: Tensor) -> None:
+        """Take in the units (b, *shape) of consecutive images, in place."""
+        group = (first_image + torch.arange(len(units))) % len(self.count)
+        self.count.index_add_(0, group, torch.ones(len(units), dtype=torch.float64))
+        self.total.index_add_(0, group, units)
+        self.square.index_add_(0, group, units.square().flatten(1).sum(1))
+
+    @property
+    def n(self) -> int:
+        """Number of images."""
+        return round(self.count.sum().item())
+
+    @property
+    def mean(self) -> Tensor:
+        """The mean vector, (*shape)."""
+        return self.total.sum(0) / self.n
+
+    def error_energy(self) -> float:
+        """Unbiased estimate of E|mean - E r|^2 = tr Cov(r) / n."""
+        n, square = self.n, self.square.sum().item()
+        return (square - n * self.mean.square().sum().item()) / (n * (n - 1))
+
+    def squared_norm(self) -> Estimate:
+        """Unbiased estimate of |E r|^2, (|sum r_i|^2 - sum |r_i|^2) / (n (n - 1)); may be negative.
+
+        The interval is Student's on a delete-a-group jackknife error (asymptotic; conservative
+        where E r is zero).
+        """
+        used = self.count > 0
+        count, square = self.count[used], self.square[used]
+        groups = self.total[used].flatten(1)
+        total = groups.sum(0)
+        value = _u_statistic(total.square().sum(), square.sum(), count.sum())
+        left = count.sum() - count
+        if len(left) < 3 or bool((left < 2).any()):
+            return Estimate.from_error(value.item(), math.inf, 0)
+        norm_left = total.square().sum() - 2 * groups @ total + groups.square().sum(1)
+        without = _u_statistic(norm_left, square.sum() - square, left)
+        k = len(left)
+        error = ((k - 1) / k * (without - without.mean()).square().sum()).sqrt()
+        return Estimate.from_error(value.item(), error.item(), k - 1)
+
+
+def _u_statistic(norm_of_sum: Tensor, sum_of_norms: Tensor, n: Tensor) -> Tensor:
+    return (norm_of_sum - sum_of_norms) / (n * (n - 1))

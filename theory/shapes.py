@@ -1,0 +1,15 @@
+"""Broadcasting over image dimensions, written once."""
+
+from torch import Tensor
+
+
+def along_batch(values: Tensor, like: Tensor) -> Tensor:
+    """View ``values`` of shape (b,) or () so that they broadcast over ``like`` of shape (b, ...)."""
+    if values.dim() == 0:
+        return values
+    return values.reshape(values.shape + (1,) * (like.dim() - values.dim()))
+
+
+def dot(a: Tensor, b: Tensor) -> Tensor:
+    """Inner product over all dimensions after the first: (b, ...) and (b, ...) or (...) -> (b,)."""
+    return (a * b).flatten(1).sum(1)

@@ -1,0 +1,1 @@
+"""Exact Gaussian-mixture diffusion models, against which every statement is tried."""

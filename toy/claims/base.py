@@ -1,0 +1,136 @@
+"""What a claim is, and how it is upheld or falsified.
+
+An exact claim has an error that must stay within its tolerance on every case that Hypothesis
+makes; a statistical one has a deviation that stays within 1 except with probability ``level``.
+Beside each claim stand its mutants: the same claim with a plausible mistake, which must be caught.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, Verbosity, find, given, seed, settings
+from hypothesis.errors import NoSuchExample
+from hypothesis.strategies import SearchStrategy
+
+from theory.evidence import Evidence
+
+EXACT_TOLERANCE = 1e-8
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One statistical check: the largest deviation in units of its threshold, from n samples."""
+
+    deviation: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A claim with a mistake in it. ``check`` takes a case or, if statistical, a seed."""
+
+    id: str
+    check: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class ExactClaim:
+    """``error(case)``, relative, is at most ``tolerance`` for every case of the strategy."""
+
+    id: str
+    section: str
+    says: str
+    strategy: SearchStrategy[Any]
+    error: Callable[[Any], float]
+    mutants: tuple[Mutant, ...]
+    tolerance: float = EXACT_TOLERANCE
+
+    def uphold(self, examples: int, run_seed: int) -> Evidence:
+        """Try the claim on so many cases; a failure carries its shrunk counterexample."""
+        errors: list[float] = []
+        failures: list[tuple[float, Any]] = []
+
+        @seed(run_seed)
+        @_settings(examples)
+        @given(self.strategy)
+        def attempt(case: Any) -> None:
+            error = self.error(case)
+            errors.append(error)
+            if not error <= self.tolerance:
+                failures.append((error, case))
+                raise Falsified(self.id)
+
+        try:
+            attempt()
+        except Falsified:
+            error, case = failures[-1]
+            return self._evidence(len(errors), error, repr(case))
+        return self._evidence(len(errors), max(errors))
+
+    def _evidence(self, n: int, worst: float, counterexample: str = "") -> Evidence:
+        return Evidence(
+            self.id, self.section, "exact", n, worst, self.tolerance, counterexample=counterexample
+        )
+
+    def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
+        """The shrunk case on which the claim holds and the mutant fails, or None if it survives."""
+        try:
+            case = find(
+                self.strategy,
+                lambda case: self._tells_apart(case, mutant),
+                settings=_settings(examples),
+                random=random.Random(run_seed),
+            )
+        except NoSuchExample:
+            return None
+        return f"{case!r}, error {mutant.check(case):.3g}"
+
+    def _tells_apart(self, case: Any, mutant: Mutant) -> bool:
+        return self.error(case) <= self.tolerance and not mutant.check(case) <= self.tolerance
+
+
+@dataclass(frozen=True)
+class StatisticalClaim:
+    """``trial(seed).deviation`` exceeds 1 with probability at most ``level`` if the claim is true."""
+
+    id: str
+    section: str
+    says: str
+    level: float
+    trial: Callable[[int], Trial]
+    mutants: tuple[Mutant, ...]
+
+    def uphold(self, examples: int, run_seed: int) -> Evidence:
+        """One trial; its sample size is its own, whatever the number of examples."""
+        trial = self.trial(run_seed)
+        return Evidence(
+            self.id, self.section, "statistical", trial.n, trial.deviation, 1.0, self.level
+        )
+
+    def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
+        """What gave the mutant away, or None if it survives."""
+        trial = mutant.check(run_seed)
+        if trial.deviation <= 1.0:
+            return None
+        return f"seed {run_seed}, n = {trial.n}: deviation {trial.deviation:.3g} of its threshold"
+
+
+Claim = ExactClaim | StatisticalClaim
+
+
+class Falsified(AssertionError):
+    """A case on which a claim does not hold."""
+
+
+def _settings(examples: int) -> settings:
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+        suppress_health_check=list(HealthCheck),
+        phases=(Phase.generate, Phase.shrink),
+    )

@@ -1,0 +1,87 @@
+"""A Gaussian mixture carried through a noise schedule, exactly.
+
+q_t is the mixture of N(alpha_t m_k, alpha_t^2 C_k + sigma_t^2 I). For s < t, with A and V of the
+forward transition, Bayes' rule gives the reverse kernel as a mixture again:
+
+    q(x_s|x_t) = sum_k P(k|x_t) N(x_s; alpha_s m_k + G_k (x_t - alpha_t m_k), V C_sk C_tk^{-1}),
+    G_k = A C_sk C_tk^{-1},    C_tk = A^2 C_sk + V I.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from theory.schedules import Schedule
+from toy.mixture import GaussianMixture
+
+
+def as_time(t: float) -> Tensor:
+    """A time as a float64 scalar tensor."""
+    return torch.tensor(t, dtype=torch.float64)
+
+
+@dataclass(frozen=True)
+class Diffusion:
+    """The diffusion of a mixture of data under a schedule. Times are numbers."""
+
+    data: GaussianMixture
+    schedule: Schedule
+
+    def marginal(self, t: float) -> GaussianMixture:
+        """q_t."""
+        alpha_t, sigma_t = self.scales(t)
+        return GaussianMixture(
+            self.data.log_weights,
+            alpha_t * self.data.means,
+            alpha_t**2 * self.data.variances + sigma_t**2,
+            self.data.rotations,
+        )
+
+    def scales(self, t: float) -> tuple[float, float]:
+        """(alpha_t, sigma_t)."""
+        time = as_time(t)
+        return self.schedule.alpha(time).item(), self.schedule.sigma(time).item()
+
+    def transition(self, s: float, t: float) -> tuple[float, float]:
+        """(A, V) of x_t | x_s ~ N(A x_s, V I)."""
+        a, v = self.schedule.transition(as_time(s), as_time(t))
+        return a.item(), v.item()
+
+    def martingale(self, x_t: Tensor, t: float) -> Tensor:
+        """M_t = alpha_t grad log q_t(x_t), (*batch, d)."""
+        return self.scales(t)[0] * self.marginal(t).score(x_t)
+
+    def posterior_mean(self, x_t: Tensor, t: float) -> Tensor:
+        """E[x_0|x_t], by conditioning each component: it uses no score. (*batch, d)."""
+        alpha_t, _ = self.scales(t)
+        marginal = self.marginal(t)
+        gain = alpha_t * self.data.variances / marginal.variances
+        means = self.data.means + marginal._out_of(gain * marginal.centred(x_t))
+        return torch.einsum("...k,...kd->...d", marginal.responsibilities(x_t), means)
+
+    def reverse_kernel(self, x_t: Tensor, s: float, t: float) -> GaussianMixture:
+        """q(x_s|x_t) for points (*batch, d): a mixture with batch shape (*batch)."""
+        a, v = self.transition(s, t)
+        earlier, later = self.marginal(s), self.marginal(t)
+        ratio = earlier.variances / later.variances
+        means = earlier.means + later._out_of(a * ratio * later.centred(x_t))
+        log_weights = torch.log_softmax(later.log_components(x_t), -1)
+        return GaussianMixture(log_weights, means, v * ratio, self.data.rotations)
+
+    def reverse_path(
+        self, x_t: Tensor, times: list[float], generator: torch.Generator
+    ) -> Iterator[Tensor]:
+        """Exact draws of the reverse process from x_t (*batch, d) at times[0], at each later entry.
+
+        ``times`` decreases; the first yield is x_t itself.
+        """
+        yield x_t
+        for t, s in zip(times[:-1], times[1:], strict=True):
+            x_t = self.reverse_kernel(x_t, s, t).sample(generator)[0]
+            yield x_t
+
+    def noise_prediction(self, x_t: Tensor, t: float) -> Tensor:
+        """E[e|x_t] = -sigma_t grad log q_t(x_t), the exact noise predictor. (*batch, d)."""
+        return -self.scales(t)[1] * self.marginal(t).score(x_t)

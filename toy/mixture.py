@@ -1,0 +1,150 @@
+"""Gaussian mixtures with everything exact: density, score, Hessian, responsibilities, samples.
+
+q(x) = sum_k w_k N(x; m_k, C_k) on R^d. Covariances are kept as eigenvalues and rotations,
+C_k = R_k diag(v_k) R_k^T, because every operation of a diffusion only changes the eigenvalues:
+alpha^2 C_k + sigma^2 I = R_k diag(alpha^2 v_k + sigma^2) R_k^T. Densities live in log space.
+
+A mixture may be batched: weights (*batch, K) and means (*batch, K, d) broadcast over points
+(*batch, d). All tensors are float64.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from theory.errors import InputError
+
+
+@dataclass(frozen=True)
+class GaussianMixture:
+    """A mixture of K Gaussians.
+
+    Attributes:
+        log_weights: (*batch, K), of weights that sum to one.
+        means: (*batch, K, d).
+        variances: (K, d), eigenvalues of the covariances.
+        rotations: (K, d, d) with eigenvectors as columns, or None for axis-aligned components.
+    """
+
+    log_weights: Tensor
+    means: Tensor
+    variances: Tensor
+    rotations: Tensor | None = None
+
+    @classmethod
+    def diagonal(cls, weights: Tensor, means: Tensor, variances: Tensor) -> "GaussianMixture":
+        """Weights (K,), means (K, d), variances (K, d) or, for isotropic components, (K,).
+
+        Raises:
+            InputError: shapes that do not fit, or weights or variances that are not positive.
+        """
+        weights, means, variances = (x.double() for x in (weights, means, variances))
+        if variances.dim() == 1:
+            variances = variances[:, None]
+        shapes_fit = (
+            means.dim() == 2
+            and weights.shape == means.shape[:1]
+            and variances.dim() == 2
+            and variances.shape[0] == means.shape[0]
+            and variances.shape[1] in (1, means.shape[1])
+        )
+        if not shapes_fit:
+            raise InputError(
+                "mixture: expected weights (K,), means (K, d), variances (K,) or (K, d), got "
+                f"{tuple(weights.shape)}, {tuple(means.shape)}, {tuple(variances.shape)}"
+            )
+        if not ((weights > 0).all() and (variances > 0).all()):
+            raise InputError("mixture: expected positive weights and variances")
+        log_weights = torch.log(weights) - torch.log(weights.sum())
+        return cls(log_weights, means, variances.expand(means.shape).contiguous())
+
+    @classmethod
+    def full(cls, weights: Tensor, means: Tensor, covariances: Tensor) -> "GaussianMixture":
+        """Weights (K,), means (K, d), symmetric positive definite covariances (K, d, d).
+
+        Raises:
+            InputError: as for ``diagonal``, or covariances of another kind.
+        """
+        if covariances.dim() != 3 or covariances.shape[1:] != means.shape[1:] * 2:
+            raise InputError(
+                f"mixture: expected covariances (K, d, d), got {tuple(covariances.shape)}"
+            )
+        variances, rotations = torch.linalg.eigh(covariances.double())
+        axis_aligned = cls.diagonal(weights, means, variances)
+        return cls(axis_aligned.log_weights, axis_aligned.means, variances, rotations)
+
+    @property
+    def dimension(self) -> int:
+        """d."""
+        return self.means.shape[-1]
+
+    def _into(self, x: Tensor) -> Tensor:
+        """Rotate vectors (*batch, K, d) into the components' eigenbases."""
+        return x if self.rotations is None else torch.einsum("kij,...ki->...kj", self.rotations, x)
+
+    def _out_of(self, z: Tensor) -> Tensor:
+        """The inverse of ``_into``."""
+        return z if self.rotations is None else torch.einsum("kij,...kj->...ki", self.rotations, z)
+
+    def centred(self, x: Tensor) -> Tensor:
+        """x - m_k in the eigenbasis of each component, (*batch, K, d)."""
+        return self._into(x[..., None, :] - self.means)
+
+    def log_components(self, x: Tensor) -> Tensor:
+        """log(w_k N(x; m_k, C_k)), (*batch, K)."""
+        z = self.centred(x)
+        exponent = (z**2 / self.variances + torch.log(2 * torch.pi * self.variances)).sum(-1)
+        return self.log_weights - exponent / 2
+
+    def log_density(self, x: Tensor) -> Tensor:
+        """log q(x), (*batch,)."""
+        return torch.logsumexp(self.log_components(x), -1)
+
+    def responsibilities(self, x: Tensor) -> Tensor:
+        """P(k | x), (*batch, K)."""
+        return torch.softmax(self.log_components(x), -1)
+
+    def component_scores(self, x: Tensor) -> Tensor:
+        """grad log N(x; m_k, C_k) = -C_k^{-1} (x - m_k), (*batch, K, d)."""
+        return self._out_of(-self.centred(x) / self.variances)
+
+    def score(self, x: Tensor) -> Tensor:
+        """grad log q(x) = sum_k P(k|x) grad log N_k, (*batch, d)."""
+        return torch.einsum("...k,...kd->...d", self.responsibilities(x), self.component_scores(x))
+
+    def hessian(self, x: Tensor) -> Tensor:
+        """Hess log q(x) = Cov_k(grad log N_k) - sum_k P(k|x) C_k^{-1}, (*batch, d, d)."""
+        p, scores = self.responsibilities(x), self.component_scores(x)
+        centred = scores - self.score(x)[..., None, :]
+        spread = torch.einsum("...k,...ki,...kj->...ij", p, centred, centred)
+        return spread - torch.einsum("...k,kij->...ij", p, self._precisions())
+
+    def _precisions(self) -> Tensor:
+        if self.rotations is None:
+            return torch.diag_embed(1 / self.variances)
+        return torch.einsum("kia,ka,kja->kij", self.rotations, 1 / self.variances, self.rotations)
+
+    def covariances(self) -> Tensor:
+        """C_k, (K, d, d)."""
+        if self.rotations is None:
+            return torch.diag_embed(self.variances)
+        return torch.einsum("kia,ka,kja->kij", self.rotations, self.variances, self.rotations)
+
+    def mean(self) -> Tensor:
+        """E x, (*batch, d)."""
+        return torch.einsum("...k,...kd->...d", torch.exp(self.log_weights), self.means)
+
+    def sample(self, generator: torch.Generator, n: int = 1) -> Tensor:
+        """Independent draws (n, *batch, d)."""
+        weights = torch.exp(self.log_weights)
+        flat = weights.reshape(-1, weights.shape[-1])
+        k = torch.multinomial(flat, n, replacement=True, generator=generator)
+        k = k.T.reshape(n, *weights.shape[:-1])
+        z = torch.randn(*k.shape, self.dimension, generator=generator, dtype=torch.float64)
+        offset = z * torch.sqrt(self.variances[k])
+        if self.rotations is not None:
+            offset = torch.einsum("...ij,...j->...i", self.rotations[k], offset)
+        means = self.means.expand(n, *self.means.shape)
+        index = k[..., None, None].expand(*k.shape, 1, self.dimension)
+        return torch.gather(means, -2, index).squeeze(-2) + offset

@@ -1,0 +1,203 @@
+"""Hypothesis strategies: what the statements are tried on.
+
+Cases are frozen dataclasses of plain numbers, so that a shrunk counterexample can be read. Times
+are drawn by log-SNR, over the part of each schedule where it lies between -12 and 12.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from theory import schedules, targets
+from theory.schedules import Schedule
+from theory.targets import Target
+from toy.diffusion import Diffusion, as_time
+from toy.misfit import Misfit
+from toy.mixture import GaussianMixture
+
+LOG_SNR_REACH = 12.0
+MIN_GAP = 1e-3
+"""Least difference of log-SNR between s and t."""
+
+
+@dataclass(frozen=True)
+class Components:
+    """A mixture in d = 1, 2 or 3: axes of standard deviations, turned by an angle in the first plane."""
+
+    weights: tuple[float, ...]
+    means: tuple[tuple[float, ...], ...]
+    deviations: tuple[tuple[float, ...], ...]
+    angles: tuple[float, ...]
+
+    def mixture(self) -> GaussianMixture:
+        """The mixture itself: full covariances from two dimensions up."""
+        weights, means, deviations = map(torch.tensor, (self.weights, self.means, self.deviations))
+        if means.shape[1] == 1:
+            return GaussianMixture.diagonal(weights, means, deviations.double() ** 2)
+        turns = torch.eye(means.shape[1], dtype=torch.float64).repeat(len(self.angles), 1, 1)
+        angles = torch.tensor(self.angles, dtype=torch.float64)
+        turns[:, 0, 0] = turns[:, 1, 1] = torch.cos(angles)
+        turns[:, 1, 0] = torch.sin(angles)
+        turns[:, 0, 1] = -torch.sin(angles)
+        covariances = turns @ torch.diag_embed(deviations.double() ** 2) @ turns.mT
+        return GaussianMixture.full(weights, means, covariances)
+
+
+@dataclass(frozen=True)
+class TimePair:
+    """A schedule and s < t."""
+
+    schedule: Schedule
+    s: float
+    t: float
+
+
+@dataclass(frozen=True)
+class ReverseCase:
+    """A diffusion seen from x_t, which lies ``offset`` deviations from component ``near``."""
+
+    components: Components
+    times: TimePair
+    near: int
+    offset: tuple[float, ...]
+
+    @property
+    def diffusion(self) -> Diffusion:
+        return Diffusion(self.components.mixture(), self.times.schedule)
+
+    def x_t(self) -> Tensor:
+        """(d,)."""
+        law = self.diffusion.marginal(self.times.t)
+        deviation = torch.diagonal(law.covariances()[self.near]).sqrt()
+        return law.means[self.near] + torch.tensor(self.offset, dtype=torch.float64) * deviation
+
+
+@dataclass(frozen=True)
+class MisfitCase:
+    """A one-dimensional model with planted error, and a shift to try on it."""
+
+    components: Components
+    times: TimePair
+    target: Target
+    constant: float
+    slope: float
+    amplitude: float
+    frequency: float
+    shift: float
+
+    def model(self) -> Misfit:
+        constant = torch.tensor([self.constant], dtype=torch.float64)
+        return Misfit(
+            Diffusion(self.components.mixture(), self.times.schedule), self.target,
+            lambda t: constant, self.slope, self.amplitude, self.frequency,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ConversionCase:
+    """A prediction y of one target at x_t, to be expressed as another."""
+
+    schedule: Schedule
+    t: float
+    source: Target
+    to: Target
+    x_0: float
+    e: float
+    eta: float
+
+
+def _number(low: float, high: float) -> st.SearchStrategy[float]:
+    return st.floats(low, high, allow_nan=False, allow_infinity=False)
+
+
+@st.composite
+def components(
+    draw: st.DrawFn, dimension: int, reach: float = 10.0, least: float = 0.05, most: float = 3.0
+) -> Components:
+    """Up to four components with means within ``reach`` and deviations from ``least`` to ``most``."""
+    count = draw(st.integers(1, 4 if dimension == 1 else 3))
+
+    def rows(low: float, high: float) -> tuple[tuple[float, ...], ...]:
+        row = st.tuples(*[_number(low, high)] * dimension)
+        return draw(st.tuples(*[row] * count))
+
+    return Components(
+        draw(st.tuples(*[_number(1e-3, 1.0)] * count)),
+        rows(-reach, reach),
+        rows(least, most),
+        draw(st.tuples(*[_number(0, math.pi)] * count)) if dimension > 1 else (),
+    )
+
+
+def schedule() -> st.SearchStrategy[Schedule]:
+    """Every kind of schedule, over its parameters; tables of up to 20 steps."""
+    gaps = st.lists(_number(0.1, 3.0), min_size=1, max_size=19)
+    return st.one_of(
+        st.builds(schedules.VPLinear, _number(0.05, 1.0), _number(5.0, 30.0)),
+        st.builds(schedules.VPCosine, _number(0.001, 0.05)),
+        st.builds(schedules.VEGeometric, _number(0.002, 0.1), _number(5.0, 100.0)),
+        st.just(schedules.EDM()),
+        st.just(schedules.RectifiedFlow()),
+        st.builds(_table, _number(2.0, 10.0), gaps),
+    )
+
+
+def _table(first: float, gaps: list[float]) -> Schedule:
+    log_snr = first - torch.cumsum(torch.tensor([0.0, *gaps], dtype=torch.float64), 0)
+    return schedules.DiscreteSchedule(torch.sigmoid(log_snr))
+
+
+def _log_snr_range(chosen: Schedule) -> tuple[float, float]:
+    low, high = (chosen.log_snr(as_time(t)).item() for t in (chosen.t_max, chosen.t_min))
+    return max(low, -LOG_SNR_REACH), min(high, LOG_SNR_REACH)
+
+
+@st.composite
+def times(draw: st.DrawFn, of: st.SearchStrategy[Schedule] | None = None) -> TimePair:
+    """A schedule and two of its times."""
+    chosen = draw(of or schedule())
+    low, high = _log_snr_range(chosen)
+    later = draw(_number(low, high - 2 * MIN_GAP))
+    earlier = draw(_number(later + MIN_GAP, high - MIN_GAP / 2))
+    t, s = (chosen.time_of(as_time(x)).item() for x in (later, earlier))
+    return TimePair(chosen, s, t)
+
+
+@st.composite
+def reverse_cases(draw: st.DrawFn, dimension: int, reach: float, least: float) -> ReverseCase:
+    """Points within five deviations of some component."""
+    mixture = draw(components(dimension, reach, least))
+    return ReverseCase(
+        mixture,
+        draw(times()),
+        draw(st.integers(0, len(mixture.weights) - 1)),
+        draw(st.tuples(*[_number(-5.0, 5.0)] * dimension)),
+    )
+
+
+def misfit_cases() -> st.SearchStrategy[MisfitCase]:
+    """One-dimensional models with all planted errors, any target."""
+    return st.builds(
+        MisfitCase,
+        components(1, reach=4.0, least=0.3),
+        times(),
+        st.sampled_from(list(targets.NAMED.values())),
+        _number(-2.0, 2.0),
+        _number(-1.0, 1.0),
+        _number(-1.0, 1.0),
+        _number(0.1, 2.0),
+        _number(-2.0, 2.0),
+    )
+
+
+@st.composite
+def conversion_cases(draw: st.DrawFn) -> ConversionCase:
+    """Any two targets at any time."""
+    pair = draw(times())
+    target = st.sampled_from(list(targets.NAMED.values()))
+    return ConversionCase(
+        pair.schedule, pair.t, draw(target), draw(target), *(draw(_number(-3, 3)) for _ in range(3))
+    )
