@@ -5,6 +5,7 @@ which a Gaussian mixture times a smooth function does. The step is halved until 
 sums agree; their difference, an upper estimate of the error of the finer one, is reported.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -36,9 +37,17 @@ class UnresolvedError(ArithmeticError):
 
 
 def expectation(
-    law: GaussianMixture, h: Callable[[Tensor], Tensor], rtol: float = 1e-11
+    law: GaussianMixture,
+    h: Callable[[Tensor], Tensor],
+    *,
+    scale: float = math.inf,
+    rtol: float = 1e-11,
 ) -> Integral:
     """E_{x ~ law} h(x) for h: (N, d) -> (N, m), d = 1 or 2.
+
+    Args:
+        scale: a length over which h varies, if shorter than the law's own (a wave would otherwise
+            be sampled too coarsely for two sums to tell).
 
     Raises:
         UnresolvedError: the sums do not settle to ``rtol`` of E|h|.
@@ -46,7 +55,7 @@ def expectation(
     spread = REACH * torch.sqrt(torch.diagonal(law.covariances(), dim1=-2, dim2=-1))
     low = (law.means - spread).amin(0)
     high = (law.means + spread).amax(0)
-    step = FIRST_STEP * law.variances.min().sqrt().item()
+    step = FIRST_STEP * min(law.variances.min().sqrt().item(), scale)
     previous = None
     while True:
         counts = [int(c) for c in torch.ceil((high - low) / step).tolist()]

@@ -34,15 +34,18 @@ class Components:
 
     def mixture(self) -> GaussianMixture:
         """The mixture itself: full covariances from two dimensions up."""
-        weights, means, deviations = map(torch.tensor, (self.weights, self.means, self.deviations))
+        weights, means, deviations = (
+            torch.tensor(numbers, dtype=torch.float64)
+            for numbers in (self.weights, self.means, self.deviations)
+        )
         if means.shape[1] == 1:
-            return GaussianMixture.diagonal(weights, means, deviations.double() ** 2)
+            return GaussianMixture.diagonal(weights, means, deviations**2)
         turns = torch.eye(means.shape[1], dtype=torch.float64).repeat(len(self.angles), 1, 1)
         angles = torch.tensor(self.angles, dtype=torch.float64)
         turns[:, 0, 0] = turns[:, 1, 1] = torch.cos(angles)
         turns[:, 1, 0] = torch.sin(angles)
         turns[:, 0, 1] = -torch.sin(angles)
-        covariances = turns @ torch.diag_embed(deviations.double() ** 2) @ turns.mT
+        covariances = turns @ torch.diag_embed(deviations**2) @ turns.mT
         return GaussianMixture.full(weights, means, covariances)
 
 

@@ -5,6 +5,7 @@ makes; a statistical one has a deviation that stays within 1 except with probabi
 Beside each claim stand its mutants: the same claim with a plausible mistake, which must be caught.
 """
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from theory.evidence import Evidence
+from toy.quadrature import UnresolvedError
 
 EXACT_TOLERANCE = 1e-8
 
@@ -56,7 +58,7 @@ class ExactClaim:
         @_settings(examples)
         @given(self.strategy)
         def attempt(case: Any) -> None:
-            error = self.error(case)
+            error = _resolved(self.error, case, otherwise=math.inf)
             errors.append(error)
             if not error <= self.tolerance:
                 failures.append((error, case))
@@ -88,7 +90,8 @@ class ExactClaim:
         return f"{case!r}, error {mutant.check(case):.3g}"
 
     def _tells_apart(self, case: Any, mutant: Mutant) -> bool:
-        return self.error(case) <= self.tolerance and not mutant.check(case) <= self.tolerance
+        holds = _resolved(self.error, case, otherwise=math.inf) <= self.tolerance
+        return holds and not _resolved(mutant.check, case, otherwise=0.0) <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,14 @@ Claim = ExactClaim | StatisticalClaim
 
 class Falsified(AssertionError):
     """A case on which a claim does not hold."""
+
+
+def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> float:
+    """The error, or ``otherwise`` where the quadrature cannot tell: never in the claim's favour."""
+    try:
+        return error(case)
+    except UnresolvedError:
+        return otherwise
 
 
 def _settings(examples: int) -> settings:

@@ -1,0 +1,105 @@
+"""``python -m toy``: verify every claim against exact truth; draw the theory figures."""
+
+import argparse
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+from theory.program import replacing_folder, require_file, require_folder, run, write_json
+from toy import figures
+from toy.claims import ALL
+from toy.verify import as_json, lines, stands, verify
+
+
+def main(arguments: list[str]) -> int:
+    """Run the subcommand; status 1 if a claim falls or a mutant survives."""
+    options = _parser().parse_args(arguments)
+    return options.command(options)
+
+
+def _verify(options: argparse.Namespace) -> int:
+    if options.json:
+        require_file(options.json)
+    verdicts = []
+    claims = tqdm(ALL, desc="verify", disable=options.quiet, delay=1)
+    for verdict in verify(claims, options.examples, options.seed):
+        verdicts.append(verdict)
+        for line in lines(verdict):
+            tqdm.write(line)
+    report = as_json(verdicts)
+    passed, caught = (sum(x[key] for x in report[part]) for part, key in
+                      (("claims", "passed"), ("mutants", "caught")))  # fmt: skip
+    print(
+        f"{passed} of {len(report['claims'])} claims hold, "
+        f"{caught} of {len(report['mutants'])} mutants caught; probability of a false alarm "
+        f"in the whole run at most {report['false_alarm_probability']:.0e}"
+    )
+    if options.json:
+        write_json(options.json, report)
+    return 0 if stands(verdicts) else 1
+
+
+def _plots(options: argparse.Namespace) -> int:
+    from toy import plots
+
+    require_folder(options.out)
+    steps = (
+        lambda: figures.paths(options.seed),
+        figures.residuals,
+        lambda: figures.recovery(options.seed),
+    )
+    results = [step() for step in tqdm(steps, desc="plots", disable=options.quiet, delay=1)]
+    with replacing_folder(options.out) as folder:
+        written = plots.save_all(folder, *results)
+    for name in written:
+        print(options.out / name)
+    return 0
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text}")
+    return value
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m toy", description="Exact toy models, against which the theory is tried."
+    )
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+    common.add_argument("--quiet", action="store_true", help="no progress bar")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser(
+        "verify",
+        parents=[common],
+        help="try every claim, and its mutants, which must be caught",
+        description="Try every claim on cases that Hypothesis makes, and beside it its mutants: "
+        "the same claim with a mistake, which must be caught. Exit status 1 if a claim falls or "
+        "a mutant survives.",
+        epilog="example: python -m toy verify --examples 200 --json verify.json",
+    )
+    command.add_argument(
+        "--examples", type=_positive, default=200, help="cases per exact claim (200)"
+    )
+    command.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON")
+    command.set_defaults(command=_verify)
+
+    command = commands.add_parser(
+        "plots",
+        parents=[common],
+        help="draw the theory figures",
+        description="Draw the theory figures as PNG and PDF.",
+        epilog="example: python -m toy plots --out figures",
+    )
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    command.set_defaults(command=_plots)
+    return parser
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)  # the tensors are small
+    run("python -m toy", main)

@@ -1,0 +1,128 @@
+"""Schedules agree with their own derivatives, inverses and transitions; targets with each other."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from theory.schedules import Schedule
+from theory.targets import VELOCITY, Target, convert, shift_factor
+from toy import strategies
+from toy.claims.base import ExactClaim, Mutant
+from toy.diffusion import as_time
+from toy.strategies import ConversionCase, TimePair
+
+Function = Callable[[Schedule, Tensor], Tensor]
+
+
+def derivative_error(
+    pair: TimePair, drift: Function = Schedule.drift, diffusion_sq: Function = Schedule.diffusion_sq
+) -> float:
+    """f = d log alpha/dt and g^2 = -sigma^2 d lambda/dt against automatic differentiation, at t."""
+    schedule, t = pair.schedule, as_time(pair.t).requires_grad_()
+    (d_log_alpha,) = torch.autograd.grad(torch.log(schedule.alpha(t)) + 0 * t, t)
+    (d_log_snr,) = torch.autograd.grad(
+        2 * (torch.log(schedule.alpha(t)) - torch.log(schedule.sigma(t))), t
+    )
+    t = t.detach()
+    g_sq = -(schedule.sigma(t) ** 2) * d_log_snr
+    return max(
+        _relative(drift(schedule, t), d_log_alpha), _relative(diffusion_sq(schedule, t), g_sq)
+    )
+
+
+def inverse_error(pair: TimePair, log_snr: Function = Schedule.log_snr) -> float:
+    """time_of(log_snr(t)) = t, measured in log-SNR."""
+    schedule = pair.schedule
+    times = torch.tensor([pair.s, pair.t], dtype=torch.float64)
+    back = schedule.time_of(log_snr(schedule, times))
+    return (schedule.log_snr(back) - schedule.log_snr(times)).abs().max().item()
+
+
+def composition_error(pair: TimePair, power: int = 2) -> float:
+    """Transitions s -> r -> t compose: V_st = V_rt + A_rt^2 V_sr, at the r midway in log-SNR."""
+    schedule = pair.schedule
+    s, t = as_time(pair.s), as_time(pair.t)
+    r = schedule.time_of((schedule.log_snr(s) + schedule.log_snr(t)) / 2)
+    (a_sr, v_sr), (a_rt, v_rt) = schedule.transition(s, r), schedule.transition(r, t)
+    a_st, v_st = schedule.transition(s, t)
+    return max(_relative(a_sr * a_rt, a_st), _relative(v_rt + a_rt**power * v_sr, v_st))
+
+
+def round_trip_error(case: ConversionCase, source_value: Target | None = None) -> float:
+    """Converting y = A x_0 + B e to another target gives that target's own value."""
+    schedule, t = case.schedule, as_time(case.t)
+    x_0, e = as_time(case.x_0), as_time(case.e)
+    x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * e
+    y = (source_value or case.source).value(schedule, t, x_0, e)
+    got = convert(y, x_t, t, case.source, case.to, schedule)
+    expected = case.to.value(schedule, t, x_0, e)
+    return ((got - expected).abs() / _conversion_scale(case, y, x_t)).item()
+
+
+def commutation_error(case: ConversionCase, factor: Callable[..., Tensor] = shift_factor) -> float:
+    """convert(y - eta) = convert(y) - eta det_to/det_source."""
+    schedule, t = case.schedule, as_time(case.t)
+    x_t, eta = as_time(case.x_0), as_time(case.eta)
+    y = case.source.value(schedule, t, x_t, as_time(case.e))
+    before = convert(y - eta, x_t, t, case.source, case.to, schedule)
+    after = convert(y, x_t, t, case.source, case.to, schedule)
+    after = after - eta * factor(t, case.source, case.to, schedule)
+    return ((before - after).abs() / _conversion_scale(case, y.abs() + eta.abs(), x_t)).item()
+
+
+def _conversion_scale(case: ConversionCase, y: Tensor, x_t: Tensor) -> Tensor:
+    """Size of the terms that the 2x2 solve adds up: what rounding is relative to."""
+    schedule, t = case.schedule, as_time(case.t)
+    a, b = (c.abs() for c in case.source.coefficients(schedule, t))
+    to_a, to_b = (c.abs() for c in case.to.coefficients(schedule, t))
+    alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
+    x_0 = b * x_t.abs() + sigma_t * y.abs()
+    e = alpha_t * y.abs() + a * x_t.abs()
+    return (to_a * x_0 + to_b * e) / case.source.determinant(schedule, t).abs() + 1e-300
+
+
+def _relative(value: Tensor, expected: Tensor) -> float:
+    scale = torch.maximum(value.abs(), expected.abs())
+    return ((value - expected).abs() / scale.clamp(min=1e-300)).item()
+
+
+_VELOCITY_SIGN = Target("velocity", lambda schedule, t: (schedule.sigma(t), schedule.alpha(t)))
+
+PAIRS = strategies.times()
+CONVERSIONS = strategies.conversion_cases()
+
+CLAIMS = (
+    ExactClaim(
+        "derivatives", "0", "f = d log alpha/dt, g^2 = -sigma^2 d lambda/dt", PAIRS,
+        derivative_error,
+        (
+            Mutant("g-for-g-squared", lambda p: derivative_error(
+                p, diffusion_sq=lambda schedule, t: schedule.diffusion_sq(t).sqrt())),
+            Mutant("missing-drift-term", lambda p: derivative_error(
+                p, diffusion_sq=lambda schedule, t: 2 * schedule.sigma(t) * schedule.d_sigma(t))),
+            Mutant("drift-of-alpha", lambda p: derivative_error(p, drift=lambda schedule, t: schedule.d_alpha(t))),
+        ),
+    ),
+    ExactClaim(
+        "inverse", "0", "time_of inverts log_snr", PAIRS, inverse_error,
+        (Mutant("half-log-snr", lambda p: inverse_error(
+            p, lambda schedule, t: schedule.log_snr(t) / 2)),),
+    ),
+    ExactClaim(
+        "transitions", "0", "forward transitions compose", PAIRS, composition_error,
+        (Mutant("A-for-A-squared", lambda p: composition_error(p, power=1)),),
+    ),
+    ExactClaim(
+        "conversion", "4", "converting a target gives the other's value", CONVERSIONS,
+        round_trip_error,
+        (Mutant("velocity-sign", lambda c: round_trip_error(
+            c, _VELOCITY_SIGN if c.source is VELOCITY else None)),),
+    ),
+    ExactClaim(
+        "commutation", "4", "calibrating commutes with converting", CONVERSIONS,
+        commutation_error,
+        (Mutant("unscaled-shift", lambda c: commutation_error(
+            c, lambda t, *_: torch.ones_like(t))),),
+    ),
+)  # fmt: skip

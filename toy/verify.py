@@ -1,0 +1,78 @@
+"""Run every claim and every mutant, and say what came of it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from theory.evidence import Evidence, false_alarm_probability
+from toy.claims.base import Claim
+
+
+@dataclass(frozen=True)
+class Catch:
+    """What became of a mutant: the counterexample that caught it, or None."""
+
+    id: str
+    claim: str
+    counterexample: str | None
+
+    @property
+    def caught(self) -> bool:
+        """Whether it was caught."""
+        return self.counterexample is not None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The evidence for one claim, and its mutants."""
+
+    says: str
+    evidence: Evidence
+    mutants: tuple[Catch, ...]
+
+
+def verify(claims: Iterable[Claim], examples: int, seed: int) -> Iterator[Verdict]:
+    """Each claim's verdict in turn."""
+    for claim in claims:
+        evidence = claim.uphold(examples, seed)
+        mutants = tuple(
+            Catch(mutant.id, claim.id, claim.catch(mutant, examples, seed))
+            for mutant in claim.mutants
+        )
+        yield Verdict(claim.says, evidence, mutants)
+
+
+def stands(verdicts: list[Verdict]) -> bool:
+    """Whether every claim passed and every mutant was caught."""
+    return all(v.evidence.passed and all(m.caught for m in v.mutants) for v in verdicts)
+
+
+def lines(verdict: Verdict) -> Iterator[str]:
+    """The verdict for reading: the claim, and under it each mutant with its counterexample."""
+    e = verdict.evidence
+    word = "holds " if e.passed else "FALLS "
+    measured = (
+        f"worst {e.worst:.1e} of {e.tolerance:.0e} in {e.examples} cases"
+        if e.kind == "exact"
+        else f"deviation {e.worst:.2f} of its threshold at level {e.level:.0e}, n = {e.examples}"
+    )
+    yield f"{word} §{e.section}  {e.claim:16} {verdict.says}; {measured}"
+    if e.counterexample:
+        yield f"          counterexample: {e.counterexample}"
+    for mutant in verdict.mutants:
+        word = "caught" if mutant.caught else "SURVIVES"
+        yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"
+
+
+def as_json(verdicts: list[Verdict]) -> dict[str, Any]:
+    """Plain data: ``claims``, ``mutants`` and the run's ``false_alarm_probability``."""
+    evidence = [v.evidence for v in verdicts]
+    return {
+        "claims": [
+            {"id": e.claim} | {k: v for k, v in asdict(e).items() if k != "claim"}
+            | {"passed": e.passed}
+            for e in evidence
+        ],
+        "mutants": [asdict(m) | {"caught": m.caught} for v in verdicts for m in v.mutants],
+        "false_alarm_probability": false_alarm_probability(evidence),
+    }  # fmt: skip
