@@ -95,9 +95,7 @@ def digits(role: Role) -> Tensor:
     return torch.from_numpy(images[order[DIGITS_SPLIT[role]]])[:, None] / 8 - 1
 
 
-def _from_tensor(
-    name: str, images: Tensor, shape: tuple[int, ...], batch_size: int
-) -> ImageSource:
+def _from_tensor(name: str, images: Tensor, shape: tuple[int, ...], batch_size: int) -> ImageSource:
     if tuple(images.shape[1:]) != shape:
         raise InputError(
             f"data: the network takes images of shape {shape}, got {tuple(images.shape[1:])} from {name}"

@@ -12,9 +12,9 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 from tqdm import tqdm
 
-from theory.program import replacing_folder, write_json
 from real.images import DIGITS_SPLIT, DIGITS_SPLIT_SEED, digits
 from real.templates import render
+from theory.program import replacing_folder, write_json
 
 
 @dataclass(frozen=True)

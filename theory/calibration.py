@@ -6,13 +6,17 @@ every time. For any model, E|s_theta - eta - score|^2 = E|s_theta - score|^2 - 2
 predicts, y = A_t x_0 + B_t e:
 
     calibrated prediction = y_theta - eta_t,    eta_t = E[y_theta] - A_t E[x_0].
+
+An estimate of eta_t carries noise, and applying noise does harm; what is subtracted is therefore
+the estimate times a weight between 0 and 1 (``theory.shrinkage``).
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float, Float64, Int64, Real
 from torch import Tensor
 
 from theory.errors import InputError
@@ -23,6 +27,7 @@ from theory.moments import Moments
 from theory.observations import DEFAULT_BATCH, Images, Predict, batches, observe
 from theory.schedules import Schedule
 from theory.shapes import along_batch
+from theory.shrinkage import Shrinkage, james_stein
 from theory.targets import NOISE, Target
 
 TIME_TOLERANCE = 1e-6
@@ -36,20 +41,22 @@ class Calibration:
     Attributes:
         schedule, target: what the network was trained for.
         times: (T,), as given to ``calibrate``.
-        shift: (T, *shape), float64, subtracted from the prediction.
+        shift: (T, *shape), float64, subtracted from the prediction: weight times estimate.
+        weights: (T,), the share of the estimate that is applied.
         eta_sq: unbiased |eta_t|^2 with its interval, one per time.
-        error_energy: (T,), unbiased E|shift_t - eta_t|^2.
+        error_energy: (T,), unbiased E|estimate_t - eta_t|^2, before shrinking.
         image_ids: identities of the images that it was made from, so that no validation uses them.
         provenance: how it was made: estimator, images, draws, seed, and what a program adds.
     """
 
     schedule: Schedule
     target: Target
-    times: Tensor
-    shift: Tensor
+    times: Real[Tensor, "time"]
+    shift: Float64[Tensor, "time *shape"]
+    weights: Float64[Tensor, "time"]
     eta_sq: tuple[Estimate, ...]
-    error_energy: Tensor
-    image_ids: Tensor
+    error_energy: Float64[Tensor, "time"]
+    image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,7 +69,33 @@ class Calibration:
         """Shape of one image."""
         return tuple(self.shift.shape[1:])
 
-    def at(self, t: Tensor) -> Tensor:
+    def with_provenance(self, **more: Any) -> "Calibration":
+        """The same calibration with more said of how it was made."""
+        return replace(self, provenance={**self.provenance, **more})
+
+    def require(
+        self, schedule: Schedule, target: Target, shape: tuple[int, ...], fingerprint: str
+    ) -> None:
+        """Refuse any network but the one that this calibration was made for.
+
+        Raises:
+            InputError: another fingerprint, schedule, target or image shape.
+        """
+        expected_and_got = {
+            "target": (self.target.name, target.name),
+            "image shape": (self.shape, shape),
+            "schedule": (repr(self.schedule), repr(schedule)),
+            "network": (self.provenance.get("fingerprint"), fingerprint),
+        }
+        for what, (expected, got) in expected_and_got.items():
+            if expected != got:
+                raise InputError(
+                    f"calibration: made for another {what}: expected {expected}, got {got}"
+                )
+        if self.schedule != schedule:
+            raise InputError("calibration: made for another schedule: its table differs")
+
+    def at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b *shape"]:
         """The shift at times (b,) -> (b, *shape): linear in log-SNR between calibrated times.
 
         Raises:
@@ -100,7 +133,9 @@ class Calibrated:
         self.predict = predict
         self.calibration = calibration
 
-    def __call__(self, x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+    def __call__(
+        self, x_t: Float[Tensor, "b *shape"], t: Real[Tensor, "*time"], condition: Any = None
+    ) -> Float[Tensor, "b *shape"]:
         if tuple(x_t.shape[1:]) != self.calibration.shape:
             raise InputError(
                 f"calibration: expected images of shape {self.calibration.shape}, "
@@ -118,6 +153,7 @@ def measure(
     images: Images,
     times: "Tensor | Iterable[float]",
     estimators: Iterable[Estimator] = (RESIDUAL,),
+    shrinkage: Shrinkage = james_stein,
     seed: int = 0,
     draws: int = 1,
     batch_size: int = DEFAULT_BATCH,
@@ -151,21 +187,39 @@ def measure(
                 estimator.name, [Moments.empty(tuple(units.shape[1:])) for _ in times]
             )
             of_times[seen.time_index].add_(seen.first_image, units)
+    made = {"draws": draws, "seed": seed} | provenance
     return {
-        name: Calibration(
-            schedule=schedule,
-            target=target,
-            times=times,
-            shift=torch.stack([m.mean for m in of_times]),
-            eta_sq=tuple(m.squared_norm() for m in of_times),
-            error_energy=torch.tensor([m.error_energy() for m in of_times], dtype=torch.float64),
-            image_ids=torch.cat(ids),
-            provenance={
-                "estimator": name, "images": of_times[0].n, "draws": draws, "seed": seed,
-            } | provenance,
-        )
+        name: _calibration(
+            schedule, target, times, of_times, shrinkage, torch.cat(ids)
+        ).with_provenance(estimator=name, images=of_times[0].n, **made)
         for name, of_times in moments.items()
-    }  # fmt: skip
+    }
+
+
+def _calibration(
+    schedule: Schedule,
+    target: Target,
+    times: Tensor,
+    moments: list[Moments],
+    shrinkage: Shrinkage,
+    ids: Tensor,
+) -> Calibration:
+    errors = [m.error_energy() for m in moments]
+    weights = torch.tensor(
+        [shrinkage(m.mean, error) for m, error in zip(moments, errors, strict=True)],
+        dtype=torch.float64,
+    )
+    estimates = torch.stack([m.mean for m in moments])
+    return Calibration(
+        schedule=schedule,
+        target=target,
+        times=times,
+        shift=along_batch(weights, estimates) * estimates,
+        weights=weights,
+        eta_sq=tuple(m.squared_norm() for m in moments),
+        error_energy=torch.tensor(errors, dtype=torch.float64),
+        image_ids=ids,
+    )
 
 
 def calibrate(
@@ -176,6 +230,7 @@ def calibrate(
     images: Images,
     times: "Tensor | Iterable[float]",
     estimator: Estimator = RESIDUAL,
+    shrinkage: Shrinkage = james_stein,
     seed: int = 0,
     draws: int = 1,
     batch_size: int = DEFAULT_BATCH,
@@ -192,6 +247,7 @@ def calibrate(
         images: (n, *shape) floating point, or an iterable of such batches; n at least 2.
         times: distinct times of the schedule.
         estimator: what is averaged; the default averages the residual, never the raw output.
+        shrinkage: how much of the estimate is applied; the default leaves alone what is noise.
         seed, draws: key of the noise, and noise draws per image and time. The unit is the image.
         batch_size: of the network's calls when ``images`` is a tensor; never changes the result.
         device: where the network runs (default: where the images are).
@@ -204,6 +260,6 @@ def calibrate(
     """
     return measure(
         predict, schedule, target=target, images=images, times=times, estimators=(estimator,),
-        seed=seed, draws=draws, batch_size=batch_size, device=device, on_progress=on_progress,
-        **provenance,
+        shrinkage=shrinkage, seed=seed, draws=draws, batch_size=batch_size, device=device,
+        on_progress=on_progress, **provenance,
     )[estimator.name]  # fmt: skip

@@ -4,10 +4,11 @@ import hashlib
 from collections.abc import Iterable
 
 import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
 
-def image_ids(images: Tensor) -> Tensor:
+def image_ids(images: Float[Tensor, "b *shape"]) -> Int64[Tensor, "b"]:
     """A 64-bit identity of each image (b, *shape) from its values in float32, int64 (b,)."""
     digests = [
         hashlib.blake2b(image.numpy().tobytes(), digest_size=8).digest()
@@ -23,5 +24,5 @@ def fingerprint(parts: Iterable[tuple[str, Tensor]], *texts: str) -> str:
         digest.update(text.encode() + b"\0")
     for name, tensor in sorted(parts):
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\0".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()

@@ -9,13 +9,14 @@ falls: the likelihood itself may or may not follow.
 import math
 
 import torch
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from theory.estimates import Estimate
 from theory.schedules import Schedule
 
 
-def bound_weights(schedule: Schedule, times: Tensor) -> Tensor:
+def bound_weights(schedule: Schedule, times: Real[Tensor, "n"]) -> Float64[Tensor, "n"]:
     """Weights w (T,) of the trapezoid rule for 0.5 int h |d lambda| ~ sum_t w_t h_t over the times.
 
     h is a squared noise prediction error. The integral runs from the first to the last time given:
@@ -32,7 +33,9 @@ def bound_weights(schedule: Schedule, times: Tensor) -> Tensor:
     return weights
 
 
-def step_weight(schedule: Schedule, s: Tensor, t: Tensor) -> Tensor:
+def step_weight(
+    schedule: Schedule, s: Real[Tensor, "*time"], t: Real[Tensor, "*time"]
+) -> Float64[Tensor, "*time"]:
     """Weight of a squared noise error at t in the discrete bound, for the step from t to s < t.
 
     0.5 (SNR_s / SNR_t - 1), the KL of two reverse steps of the same variance.

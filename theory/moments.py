@@ -9,6 +9,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from theory.estimates import Estimate
@@ -20,9 +21,9 @@ GROUPS = 32
 class Moments:
     """Sums over images, by group g: count (G,), total = sum r_i (G, *shape), square = sum |r_i|^2 (G,)."""
 
-    count: Tensor
-    total: Tensor
-    square: Tensor
+    count: Float64[Tensor, "g"]
+    total: Float64[Tensor, "g *shape"]
+    square: Float64[Tensor, "g"]
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], groups: int = GROUPS) -> "Moments":
@@ -35,7 +36,7 @@ class Moments:
             self.count + other.count, self.total + other.total, self.square + other.square
         )
 
-    def add_(self, first_image: int, units: Tensor) -> None:
+    def add_(self, first_image: int, units: Float64[Tensor, "b *shape"]) -> None:
         """Take in the units (b, *shape) of consecutive images, in place."""
         group = (first_image + torch.arange(len(units))) % len(self.count)
         self.count.index_add_(0, group, torch.ones(len(units), dtype=torch.float64))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from theory.errors import InputError, NonFiniteError
@@ -34,14 +35,14 @@ class Observation:
 
     time_index: int
     first_image: int
-    x_0: Tensor
-    noise: Tensor
-    prediction: Tensor
+    x_0: Float64[Tensor, "b *shape"]
+    noise: Float64[Tensor, "m b *shape"]
+    prediction: Float64[Tensor, "m b *shape"]
     a: float
     b: float
 
     @property
-    def residual(self) -> Tensor:
+    def residual(self) -> Float64[Tensor, "m b *shape"]:
         """y_theta - y, (m, b, *shape)."""
         return self.prediction - self.a * self.x_0 - self.b * self.noise
 
@@ -57,7 +58,9 @@ def batches(images: Images, batch_size: int = DEFAULT_BATCH) -> Iterator[Tensor]
         if not isinstance(batch, Tensor) or batch.dim() < 2 or not batch.is_floating_point():
             got = tuple(batch.shape) if isinstance(batch, Tensor) else type(batch).__name__
             kind = f" of {batch.dtype}" if isinstance(batch, Tensor) else ""
-            raise InputError(f"images: expected floating-point batches (b, *shape), got {got}{kind}")
+            raise InputError(
+                f"images: expected floating-point batches (b, *shape), got {got}{kind}"
+            )
         shape = shape or batch.shape[1:]
         if batch.shape[1:] != shape:
             raise InputError(

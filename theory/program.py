@@ -92,6 +92,7 @@ def write_json(path: Path, value: Any) -> None:
     with replacing_file(path) as temporary:
         temporary.write_text(json.dumps(_finite(value), indent=2) + "\n")
 
+
 def _finite(value: Any) -> Any:
     if isinstance(value, float):
         return value if math.isfinite(value) else None

@@ -12,11 +12,12 @@ Everything is computed in float64. Times are tensors of any shape.
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import ClassVar
 
 import torch
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from theory.errors import InputError
@@ -33,51 +34,53 @@ class Schedule(ABC):
     t_max: float
 
     @abstractmethod
-    def alpha(self, t: Tensor) -> Tensor:
+    def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """Signal scale alpha_t."""
 
     @abstractmethod
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """Noise scale sigma_t."""
 
     @abstractmethod
-    def d_alpha(self, t: Tensor) -> Tensor:
+    def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """d alpha / dt."""
 
     @abstractmethod
-    def d_sigma(self, t: Tensor) -> Tensor:
+    def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """d sigma / dt."""
 
     @abstractmethod
-    def time_of(self, log_snr: Tensor) -> Tensor:
+    def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """The time at which the log-SNR has the given value: the inverse of ``log_snr``."""
 
-    def log_snr(self, t: Tensor) -> Tensor:
+    def log_snr(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """lambda_t = log(alpha_t^2 / sigma_t^2)."""
         return 2 * (torch.log(self.alpha(t)) - torch.log(self.sigma(t)))
 
-    def d_log_snr(self, t: Tensor) -> Tensor:
+    def d_log_snr(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """d lambda / dt = 2 (alpha'/alpha - sigma'/sigma)."""
         return 2 * (self.d_alpha(t) / self.alpha(t) - self.d_sigma(t) / self.sigma(t))
 
-    def drift(self, t: Tensor) -> Tensor:
+    def drift(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """f = d log alpha / dt, the linear drift of the forward SDE."""
         return self.d_alpha(t) / self.alpha(t)
 
-    def diffusion_sq(self, t: Tensor) -> Tensor:
+    def diffusion_sq(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """g^2 = d(sigma^2)/dt - 2 f sigma^2, the squared diffusion of the forward SDE."""
         sigma_t = self.sigma(t)
         return 2 * sigma_t * (self.d_sigma(t) - self.drift(t) * sigma_t)
 
-    def transition(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def transition(
+        self, s: Real[Tensor, "*time"], t: Real[Tensor, "*time"]
+    ) -> tuple[Float64[Tensor, "*time"], Float64[Tensor, "*time"]]:
         """(A, V) of x_t | x_s ~ N(A x_s, V I) for s <= t.
 
         V = sigma_t^2 (1 - SNR_t / SNR_s), which keeps its digits when s is close to t.
         """
         ratio = torch.expm1(self.log_snr(t) - self.log_snr(s))
-        return self.alpha(t) / self.alpha(s), -self.sigma(t) ** 2 * ratio
+        return self.alpha(t) / self.alpha(s), -(self.sigma(t) ** 2) * ratio
 
-    def times(self, values: "Tensor | Iterable[float]") -> Tensor:
+    def times(self, values: "Tensor | Iterable[float]") -> Real[Tensor, "n"]:
         """Distinct times of this schedule as a 1-d tensor.
 
         Raises:
@@ -100,7 +103,7 @@ class Schedule(ABC):
     def _own_times(self, times: Tensor) -> Tensor:
         return times.to(torch.float64)
 
-    def grid(self, n: int) -> Tensor:
+    def grid(self, n: int) -> Real[Tensor, "n"]:
         """n times from t_min to t_max, equally spaced in log-SNR (finite part of it)."""
         ends = self.log_snr(torch.tensor([self.t_min, self.t_max], dtype=torch.float64))
         high, low = ends.clamp(
@@ -119,24 +122,24 @@ class VariancePreserving(Schedule):
     """alpha_t^2 + sigma_t^2 = 1: sigma and its derivative follow from log alpha."""
 
     @abstractmethod
-    def log_alpha(self, t: Tensor) -> Tensor:
+    def log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """log alpha_t."""
 
     @abstractmethod
-    def d_log_alpha(self, t: Tensor) -> Tensor:
+    def d_log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """d log alpha / dt."""
 
-    def alpha(self, t: Tensor) -> Tensor:
+    def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.exp(self.log_alpha(t))
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))
 
-    def d_alpha(self, t: Tensor) -> Tensor:
+    def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return self.alpha(t) * self.d_log_alpha(t)
 
-    def d_sigma(self, t: Tensor) -> Tensor:
-        return -self.alpha(t) ** 2 * self.d_log_alpha(t) / self.sigma(t)
+    def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        return -(self.alpha(t) ** 2) * self.d_log_alpha(t) / self.sigma(t)
 
 
 @dataclass(frozen=True)
@@ -152,13 +155,13 @@ class VPLinear(VariancePreserving):
     t_min: float = 0.0
     t_max: float = 1.0
 
-    def log_alpha(self, t: Tensor) -> Tensor:
+    def log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return -self.beta_min * t / 2 - (self.beta_max - self.beta_min) * t**2 / 4
 
-    def d_log_alpha(self, t: Tensor) -> Tensor:
+    def d_log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return -(self.beta_min + (self.beta_max - self.beta_min) * t) / 2
 
-    def time_of(self, log_snr: Tensor) -> Tensor:
+    def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         slope = self.beta_max - self.beta_min
         minus_log_alpha = torch.nn.functional.softplus(-log_snr) / 2
         root = torch.sqrt(self.beta_min**2 + 4 * slope * minus_log_alpha)
@@ -177,25 +180,25 @@ class VPCosine(VariancePreserving):
     t_min: float = 0.0
     t_max: float = 0.9946
 
-    def _angle(self, t: Tensor) -> Tensor:
+    def _angle(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return math.pi / 2 * (t + self.offset) / (1 + self.offset)
 
     @property
     def _first_angle(self) -> float:
         return math.pi / 2 * self.offset / (1 + self.offset)
 
-    def log_alpha(self, t: Tensor) -> Tensor:
+    def log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.log(torch.cos(self._angle(t))) - math.log(math.cos(self._first_angle))
 
-    def d_log_alpha(self, t: Tensor) -> Tensor:
+    def d_log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return -math.pi / 2 / (1 + self.offset) * torch.tan(self._angle(t))
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         theta, first = self._angle(t), self._first_angle
         step = math.pi / 2 * t / (1 + self.offset)
         return torch.sqrt(torch.sin(step) * torch.sin(theta + first)) / math.cos(first)
 
-    def time_of(self, log_snr: Tensor) -> Tensor:
+    def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         alpha = torch.sqrt(torch.sigmoid(log_snr))
         sin_sq = torch.sigmoid(-log_snr) * math.cos(self._first_angle) ** 2
         sin_sq = sin_sq + math.sin(self._first_angle) ** 2
@@ -206,10 +209,10 @@ class VPCosine(VariancePreserving):
 class VarianceExploding(Schedule):
     """alpha_t = 1."""
 
-    def alpha(self, t: Tensor) -> Tensor:
+    def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.ones_like(t, dtype=torch.float64)
 
-    def d_alpha(self, t: Tensor) -> Tensor:
+    def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.zeros_like(t, dtype=torch.float64)
 
 
@@ -227,13 +230,13 @@ class VEGeometric(VarianceExploding):
     def _rate(self) -> float:
         return math.log(self.sigma_max / self.sigma_min)
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return self.sigma_min * torch.exp(self._rate * t)
 
-    def d_sigma(self, t: Tensor) -> Tensor:
+    def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return self._rate * self.sigma(t)
 
-    def time_of(self, log_snr: Tensor) -> Tensor:
+    def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return (-log_snr / 2 - math.log(self.sigma_min)) / self._rate
 
 
@@ -245,13 +248,13 @@ class EDM(VarianceExploding):
     t_min: float = 0.002
     t_max: float = 80.0
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return t.to(torch.float64)
 
-    def d_sigma(self, t: Tensor) -> Tensor:
+    def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.ones_like(t, dtype=torch.float64)
 
-    def time_of(self, log_snr: Tensor) -> Tensor:
+    def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.exp(-log_snr / 2)
 
 
@@ -263,19 +266,19 @@ class RectifiedFlow(Schedule):
     t_min: float = 0.0
     t_max: float = 1.0
 
-    def alpha(self, t: Tensor) -> Tensor:
+    def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return 1 - t.to(torch.float64)
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return t.to(torch.float64)
 
-    def d_alpha(self, t: Tensor) -> Tensor:
+    def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return -torch.ones_like(t, dtype=torch.float64)
 
-    def d_sigma(self, t: Tensor) -> Tensor:
+    def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.ones_like(t, dtype=torch.float64)
 
-    def time_of(self, log_snr: Tensor) -> Tensor:
+    def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.sigmoid(-log_snr / 2)
 
 
@@ -294,7 +297,7 @@ class DiscreteSchedule(Schedule):
     """
 
     name: ClassVar[str] = "discrete"
-    alphas_cumprod: tuple[float, ...]
+    alphas_cumprod: Tensor | Sequence[float]
     _log_snr: Tensor = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -322,26 +325,26 @@ class DiscreteSchedule(Schedule):
         left = t.floor().long().clamp(0, len(self._log_snr) - 2)
         return left, self._log_snr[left + 1] - self._log_snr[left]
 
-    def log_snr(self, t: Tensor) -> Tensor:
+    def log_snr(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         left, slope = self._segment(t.to(torch.float64))
         return self._log_snr[left] + slope * (t - left)
 
-    def d_log_snr(self, t: Tensor) -> Tensor:
+    def d_log_snr(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return self._segment(t.to(torch.float64))[1]
 
-    def alpha(self, t: Tensor) -> Tensor:
+    def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.sqrt(torch.sigmoid(self.log_snr(t)))
 
-    def sigma(self, t: Tensor) -> Tensor:
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return torch.sqrt(torch.sigmoid(-self.log_snr(t)))
 
-    def d_alpha(self, t: Tensor) -> Tensor:
+    def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return self.alpha(t) * self.sigma(t) ** 2 * self.d_log_snr(t) / 2
 
-    def d_sigma(self, t: Tensor) -> Tensor:
+    def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return -self.sigma(t) * self.alpha(t) ** 2 * self.d_log_snr(t) / 2
 
-    def time_of(self, log_snr: Tensor) -> Tensor:
+    def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         descending = -self._log_snr
         right = torch.searchsorted(descending, -log_snr.contiguous())
         left = (right - 1).clamp(0, len(descending) - 2)
@@ -353,7 +356,7 @@ class DiscreteSchedule(Schedule):
             raise InputError("a discrete schedule's times are the integer indices of its table")
         return times.to(torch.int64)
 
-    def grid(self, n: int) -> Tensor:
+    def grid(self, n: int) -> Real[Tensor, "n"]:
         """At most n integer times, as equally spaced in log-SNR as the table allows."""
         return super().grid(n).round().long().unique()
 
@@ -367,7 +370,8 @@ class DiscreteSchedule(Schedule):
 
 
 NAMED: dict[str, type[Schedule]] = {
-    kind.name: kind for kind in (VPLinear, VPCosine, VEGeometric, EDM, RectifiedFlow, DiscreteSchedule)
+    kind.name: kind
+    for kind in (VPLinear, VPCosine, VEGeometric, EDM, RectifiedFlow, DiscreteSchedule)
 }
 
 

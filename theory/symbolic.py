@@ -190,10 +190,10 @@ STATEMENTS: tuple[Statement, ...] = (
     Statement("zero-mean", "1", "q grad log q = grad q integrates to zero", zero_mean),
     Statement("diffusion", "0", "g^2 = -sigma^2 d lambda/dt", diffusion_from_log_snr),
     Statement("transition", "0", "forward transitions compose", transition_composes),
-    Statement("tweedie", "9", "E[x_0|x_t] is a reverse martingale", lambda: tweedie()),
+    Statement("tweedie", "9", "E[x_0|x_t] is a reverse martingale", tweedie),
     Statement("tower-2", "9", "alpha^2 q''/q is a reverse martingale", lambda: [tower((2,))]),
     Statement("tower-mixed", "9", "alpha^2 q_xy/q is a reverse martingale", lambda: [tower((1, 1))]),
-    Statement("calibration-optimum", "4", "the best constant is the mean; the loss falls by its square", calibration_optimum),
+    Statement("calibration-optimum", "4", "the best constant is the mean", calibration_optimum),
     Statement("calibration-commutes", "4", "calibration commutes with conversion", calibration_commutes),
     Statement("bound-step", "5", "a step of the bound weighs 0.5 (SNR_s/SNR_t - 1)", bound_step),
 )  # fmt: skip

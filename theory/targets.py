@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float, Float64, Real
 from torch import Tensor
 
 from theory.errors import InputError
@@ -27,12 +28,18 @@ class Target:
     name: str
     coefficients: Callable[[Schedule, Tensor], tuple[Tensor, Tensor]]
 
-    def value(self, schedule: Schedule, t: Tensor, x_0: Tensor, e: Tensor) -> Tensor:
+    def value(
+        self,
+        schedule: Schedule,
+        t: Real[Tensor, "*time"],
+        x_0: Float[Tensor, "*batch"],
+        e: Float[Tensor, "*batch"],
+    ) -> Float[Tensor, "*batch"]:
         """y = A_t x_0 + B_t e for data and noise (b, ...) at times (b,) or ()."""
         a, b = self.coefficients(schedule, t)
         return along_batch(a, x_0) * x_0 + along_batch(b, e) * e
 
-    def determinant(self, schedule: Schedule, t: Tensor) -> Tensor:
+    def determinant(self, schedule: Schedule, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """alpha_t B_t - sigma_t A_t; zero where y does not determine the noise given x_t."""
         a, b = self.coefficients(schedule, t)
         return schedule.alpha(t) * b - schedule.sigma(t) * a
@@ -66,8 +73,12 @@ def named(name: str) -> Target:
 
 
 def data_and_noise(
-    y: Tensor, x_t: Tensor, t: Tensor, source: Target, schedule: Schedule
-) -> tuple[Tensor, Tensor]:
+    y: Float[Tensor, "*batch"],
+    x_t: Float[Tensor, "*batch"],
+    t: Real[Tensor, "*time"],
+    source: Target,
+    schedule: Schedule,
+) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
     """Solve the 2x2 system: (x_0, e) that a prediction y at x_t stands for. Shapes (b, ...)."""
     a, b = (along_batch(c, y) for c in source.coefficients(schedule, t))
     alpha_t, sigma_t = along_batch(schedule.alpha(t), y), along_batch(schedule.sigma(t), y)
@@ -76,13 +87,20 @@ def data_and_noise(
 
 
 def convert(
-    y: Tensor, x_t: Tensor, t: Tensor, source: Target, to: Target, schedule: Schedule
-) -> Tensor:
+    y: Float[Tensor, "*batch"],
+    x_t: Float[Tensor, "*batch"],
+    t: Real[Tensor, "*time"],
+    source: Target,
+    to: Target,
+    schedule: Schedule,
+) -> Float[Tensor, "*batch"]:
     """The prediction y of ``source`` at x_t, expressed as ``to``. Shapes (b, ...), times (b,) or ()."""
     return to.value(schedule, t, *data_and_noise(y, x_t, t, source, schedule))
 
 
-def shift_factor(t: Tensor, source: Target, to: Target, schedule: Schedule) -> Tensor:
+def shift_factor(
+    t: Real[Tensor, "*time"], source: Target, to: Target, schedule: Schedule
+) -> Float64[Tensor, "*time"]:
     """How a shift of ``source`` predictions scales when converted: det_to / det_source.
 
     A difference of two predictions at the same x_t stands for x_0 and e that satisfy

@@ -8,11 +8,12 @@ so one pass gives the fall of the denoising loss with little variance. The image
 unit: draws on one image are averaged first, and intervals are taken over images.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from theory.calibration import Calibration
@@ -39,8 +40,8 @@ class Validation:
     """
 
     calibration: Calibration
-    losses: Tensor
-    gains: Tensor
+    losses: Float64[Tensor, "image time"]
+    gains: Float64[Tensor, "image time"]
     eta_sq: tuple[Estimate, ...]
     left_out: int
 
@@ -119,7 +120,7 @@ class _Unseen:
         self.images, self.calibration, self.batch_size = images, calibration, batch_size
         self.left_out = 0
 
-    def __iter__(self) -> "Iterable[Tensor]":
+    def __iter__(self) -> Iterator[Tensor]:
         self.left_out, kept = 0, 0
         for batch in batches(self.images, self.batch_size):
             if tuple(batch.shape[1:]) != self.calibration.shape:

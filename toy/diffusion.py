@@ -7,10 +7,12 @@ forward transition, Bayes' rule gives the reverse kernel as a mixture again:
     G_k = A C_sk C_tk^{-1},    C_tk = A^2 C_sk + V I.
 """
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from theory.schedules import Schedule
@@ -49,11 +51,13 @@ class Diffusion:
         a, v = self.schedule.transition(as_time(s), as_time(t))
         return a.item(), v.item()
 
-    def martingale(self, x_t: Tensor, t: float) -> Tensor:
+    def martingale(self, x_t: Float64[Tensor, "*batch d"], t: float) -> Float64[Tensor, "*batch d"]:
         """M_t = alpha_t grad log q_t(x_t), (*batch, d)."""
         return self.scales(t)[0] * self.marginal(t).score(x_t)
 
-    def posterior_mean(self, x_t: Tensor, t: float) -> Tensor:
+    def posterior_mean(
+        self, x_t: Float64[Tensor, "*batch d"], t: float
+    ) -> Float64[Tensor, "*batch d"]:
         """E[x_0|x_t], by conditioning each component: it uses no score. (*batch, d)."""
         alpha_t, _ = self.scales(t)
         marginal = self.marginal(t)
@@ -61,7 +65,9 @@ class Diffusion:
         means = self.data.means + marginal._out_of(gain * marginal.centred(x_t))
         return torch.einsum("...k,...kd->...d", marginal.responsibilities(x_t), means)
 
-    def reverse_kernel(self, x_t: Tensor, s: float, t: float) -> GaussianMixture:
+    def reverse_kernel(
+        self, x_t: Float64[Tensor, "*batch d"], s: float, t: float
+    ) -> GaussianMixture:
         """q(x_s|x_t) for points (*batch, d): a mixture with batch shape (*batch)."""
         a, v = self.transition(s, t)
         earlier, later = self.marginal(s), self.marginal(t)
@@ -78,10 +84,12 @@ class Diffusion:
         ``times`` decreases; the first yield is x_t itself.
         """
         yield x_t
-        for t, s in zip(times[:-1], times[1:], strict=True):
+        for t, s in itertools.pairwise(times):
             x_t = self.reverse_kernel(x_t, s, t).sample(generator)[0]
             yield x_t
 
-    def noise_prediction(self, x_t: Tensor, t: float) -> Tensor:
+    def noise_prediction(
+        self, x_t: Float64[Tensor, "*batch d"], t: float
+    ) -> Float64[Tensor, "*batch d"]:
         """E[e|x_t] = -sigma_t grad log q_t(x_t), the exact noise predictor. (*batch, d)."""
         return -self.scales(t)[1] * self.marginal(t).score(x_t)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -78,21 +79,20 @@ def residuals(points: int = 24) -> Residuals:
     times = torch.linspace(0.02, 1.0, points, dtype=torch.float64)
     x_t = torch.tensor([0.8], dtype=torch.float64)
 
-    def grid(process: Callable[[Tensor, float], Tensor]) -> Tensor:
+    def grid(process: Callable[..., Tensor]) -> Tensor:
         values = torch.full((points, points), torch.nan, dtype=torch.float64)
         for j, t in enumerate(times.tolist()):
             for i, s in enumerate(times[:j].tolist()):
-                integral = expectation(
-                    diffusion.reverse_kernel(x_t, s, t), lambda x, s=s: process(x, s)
-                )
+                kernel = diffusion.reverse_kernel(x_t, s, t)
+                integral = expectation(kernel, partial(process, t=s))
                 difference = integral.value - process(x_t, t)
                 values[i, j] = (difference.abs() / integral.magnitude).item()
         return values
 
     return Residuals(
         times,
-        grid(lambda x, t: diffusion.martingale(x, t)),
-        grid(lambda x, t: diffusion.marginal(t).score(x)),
+        grid(diffusion.martingale),
+        grid(lambda x_t, t: diffusion.marginal(t).score(x_t)),
     )
 
 

@@ -11,6 +11,7 @@ A mixture may be batched: weights (*batch, K) and means (*batch, K, d) broadcast
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from theory.errors import InputError
@@ -27,10 +28,10 @@ class GaussianMixture:
         rotations: (K, d, d) with eigenvectors as columns, or None for axis-aligned components.
     """
 
-    log_weights: Tensor
-    means: Tensor
-    variances: Tensor
-    rotations: Tensor | None = None
+    log_weights: Float64[Tensor, "*batch k"]
+    means: Float64[Tensor, "*batch k d"]
+    variances: Float64[Tensor, "k d"]
+    rotations: Float64[Tensor, "k d d"] | None = None
 
     @classmethod
     def diagonal(cls, weights: Tensor, means: Tensor, variances: Tensor) -> "GaussianMixture":
@@ -97,11 +98,11 @@ class GaussianMixture:
         exponent = (z**2 / self.variances + torch.log(2 * torch.pi * self.variances)).sum(-1)
         return self.log_weights - exponent / 2
 
-    def log_density(self, x: Tensor) -> Tensor:
+    def log_density(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch"]:
         """log q(x), (*batch,)."""
         return torch.logsumexp(self.log_components(x), -1)
 
-    def responsibilities(self, x: Tensor) -> Tensor:
+    def responsibilities(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch k"]:
         """P(k | x), (*batch, K)."""
         return torch.softmax(self.log_components(x), -1)
 
@@ -109,11 +110,11 @@ class GaussianMixture:
         """grad log N(x; m_k, C_k) = -C_k^{-1} (x - m_k), (*batch, K, d)."""
         return self._out_of(-self.centred(x) / self.variances)
 
-    def score(self, x: Tensor) -> Tensor:
+    def score(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch d"]:
         """grad log q(x) = sum_k P(k|x) grad log N_k, (*batch, d)."""
         return torch.einsum("...k,...kd->...d", self.responsibilities(x), self.component_scores(x))
 
-    def hessian(self, x: Tensor) -> Tensor:
+    def hessian(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch d d"]:
         """Hess log q(x) = Cov_k(grad log N_k) - sum_k P(k|x) C_k^{-1}, (*batch, d, d)."""
         p, scores = self.responsibilities(x), self.component_scores(x)
         centred = scores - self.score(x)[..., None, :]

@@ -3,28 +3,13 @@
 from pathlib import Path
 
 import matplotlib
-
-matplotlib.use("Agg")
-
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
+from theory.style import BLUE, GREEN, GREY, ORANGE, STYLE
 from toy.figures import Paths, Recovery, Residuals
-
-BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
-"""Okabe and Ito's colours, which colour-blind readers tell apart."""
-
-STYLE = {
-    "font.size": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    "savefig.dpi": 200,
-}
 
 
 def draw_paths(ax: Axes, paths: Paths, shown: int = 60) -> None:
@@ -79,7 +64,9 @@ def draw_recovery(axes: tuple[Axes, Axes], result: Recovery) -> None:
     )  # fmt: skip
     left.set(xlabel="time $t$", ylabel=r"$|\eta_t|^2$", title="Planted and recovered bias")
     left.legend()
-    right.semilogy(times, result.plain_error.numpy(), color=GREY, marker="s", ms=3, label="plain average")
+    right.semilogy(
+        times, result.plain_error.numpy(), color=GREY, marker="s", ms=3, label="plain average"
+    )
     right.semilogy(times, result.error.numpy(), color=BLUE, marker="o", ms=3, label="residual")
     right.set(xlabel="time $t$", ylabel=r"$|\hat\eta_t-\eta_t|^2$", title="Error at equal cost")
     right.legend()
@@ -88,15 +75,15 @@ def draw_recovery(axes: tuple[Axes, Axes], result: Recovery) -> None:
 def save_all(out: Path, paths: Paths, residuals: Residuals, recovery: Recovery) -> list[str]:
     """Write every figure as PNG and PDF; returns the file names."""
     written = []
-    with plt.rc_context(STYLE):
-        figure, ax = plt.subplots(figsize=(5.5, 3.4))
-        draw_paths(ax, paths)
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.5, 3.4))
+        draw_paths(figure.subplots(), paths)
         written += _save(figure, out, "score_paths")
-        figure, pair = plt.subplots(1, 2, figsize=(6.5, 3.0))
-        draw_residuals(tuple(pair), residuals)
+        figure = Figure(figsize=(6.5, 3.0))
+        draw_residuals(tuple(figure.subplots(1, 2)), residuals)
         written += _save(figure, out, "martingale_residual")
-        figure, pair = plt.subplots(1, 2, figsize=(6.5, 2.9))
-        draw_recovery(tuple(pair), recovery)
+        figure = Figure(figsize=(6.5, 2.9))
+        draw_recovery(tuple(figure.subplots(1, 2)), recovery)
         written += _save(figure, out, "planted_and_recovered")
     return written
 
@@ -105,5 +92,4 @@ def _save(figure: Figure, out: Path, name: str) -> list[str]:
     names = [f"{name}.png", f"{name}.pdf"]
     for file in names:
         figure.savefig(out / file)
-    plt.close(figure)
     return names

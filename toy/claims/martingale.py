@@ -63,9 +63,7 @@ def zero_mean_error(
 ) -> float:
     """|E_{q_t} M_t| relative to E|M_t|."""
     diffusion, t = case.diffusion, case.times.t
-    integral = expectation(
-        diffusion.marginal(law_time(case)), lambda x: diffusion.martingale(x, t)
-    )
+    integral = expectation(diffusion.marginal(law_time(case)), lambda x: diffusion.martingale(x, t))
     return _relative(integral.value, integral.magnitude)
 
 

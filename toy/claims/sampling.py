@@ -6,6 +6,7 @@ means of diameter D, u.(M_s - M_T) is sub-Gaussian with the variance proxy of
 times and directions u.
 """
 
+import itertools
 from collections.abc import Callable
 
 import torch
@@ -44,7 +45,7 @@ def ode_step(
         schedule = diffusion.schedule
         return schedule.drift(time) * x - schedule.diffusion_sq(time) / 2 * score
 
-    for now, then in zip(times[:-1], times[1:], strict=True):
+    for now, then in itertools.pairwise(times):
         first = slope(x_t, now)
         second = slope(x_t + (then - now) * first, then)
         x_t = x_t + (then - now) * (first + second) / 2
@@ -72,7 +73,7 @@ def path_trial(
     units = units / units.norm(dim=1, keepdim=True)
     level = LEVEL / (len(units) * (len(TIMES) - 1))
     x, worst = x_t.expand(paths, dimension), 0.0
-    for t, s in zip(TIMES[:-1], TIMES[1:], strict=True):
+    for t, s in itertools.pairwise(TIMES):
         x = step(diffusion, x, s, t, generator)
         deviation = ((process(diffusion, x, s) - start).mean(0) @ units.T).abs().max().item()
         proxy = variance_proxy(diffusion.schedule, VARIANCE, DIAMETER, s, TIMES[0])

@@ -101,7 +101,8 @@ CLAIMS = (
                 p, diffusion_sq=lambda schedule, t: schedule.diffusion_sq(t).sqrt())),
             Mutant("missing-drift-term", lambda p: derivative_error(
                 p, diffusion_sq=lambda schedule, t: 2 * schedule.sigma(t) * schedule.d_sigma(t))),
-            Mutant("drift-of-alpha", lambda p: derivative_error(p, drift=lambda schedule, t: schedule.d_alpha(t))),
+            Mutant("drift-of-alpha", lambda p: derivative_error(
+                p, drift=lambda schedule, t: schedule.d_alpha(t))),
         ),
     ),
     ExactClaim(

@@ -1,0 +1,69 @@
+"""Calibrations on disk: safetensors, with everything that is not a tensor as JSON metadata."""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from theory import targets
+from theory.calibration import Calibration
+from theory.errors import InputError
+from theory.estimates import Estimate
+from theory.program import replacing_file
+from theory.schedules import from_description
+
+FORMAT = "diffusion-martingale calibration 1"
+
+
+def save(calibration: Calibration, path: Path) -> None:
+    """Write the calibration; the file appears whole or not at all."""
+    eta_sq = [[e.value, e.lower, e.upper] for e in calibration.eta_sq]
+    tensors = {
+        "times": calibration.times,
+        "shift": calibration.shift.contiguous(),
+        "weights": calibration.weights,
+        "eta_sq": torch.tensor(eta_sq, dtype=torch.float64),
+        "error_energy": calibration.error_energy,
+        "image_ids": calibration.image_ids,
+    }
+    metadata = {
+        "format": FORMAT,
+        "schedule": json.dumps(calibration.schedule.describe()),
+        "target": calibration.target.name,
+        "provenance": json.dumps(dict(calibration.provenance)),
+    }
+    with replacing_file(path) as temporary:
+        save_file(tensors, temporary, metadata)
+
+
+def load(path: Path) -> Calibration:
+    """Read a calibration that ``save`` wrote.
+
+    Raises:
+        InputError: there is no such file, or it is no calibration.
+    """
+    if not path.is_file():
+        raise InputError(f"calibration: expected a file, there is none at {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise InputError(f"calibration: {path} is no calibration of format {FORMAT!r}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return Calibration(
+            schedule=from_description(json.loads(metadata["schedule"])),
+            target=targets.named(metadata["target"]),
+            times=tensors["times"],
+            shift=tensors["shift"],
+            weights=tensors["weights"],
+            eta_sq=tuple(Estimate(*row) for row in tensors["eta_sq"].tolist()),
+            error_energy=tensors["error_energy"],
+            image_ids=tensors["image_ids"],
+            provenance=json.loads(metadata["provenance"]),
+        )
+    except (SafetensorError, OSError, KeyError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"calibration: {path} cannot be read as a calibration") from error

@@ -1,0 +1,253 @@
+"""The command line of ``python -m real``: options, progress, and nothing else."""
+
+import argparse
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from theory.errors import InputError
+from theory.program import replacing_file, require_file, require_folder
+
+MAX_SEED = 2**63 - 1
+
+
+def main(arguments: list[str]) -> int:
+    """Run the subcommand."""
+    options = _parser().parse_args(arguments)
+    options.command(options)
+    return 0
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from real import calibrations
+    from real.calibrating import PLAIN_ERROR, calibrate_checkpoint
+    from real.checkpoints import load
+    from real.images import open_images
+
+    require_file(options.out)
+    device = _device(options.device)
+    checkpoint = load(options.checkpoint, device)
+    images = open_images(
+        options.data, "calibration", checkpoint.shape,
+        limit=options.images, batch_size=options.batch_size,
+    )  # fmt: skip
+    times = checkpoint.schedule.times(options.at or checkpoint.schedule.grid(options.times))
+    evaluations = len(images) * len(times) * options.draws
+    with _counting(evaluations, "calibrate", options.quiet) as on_progress:
+        calibration = calibrate_checkpoint(
+            checkpoint, images, times, seed=options.seed, draws=options.draws, device=device,
+            on_progress=on_progress,
+        )  # fmt: skip
+    calibrations.save(calibration, options.out)
+    plain = torch.tensor(calibration.provenance[PLAIN_ERROR], dtype=torch.float64)
+    ratio = (plain / calibration.error_energy).log().mean().exp().item()
+    print(
+        f"{options.out}: {len(times)} times from {len(images)} images, {evaluations:,} network "
+        f"evaluations; error energy {ratio:.0f} times below the plain average's (geometric mean)"
+    )
+
+
+def _validate(options: argparse.Namespace) -> None:
+    from real import calibrations, report
+    from real.checkpoints import load
+    from real.images import open_images
+    from real.sampling import latents, sample
+    from theory.calibration import Calibrated
+    from theory.validation import validate
+
+    require_folder(options.out)
+    device = _device(options.device)
+    calibration = calibrations.load(options.calibration)
+    checkpoint = load(options.checkpoint, device)
+    calibration.require(
+        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
+    )
+    images = open_images(
+        options.data, "held-out", checkpoint.shape,
+        limit=options.images, batch_size=options.batch_size,
+    )  # fmt: skip
+    evaluations = len(images) * len(calibration.times) * options.draws
+    with _counting(evaluations, "validate", options.quiet) as on_progress:
+        validation = validate(
+            checkpoint.predict, calibration, images=images, seed=options.seed,
+            draws=options.draws, device=device, on_progress=on_progress,
+        )  # fmt: skip
+    noise = latents(checkpoint, options.samples, options.seed).to(device)
+    before, after = (
+        sample(checkpoint, predict, noise, options.steps, _bar(name, options.quiet)).cpu()
+        for predict, name in (
+            (checkpoint.predict, "sample without"),
+            (Calibrated(checkpoint.predict, calibration), "sample with"),
+        )
+    )
+    numbers = report.numbers(
+        checkpoint, validation,
+        data=options.data, seed=options.seed, draws=options.draws, steps=options.steps,
+    )  # fmt: skip
+    shown = next(iter(replace(images, batch_size=options.samples)))
+    report.write(options.out, numbers, before, after, shown)
+    for line in report.summary(numbers):
+        print(line)
+    print(f"report: {options.out / 'report.html'}")
+
+
+def _sample(options: argparse.Namespace) -> None:
+    from real import calibrations
+    from real.checkpoints import load
+    from real.plots import grid
+    from real.sampling import latents, sample
+    from theory.calibration import Calibrated
+
+    require_file(options.out)
+    device = _device(options.device)
+    calibration = calibrations.load(options.calibration) if options.calibration else None
+    checkpoint = load(options.checkpoint, device)
+    predict = checkpoint.predict
+    if calibration:
+        calibration.require(
+            checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
+        )
+        predict = Calibrated(predict, calibration)
+    noise = latents(checkpoint, options.samples, options.seed).to(device)
+    images = sample(checkpoint, predict, noise, options.steps, _bar("sample", options.quiet))
+    with replacing_file(options.out) as temporary:
+        grid(images.cpu()).save(temporary, format="PNG")
+    print(options.out)
+
+
+def _train(options: argparse.Namespace) -> None:
+    from real.training import Recipe, train_digits
+
+    require_folder(options.out)
+    record = train_digits(
+        options.out, Recipe(seed=options.seed, steps=options.steps), options.quiet
+    )
+    print(f"{options.out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"device: expected auto, cpu or a usable device, got {name!r}") from error
+    return device
+
+
+@contextmanager
+def _counting(total: int, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
+    with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=quiet, delay=1) as bar:
+        yield bar.update
+
+
+def _bar(name: str, quiet: bool) -> Callable[[Iterable[Tensor]], Iterable[Tensor]]:
+    return partial(tqdm, desc=name, disable=quiet, delay=1)
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text}")
+    return value
+
+
+def _seed(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"expected a seed from 0 to {MAX_SEED}, got {text}")
+    return value
+
+
+def _times(text: str) -> list[float]:
+    return [float(part) if "." in part or "e" in part else int(part) for part in text.split(",")]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m real", description="Calibrate, validate and sample real image networks."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--seed", type=_seed, default=0, help="seed of everything random (0)")
+    common.add_argument("--quiet", action="store_true", help="no progress bar")
+    on_device = argparse.ArgumentParser(add_help=False)
+    on_device.add_argument("--device", default="auto", help="auto (CUDA if there), cpu, cuda:1 ...")
+    network = argparse.ArgumentParser(add_help=False)
+    network.add_argument(
+        "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
+        help="digits (shipped, default), a local diffusers folder, or a Hub id",
+    )  # fmt: skip
+    pictures = argparse.ArgumentParser(add_help=False)
+    pictures.add_argument("--steps", type=_count, default=20, help="solver steps (20)")
+    pictures.add_argument("--samples", type=_count, default=64, help="number of samples (64)")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
+        "--data", default="digits", metavar="DATA",
+        help="digits (default), a folder of images, or an .npz file with an array 'images'",
+    )  # fmt: skip
+    data.add_argument("--images", type=_count, metavar="N", help="use only the first N images")
+    data.add_argument("--draws", type=_count, default=1, help="noise draws per image and time (1)")
+    data.add_argument(
+        "--batch-size", type=_count, default=256, help="images per network call (256)"
+    )
+
+    command = commands.add_parser(
+        "calibrate", parents=[network, data, common, on_device],
+        help="estimate the shift of a network at each time",
+        description="Estimate the mean error of a network's prediction at each time, and save it.",
+        epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
+    )  # fmt: skip
+    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    command.add_argument(
+        "--times", type=_count, default=50, metavar="N",
+        help="number of times, equally spaced in log-SNR (50)",
+    )  # fmt: skip
+    command.add_argument("--at", type=_times, metavar="T,T,...", help="these times instead")
+    command.set_defaults(command=_calibrate)
+
+    command = commands.add_parser(
+        "validate", parents=[network, data, pictures, common, on_device],
+        help="prove a calibration on held-out images, and write a report",
+        description="Measure a calibration on images that neither training nor calibration has "
+        "seen, with paired noise, and write report.json, figures and report.html.",
+        epilog="example: python -m real validate digits --calibration digits.safetensors "
+        "--data digits --out report",
+    )  # fmt: skip
+    command.add_argument("--calibration", type=Path, required=True, metavar="FILE")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    command.set_defaults(command=_validate)
+
+    command = commands.add_parser(
+        "sample", parents=[network, pictures, common, on_device],
+        help="draw samples, with or without a calibration",
+        description="Draw DDIM samples as a grid; the same seed starts from the same noise.",
+        epilog="example: python -m real sample digits --calibration digits.safetensors "
+        "--steps 20 --out samples.png",
+    )  # fmt: skip
+    command.add_argument("--calibration", type=Path, metavar="FILE")
+    command.add_argument("--out", type=Path, required=True, metavar="PNG", help="file to write")
+    command.set_defaults(command=_sample)
+
+    command = commands.add_parser(
+        "train", parents=[common],
+        help="train the network that ships, on the CPU",
+        description="Train the digits network on its training images, from a seed.",
+        epilog="example: python -m real train digits --out build/digits",
+    )  # fmt: skip
+    command.add_argument("network", choices=["digits"], help="which network")
+    command.add_argument("--steps", type=_count, default=5000, help="optimizer steps (5000)")
+    command.add_argument(
+        "--out", type=Path, default=Path("build/digits"), metavar="DIR",
+        help="folder to write (build/digits)",
+    )  # fmt: skip
+    command.set_defaults(command=_train)
+    return parser
