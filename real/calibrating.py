@@ -1,17 +1,17 @@
 """Calibrate a checkpoint on images: one pass, with what the published plain average would have cost."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import diffusers
 import numpy
 import torch
-from torch import Tensor
 
 from real.checkpoints import Checkpoint
 from real.images import ImageSource
 from theory.calibration import Calibration, measure
 from theory.estimators import PLAIN, RESIDUAL
+from theory.schedules import Times
 
 PLAIN_ERROR = "plain_error_energy"
 """Provenance key: error energy per time of the plain average over the same evaluations."""
@@ -20,7 +20,7 @@ PLAIN_ERROR = "plain_error_energy"
 def calibrate_checkpoint(
     checkpoint: Checkpoint,
     images: ImageSource,
-    times: "Tensor | Iterable[float]",
+    times: Times,
     *,
     seed: int,
     draws: int,

@@ -13,9 +13,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from theory.errors import InputError
-from theory.program import replacing_file, require_file, require_folder
-
-MAX_SEED = 2**63 - 1
+from theory.program import Parser, count, replacing_file, require_file, require_folder, seed
 
 
 def main(arguments: list[str]) -> int:
@@ -153,52 +151,36 @@ def _bar(name: str, quiet: bool) -> Callable[[Iterable[Tensor]], Iterable[Tensor
     return partial(tqdm, desc=name, disable=quiet, delay=1)
 
 
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text}")
-    return value
-
-
-def _seed(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= MAX_SEED:
-        raise argparse.ArgumentTypeError(f"expected a seed from 0 to {MAX_SEED}, got {text}")
-    return value
-
-
 def _times(text: str) -> list[float]:
-    return [float(part) if "." in part or "e" in part else int(part) for part in text.split(",")]
+    return [float(part) for part in text.split(",")]
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m real", description="Calibrate, validate and sample real image networks."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--seed", type=_seed, default=0, help="seed of everything random (0)")
+    common = Parser(add_help=False)
+    common.add_argument("--seed", type=seed, default=0, help="seed of everything random (0)")
     common.add_argument("--quiet", action="store_true", help="no progress bar")
-    on_device = argparse.ArgumentParser(add_help=False)
+    on_device = Parser(add_help=False)
     on_device.add_argument("--device", default="auto", help="auto (CUDA if there), cpu, cuda:1 ...")
-    network = argparse.ArgumentParser(add_help=False)
+    network = Parser(add_help=False)
     network.add_argument(
         "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
         help="digits (shipped, default), a local diffusers folder, or a Hub id",
     )  # fmt: skip
-    pictures = argparse.ArgumentParser(add_help=False)
-    pictures.add_argument("--steps", type=_count, default=20, help="solver steps (20)")
-    pictures.add_argument("--samples", type=_count, default=64, help="number of samples (64)")
-    data = argparse.ArgumentParser(add_help=False)
+    pictures = Parser(add_help=False)
+    pictures.add_argument("--steps", type=count, default=20, help="solver steps (20)")
+    pictures.add_argument("--samples", type=count, default=64, help="number of samples (64)")
+    data = Parser(add_help=False)
     data.add_argument(
         "--data", default="digits", metavar="DATA",
         help="digits (default), a folder of images, or an .npz file with an array 'images'",
     )  # fmt: skip
-    data.add_argument("--images", type=_count, metavar="N", help="use only the first N images")
-    data.add_argument("--draws", type=_count, default=1, help="noise draws per image and time (1)")
-    data.add_argument(
-        "--batch-size", type=_count, default=256, help="images per network call (256)"
-    )
+    data.add_argument("--images", type=count, metavar="N", help="use only the first N images")
+    data.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
+    data.add_argument("--batch-size", type=count, default=256, help="images per network call (256)")
 
     command = commands.add_parser(
         "calibrate", parents=[network, data, common, on_device],
@@ -208,7 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
     command.add_argument(
-        "--times", type=_count, default=50, metavar="N",
+        "--times", type=count, default=50, metavar="N",
         help="number of times, equally spaced in log-SNR (50)",
     )  # fmt: skip
     command.add_argument("--at", type=_times, metavar="T,T,...", help="these times instead")
@@ -244,7 +226,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: python -m real train digits --out build/digits",
     )  # fmt: skip
     command.add_argument("network", choices=["digits"], help="which network")
-    command.add_argument("--steps", type=_count, default=5000, help="optimizer steps (5000)")
+    command.add_argument("--steps", type=count, default=5000, help="optimizer steps (5000)")
     command.add_argument(
         "--out", type=Path, default=Path("build/digits"), metavar="DIR",
         help="folder to write (build/digits)",

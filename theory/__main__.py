@@ -1,18 +1,17 @@
 """``python -m theory``: prove every statement that algebra can prove."""
 
-import argparse
 from dataclasses import asdict
 from pathlib import Path
 
 from tqdm import tqdm
 
-from theory.program import require_file, run, write_json
+from theory.program import Parser, require_file, run, write_json
 from theory.symbolic import STATEMENTS, prove
 
 
 def main(arguments: list[str]) -> int:
     """Prove every statement; status 1 if one fails."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m theory",
         description="Prove every symbolic statement of the theory. Exit status 1 if one fails.",
         epilog="example: python -m theory --json proofs.json",

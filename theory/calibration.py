@@ -25,7 +25,7 @@ from theory.estimators import RESIDUAL, Estimator
 from theory.identity import image_ids
 from theory.moments import Moments
 from theory.observations import DEFAULT_BATCH, Images, Predict, batches, observe
-from theory.schedules import Schedule
+from theory.schedules import Schedule, Times
 from theory.shapes import along_batch
 from theory.shrinkage import Shrinkage, james_stein
 from theory.targets import NOISE, Target
@@ -34,7 +34,7 @@ TIME_TOLERANCE = 1e-6
 """Relative room for a time that went through float32 on its way to ``Calibrated``."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Calibration:
     """The shift of a network's prediction at each of some times. Plain data.
 
@@ -58,6 +58,8 @@ class Calibration:
     error_energy: Float64[Tensor, "time"]
     image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    _order: Tensor = field(init=False, repr=False)
+    _log_snr: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         order = torch.argsort(self.schedule.log_snr(self.times), descending=True)
@@ -98,35 +100,37 @@ class Calibration:
     def at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b *shape"]:
         """The shift at times (b,) -> (b, *shape): linear in log-SNR between calibrated times.
 
+        Before the first and after the last of them nothing is known, and the shift is zero.
+
         Raises:
-            InputError: a time outside the calibrated range.
+            InputError: a time outside the schedule.
         """
         t = t.detach().cpu()
-        times = self.times[self._order]  # type: ignore[attr-defined]
-        first, last = times[0].item(), times[-1].item()
+        first, last = self.schedule.t_min, self.schedule.t_max
         room = TIME_TOLERANCE * max(abs(first), abs(last))
         outside = t[~((t >= first - room) & (t <= last + room))]
         if len(outside):
             raise InputError(
-                f"time outside the calibration: expected {first:g} <= t <= {last:g}, "
+                f"time outside the schedule: expected {first:g} <= t <= {last:g}, "
                 f"got {outside[0].item():g}"
             )
-        grid = self._log_snr  # type: ignore[attr-defined]
-        log_snr = self.schedule.log_snr(t.double().clamp(first, last))
+        t = t.double().clamp(first, last)
+        start, end = self.times.min().item(), self.times.max().item()
+        known = (t >= start - room) & (t <= end + room)
+        grid, log_snr = self._log_snr, self.schedule.log_snr(t.clamp(start, end))
         right = torch.searchsorted(-grid, -log_snr).clamp(max=len(grid) - 1)
         left = (right - 1).clamp(min=0)
         weight = (log_snr - grid[left]) / (grid[right] - grid[left])
-        weight = torch.where(log_snr == grid[right], 1.0, weight)
-        ordered = self.shift[self._order]  # type: ignore[attr-defined]
-        weight = along_batch(weight, ordered)
-        return torch.lerp(ordered[left], ordered[right], weight)
+        weight = along_batch(torch.where(log_snr == grid[right], 1.0, weight), self.shift)
+        earlier, later = self.shift[self._order[left]], self.shift[self._order[right]]
+        return torch.lerp(earlier, later, weight) * along_batch(known.double(), self.shift)
 
 
 class Calibrated:
     """A network with its calibration: called exactly as ``predict(x_t, t, condition=None)``.
 
     Raises:
-        InputError: when called with images of another shape, or times outside the calibration.
+        InputError: when called with images of another shape, or times outside the schedule.
     """
 
     def __init__(self, predict: Predict, calibration: Calibration) -> None:
@@ -151,7 +155,7 @@ def measure(
     *,
     target: Target = NOISE,
     images: Images,
-    times: "Tensor | Iterable[float]",
+    times: Times,
     estimators: Iterable[Estimator] = (RESIDUAL,),
     shrinkage: Shrinkage = james_stein,
     seed: int = 0,
@@ -228,7 +232,7 @@ def calibrate(
     *,
     target: Target = NOISE,
     images: Images,
-    times: "Tensor | Iterable[float]",
+    times: Times,
     estimator: Estimator = RESIDUAL,
     shrinkage: Shrinkage = james_stein,
     seed: int = 0,

@@ -1,5 +1,6 @@
 """What the three programs share: errors as one line, outputs that appear whole or not at all."""
 
+import argparse
 import json
 import math
 import shutil
@@ -8,11 +9,36 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from theory.errors import InputError
 
 BAD_INPUT = 2
+MAX_SEED = 2**63 - 1
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, as every other error is."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises: InputError, with argparse's message."""
+        raise InputError(f"{message} (see --help)")
+
+
+def count(text: str) -> int:
+    """A positive whole number from the command line."""
+    return _whole(text, 1, None, "a positive whole number")
+
+
+def seed(text: str) -> int:
+    """A seed from the command line."""
+    return _whole(text, 0, MAX_SEED, f"a seed from 0 to {MAX_SEED}")
+
+
+def _whole(text: str, least: int, most: int | None, expected: str) -> int:
+    if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+    return int(text)
 
 
 def run(name: str, main: Callable[[list[str]], int]) -> None:

@@ -22,6 +22,9 @@ from torch import Tensor
 
 from theory.errors import InputError
 
+Times = Tensor | Iterable[int | float]
+"""Times as a caller gives them."""
+
 GRID_LOG_SNR = 10.0
 """Where a schedule's log-SNR is infinite at an end, its grid stops at this absolute value."""
 
@@ -80,7 +83,7 @@ class Schedule(ABC):
         ratio = torch.expm1(self.log_snr(t) - self.log_snr(s))
         return self.alpha(t) / self.alpha(s), -(self.sigma(t) ** 2) * ratio
 
-    def times(self, values: "Tensor | Iterable[float]") -> Real[Tensor, "n"]:
+    def times(self, values: Times) -> Real[Tensor, "n"]:
         """Distinct times of this schedule as a 1-d tensor.
 
         Raises:
@@ -315,11 +318,11 @@ class DiscreteSchedule(Schedule):
 
     @property
     def t_min(self) -> float:  # type: ignore[override]
-        return 0
+        return 0.0
 
     @property
     def t_max(self) -> float:  # type: ignore[override]
-        return len(self.alphas_cumprod) - 1
+        return len(self.alphas_cumprod) - 1.0
 
     def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
         left = t.floor().long().clamp(0, len(self._log_snr) - 2)

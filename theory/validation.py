@@ -27,7 +27,7 @@ from theory.shapes import dot
 from theory.targets import NOISE, shift_factor
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Validation:
     """What held-out images say of a calibration, per image and time, in the network's own target.
 

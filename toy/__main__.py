@@ -6,7 +6,16 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from theory.program import replacing_folder, require_file, require_folder, run, write_json
+from theory.program import (
+    Parser,
+    count,
+    replacing_folder,
+    require_file,
+    require_folder,
+    run,
+    seed,
+    write_json,
+)
 from toy import figures
 from toy.claims import ALL
 from toy.verify import as_json, lines, stands, verify
@@ -57,19 +66,12 @@ def _plots(options: argparse.Namespace) -> int:
     return 0
 
 
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"expected a positive whole number, got {text}")
-    return value
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="python -m toy", description="Exact toy models, against which the theory is tried."
     )
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--seed", type=int, default=0, help="seed of everything random (0)")
+    common = Parser(add_help=False)
+    common.add_argument("--seed", type=seed, default=0, help="seed of everything random (0)")
     common.add_argument("--quiet", action="store_true", help="no progress bar")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -82,9 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         "a mutant survives.",
         epilog="example: python -m toy verify --examples 200 --json verify.json",
     )
-    command.add_argument(
-        "--examples", type=_positive, default=200, help="cases per exact claim (200)"
-    )
+    command.add_argument("--examples", type=count, default=200, help="cases per exact claim (200)")
     command.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON")
     command.set_defaults(command=_verify)
 

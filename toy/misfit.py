@@ -41,7 +41,7 @@ class Misfit:
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         y = torch.empty_like(x_t)
-        for time in t.unique().tolist():
+        for time in map(float, t.unique().tolist()):
             y[t == time] = self.at(x_t[t == time], time)
         return y
 

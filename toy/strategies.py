@@ -6,6 +6,7 @@ are drawn by log-SNR, over the part of each schedule where it lies between -12 a
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from hypothesis import strategies as st
@@ -118,7 +119,7 @@ def _number(low: float, high: float) -> st.SearchStrategy[float]:
 
 @st.composite
 def components(
-    draw: st.DrawFn, dimension: int, reach: float = 10.0, least: float = 0.05, most: float = 3.0
+    draw: Any, dimension: int, reach: float = 10.0, least: float = 0.05, most: float = 3.0
 ) -> Components:
     """Up to four components with means within ``reach`` and deviations from ``least`` to ``most``."""
     count = draw(st.integers(1, 4 if dimension == 1 else 3))
@@ -159,7 +160,7 @@ def _log_snr_range(chosen: Schedule) -> tuple[float, float]:
 
 
 @st.composite
-def times(draw: st.DrawFn, of: st.SearchStrategy[Schedule] | None = None) -> TimePair:
+def times(draw: Any, of: st.SearchStrategy[Schedule] | None = None) -> TimePair:
     """A schedule and two of its times."""
     chosen = draw(of or schedule())
     low, high = _log_snr_range(chosen)
@@ -170,7 +171,7 @@ def times(draw: st.DrawFn, of: st.SearchStrategy[Schedule] | None = None) -> Tim
 
 
 @st.composite
-def reverse_cases(draw: st.DrawFn, dimension: int, reach: float, least: float) -> ReverseCase:
+def reverse_cases(draw: Any, dimension: int, reach: float, least: float) -> ReverseCase:
     """Points within five deviations of some component."""
     mixture = draw(components(dimension, reach, least))
     return ReverseCase(
@@ -197,7 +198,7 @@ def misfit_cases() -> st.SearchStrategy[MisfitCase]:
 
 
 @st.composite
-def conversion_cases(draw: st.DrawFn) -> ConversionCase:
+def conversion_cases(draw: Any) -> ConversionCase:
     """Any two targets at any time."""
     pair = draw(times())
     target = st.sampled_from(list(targets.NAMED.values()))

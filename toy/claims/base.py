@@ -135,7 +135,7 @@ def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> flo
         return otherwise
 
 
-def _settings(examples: int) -> settings:
+def _settings(examples: int) -> Any:
     return settings(
         max_examples=examples,
         database=None,

@@ -1,0 +1,35 @@
+# `make demo` and `make test` need python3 (3.11 or newer) and make; they set up .venv themselves.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO := build/demo
+
+.PHONY: demo test lint readme clean
+
+.venv/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3: expected 3.11 or newer, got " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: .venv/.ready
+	@mkdir -p $(DEMO)
+	$(BIN)/python -m theory --json $(DEMO)/theory.json
+	$(BIN)/python -m toy verify --examples 50 --json $(DEMO)/verify.json
+	$(BIN)/python -m toy plots --out $(DEMO)/figures
+	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
+	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
+
+test: .venv/.ready lint
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# Fill README.md's figures from what the demo wrote.
+readme: demo
+	$(BIN)/python docs/readme.py $(DEMO)
+
+clean:
+	rm -rf .venv build
