@@ -1,4 +1,4 @@
-"""Fill README.md from what the demo wrote: ``python docs/readme.py build/demo``."""
+"""Fill README.md from what the demo wrote: ``python docs/readme.py build/demo build/study``."""
 
 import json
 import math
@@ -16,8 +16,8 @@ FIGURES = DOCS / "figures.json"
 SHOWN_TIMES = (400, 800, 999)
 
 
-def figures(demo: Path) -> dict[str, Any]:
-    """Every figure that the README names, from the demo's own files."""
+def figures(demo: Path, study: Path) -> dict[str, Any]:
+    """Every figure that the README names, from the files of the demo and of the study."""
     proofs = _read(demo / "theory.json")["statements"]
     verified = _read(demo / "verify.json")
     report = _read(demo / "report" / "report.json")
@@ -52,7 +52,35 @@ def figures(demo: Path) -> dict[str, Any]:
         "worse": sum(row["heldout_gain_upper"] < 0 for row in rows),
         "best_share": f"{best['heldout_gain'] / best['denoising_loss']:.0%}",
         "best_t": best["t"],
-        "crossing": f"{min(row['log_snr'] for row in rows if ratios[row['t']] < 1):.0f}",
+        "applied": sum(row["weight"] > 0 for row in rows),
+        "study": _study(_read(study / "study.json")),
+    }
+
+
+def _study(study: dict[str, Any]) -> dict[str, Any]:
+    sizes = sorted({row["images"] for row in study["errors"]})
+
+    def log_errors(name: str) -> float:
+        rows = [r for r in study["errors"] if r["estimator"] == name and r["images"] == sizes[-1]]
+        return sum(math.log(row["error"]) for row in rows) / len(rows)
+
+    gains = {
+        name: [row for row in study["gains"] if row["recipe"] == name]
+        for name in ("published", "certified", "certified, generated")
+    }
+    losses = {name: sum(row["gain_upper"] < 0 for row in rows) for name, rows in gains.items()}
+    published = sorted(-row["gain"] for row in gains["published"])
+    return {
+        "least": sizes[0],
+        "most": sizes[-1],
+        "seeds": len({row["seed"] for row in study["errors"]}),
+        "times": len(study["times"]),
+        "ratio": f"{math.exp(log_errors('plain') - log_errors('regression')):.0f}",
+        "published_least": f"{published[0]:.1f}",
+        "published_most": f"{published[-1]:.0f}",
+        "certified_losses": losses["certified"],
+        "certified_runs": len(gains["certified"]),
+        "generated_losses": losses["certified, generated"],
     }
 
 
@@ -67,8 +95,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    demo_folder = Path(sys.argv[1])
-    values = figures(demo_folder)
+    demo_folder, study_folder = map(Path, sys.argv[1:])
+    values = figures(demo_folder, study_folder)
     FIGURES.write_text(json.dumps(values, indent=2) + "\n")
     (DOCS.parent / "README.md").write_text(readme(values))
     shutil.copy(demo_folder / "report" / "calibration.png", DOCS / "calibration.png")
+    shutil.copy(study_folder / "study.png", DOCS / "study.png")

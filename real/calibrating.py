@@ -1,4 +1,4 @@
-"""Calibrate a checkpoint on images: one pass, with what the published plain average would have cost."""
+"""Calibrate a checkpoint on images, with the provenance that a file should carry."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,12 +9,10 @@ import torch
 
 from real.checkpoints import Checkpoint
 from real.images import ImageSource
-from theory.calibration import Calibration, measure
-from theory.estimators import PLAIN, RESIDUAL
+from theory.budget import Goal
+from theory.calibration import Calibration, calibrate
 from theory.schedules import Times
-
-PLAIN_ERROR = "plain_error_energy"
-"""Provenance key: error energy per time of the plain average over the same evaluations."""
+from theory.shrinkage import CERTIFIED, Policy
 
 
 def calibrate_checkpoint(
@@ -23,21 +21,37 @@ def calibrate_checkpoint(
     times: Times,
     *,
     seed: int,
-    draws: int,
-    device: Any,
+    draws: int = 1,
+    goal: Goal | None = None,
+    policy: Policy = CERTIFIED,
+    device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Calibration:
-    """The calibration of a checkpoint, with its provenance.
+    """The calibration of a checkpoint.
 
     Raises:
         InputError: as ``theory.calibration.calibrate``.
     """
-    estimates = measure(
+    return calibrate(
         checkpoint.predict, checkpoint.schedule, target=checkpoint.target, images=images,
-        times=times, estimators=(PLAIN, RESIDUAL), seed=seed, draws=draws, device=device,
-        on_progress=on_progress,
+        times=times, goal=goal, policy=policy, seed=seed, draws=draws, device=device, on_progress=on_progress,
         checkpoint=checkpoint.reference, fingerprint=checkpoint.fingerprint, data=images.name,
         versions={m.__name__: m.__version__ for m in (torch, diffusers, numpy)},
     )  # fmt: skip
-    plain, best = estimates[PLAIN.name], estimates[RESIDUAL.name]
-    return best.with_provenance(**{PLAIN_ERROR: plain.error_energy.tolist()})
+
+
+def described(calibration: Calibration) -> list[str]:
+    """What was spent, what was found, and what is left alone, in words."""
+    ratio = (calibration.plain_error_energy / calibration.error_energy).log().mean().exp().item()
+    images = [choice.images for choice in calibration.choices]
+    used = sorted({f"{c.estimator}, {c.draws} draw(s)" for c in calibration.choices})
+    applied = int((calibration.weights > 0).sum())
+    return [
+        f"{len(images)} times, {min(images)} to {max(images)} of "
+        f"{calibration.provenance['images']} images, "
+        f"{calibration.provenance['evaluations']:,} network evaluations ({'; '.join(used)})",
+        f"error energy {ratio:,.0f} times below the plain average's at as many evaluations "
+        "(geometric mean)",
+        f"applied at {applied} times; left alone at {len(images) - applied}, where a gain is not "
+        "certain",
+    ]

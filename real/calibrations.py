@@ -1,6 +1,7 @@
 """Calibrations on disk: safetensors, with everything that is not a tensor as JSON metadata."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ from theory import targets
 from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.estimates import Estimate
+from theory.measurement import Choice
 from theory.program import replacing_file
 from theory.schedules import from_description
 
@@ -24,14 +26,17 @@ def save(calibration: Calibration, path: Path) -> None:
         "times": calibration.times,
         "shift": calibration.shift.contiguous(),
         "weights": calibration.weights,
+        "certificates": calibration.certificates,
         "eta_sq": torch.tensor(eta_sq, dtype=torch.float64),
         "error_energy": calibration.error_energy,
+        "plain_error_energy": calibration.plain_error_energy,
         "image_ids": calibration.image_ids,
     }
     metadata = {
         "format": FORMAT,
         "schedule": json.dumps(calibration.schedule.describe()),
         "target": calibration.target.name,
+        "choices": json.dumps([asdict(choice) for choice in calibration.choices]),
         "provenance": json.dumps(dict(calibration.provenance)),
     }
     with replacing_file(path) as temporary:
@@ -59,11 +64,14 @@ def load(path: Path) -> Calibration:
             shift=tensors["shift"],
             weights=tensors["weights"],
             eta_sq=tuple(Estimate(*row) for row in tensors["eta_sq"].tolist()),
+            certificates=tensors["certificates"],
             error_energy=tensors["error_energy"],
+            plain_error_energy=tensors["plain_error_energy"],
+            choices=tuple(Choice(**choice) for choice in json.loads(metadata["choices"])),
             image_ids=tensors["image_ids"],
             provenance=json.loads(metadata["provenance"]),
         )
-    except (SafetensorError, OSError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(f"calibration: {path} cannot be read as a calibration") from error

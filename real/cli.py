@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from theory.errors import InputError
 from theory.program import Parser, count, replacing_file, require_file, require_folder, seed
+from theory.shrinkage import POLICIES
 
 
 def main(arguments: list[str]) -> int:
@@ -25,9 +26,10 @@ def main(arguments: list[str]) -> int:
 
 def _calibrate(options: argparse.Namespace) -> None:
     from real import calibrations
-    from real.calibrating import PLAIN_ERROR, calibrate_checkpoint
+    from real.calibrating import calibrate_checkpoint, described
     from real.checkpoints import load
     from real.images import open_images
+    from theory.budget import Goal
 
     require_file(options.out)
     device = _device(options.device)
@@ -37,19 +39,19 @@ def _calibrate(options: argparse.Namespace) -> None:
         limit=options.images, batch_size=options.batch_size,
     )  # fmt: skip
     times = checkpoint.schedule.times(options.at or checkpoint.schedule.grid(options.times))
-    evaluations = len(images) * len(times) * options.draws
-    with _counting(evaluations, "calibrate", options.quiet) as on_progress:
+    goal = None
+    if options.budget or options.precision:
+        goal = Goal(options.budget, options.precision)
+    most = options.budget or len(images) * len(times) * (2 if goal else options.draws)
+    with _counting(most, "calibrate", options.quiet) as on_progress:
         calibration = calibrate_checkpoint(
-            checkpoint, images, times, seed=options.seed, draws=options.draws, device=device,
-            on_progress=on_progress,
+            checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
+            policy=POLICIES[options.policy], device=device, on_progress=on_progress,
         )  # fmt: skip
     calibrations.save(calibration, options.out)
-    plain = torch.tensor(calibration.provenance[PLAIN_ERROR], dtype=torch.float64)
-    ratio = (plain / calibration.error_energy).log().mean().exp().item()
-    print(
-        f"{options.out}: {len(times)} times from {len(images)} images, {evaluations:,} network "
-        f"evaluations; error energy {ratio:.0f} times below the plain average's (geometric mean)"
-    )
+    print(options.out)
+    for line in described(calibration):
+        print(line)
 
 
 def _validate(options: argparse.Namespace) -> None:
@@ -130,6 +132,49 @@ def _train(options: argparse.Namespace) -> None:
     print(f"{options.out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
 
 
+def _study(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from real.checkpoints import load
+    from real.images import open_images
+    from real.plots import save_study
+    from real.study import Plan, study
+    from theory.program import replacing_folder, write_json
+
+    require_folder(options.out)
+    device = _device(options.device)
+    checkpoint = load(options.checkpoint, device)
+    images, held_out = (
+        torch.cat(list(open_images(options.data, role, checkpoint.shape)))
+        for role in ("calibration", "held-out")
+    )
+    if options.data != "digits":
+        half = len(images) // 2
+        images, held_out = images[:half], images[half:]
+    times = checkpoint.schedule.grid(options.times)
+    plan = Plan(checkpoint, images, held_out, times, options.seeds, 32, options.seed, device)
+    with _counting(plan.evaluations(), "study", options.quiet) as on_progress:
+        result = study(replace(plan, on_progress=on_progress))
+    with replacing_folder(options.out) as folder:
+        write_json(folder / "study.json", asdict(result))
+        save_study(folder / "study.png", result.errors, result.gains)
+    print(options.out / "study.png")
+
+
+def _audit(options: argparse.Namespace) -> None:
+    from real.audit import draw, read_statistics, summary
+    from theory.noise_floor import audit
+
+    if options.out:
+        require_file(options.out)
+    t, mean_sq, weighted, energy = read_statistics(options.statistics)
+    result = audit(mean_sq, weighted, energy, options.images, options.dim)
+    if options.out:
+        draw(options.out, t, mean_sq, result)
+    for line in summary(result):
+        print(line)
+
+
 def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -153,6 +198,13 @@ def _bar(name: str, quiet: bool) -> Callable[[Iterable[Tensor]], Iterable[Tensor
 
 def _times(text: str) -> list[float]:
     return [float(part) for part in text.split(",")]
+
+
+def _fraction(text: str) -> float:
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
+    return value
 
 
 def _parser() -> Parser:
@@ -194,6 +246,18 @@ def _parser() -> Parser:
         help="number of times, equally spaced in log-SNR (50)",
     )  # fmt: skip
     command.add_argument("--at", type=_times, metavar="T,T,...", help="these times instead")
+    command.add_argument(
+        "--policy", choices=list(POLICIES), default="certified",
+        help="apply only what is certain to gain (default), all that gains in expectation, or all",
+    )  # fmt: skip
+    command.add_argument(
+        "--budget", type=count, metavar="N",
+        help="spend at most N network evaluations, where they lower the error of the bound most",
+    )  # fmt: skip
+    command.add_argument(
+        "--precision", type=_fraction, metavar="P",
+        help="stop when the error of the shifts is P of their energy (e.g. 0.05)",
+    )  # fmt: skip
     command.set_defaults(command=_calibrate)
 
     command = commands.add_parser(
@@ -218,6 +282,36 @@ def _parser() -> Parser:
     command.add_argument("--calibration", type=Path, metavar="FILE")
     command.add_argument("--out", type=Path, required=True, metavar="PNG", help="file to write")
     command.set_defaults(command=_sample)
+
+    command = commands.add_parser(
+        "study", parents=[network, common, on_device],
+        help="compare the estimators: error against evaluations, gain against images",
+        description="Compare the estimators on a checkpoint: error against a very large run, and "
+        "held-out gain against the number of images, over seeds. Images other than the digits are "
+        "halved: the first half to calibrate, the second held out.",
+        epilog="example: python -m real study digits --out study",
+    )  # fmt: skip
+    command.add_argument("--data", default="digits", metavar="DATA", help="as for calibrate")
+    command.add_argument(
+        "--times", type=count, default=12, metavar="N", help="number of times (12)"
+    )
+    command.add_argument("--seeds", type=count, default=5, metavar="N", help="repetitions (5)")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    command.set_defaults(command=_study)
+
+    command = commands.add_parser(
+        "audit",
+        help="how much of a published plain average is noise",
+        description="Re-read published statistics of a plain average (array 'stats': t, |mean|^2, "
+        "|mean|^2 (SNR_s/SNR_t - 1), E|y|^2) and say how much of the claimed gain is noise.",
+        epilog="example: python -m real audit score_stats.npz --images 50000 --dim 3072 "
+        "--out audit.png",
+    )
+    command.add_argument("statistics", type=Path, metavar="STATS", help=".npz file")
+    command.add_argument("--images", type=count, required=True, metavar="N", help="draws averaged")
+    command.add_argument("--dim", type=count, required=True, metavar="D", help="pixels of an image")
+    command.add_argument("--out", type=Path, metavar="PNG", help="draw the noise floor here")
+    command.set_defaults(command=_audit)
 
     command = commands.add_parser(
         "train", parents=[common],

@@ -6,7 +6,6 @@ from typing import Any
 from torch import Tensor
 
 from real import plots
-from real.calibrating import PLAIN_ERROR
 from real.checkpoints import Checkpoint
 from real.templates import render
 from theory.estimates import LEVEL, Estimate
@@ -19,7 +18,6 @@ def numbers(checkpoint: Checkpoint, validation: Validation, **settings: Any) -> 
     """Everything that ``report.json`` holds."""
     calibration = validation.calibration
     log_snr = calibration.schedule.log_snr(calibration.times)
-    plain = calibration.provenance.get(PLAIN_ERROR, [None] * len(log_snr))
     nats = validation.bound_gain()
     dimensions = checkpoint.shape[0] * checkpoint.shape[1] * checkpoint.shape[2]
     return {
@@ -45,10 +43,14 @@ def numbers(checkpoint: Checkpoint, validation: Validation, **settings: Any) -> 
                 "denoising_loss": loss.value,
                 "error_energy": error,
                 "plain_error_energy": plain_error,
+                "weight": weight,
+                "certificate": certificate,
             }
-            for t, lam, eta_sq, gain, loss, error, plain_error in zip(
+            for t, lam, eta_sq, gain, loss, error, plain_error, weight, certificate in zip(
                 calibration.times.tolist(), log_snr.tolist(), validation.eta_sq,
-                validation.gain(), validation.loss(), calibration.error_energy.tolist(), plain,
+                validation.gain(), validation.loss(), calibration.error_energy.tolist(),
+                calibration.plain_error_energy.tolist(),
+                calibration.weights.tolist(), calibration.certificates.tolist(),
                 strict=True,
             )
         ],
@@ -74,6 +76,7 @@ def summary(report: dict[str, Any]) -> list[str]:
     better, worse = clear_of_zero(report)
     best = max(report["times"], key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     share = best["heldout_gain"] / best["denoising_loss"]
+    applied = sum(row["weight"] > 0 for row in report["times"])
     return [
         f"held-out images: {report['images_held_out']} (calibrated on "
         f"{report['images_calibration']}, none in common)",
@@ -81,6 +84,8 @@ def summary(report: dict[str, Any]) -> list[str]:
         f"[{nats['lower']:.4f}, {nats['upper']:.4f}], "
         f"{bits['value']:.2e} bits/dim [{bits['lower']:.2e}, {bits['upper']:.2e}], "
         f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
+        f"applied at {applied} of {len(report['times'])} times; the others are left alone, as no gain "
+        "is certain there",
         f"denoising loss: lower at {better} of {len(report['times'])} times and higher at {worse} "
         f"(per-time interval clear of zero); at best by {share:.1%} (t = {best['t']:g})",
     ]

@@ -13,7 +13,7 @@ from theory.observations import Predict
 
 def latents(checkpoint: Checkpoint, count: int, seed: int) -> Tensor:
     """Starting noise (count, c, h, w), float32, the same for the same seed."""
-    return keyed_noise(seed, "sample", 0, 0, 0, count, checkpoint.shape).float()
+    return keyed_noise(seed, "sample", 0, 0, torch.arange(count), checkpoint.shape).float()
 
 
 @torch.no_grad()

@@ -6,7 +6,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from theory.program import Parser, require_file, run, write_json
-from theory.symbolic import STATEMENTS, prove
+from theory.proofs import STATEMENTS
+from theory.symbolic import prove
 
 
 def main(arguments: list[str]) -> int:

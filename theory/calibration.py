@@ -8,10 +8,11 @@ predicts, y = A_t x_0 + B_t e:
     calibrated prediction = y_theta - eta_t,    eta_t = E[y_theta] - A_t E[x_0].
 
 An estimate of eta_t carries noise, and applying noise does harm; what is subtracted is therefore
-the estimate times a weight between 0 and 1 (``theory.shrinkage``).
+the estimate times a weight between 0 and 1 (``theory.shrinkage``), and nothing where a gain is not
+certain (``theory.decision``).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -19,15 +20,17 @@ import torch
 from jaxtyping import Float, Float64, Int64, Real
 from torch import Tensor
 
+from theory.budget import Goal
+from theory.decision import decide
 from theory.errors import InputError
 from theory.estimates import Estimate
-from theory.estimators import RESIDUAL, Estimator
-from theory.identity import image_ids
-from theory.moments import Moments
-from theory.observations import DEFAULT_BATCH, Images, Predict, batches, observe
+from theory.estimators import REGRESSION, Estimator
+from theory.measurement import Choice, Measured, Sequential, Setup, over_all
+from theory.observations import DEFAULT_BATCH, Images, Predict
 from theory.schedules import Schedule, Times
 from theory.shapes import along_batch
-from theory.shrinkage import Shrinkage, james_stein
+from theory.shrinkage import CERTIFIED, Policy
+from theory.survey import survey
 from theory.targets import NOISE, Target
 
 TIME_TOLERANCE = 1e-6
@@ -44,9 +47,13 @@ class Calibration:
         shift: (T, *shape), float64, subtracted from the prediction: weight times estimate.
         weights: (T,), the share of the estimate that is applied.
         eta_sq: unbiased |eta_t|^2 with its interval, one per time.
+        certificates: (T,), lower bounds of the gain E|r|^2 - E|r - shift|^2 that hold together
+            (asymptotic); minus infinity where there were too few images to tell.
         error_energy: (T,), unbiased E|estimate_t - eta_t|^2, before shrinking.
+        plain_error_energy: (T,), the same for the published plain average at as many evaluations.
+        choices: estimator, images and draws at each time.
         image_ids: identities of the images that it was made from, so that no validation uses them.
-        provenance: how it was made: estimator, images, draws, seed, and what a program adds.
+        provenance: how it was made: images, seed, evaluations, and what a program adds.
     """
 
     schedule: Schedule
@@ -54,8 +61,11 @@ class Calibration:
     times: Real[Tensor, "time"]
     shift: Float64[Tensor, "time *shape"]
     weights: Float64[Tensor, "time"]
+    certificates: Float64[Tensor, "time"]
     eta_sq: tuple[Estimate, ...]
     error_energy: Float64[Tensor, "time"]
+    plain_error_energy: Float64[Tensor, "time"]
+    choices: tuple[Choice, ...]
     image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     _order: Tensor = field(init=False, repr=False)
@@ -105,6 +115,26 @@ class Calibration:
         Raises:
             InputError: a time outside the schedule.
         """
+        left, right, weight, known = self._neighbours(t)
+        weight, known = along_batch(weight, self.shift), along_batch(known.double(), self.shift)
+        return torch.lerp(self.shift[left], self.shift[right], weight) * known
+
+    def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
+        """Lower bound of the gain at calibrated times; between two, the smaller of theirs.
+
+        Zero where nothing is applied.
+
+        Raises:
+            InputError: a time outside the schedule.
+        """
+        left, right, weight, known = self._neighbours(t)
+        applied = torch.where(self.weights > 0, self.certificates, 0.0)
+        at_right = torch.where(weight > 0, applied[right], applied[left])
+        at_left = torch.where(weight < 1, applied[left], applied[right])
+        return torch.where(known, torch.minimum(at_left, at_right), 0.0)
+
+    def _neighbours(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Indices of the calibrated times around t, the weight of the later, and whether there are."""
         t = t.detach().cpu()
         first, last = self.schedule.t_min, self.schedule.t_max
         room = TIME_TOLERANCE * max(abs(first), abs(last))
@@ -121,9 +151,8 @@ class Calibration:
         right = torch.searchsorted(-grid, -log_snr).clamp(max=len(grid) - 1)
         left = (right - 1).clamp(min=0)
         weight = (log_snr - grid[left]) / (grid[right] - grid[left])
-        weight = along_batch(torch.where(log_snr == grid[right], 1.0, weight), self.shift)
-        earlier, later = self.shift[self._order[left]], self.shift[self._order[right]]
-        return torch.lerp(earlier, later, weight) * along_batch(known.double(), self.shift)
+        weight = torch.where(log_snr == grid[right], 1.0, weight)
+        return self._order[left], self._order[right], weight, known
 
 
 class Calibrated:
@@ -148,82 +177,9 @@ class Calibrated:
         y = self.predict(x_t, t) if condition is None else self.predict(x_t, t, condition)
         return y - self.calibration.at(t.reshape(-1)).to(y)
 
-
-def measure(
-    predict: Predict,
-    schedule: Schedule,
-    *,
-    target: Target = NOISE,
-    images: Images,
-    times: Times,
-    estimators: Iterable[Estimator] = (RESIDUAL,),
-    shrinkage: Shrinkage = james_stein,
-    seed: int = 0,
-    draws: int = 1,
-    batch_size: int = DEFAULT_BATCH,
-    device: Any = None,
-    on_progress: Callable[[int], None] | None = None,
-    **provenance: Any,
-) -> dict[str, Calibration]:
-    """One pass over the images, and from it the calibration of each estimator, by name.
-
-    Arguments and errors are those of ``calibrate``.
-    """
-    times = schedule.times(times)
-    if draws < 1:
-        raise InputError(f"draws: expected at least 1, got {draws}")
-    estimators = tuple(estimators)
-    moments: dict[str, list[Moments]] = {}
-    ids: list[Tensor] = []
-
-    def identified() -> Iterable[Tensor]:
-        for batch in batches(images, batch_size):
-            ids.append(image_ids(batch))
-            yield batch
-
-    for seen in observe(
-        predict, schedule, target, identified(), times, seed=seed, purpose="calibrate",
-        draws=draws, device=device, on_progress=on_progress,
-    ):  # fmt: skip
-        for estimator in estimators:
-            units = estimator.units(seen)
-            of_times = moments.setdefault(
-                estimator.name, [Moments.empty(tuple(units.shape[1:])) for _ in times]
-            )
-            of_times[seen.time_index].add_(seen.first_image, units)
-    made = {"draws": draws, "seed": seed} | provenance
-    return {
-        name: _calibration(
-            schedule, target, times, of_times, shrinkage, torch.cat(ids)
-        ).with_provenance(estimator=name, images=of_times[0].n, **made)
-        for name, of_times in moments.items()
-    }
-
-
-def _calibration(
-    schedule: Schedule,
-    target: Target,
-    times: Tensor,
-    moments: list[Moments],
-    shrinkage: Shrinkage,
-    ids: Tensor,
-) -> Calibration:
-    errors = [m.error_energy() for m in moments]
-    weights = torch.tensor(
-        [shrinkage(m.mean, error) for m, error in zip(moments, errors, strict=True)],
-        dtype=torch.float64,
-    )
-    estimates = torch.stack([m.mean for m in moments])
-    return Calibration(
-        schedule=schedule,
-        target=target,
-        times=times,
-        shift=along_batch(weights, estimates) * estimates,
-        weights=weights,
-        eta_sq=tuple(m.squared_norm() for m in moments),
-        error_energy=torch.tensor(errors, dtype=torch.float64),
-        image_ids=ids,
-    )
+    def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
+        """Lower bound of what the shift takes off the squared error at these times."""
+        return self.calibration.certified_gain(t)
 
 
 def calibrate(
@@ -233,8 +189,9 @@ def calibrate(
     target: Target = NOISE,
     images: Images,
     times: Times,
-    estimator: Estimator = RESIDUAL,
-    shrinkage: Shrinkage = james_stein,
+    estimator: Estimator = REGRESSION,
+    goal: Goal | None = None,
+    policy: Policy = CERTIFIED,
     seed: int = 0,
     draws: int = 1,
     batch_size: int = DEFAULT_BATCH,
@@ -248,10 +205,12 @@ def calibrate(
         predict: predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,).
         schedule: its times are those of the network.
         target: what the network predicts.
-        images: (n, *shape) floating point, or an iterable of such batches; n at least 2.
+        images: (n, *shape) floating point, or a re-iterable of such batches; n at least 2.
         times: distinct times of the schedule.
-        estimator: what is averaged; the default averages the residual, never the raw output.
-        shrinkage: how much of the estimate is applied; the default leaves alone what is noise.
+        estimator: what is averaged, over all images, ``draws`` noise draws each.
+        goal: in place of that, when to stop; estimator, images and draws are then chosen per time.
+        policy: how much of the estimate is applied; the default shrinks it, and applies nothing
+            at a time whose gain is not certain.
         seed, draws: key of the noise, and noise draws per image and time. The unit is the image.
         batch_size: of the network's calls when ``images`` is a tensor; never changes the result.
         device: where the network runs (default: where the images are).
@@ -262,8 +221,45 @@ def calibrate(
         InputError: times outside the schedule, fewer than two images, images that are not finite
             floating point of one shape, a prediction of another shape or not finite.
     """
-    return measure(
-        predict, schedule, target=target, images=images, times=times, estimators=(estimator,),
-        shrinkage=shrinkage, seed=seed, draws=draws, batch_size=batch_size, device=device,
-        on_progress=on_progress, **provenance,
-    )[estimator.name]  # fmt: skip
+    setup = prepare(
+        predict, schedule, target, images, times, seed=seed, draws=draws,
+        batch_size=batch_size, device=device, on_progress=on_progress,
+    )  # fmt: skip
+    measured = over_all(setup, estimator, draws) if goal is None else Sequential(setup, goal).run()
+    return conclude(setup, measured, policy, **provenance)
+
+
+def prepare(
+    predict: Predict, schedule: Schedule, target: Target, images: Images, times: Times, *,
+    seed: int, draws: int = 1, batch_size: int = DEFAULT_BATCH, device: Any = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Setup:  # fmt: skip
+    """Check everything and look at the images once, before the network is run."""
+    times = schedule.times(times)
+    if draws < 1:
+        raise InputError(f"draws: expected at least 1, got {draws}")
+    return Setup(
+        predict, schedule, target, images, survey(images, batch_size), times, seed, batch_size,
+        device, on_progress,
+    )  # fmt: skip
+
+
+def conclude(setup: Setup, measured: Measured, policy: Policy, **provenance: Any) -> Calibration:
+    """The calibration that follows from the moments."""
+    moments = measured.moments
+    decision = decide(moments, setup.schedule.log_snr(setup.times), setup.importance, policy)
+    made = {"images": setup.survey.count, "seed": setup.seed, "evaluations": measured.evaluations}
+    return Calibration(
+        schedule=setup.schedule,
+        target=setup.target,
+        times=setup.times,
+        shift=along_batch(decision.weights, decision.estimate) * decision.estimate,
+        weights=decision.weights,
+        certificates=decision.certificates,
+        eta_sq=tuple(m.squared_norm() for m in moments),
+        error_energy=torch.tensor([m.error_energy() for m in moments], dtype=torch.float64),
+        plain_error_energy=torch.tensor(measured.plain_error_energy, dtype=torch.float64),
+        choices=tuple(measured.choices),
+        image_ids=setup.survey.ids,
+        provenance=made | provenance,
+    )

@@ -1,41 +1,155 @@
 """What is averaged over images to estimate eta_t = E[y_theta] - A_t E[x_0]. One number per pixel.
 
 Every unit below has mean eta_t; they differ in variance, which is the whole difference between a
-shift that is signal and a shift that is noise.
+shift that is signal and a shift that is noise. With r = y_theta - y the residual of a draw, e its
+noise and x_0 its image:
+
+    plain        y_theta - A x_0                    variance about the dimension (Pang et al. 2023)
+    residual     r                                  variance the denoising loss
+    regression   r - beta e - gamma (x_0 - mu)      what of r no linear map per pixel explains
+
+E[e] = 0 exactly. mu is the mean of all the images there are: it costs no network evaluation, and
+matters where the network sees only some of them. beta and gamma are fitted per pixel on the other
+groups of images (cross-fitting), so that they cannot bias the mean.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
+from jaxtyping import Float64
 from torch import Tensor
 
-from theory.errors import InputError
-from theory.observations import Observation
+from theory.moments import Moments
+from theory.observations import GROUPS, Observation
+
+
+class Collector(ABC):
+    """Takes in observations of one time; gives the moments of the units that are averaged."""
+
+    @abstractmethod
+    def add_(self, seen: Observation) -> None:
+        """Take in an observation, in place. An image must not come twice."""
+
+    @abstractmethod
+    def moments(self, everyone: "MeanImage | None") -> Moments:
+        """Moments of the units, given the mean of all images where only some were observed."""
+
+
+@dataclass(frozen=True)
+class MeanImage:
+    """The mean of all the images there are, and how many they are."""
+
+    mean: Float64[Tensor, "*shape"]
+    count: int
 
 
 @dataclass(frozen=True)
 class Estimator:
-    """A name and the unit (b, *shape) that it takes from an observation: one vector per image."""
+    """A name, and the collector of its units for images of a shape."""
 
     name: str
-    units: Callable[[Observation], Tensor]
+    collector: Callable[[tuple[int, ...]], Collector]
 
 
-PLAIN = Estimator("plain", lambda seen: (seen.prediction - seen.a * seen.x_0).mean(0))
-"""The raw output less its known mean (Pang et al. 2023); its variance is about the dimension."""
+class Averaging(Collector):
+    """Averages a unit that needs no fitting."""
 
-RESIDUAL = Estimator("residual", lambda seen: seen.residual.mean(0))
-"""The output less the known target of the same draw; its variance is the denoising loss."""
+    def __init__(self, shape: tuple[int, ...], unit: Callable[[Observation], Tensor]) -> None:
+        self.unit, self.sums = unit, Moments.empty(shape, GROUPS)
 
-NAMED = {estimator.name: estimator for estimator in (PLAIN, RESIDUAL)}
+    def add_(self, seen: Observation) -> None:
+        self.sums.add_(seen.group, self.unit(seen))
+
+    def moments(self, everyone: MeanImage | None) -> Moments:
+        return self.sums
 
 
-def named(name: str) -> Estimator:
-    """The estimator of that name.
+class Regression(Collector):
+    """Averages r - beta e - gamma (x_0 - mu), beta and gamma per pixel from the other groups.
 
-    Raises:
-        InputError: there is none.
+    Per group and pixel it keeps sums of (r, e, x) and of their six products.
     """
-    if name not in NAMED:
-        raise InputError(f"estimator: expected one of {', '.join(NAMED)}, got {name!r}")
-    return NAMED[name]
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.count = torch.zeros(GROUPS, dtype=torch.float64)
+        self.sums = torch.zeros(GROUPS, 3, *shape, dtype=torch.float64)
+        self.products = torch.zeros(GROUPS, 6, *shape, dtype=torch.float64)
+
+    def add_(self, seen: Observation) -> None:
+        r, e, x = seen.residual.mean(0), seen.noise.mean(0), seen.x_0
+        group = seen.group
+        self.count.index_add_(0, group, torch.ones(len(group), dtype=torch.float64))
+        self.sums.index_add_(0, group, torch.stack([r, e, x], 1))
+        products = torch.stack([r * r, e * e, x * x, r * e, r * x, e * x], 1)
+        self.products.index_add_(0, group, products)
+
+    def moments(self, everyone: MeanImage | None) -> Moments:
+        count = self.count.reshape(-1, *[1] * (self.sums.dim() - 2))
+        beta, gamma = self._coefficients(count)
+        r, e, x = self.sums.unbind(1)
+        mu = torch.zeros_like(x[0])
+        if everyone is None:
+            gamma = torch.zeros_like(gamma)  # the mean over all images would cancel it anyway
+        else:
+            mu = everyone.mean
+        rr, ee, xx, re, rx, ex = self.products.unbind(1)
+        centred = x - count * mu
+        square = (
+            rr + beta**2 * ee + gamma**2 * (xx - 2 * mu * x + count * mu**2)
+            - 2 * beta * re - 2 * gamma * (rx - mu * r) + 2 * beta * gamma * (ex - mu * e)
+        )  # fmt: skip
+        total = r - beta * e - gamma * centred
+        common = 0.0
+        if everyone is not None:
+            variance = xx.sum(0) / count.sum() - (x.sum(0) / count.sum()) ** 2
+            common = (gamma.mean(0) ** 2 * variance).sum().item() / everyone.count
+        return Moments(self.count, total, square.flatten(1).sum(1), common)
+
+    def _coefficients(self, count: Tensor) -> tuple[Tensor, Tensor]:
+        """beta and gamma of each group, (G, *shape), from all other groups."""
+        others = count.sum(0) - count
+        sums = self.sums.sum(0) - self.sums
+        products = self.products.sum(0) - self.products
+        r, e, x = (sums / others.clamp(min=1)[:, None]).unbind(1)
+        rr, ee, xx, re, rx, _ = (products / others.clamp(min=1)[:, None]).unbind(1)
+        variance = rr - r * r
+        return (
+            shrunk_slope(re - r * e, ee - e * e, variance, others),
+            shrunk_slope(rx - r * x, xx - x * x, variance, others),
+        )
+
+
+def shrunk_slope(
+    covariance: Float64[Tensor, "*n"],
+    control: Float64[Tensor, "*n"],
+    response: Float64[Tensor, "*n"],
+    count: Tensor,
+) -> Float64[Tensor, "*n"]:
+    """Least-squares slope of a response on a control, shrunk by what it is told from noise.
+
+    slope (1 - (1 - rho^2) / ((n - 2) rho^2))_+ with rho their correlation over n images: a control
+    that explains nothing switches itself off.
+    """
+    known = (control > 0) & (response > 0) & (count > 2) & (covariance != 0)
+    safe = torch.where(known, control * response, torch.ones_like(control))
+    rho_sq = torch.where(known, covariance**2 / safe, torch.ones_like(control)).clamp(max=1)
+    kept = (1 - (1 - rho_sq) / ((count - 2).clamp(min=1) * rho_sq)).clamp(min=0)
+    slope = covariance / torch.where(known, control, torch.ones_like(control))
+    return torch.where(known, kept * slope, torch.zeros_like(slope))
+
+
+PLAIN = Estimator(
+    "plain",
+    lambda shape: Averaging(shape, lambda seen: (seen.prediction - seen.a * seen.x_0).mean(0)),
+)
+"""The raw output less its known mean: the published estimator, kept to measure against."""
+
+RESIDUAL = Estimator("residual", lambda shape: Averaging(shape, lambda seen: seen.residual.mean(0)))
+"""The output less the known target of the same draw."""
+
+REGRESSION = Estimator("regression", Regression)
+"""The residual less what noise and image explain of it, pixel by pixel. The default."""
+
+NAMED = {estimator.name: estimator for estimator in (PLAIN, RESIDUAL, REGRESSION)}

@@ -47,3 +47,14 @@ def bits_per_dim(nats: Estimate, dimensions: int) -> Estimate:
     """Nats of one image as bits per dimension: nats / (d ln 2)."""
     scale = dimensions * math.log(2)
     return Estimate(nats.value / scale, nats.lower / scale, nats.upper / scale)
+
+
+def discrete_bound(
+    schedule: Schedule, times: Real[Tensor, "n"], errors: Float64[Tensor, "n"]
+) -> Float64[Tensor, ""]:
+    """sum over steps t -> s of 0.5 (SNR_s/SNR_t - 1) h_t, for squared noise errors h at the times.
+
+    The times increase; the first one's error is not used, as no step starts there. As the grid
+    refines it tends to 0.5 int h |d lambda|, with an error of first order in the step.
+    """
+    return step_weight(schedule, times[:-1], times[1:]) @ errors[1:]

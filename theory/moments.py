@@ -1,32 +1,34 @@
 """Streaming, mergeable moments of per-image vectors, and what is estimated from them.
 
 A unit is one image's vector r_i (the mean over its noise draws). Sums are kept in float64 by
-group, group = image index mod ``GROUPS``, so that the error of a quadratic statistic can be
-estimated by leaving out a group of images at a time, and so that sums merge by addition.
+group of images, so that the error of a quadratic statistic can be estimated by leaving out one
+group at a time, and so that sums merge by addition.
 """
 
 import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from theory.estimates import Estimate
 
-GROUPS = 32
-
 
 @dataclass(frozen=True)
 class Moments:
-    """Sums over images, by group g: count (G,), total = sum r_i (G, *shape), square = sum |r_i|^2 (G,)."""
+    """Sums over images by group: of 1, of r_i, of |r_i|^2.
+
+    ``common_error`` is the energy of an error that all units share, such as that of a mean image.
+    """
 
     count: Float64[Tensor, "g"]
     total: Float64[Tensor, "g *shape"]
     square: Float64[Tensor, "g"]
+    common_error: float = 0.0
 
     @classmethod
-    def empty(cls, shape: tuple[int, ...], groups: int = GROUPS) -> "Moments":
+    def empty(cls, shape: tuple[int, ...], groups: int) -> "Moments":
         """No images yet."""
         zeros = torch.zeros(groups, dtype=torch.float64)
         return cls(zeros, torch.zeros(groups, *shape, dtype=torch.float64), zeros.clone())
@@ -36,9 +38,8 @@ class Moments:
             self.count + other.count, self.total + other.total, self.square + other.square
         )
 
-    def add_(self, first_image: int, units: Float64[Tensor, "b *shape"]) -> None:
-        """Take in the units (b, *shape) of consecutive images, in place."""
-        group = (first_image + torch.arange(len(units))) % len(self.count)
+    def add_(self, group: Int64[Tensor, "b"], units: Float64[Tensor, "b *shape"]) -> None:
+        """Take in the units of images of these groups, in place."""
         self.count.index_add_(0, group, torch.ones(len(units), dtype=torch.float64))
         self.total.index_add_(0, group, units)
         self.square.index_add_(0, group, units.square().flatten(1).sum(1))
@@ -54,9 +55,10 @@ class Moments:
         return self.total.sum(0) / self.n
 
     def error_energy(self) -> float:
-        """Unbiased estimate of E|mean - E r|^2 = tr Cov(r) / n."""
+        """Unbiased estimate of E|mean - E r|^2 = tr Cov(r) / n, and the common error."""
         n, square = self.n, self.square.sum().item()
-        return (square - n * self.mean.square().sum().item()) / (n * (n - 1))
+        spread = (square - n * self.mean.square().sum().item()) / (n * (n - 1))
+        return spread + self.common_error
 
     def squared_norm(self) -> Estimate:
         """Unbiased estimate of |E r|^2, (|sum r_i|^2 - sum |r_i|^2) / (n (n - 1)); may be negative.
@@ -68,7 +70,7 @@ class Moments:
         count, square = self.count[used], self.square[used]
         groups = self.total[used].flatten(1)
         total = groups.sum(0)
-        value = _u_statistic(total.square().sum(), square.sum(), count.sum())
+        value = _u_statistic(total.square().sum(), square.sum(), count.sum()) - self.common_error
         left = count.sum() - count
         if len(left) < 3 or bool((left < 2).any()):
             return Estimate.from_error(value.item(), math.inf, 0)

@@ -5,11 +5,11 @@ draw's residual y_theta - y.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from theory.errors import InputError, NonFiniteError
@@ -20,30 +20,40 @@ from theory.targets import Target
 Predict = Callable[..., Tensor]
 """predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,)."""
 
-Images = Tensor | Iterable[Tensor]
-"""Images (n, *shape), or an iterable of batches (b, *shape) of them."""
+Images = Tensor | Iterable[Any]
+"""Images (n, *shape), or an iterable of batches (b, *shape) of them; checked by ``batches``."""
 
 DEFAULT_BATCH = 256
+
+GROUPS = 16
+"""Images are told apart by group = rank mod GROUPS wherever the error of a statistic is estimated."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """A batch of consecutive images at one time, m noise draws each; float64 on the CPU.
+    """Some images at one time, m noise draws each; float64 on the CPU.
 
-    x_0 (b, *shape); noise and prediction (m, b, *shape); the target is a x_0 + b noise.
+    Attributes:
+        time_index: position of the time.
+        group: of each image, so that every group has its share of the images.
+        x_0: the images; noise and prediction: one per draw. The target is a x_0 + b noise.
     """
 
     time_index: int
-    first_image: int
+    group: Int64[Tensor, "b"]
     x_0: Float64[Tensor, "b *shape"]
     noise: Float64[Tensor, "m b *shape"]
     prediction: Float64[Tensor, "m b *shape"]
     a: float
     b: float
 
+    def first(self, draws: int) -> "Observation":
+        """The same with only the first noise draws."""
+        return replace(self, noise=self.noise[:draws], prediction=self.prediction[:draws])
+
     @property
     def residual(self) -> Float64[Tensor, "m b *shape"]:
-        """y_theta - y, (m, b, *shape)."""
+        """y_theta - y, per draw."""
         return self.prediction - self.a * self.x_0 - self.b * self.noise
 
 
@@ -85,44 +95,63 @@ def observe(
     seed: int,
     purpose: str,
     draws: int,
+    members: Bool[Tensor, "time image"] | None = None,
+    rank: Int64[Tensor, "image"] | None = None,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Observation]:
-    """Run the network on every image at every time, ``draws`` noise draws each.
+    """Run the network on images at times, ``draws`` noise draws each, in antithetic pairs.
+
+    Draws 2j and 2j + 1 of an image are e and -e: what the network gets wrong in proportion to the
+    noise cancels between them.
 
     Args:
         images: checked batches; see ``batches``.
         times: of ``schedule.times``, (T,).
         seed, purpose: key of the noise; different purposes never share noise.
+        members: which images to take at which time (default: all).
+        rank: order in which images are taken, from which they get their groups (default: as given).
         device: where the network runs (default: where the images are).
         on_progress: told the number of network evaluations after each call.
 
     Raises:
         InputError: the network changed the shape, or returned NaN or infinity (names the time).
     """
-    alphas, sigmas = schedule.alpha(times), schedule.sigma(times)
-    a_s, b_s = target.coefficients(schedule, times)
+    alphas, sigmas = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
+    a_s, b_s = (c.tolist() for c in target.coefficients(schedule, times))
     first = 0
     for batch in images:
-        x_0 = batch.to(device)
-        exact = batch.double().cpu()
+        everyone = torch.arange(first, first + len(batch))
+        group = (everyone if rank is None else rank[everyone]) % GROUPS
+        first += len(batch)
         for k, t in enumerate(times):
-            noise = torch.stack(
-                [
-                    keyed_noise(seed, purpose, k, draw, first, len(batch), tuple(batch.shape[1:]))
-                    for draw in range(draws)
-                ]
-            )
-            predictions = []
+            here = everyone if members is None else everyone[members[k, everyone]]
+            if not len(here):
+                continue
+            chosen = batch[here - everyone[0]]
+            noise = _antithetic(seed, purpose, k, draws, here, tuple(batch.shape[1:]))
+            x_0, predictions = chosen.to(device), []
             for e in noise:
-                x_t = alphas[k].item() * x_0 + sigmas[k].item() * e.to(x_0)
+                x_t = alphas[k] * x_0 + sigmas[k] * e.to(x_0)
                 predictions.append(_checked(predict, x_t, t))
                 if on_progress:
-                    on_progress(len(batch))
+                    on_progress(len(here))
             yield Observation(
-                k, first, exact, noise, torch.stack(predictions), a_s[k].item(), b_s[k].item()
+                k,
+                group[here - everyone[0]],
+                chosen.double().cpu(),
+                noise,
+                torch.stack(predictions),
+                a_s[k],
+                b_s[k],
             )
-        first += len(batch)
+
+
+def _antithetic(
+    seed: int, purpose: str, k: int, draws: int, images: Tensor, shape: tuple[int, ...]
+) -> Tensor:
+    pairs = [keyed_noise(seed, purpose, k, j, images, shape) for j in range((draws + 1) // 2)]
+    return torch.stack([signed for e in pairs for signed in (e, -e)][:draws])
 
 
 def _checked(predict: Predict, x_t: Tensor, t: Tensor) -> Tensor:

@@ -58,7 +58,31 @@ SCORE = Target("score", lambda schedule, t: (0 * _ones(t), -1 / schedule.sigma(t
 VELOCITY = Target("velocity", lambda schedule, t: (-schedule.sigma(t), schedule.alpha(t)))
 FLOW = Target("flow", lambda schedule, t: (schedule.d_alpha(t), schedule.d_sigma(t)))
 
-NAMED = {target.name: target for target in (NOISE, DATA, SCORE, VELOCITY, FLOW)}
+
+def edm_raw(sigma_data: float, name: str = "edm-raw") -> Target:
+    """What EDM's network F itself predicts, before its preconditioning.
+
+    With r = sigma_t / alpha_t, the denoiser is D = c_skip x_t/alpha_t + c_out F for
+    c_skip = sigma_data^2 / (r^2 + sigma_data^2) and c_out = r sigma_data / sqrt(r^2 + sigma_data^2),
+    so that F = (x_0 - c_skip x_t/alpha_t) / c_out stands for
+
+        A = r / (sigma_data sqrt(r^2 + sigma_data^2)),    B = -sigma_data / sqrt(r^2 + sigma_data^2).
+
+    Karras et al., "Elucidating the Design Space" (2022), table 1.
+    """
+
+    def coefficients(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
+        ratio = torch.exp(-schedule.log_snr(t) / 2)
+        norm = torch.sqrt(ratio**2 + sigma_data**2)
+        return ratio / (sigma_data * norm), -sigma_data / norm
+
+    return Target(name, coefficients)
+
+
+EDM_RAW = edm_raw(0.5)
+"""With the sigma_data of EDM's own networks."""
+
+NAMED = {target.name: target for target in (NOISE, DATA, SCORE, VELOCITY, FLOW, EDM_RAW)}
 
 
 def named(name: str) -> Target:

@@ -22,7 +22,7 @@ from theory.estimates import Estimate
 from theory.identity import image_ids
 from theory.likelihood import bound_weights
 from theory.moments import Moments
-from theory.observations import DEFAULT_BATCH, Images, Predict, batches, observe
+from theory.observations import DEFAULT_BATCH, GROUPS, Images, Predict, batches, observe
 from theory.shapes import dot
 from theory.targets import NOISE, shift_factor
 
@@ -94,7 +94,7 @@ def validate(
     held_out = _Unseen(images, calibration, batch_size)
     losses: list[list[Tensor]] = [[] for _ in calibration.times]
     gains: list[list[Tensor]] = [[] for _ in calibration.times]
-    moments = [Moments.empty(calibration.shape) for _ in calibration.times]
+    moments = [Moments.empty(calibration.shape, GROUPS) for _ in calibration.times]
     for seen in observe(
         predict, calibration.schedule, calibration.target, held_out, calibration.times,
         seed=seed, purpose="validate", draws=draws, device=device, on_progress=on_progress,
@@ -103,7 +103,7 @@ def validate(
         unit, shift = residual.mean(0), calibration.shift[seen.time_index]
         losses[k].append(residual.square().flatten(2).sum(2).mean(0))
         gains[k].append(2 * dot(unit, shift) - shift.square().sum())
-        moments[k].add_(seen.first_image, unit)
+        moments[k].add_(seen.group, unit)
     return Validation(
         calibration=calibration,
         losses=torch.stack([torch.cat(column) for column in losses], 1),

@@ -1,6 +1,7 @@
 """``python -m toy``: verify every claim against exact truth; draw the theory figures."""
 
 import argparse
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -16,9 +17,11 @@ from theory.program import (
     seed,
     write_json,
 )
-from toy import figures
+from toy import falsify, figures
+from toy.brought import load_model, load_schedule
 from toy.claims import ALL
-from toy.verify import as_json, lines, stands, verify
+from toy.claims.base import Claim
+from toy.verify import Verdict, as_json, lines, stands, verify
 
 
 def main(arguments: list[str]) -> int:
@@ -31,8 +34,7 @@ def _verify(options: argparse.Namespace) -> int:
     if options.json:
         require_file(options.json)
     verdicts = []
-    claims = tqdm(ALL, desc="verify", disable=options.quiet, delay=1)
-    for verdict in verify(claims, options.examples, options.seed):
+    for verdict in _verdicts(options):
         verdicts.append(verdict)
         for line in lines(verdict):
             tqdm.write(line)
@@ -49,18 +51,28 @@ def _verify(options: argparse.Namespace) -> int:
     return 0 if stands(verdicts) else 1
 
 
+def _verdicts(options: argparse.Namespace) -> Iterator[Verdict]:
+    if options.schedule:
+        claims = falsify.schedule_claims(load_schedule(options.schedule))
+    elif options.model:
+        claims = falsify.model_claims(load_model(options.model))
+    else:
+        return verify(_bar(ALL, options), options.examples, options.seed)
+    return falsify.falsify(_bar(claims, options), options.examples, options.seed)
+
+
+def _bar(claims: tuple[Claim, ...], options: argparse.Namespace) -> Iterable[Claim]:
+    return tqdm(claims, desc="verify", disable=options.quiet, delay=1)
+
+
 def _plots(options: argparse.Namespace) -> int:
     from toy import plots
 
     require_folder(options.out)
-    steps = (
-        lambda: figures.paths(options.seed),
-        figures.residuals,
-        lambda: figures.recovery(options.seed),
-    )
-    results = [step() for step in tqdm(steps, desc="plots", disable=options.quiet, delay=1)]
+    steps = tqdm(figures.ALL.items(), desc="plots", disable=options.quiet, delay=1)
+    results = {name: compute(options.seed) for name, compute in steps}
     with replacing_folder(options.out) as folder:
-        written = plots.save_all(folder, *results)
+        written = plots.save_all(folder, results)
     for name in written:
         print(options.out / name)
     return 0
@@ -85,6 +97,18 @@ def _parser() -> Parser:
         epilog="example: python -m toy verify --examples 200 --json verify.json",
     )
     command.add_argument("--examples", type=count, default=200, help="cases per exact claim (200)")
+    brought = command.add_mutually_exclusive_group()
+    brought.add_argument(
+        "--schedule",
+        metavar="FILE.py:NAME",
+        help="try this theory.schedules.Schedule instead, without mutants",
+    )
+    brought.add_argument(
+        "--model",
+        metavar="FILE.py:NAME",
+        help="try this toy.brought.Model, or function score(x_t, t, diffusion), instead, "
+        "without mutants",
+    )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON")
     command.set_defaults(command=_verify)
 

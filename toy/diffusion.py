@@ -55,15 +55,20 @@ class Diffusion:
         """M_t = alpha_t grad log q_t(x_t), (*batch, d)."""
         return self.scales(t)[0] * self.marginal(t).score(x_t)
 
+    def posterior(self, x_t: Float64[Tensor, "*batch d"], t: float) -> GaussianMixture:
+        """q(x_0|x_t) by conditioning each component, for points (*batch, d): it uses no score."""
+        alpha_t, sigma_t = self.scales(t)
+        marginal = self.marginal(t)
+        shares = self.data.variances / marginal.variances
+        means = self.data.means + marginal._out_of(alpha_t * shares * marginal.centred(x_t))
+        log_weights = torch.log_softmax(marginal.log_components(x_t), -1)
+        return GaussianMixture(log_weights, means, sigma_t**2 * shares, self.data.rotations)
+
     def posterior_mean(
         self, x_t: Float64[Tensor, "*batch d"], t: float
     ) -> Float64[Tensor, "*batch d"]:
-        """E[x_0|x_t], by conditioning each component: it uses no score. (*batch, d)."""
-        alpha_t, _ = self.scales(t)
-        marginal = self.marginal(t)
-        gain = alpha_t * self.data.variances / marginal.variances
-        means = self.data.means + marginal._out_of(gain * marginal.centred(x_t))
-        return torch.einsum("...k,...kd->...d", marginal.responsibilities(x_t), means)
+        """E[x_0|x_t], (*batch, d)."""
+        return self.posterior(x_t, t).mean()
 
     def reverse_kernel(
         self, x_t: Float64[Tensor, "*batch d"], s: float, t: float

@@ -119,9 +119,10 @@ class GaussianMixture:
         p, scores = self.responsibilities(x), self.component_scores(x)
         centred = scores - self.score(x)[..., None, :]
         spread = torch.einsum("...k,...ki,...kj->...ij", p, centred, centred)
-        return spread - torch.einsum("...k,kij->...ij", p, self._precisions())
+        return spread - torch.einsum("...k,kij->...ij", p, self.precisions())
 
-    def _precisions(self) -> Tensor:
+    def precisions(self) -> Tensor:
+        """C_k^{-1}, (K, d, d)."""
         if self.rotations is None:
             return torch.diag_embed(1 / self.variances)
         return torch.einsum("kia,ka,kja->kij", self.rotations, 1 / self.variances, self.rotations)
@@ -149,3 +150,16 @@ class GaussianMixture:
         means = self.means.expand(n, *self.means.shape)
         index = k[..., None, None].expand(*k.shape, 1, self.dimension)
         return torch.gather(means, -2, index).squeeze(-2) + offset
+
+
+def tilted(
+    law: GaussianMixture, eta: Float64[Tensor, "d"]
+) -> tuple[GaussianMixture, Float64[Tensor, ""]]:
+    """p(x) exp(-eta.x)/Z and log Z, for an axis-aligned mixture p and eta (d,): a mixture again.
+
+    N(m, C) exp(-eta.x) = N(m - C eta, C) exp(-eta.m + eta.C eta/2).
+    """
+    moved = law.variances * eta
+    log_weights = law.log_weights - law.means @ eta + (moved * eta).sum(-1) / 2
+    log_z = torch.logsumexp(log_weights, -1)
+    return GaussianMixture(log_weights - log_z, law.means - moved, law.variances), log_z

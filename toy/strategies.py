@@ -80,6 +80,31 @@ class ReverseCase:
 
 
 @dataclass(frozen=True)
+class ShiftedCase:
+    """A reverse case, and the shift h of the data whose likelihood ratio is followed."""
+
+    reverse: ReverseCase
+    h: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class GaussianCase:
+    """One Gaussian N(0, variance) on the line, and how many standard deviations a tail lies out."""
+
+    times: TimePair
+    variance: float
+    deviations: float
+
+    @property
+    def diffusion(self) -> Diffusion:
+        one = torch.ones(1, dtype=torch.float64)
+        return Diffusion(
+            GaussianMixture.diagonal(one, 0 * one[:, None], self.variance * one),
+            self.times.schedule,
+        )
+
+
+@dataclass(frozen=True)
 class MisfitCase:
     """A one-dimensional model with planted error, and a shift to try on it."""
 
@@ -132,7 +157,7 @@ def components(
         draw(st.tuples(*[_number(1e-3, 1.0)] * count)),
         rows(-reach, reach),
         rows(least, most),
-        draw(st.tuples(*[_number(0, math.pi)] * count)) if dimension > 1 else (),
+        draw(st.tuples(*[_number(0.0, math.pi)] * count)) if dimension > 1 else (),
     )
 
 
@@ -154,7 +179,8 @@ def _table(first: float, gaps: list[float]) -> Schedule:
     return schedules.DiscreteSchedule(torch.sigmoid(log_snr))
 
 
-def _log_snr_range(chosen: Schedule) -> tuple[float, float]:
+def log_snr_range(chosen: Schedule) -> tuple[float, float]:
+    """The part of the schedule's log-SNR that lies between -12 and 12."""
     low, high = (chosen.log_snr(as_time(t)).item() for t in (chosen.t_max, chosen.t_min))
     return max(low, -LOG_SNR_REACH), min(high, LOG_SNR_REACH)
 
@@ -163,7 +189,7 @@ def _log_snr_range(chosen: Schedule) -> tuple[float, float]:
 def times(draw: Any, of: st.SearchStrategy[Schedule] | None = None) -> TimePair:
     """A schedule and two of its times."""
     chosen = draw(of or schedule())
-    low, high = _log_snr_range(chosen)
+    low, high = log_snr_range(chosen)
     later = draw(_number(low, high - 2 * MIN_GAP))
     earlier = draw(_number(later + MIN_GAP, high - MIN_GAP / 2))
     t, s = (chosen.time_of(as_time(x)).item() for x in (later, earlier))
@@ -171,14 +197,37 @@ def times(draw: Any, of: st.SearchStrategy[Schedule] | None = None) -> TimePair:
 
 
 @st.composite
-def reverse_cases(draw: Any, dimension: int, reach: float, least: float) -> ReverseCase:
+def reverse_cases(
+    draw: Any,
+    dimension: int,
+    reach: float,
+    least: float,
+    most: float = 3.0,
+    pairs: st.SearchStrategy[TimePair] | None = None,
+) -> ReverseCase:
     """Points within five deviations of some component."""
-    mixture = draw(components(dimension, reach, least))
+    mixture = draw(components(dimension, reach, least, most))
     return ReverseCase(
         mixture,
-        draw(times()),
+        draw(times() if pairs is None else pairs),
         draw(st.integers(0, len(mixture.weights) - 1)),
         draw(st.tuples(*[_number(-5.0, 5.0)] * dimension)),
+    )
+
+
+def shifted_cases(dimension: int, reach: float, least: float) -> st.SearchStrategy[ShiftedCase]:
+    """Reverse cases with shifts of up to three."""
+    return st.builds(
+        ShiftedCase,
+        reverse_cases(dimension, reach, least),
+        st.tuples(*[_number(-3.0, 3.0)] * dimension),
+    )
+
+
+def gaussian_cases() -> st.SearchStrategy[GaussianCase]:
+    """Variances from 1e-4 to 1e4, tails from half a standard deviation to six."""
+    return st.builds(
+        GaussianCase, times(), _number(-4.0, 4.0).map(lambda x: 10**x), _number(0.5, 6.0)
     )
 
 
@@ -203,5 +252,9 @@ def conversion_cases(draw: Any) -> ConversionCase:
     pair = draw(times())
     target = st.sampled_from(list(targets.NAMED.values()))
     return ConversionCase(
-        pair.schedule, pair.t, draw(target), draw(target), *(draw(_number(-3, 3)) for _ in range(3))
+        pair.schedule,
+        pair.t,
+        draw(target),
+        draw(target),
+        *(draw(_number(-3.0, 3.0)) for _ in range(3)),
     )

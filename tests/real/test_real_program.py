@@ -1,6 +1,7 @@
 """``python -m real`` from end to end, and every kind of bad input: one line, status 2, no output."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ SMALL = ["--images", "32", "--quiet"]
 TIME_KEYS = {
     "t", "log_snr", "eta_sq", "eta_sq_lower", "eta_sq_upper",
     "heldout_gain", "heldout_gain_lower", "heldout_gain_upper", "denoising_loss",
+    "error_energy", "plain_error_energy", "weight", "certificate",
 }  # fmt: skip
 
 
@@ -81,6 +83,33 @@ def test_results_do_not_depend_on_the_batch_size(tmp_path):
     assert torch.allclose(*shifts, atol=1e-5)
 
 
+def test_audit_tells_noise_from_gain(tmp_path, capsys):
+    t = np.arange(1.0, 11.0)
+    images, dimension = 100, 50
+    mean_sq, energy = np.full(10, 0.6), np.full(10, 40.6)
+    stats = np.stack([t, mean_sq, mean_sq * 0.1, energy], 1)
+    np.savez(tmp_path / "s.npz", stats=stats)
+    arguments = [str(tmp_path / "s.npz"), "--images", str(images), "--dim", str(dimension)]
+    main(["audit", *arguments, "--out", str(tmp_path / "a.png")])
+    said = capsys.readouterr().out
+    claimed, noise, within = 0.5 * 0.6, 0.5 * 40.0 / 100, 0.5 * (40.0 - 9.4) / 100
+    assert f"{claimed:.3f} nats" in said
+    assert f"{claimed - noise:.3f} to {claimed - within:.3f} nats" in said
+    assert f"{claimed - 2 * noise:+.2f} to {claimed - 2 * within:+.2f} nats" in said
+    assert np.asarray(Image.open(tmp_path / "a.png").convert("L")).std() > 1
+
+
+REFERENCE = Path(__file__).parents[3] / "shared" / "reference" / "score_stats_cifar10.npz"
+
+
+@pytest.mark.skipif(not REFERENCE.exists(), reason="the published statistics are not here")
+def test_audit_of_the_published_statistics(capsys):
+    main(["audit", str(REFERENCE), "--images", "50000", "--dim", "3072"])
+    said = capsys.readouterr().out
+    for figure in ("0.589 nats", "0.035 to 0.106 nats", "-0.52 to -0.38 nats"):
+        assert figure in said
+
+
 def _status(monkeypatch, capsys, arguments) -> tuple[int, str]:
     monkeypatch.setattr("sys.argv", ["real", *map(str, arguments)])
     with pytest.raises(SystemExit) as caught:
@@ -97,6 +126,7 @@ def test_good_input_ends_with_status_zero(monkeypatch, capsys, tmp_path):
 def bad(tmp_path, pipeline, digits_calibration):
     """Command lines that must fail, by name, with a part of what they must say."""
     (tmp_path / "file").write_text("")
+    np.savez(tmp_path / "other.npz", stats=np.zeros((3, 2)))
     np.savez(tmp_path / "rgb.npz", images=np.zeros((4, 16, 16, 3), np.uint8))
     broken = save_pipeline(tmp_path / "nan", shape=(1, 8, 8))
     from diffusers import UNet2DModel
@@ -106,6 +136,7 @@ def bad(tmp_path, pipeline, digits_calibration):
         network.conv_out.bias.fill_(torch.nan)
     network.save_pretrained(broken / "unet")
     out = ["--out", tmp_path / "out", *SMALL]
+    audited = ["--images", "10", "--dim", "10"]
     validate = ["validate", "--calibration", digits_calibration]
     return {
         "no checkpoint": (["calibrate", tmp_path / "none", *out], "expected 'digits'"),
@@ -128,6 +159,10 @@ def bad(tmp_path, pipeline, digits_calibration):
         "other shape": ([*validate, pipeline, *out], "made for another image shape"),
         "other network": ([*validate, broken, *out], "made for another network"),
         "no calibration": (["validate", "--calibration", tmp_path / "none", *out], "there is none"),
+        "no statistics": (["audit", tmp_path / "none", *audited], "does not exist"),
+        "other statistics": (["audit", tmp_path / "other.npz", *audited], "has none"),
+        "budget": (["calibrate", "--budget", "0", *out], "positive whole number"),
+        "precision": (["calibrate", "--precision", "2", *out], "between 0 and 1"),
         "sample with another's": (
             ["sample", pipeline, "--calibration", digits_calibration, "--out", tmp_path / "out"],
             "made for another",
@@ -138,7 +173,8 @@ def bad(tmp_path, pipeline, digits_calibration):
 NAMES = (
     "no checkpoint", "no data", "image shape", "one image", "time outside", "time twice",
     "fraction", "nan", "device", "output", "output folder", "other shape", "other network",
-    "no calibration", "sample with another's",
+    "no calibration", "no statistics", "other statistics", "budget", "precision",
+    "sample with another's",
 )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 POLLUTERS = {
     "torch": lambda: torch.rand(1),
     "numpy": lambda: np.random.rand(),  # noqa: NPY002
-    "random": random.random,
 }
 
 

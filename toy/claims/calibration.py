@@ -8,10 +8,12 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from theory.calibration import Calibration, calibrate
-from theory.estimators import RESIDUAL, Estimator
+from theory.estimators import REGRESSION, Averaging, Estimator
 from theory.moments import Moments
 from theory.noise import keyed_noise
+from theory.observations import Observation
 from theory.schedules import RectifiedFlow, VPLinear
+from theory.shrinkage import SHRUNK
 from theory.targets import DATA, FLOW, NOISE, VELOCITY
 from toy import strategies
 from toy.claims.base import ExactClaim, Mutant, StatisticalClaim, Trial
@@ -91,14 +93,14 @@ def _calibrations(seed: int, estimator: Estimator) -> list[tuple[Misfit, Calibra
             model,
             calibrate(
                 model, model.diffusion.schedule, target=model.target, images=images,
-                times=TIMES, estimator=estimator, seed=seed,
+                times=TIMES, estimator=estimator, policy=SHRUNK, seed=seed,
             ),
         )
         for model, images in _planted(seed)
     ]  # fmt: skip
 
 
-def recovery(seed: int, estimator: Estimator = RESIDUAL) -> Trial:
+def recovery(seed: int, estimator: Estimator = REGRESSION) -> Trial:
     """|shift - eta|^2 over the calibration's own error energy, at every time of every target.
 
     For a Gaussian error of any covariance with E|error|^2 = 1, P(|error|^2 > q) is at most the
@@ -123,8 +125,9 @@ def debiasing(seed: int, estimate: Callable[[Moments], float] | None = None) -> 
     repetitions, n = 400, 40
     values = torch.zeros(repetitions, dtype=torch.float64)
     for r in range(repetitions):
-        moments = Moments.empty((DIMENSION,))
-        moments.add_(0, eta + keyed_noise(seed, "debiasing", 0, r, 0, n, (DIMENSION,)))
+        moments = Moments.empty((DIMENSION,), n)
+        images = torch.arange(n)
+        moments.add_(images, eta + keyed_noise(seed, "debiasing", 0, r, images, (DIMENSION,)))
         values[r] = estimate(moments)
     error = values.std() / repetitions**0.5
     deviation = (values.mean() - eta.square().sum()).abs() / error
@@ -132,8 +135,12 @@ def debiasing(seed: int, estimate: Callable[[Moments], float] | None = None) -> 
     return Trial(deviation.item() / threshold, repetitions * n)
 
 
-_FORGOTTEN_DATA_MEAN = Estimator("raw", lambda seen: seen.prediction.mean(0))
-_NOISE_SIGN = Estimator("sign", lambda seen: (seen.residual + 2 * seen.a * seen.x_0).mean(0))
+def _averaging(name: str, unit: Callable[[Observation], Tensor]) -> Estimator:
+    return Estimator(name, lambda shape: Averaging(shape, unit))
+
+
+_FORGOTTEN_DATA_MEAN = _averaging("raw", lambda seen: seen.prediction.mean(0))
+_DATA_SIGN = _averaging("sign", lambda seen: (seen.residual + 2 * seen.a * seen.x_0).mean(0))
 
 CASES = strategies.misfit_cases()
 
@@ -158,7 +165,7 @@ CLAIMS = (
         LEVEL, recovery,
         (
             Mutant("raw-average", lambda seed: recovery(seed, _FORGOTTEN_DATA_MEAN)),
-            Mutant("data-sign", lambda seed: recovery(seed, _NOISE_SIGN)),
+            Mutant("data-sign", lambda seed: recovery(seed, _DATA_SIGN)),
         ),
     ),
     StatisticalClaim(

@@ -28,7 +28,7 @@ def kernel_expectation_error(
     """|E[M_s(x_s)|x_t] - M_t(x_t)| relative to E[|M_s||x_t], by quadrature over the kernel."""
     diffusion, s, t, x_t = case.diffusion, case.times.s, case.times.t, case.x_t()
     integral = expectation(kernel(diffusion, x_t, s, t), lambda x: process(diffusion, x, s))
-    return _relative(integral.value - process(diffusion, x_t, t), integral.magnitude)
+    return relative(integral.value - process(diffusion, x_t, t), integral.magnitude)
 
 
 def forward_expectation_error(case: ReverseCase) -> float:
@@ -38,7 +38,7 @@ def forward_expectation_error(case: ReverseCase) -> float:
     one = torch.ones(1, dtype=torch.float64)
     law = GaussianMixture.diagonal(one, a * x_s[None], v * one)
     integral = expectation(law, lambda x: diffusion.martingale(x, t))
-    return _relative(integral.value - diffusion.martingale(x_s, s), integral.magnitude)
+    return relative(integral.value - diffusion.martingale(x_s, s), integral.magnitude)
 
 
 def ode_error(case: ReverseCase) -> float:
@@ -50,7 +50,7 @@ def ode_error(case: ReverseCase) -> float:
     low, high = (law.means - spread).min().item(), (law.means + spread).max().item()
     x_s = brentq(lambda x: _distribution(law, x) - level, low, high, xtol=1e-13)
     m_s = diffusion.martingale(torch.tensor([x_s], dtype=torch.float64), s)
-    return _relative(m_s - diffusion.martingale(x_t, t), m_s.abs())
+    return relative(m_s - diffusion.martingale(x_t, t), m_s.abs())
 
 
 def _distribution(law: GaussianMixture, x: float) -> float:
@@ -64,7 +64,7 @@ def zero_mean_error(
     """|E_{q_t} M_t| relative to E|M_t|."""
     diffusion, t = case.diffusion, case.times.t
     integral = expectation(diffusion.marginal(law_time(case)), lambda x: diffusion.martingale(x, t))
-    return _relative(integral.value, integral.magnitude)
+    return relative(integral.value, integral.magnitude)
 
 
 def bayes_error(case: ReverseCase, kernel: Kernel = Diffusion.reverse_kernel) -> float:
@@ -95,15 +95,33 @@ def posterior_mean_error(case: ReverseCase, power: int = 2) -> float:
     correction = sigma_t**power * diffusion.marginal(t).score(x_t)
     scale = (x_t.abs() + correction.abs()) / alpha_t
     difference = (x_t + correction) / alpha_t - diffusion.posterior_mean(x_t, t)
-    return _relative(difference, scale)
+    return relative(difference, scale)
 
 
-def _relative(difference: Tensor, scale: Tensor) -> float:
+def relative(difference: Tensor, scale: Tensor) -> float:
+    """Largest difference relative to the largest scale."""
     return (difference.abs().max() / scale.max().clamp(min=torch.finfo(scale.dtype).tiny)).item()
 
 
 def _score(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
     return diffusion.marginal(t).score(x)
+
+
+def _component_probability(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
+    return diffusion.marginal(t).responsibilities(x)
+
+
+def _equal_weights(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
+    law = diffusion.marginal(t)
+    return torch.softmax(law.log_components(x) - law.log_weights, -1)
+
+
+def _log_probability(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
+    return torch.log_softmax(diffusion.marginal(t).log_components(x), -1)
+
+
+def _unscaled_denoiser(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
+    return diffusion.scales(t)[0] * diffusion.posterior_mean(x, t)
 
 
 def _alpha_squared(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
@@ -172,5 +190,27 @@ CLAIMS = (
         "posterior-mean", "9", "E[x_0|x_t] = (x_t + sigma^2 score)/alpha, d = 3", SPACE,
         posterior_mean_error,
         (Mutant("sigma-for-sigma-squared", lambda c: posterior_mean_error(c, power=1)),),
+    ),
+    ExactClaim(
+        "posterior-mean-1d", "9", "E[E[x_0|x_s] | x_t] = E[x_0|x_t]", LINE,
+        lambda c: kernel_expectation_error(c, Diffusion.posterior_mean),
+        (
+            Mutant("noise-for-data", lambda c: kernel_expectation_error(c, Diffusion.noise_prediction)),
+            Mutant("mean-times-alpha", lambda c: kernel_expectation_error(c, _unscaled_denoiser)),
+        ),
+    ),
+    ExactClaim(
+        "components-1d", "9", "E[P(k|x_s)|x_t] = P(k|x_t)", LINE,
+        lambda c: kernel_expectation_error(c, _component_probability),
+        (
+            Mutant("equal-weights", lambda c: kernel_expectation_error(c, _equal_weights)),
+            Mutant("log-probability", lambda c: kernel_expectation_error(c, _log_probability)),
+        ),
+    ),
+    ExactClaim(
+        "components-2d", "9", "E[P(k|x_s)|x_t] = P(k|x_t), full covariances", PLANE,
+        lambda c: kernel_expectation_error(c, _component_probability),
+        (Mutant("components-prior-weights", lambda c: kernel_expectation_error(
+            c, _component_probability, _prior_weights)),),
     ),
 )  # fmt: skip

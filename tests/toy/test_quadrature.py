@@ -1,0 +1,177 @@
+"""Expectations against closed forms, their errors against true errors, and what is not resolved."""
+
+import math
+
+import pytest
+import torch
+from scipy.special import erfcx
+
+from toy import quadrature
+from toy.mixture import GaussianMixture
+from toy.quadrature import UnresolvedError, expectation
+from toy.strategies import Components
+
+WEIGHTS, MEANS, VARIANCES = (0.6, 0.3, 0.1), (-2.0, 1.5, 30.0), (0.15, 4.0, 1e-6)
+LINE = GaussianMixture.diagonal(
+    *(torch.tensor(x, dtype=torch.float64) for x in (WEIGHTS, [[m] for m in MEANS], VARIANCES))
+)
+PLANE = Components(
+    (0.5, 0.3, 0.2),
+    ((-1.0, 0.5), (2.0, 0.0), (0.0, -2.0)),
+    ((0.4, 1.5), (1.0, 0.3), (0.7, 0.7)),
+    (0.5, 2.0, 0.0),
+).mixture()
+NORMAL = GaussianMixture.diagonal(torch.ones(1), torch.zeros(1, 1), torch.ones(1))
+NORMAL_PLANE = GaussianMixture.diagonal(torch.ones(1), torch.zeros(1, 2), torch.ones(1))
+
+
+def moments_on_the_line():
+    """E x^k for k = 0 ... 4 from those of each normal component."""
+    rows = [
+        (1, m, m**2 + v, m**3 + 3 * m * v, m**4 + 6 * m**2 * v + 3 * v**2)
+        for m, v in zip(MEANS, VARIANCES, strict=True)
+    ]
+    return torch.tensor(WEIGHTS, dtype=torch.float64) @ torch.tensor(rows, dtype=torch.float64)
+
+
+def line_error(law):
+    integral = expectation(law, lambda x: x ** torch.arange(5))
+    return ((integral.value - moments_on_the_line()).abs() / integral.magnitude).max().item()
+
+
+def test_moments_of_a_mixture_on_the_line():
+    assert line_error(LINE) < 1e-10
+
+
+def test_moments_of_another_mixture_on_the_line_are_told_apart():
+    moved = GaussianMixture.diagonal(torch.exp(LINE.log_weights), LINE.means + 1e-3, LINE.variances)
+    assert line_error(moved) > 1e-5
+
+
+def plane_error(law):
+    """E x and E x x^T in the plane, with full covariances."""
+    weights, means = torch.exp(PLANE.log_weights), PLANE.means
+    second = PLANE.covariances() + means[:, :, None] * means[:, None, :]
+    exact = torch.cat([weights @ means, torch.einsum("k,kij->ij", weights, second).flatten()])
+    integral = expectation(
+        law, lambda x: torch.cat([x, (x[:, :, None] * x[:, None, :]).flatten(1)], 1)
+    )
+    return ((integral.value - exact).abs() / integral.magnitude).max().item()
+
+
+def test_moments_of_a_mixture_in_the_plane():
+    assert plane_error(PLANE) < 1e-10
+
+
+def test_moments_of_another_mixture_in_the_plane_are_told_apart():
+    unturned = GaussianMixture(PLANE.log_weights, PLANE.means, PLANE.variances)
+    assert plane_error(unturned) > 1e-2
+
+
+def test_magnitude_is_the_mean_of_the_absolute_value():
+    integral = expectation(NORMAL, lambda x: x**3)
+    assert abs(integral.value.item()) < 1e-14
+    assert integral.magnitude.item() == pytest.approx(4 / math.sqrt(2 * math.pi), rel=1e-4)
+
+
+def peak(width):
+    """A peak with poles at i width from the line, as hard as the width is small."""
+    return lambda x: width**2 / (width**2 + x[:, :1] ** 2)
+
+
+def peak_mean(width):
+    return width * math.sqrt(math.pi / 2) * erfcx(width / math.sqrt(2))
+
+
+def peak_errors(law, width, rtol):
+    """The error that is reported, and the true one."""
+    integral = expectation(law, peak(width), rtol=rtol)
+    return integral.error, abs(integral.value.item() - peak_mean(width))
+
+
+@pytest.mark.parametrize("rtol", [1e-1, 1e-2, 1e-4, 1e-6])
+@pytest.mark.parametrize(
+    ("law", "width"), [(NORMAL, 0.02), (NORMAL_PLANE, 0.1)], ids=["line", "plane"]
+)
+def test_the_error_is_no_less_than_the_true_one(law, width, rtol):
+    reported, true = peak_errors(law, width, rtol)
+    assert true <= reported <= rtol * 2 * peak_mean(width)
+
+
+def test_an_idle_error_would_be_told_apart():
+    reported, true = peak_errors(NORMAL_PLANE, 0.1, 0.1)
+    assert true > 1e-6
+    assert not true <= reported * 1e-6
+    assert expectation(NORMAL, peak(0.02)).value.item() == pytest.approx(peak_mean(0.02), rel=1e-10)
+    assert expectation(NORMAL, peak(0.021)).value.item() != pytest.approx(peak_mean(0.02), rel=1e-2)
+
+
+def wave(frequency):
+    return lambda x: torch.cos(frequency * x[:, :1])
+
+
+def wave_error(law, frequency, **options):
+    value = expectation(law, wave(frequency), **options).value.item()
+    return abs(value - math.exp(-(frequency**2) / 2))
+
+
+ALIAS = 2 * math.pi / (quadrature.FIRST_STEP / 2)
+"""A wave that looks constant on both of the first grids."""
+
+
+def test_a_wave_is_right_when_its_scale_is_given():
+    assert wave_error(NORMAL_PLANE, ALIAS, scale=1 / ALIAS) < 1e-11
+    assert wave_error(NORMAL_PLANE, ALIAS) > 0.1
+
+
+@pytest.mark.parametrize("frequency", [1.0, 10.0, 300.0])
+def test_waves_on_the_line_are_right(frequency):
+    assert wave_error(NORMAL, frequency) < 1e-11
+    assert wave_error(NORMAL, frequency, scale=1 / frequency) < 1e-11
+
+
+NARROW, PLACE = 1e-4, 0.1234
+
+
+def narrow_bump(x):
+    """One, and a normal density that lies between the first points on the line."""
+    z = (x[:, :1] - PLACE) / NARROW
+    return 1 + torch.exp(-(z**2) / 2) / (NARROW * math.sqrt(2 * math.pi))
+
+
+def bump_error(**options):
+    variance = 1 + NARROW**2
+    density = math.exp(-(PLACE**2) / (2 * variance)) / math.sqrt(2 * math.pi * variance)
+    return abs(expectation(NORMAL, narrow_bump, **options).value.item() - 1 - density)
+
+
+def test_a_narrow_bump_is_seen_when_its_scale_is_given():
+    assert bump_error(scale=NARROW) < 1e-11
+    assert bump_error() > 0.1
+
+
+def step_function(x):
+    return (x[:, :1] > 0.123).to(x.dtype)
+
+
+UNRESOLVED = {
+    "a jump": (NORMAL, step_function, "more than 16384 points"),
+    "a jump in the plane": (NORMAL_PLANE, step_function, "more than 16384 points"),
+    "an overflow": (NORMAL, lambda x: torch.exp(1000 * x**2), "the integrand overflows"),
+    "NaN": (NORMAL, lambda x: torch.log(x), "the integrand overflows"),
+}
+
+
+@pytest.mark.parametrize("name", UNRESOLVED)
+def test_what_does_not_settle_is_not_reported(monkeypatch, name):
+    monkeypatch.setattr(quadrature, "MAX_POINTS", 2**14)
+    law, h, message = UNRESOLVED[name]
+    with pytest.raises(UnresolvedError, match=message):
+        expectation(law, h)
+
+
+@pytest.mark.parametrize("law", [NORMAL, NORMAL_PLANE], ids=["line", "plane"])
+def test_what_settles_is(monkeypatch, law):
+    monkeypatch.setattr(quadrature, "MAX_POINTS", 2**14)
+    assert expectation(law, lambda x: x[:, :1] ** 2).value.item() == pytest.approx(1, rel=1e-12)
+    assert expectation(NORMAL, step_function, rtol=0.1).value.item() == pytest.approx(0.45, abs=0.1)

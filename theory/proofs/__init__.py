@@ -1,0 +1,12 @@
+"""Every statement that algebra can prove, in the order of the theory; a module per family."""
+
+from theory.proofs import calibration, likelihood, martingale, schedules, tower
+from theory.symbolic import Statement
+
+STATEMENTS: tuple[Statement, ...] = (
+    *schedules.STATEMENTS,
+    *martingale.STATEMENTS,
+    *calibration.STATEMENTS,
+    *likelihood.STATEMENTS,
+    *tower.STATEMENTS,
+)

@@ -1,0 +1,120 @@
+"""The martingales beside the score.
+
+One lemma carries them all: if p and q solve the same Fokker-Planck equation, p/q is a martingale of
+the reverse process of q. Components of a mixture, shifted densities and alpha^|k| d^k q are such p.
+"""
+
+from itertools import combinations_with_replacement, product
+
+import sympy as sp
+
+from theory.symbolic import (
+    Statement,
+    alpha,
+    coordinates,
+    density,
+    f,
+    fokker_planck,
+    g,
+    impose_dynamics,
+    reverse_generator,
+    t,
+)
+
+
+def tower(order: tuple[int, ...]) -> sp.Expr:
+    """Residual of alpha^|k| (d^k q)/q being a martingale, k a multi-index; |k| = 1 is the score."""
+    x = coordinates(len(order))
+    q = density(x)
+    derivative = sp.diff(q, *[(xi, n) for xi, n in zip(x, order, strict=True) if n])
+    return reverse_generator(alpha ** sum(order) * derivative / q, q, x)
+
+
+def mixed(total: int) -> list[sp.Expr]:
+    """Residuals of every two-dimensional multi-index of that total order, pure ones included."""
+    return [tower(k) for k in product(range(total + 1), repeat=2) if sum(k) == total]
+
+
+def tweedie() -> list[sp.Expr]:
+    """E[x_0|x_t] = (x_t + sigma^2 grad log q_t)/alpha is a martingale, for any sigma with g^2."""
+    x = coordinates(1)
+    q = density(x)
+    sigma = sp.Function("sigma", positive=True)(t)
+    mean = (x[0] + sigma**2 * sp.diff(sp.log(q), x[0])) / alpha
+    residual = reverse_generator(mean, q, x)
+    d_sigma = (g**2 + 2 * f * sigma**2) / (2 * sigma)
+    return [residual.subs(sp.diff(sigma, t), d_sigma)]
+
+
+def ratio(dimension: int) -> sp.Expr:
+    """Residual of p/q being a martingale of the reverse process of q, both solutions."""
+    x = coordinates(dimension)
+    p, q = density(x, "p"), density(x)
+    return impose_dynamics(reverse_generator(p / q, q, x), p, x)
+
+
+def component_probability(dimension: int) -> sp.Expr:
+    """Residual of P(1|x_t) = w q_1/q, q = w q_1 + (1 - w) q_2, where q_2 may be a mixture itself."""
+    x = coordinates(dimension)
+    first, others = density(x, "q1"), density(x, "q2")
+    w = sp.Symbol("w", positive=True)
+    q = w * first + (1 - w) * others
+    residual = reverse_generator(w * first / q, q, x)
+    return impose_dynamics(impose_dynamics(residual, first, x), others, x)
+
+
+def translation(dimension: int) -> sp.Expr:
+    """Residual of the shifted density p(x, t) = q(x - alpha h, t) solving the same equation as q.
+
+    With y = x - alpha h, dp/dt = dq/dt - f alpha h.grad q at (y, t), while the derivatives in x are
+    those in y. ``ratio`` then makes L_t(h) = p/q a martingale.
+    """
+    y = coordinates(dimension)
+    h = sp.symbols(f"h1:{dimension + 1}", real=True)
+    q = density(y)
+    d_time = fokker_planck(q, y) - sum(
+        f * alpha * hi * sp.diff(q, yi) for hi, yi in zip(h, y, strict=True)
+    )
+    right = sum(
+        -f * q - f * (yi + alpha * hi) * sp.diff(q, yi) + g**2 / 2 * sp.diff(q, yi, 2)
+        for hi, yi in zip(h, y, strict=True)
+    )
+    return d_time - right
+
+
+def energy(dimension: int) -> list[sp.Expr]:
+    """d(alpha^2 I)/dt = -alpha^2 g^2 E[(Hess log q)^2] for the matrix I = E[grad log q grad log q^T].
+
+    With M = alpha grad log q, the integrand of the difference is a divergence, which integrates
+    to zero: d(q M_i M_j)/dt + g^2 q grad M_i.grad M_j = -div J, J = f x q M_i M_j - (g^2/2) grad(q M_i M_j).
+    """
+    x = coordinates(dimension)
+    q = density(x)
+    score = [alpha * sp.diff(q, xi) / q for xi in x]
+    residuals = []
+    for one, other in combinations_with_replacement(score, 2):
+        moment = q * one * other
+        square = sum(sp.diff(one, xk) * sp.diff(other, xk) for xk in x)
+        flux = [f * xk * moment - g**2 / 2 * sp.diff(moment, xk) for xk in x]
+        divergence = sum(sp.diff(jk, xk) for jk, xk in zip(flux, x, strict=True))
+        residuals.append(impose_dynamics(sp.diff(moment, t) + g**2 * q * square + divergence, q, x))
+    return residuals
+
+
+STATEMENTS = (
+    Statement("tweedie", "9", "E[x_0|x_t] is a reverse martingale", tweedie),
+    Statement("ratio-1d", "9", "p/q is a reverse martingale of q", lambda: [ratio(1)]),
+    Statement("ratio-3d", "9", "p/q is a reverse martingale of q, three coordinates", lambda: [ratio(3)]),
+    Statement("component", "9", "P(k|x_t) = w_k q_k/q is a martingale", lambda: [component_probability(1)]),
+    Statement("component-2d", "9", "P(k|x_t), two coordinates", lambda: [component_probability(2)]),
+    Statement("translation", "9", "q_t(x - alpha h) solves the equation of q_t", lambda: [translation(3)]),
+    Statement("tower-1", "9", "alpha q'/q is a reverse martingale", lambda: [tower((1,))]),
+    Statement("tower-2", "9", "alpha^2 q''/q is a reverse martingale", lambda: [tower((2,))]),
+    Statement("tower-3", "9", "alpha^3 q'''/q is a reverse martingale", lambda: [tower((3,))]),
+    Statement("tower-4", "9", "alpha^4 q''''/q is a reverse martingale", lambda: [tower((4,))]),
+    Statement("tower-mixed", "9", "alpha^2 q_xy/q is a reverse martingale", lambda: [tower((1, 1))]),
+    Statement("tower-mixed-2", "9", "every second derivative in two coordinates", lambda: mixed(2)),
+    Statement("tower-mixed-3", "9", "every third derivative in two coordinates", lambda: mixed(3)),
+    Statement("energy-1d", "9", "d(alpha^2 I)/dt = -alpha^2 g^2 E[((log q)'')^2]", lambda: energy(1)),
+    Statement("energy-2d", "9", "the same for the Fisher information matrix", lambda: energy(2)),
+)  # fmt: skip

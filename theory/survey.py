@@ -1,0 +1,45 @@
+"""A first look at the images, without the network: how many, which, and their mean."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from theory.errors import InputError
+from theory.estimators import MeanImage
+from theory.identity import image_ids
+from theory.observations import Images, batches
+
+
+@dataclass(frozen=True)
+class Survey:
+    """The identities of all images, and their mean."""
+
+    ids: Int64[Tensor, "image"]
+    mean_image: MeanImage
+
+    @property
+    def count(self) -> int:
+        """How many images there are."""
+        return len(self.ids)
+
+
+def survey(images: Images, batch_size: int) -> Survey:
+    """Read every image once.
+
+    Raises:
+        InputError: images that ``batches`` refuses, or that can be read only once.
+    """
+    if isinstance(images, Iterator):
+        raise InputError(
+            "images: expected a tensor or batches that can be read again, such as a list, "
+            f"got {type(images).__name__}, which can be read only once"
+        )
+    ids, total = [], torch.zeros(())
+    for batch in batches(images, batch_size):
+        ids.append(image_ids(batch))
+        total = total + batch.double().cpu().sum(0)
+    count = sum(map(len, ids))
+    return Survey(torch.cat(ids), MeanImage(total / count, count))

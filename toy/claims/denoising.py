@@ -1,0 +1,180 @@
+"""The denoising loss E|y_theta - y|^2, which a network is trained on, and EDM's own output.
+
+It exceeds the score-matching loss E|y_theta - E[y|x_t]|^2 by E Var(y|x_t), which no model changes;
+so a shift takes the same off both. It is integrated over x_t, and over x_0 given x_t exactly: a
+quadratic of a Gaussian needs two points, its mean plus and minus its deviation.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from theory.schedules import Schedule
+from theory.targets import DATA, Target, convert, edm_raw
+from toy import strategies
+from toy.claims.base import ExactClaim, Mutant
+from toy.diffusion import as_time
+from toy.misfit import Misfit
+from toy.model_strategies import PreconditionCase, precondition_cases
+from toy.quadrature import expectation
+from toy.strategies import MisfitCase
+
+Value = Callable[[Misfit, float, Tensor, Tensor], Tensor]
+
+
+def known_target(model: Misfit, t: float, x_0: Tensor, e: Tensor) -> Tensor:
+    """y = A x_0 + B e of a draw."""
+    return model.target.value(model.diffusion.schedule, as_time(t), x_0, e)
+
+
+def denoising_terms(
+    model: Misfit, t: float, x_t: Tensor, of: Callable[[Tensor, Tensor], Tensor], value: Value
+) -> Tensor:
+    """E[of(y_theta, y)|x_t] for points (N, 1) and a quadratic ``of``, (N, m)."""
+    alpha_t, sigma_t = model.diffusion.scales(t)
+    posterior, y_theta = model.diffusion.posterior(x_t, t), model.at(x_t, t)
+    result = torch.zeros((), dtype=torch.float64)
+    for sign in (-1.0, 1.0):
+        x_0 = posterior.means[..., 0] + sign * posterior.variances[:, 0].sqrt()
+        e = (x_t - alpha_t * x_0) / sigma_t
+        terms = of(y_theta, value(model, t, x_0, e))
+        result = result + torch.einsum("nk,mnk->nm", torch.exp(posterior.log_weights), terms) / 2
+    return result
+
+
+def denoising_fall_error(
+    case: MisfitCase,
+    fall: Callable[[Tensor, Tensor], Tensor] = lambda eta, c: 2 * c * eta - c**2,
+    value: Value = known_target,
+) -> float:
+    """The denoising loss falls by 2 c.eta - |c|^2, for any c; relative to E[y_theta^2 + y^2 + c^2]."""
+    model, t = case.model(), case.times.t
+    c = torch.tensor([case.shift], dtype=torch.float64)
+
+    def losses(y_theta: Tensor, y: Tensor) -> Tensor:
+        r = y_theta - y
+        return torch.stack([r**2, (r - c) ** 2, y_theta**2 + y**2 + c**2])
+
+    before, after, size = _over_marginal(
+        case, lambda x: denoising_terms(model, t, x, losses, value)
+    )
+    return _relative(before - after - fall(model.eta(t), c), size)
+
+
+def excess_error(case: MisfitCase, value: Value = known_target) -> float:
+    """The denoising loss less the score-matching loss is E Var(y|x_t), the same for every model.
+
+    Var(y|x_t) is (det/sigma)^2 Var(x_0|x_t), det = alpha B - sigma A.
+    """
+    model, t = case.model(), case.times.t
+    _, sigma_t = model.diffusion.scales(t)
+    factor = model.target.determinant(model.diffusion.schedule, as_time(t)) / sigma_t
+
+    def losses(y_theta: Tensor, y: Tensor) -> Tensor:
+        return torch.stack([(y_theta - y) ** 2, y_theta**2 + y**2])
+
+    def terms(x: Tensor) -> Tensor:
+        posterior = model.diffusion.posterior(x, t)
+        weights, mean = torch.exp(posterior.log_weights), posterior.mean()
+        spread = (posterior.means[..., 0] - mean) ** 2 + posterior.variances[:, 0]
+        variance = (weights * spread).sum(1, keepdim=True)
+        matching = (model.at(x, t) - model.exact(x, t)) ** 2
+        both = denoising_terms(model, t, x, losses, value)
+        return torch.cat([both, matching, factor**2 * variance], 1)
+
+    denoising, size, matching, variance = _over_marginal(case, terms)
+    return _relative(denoising - matching - variance, size)
+
+
+def _over_marginal(case: MisfitCase, h: Callable[[Tensor], Tensor]) -> Tensor:
+    law = case.model().diffusion.marginal(case.times.t)
+    return expectation(law, h, scale=1 / (2 * case.frequency)).value
+
+
+Denoiser = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+
+def preconditioned(x: Tensor, output: Tensor, ratio: Tensor, sigma_data: float) -> Tensor:
+    """EDM's denoiser c_skip x + c_out F, for x = x_t/alpha and ratio = sigma/alpha."""
+    c_skip = sigma_data**2 / (ratio**2 + sigma_data**2)
+    c_out = ratio * sigma_data / torch.sqrt(ratio**2 + sigma_data**2)
+    return c_skip * x + c_out * output
+
+
+def precondition_error(
+    case: PreconditionCase,
+    denoiser: Denoiser = preconditioned,
+    target: Callable[[float], Target] = edm_raw,
+) -> float:
+    """Converting F to data gives EDM's denoiser, at any output of the network."""
+    schedule, t = case.times.schedule, as_time(case.times.t)
+    alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
+    x_t, output = alpha_t * case.x, as_time(case.output)
+    got = convert(output, x_t, t, target(case.sigma_data), DATA, schedule)
+    expected = denoiser(as_time(case.x), output, sigma_t / alpha_t, case.sigma_data)
+    size = abs(case.x) + case.sigma_data * output.abs()
+    return _relative(got - expected, size + 1e-300)
+
+
+def _relative(difference: Tensor, scale: Tensor) -> float:
+    return (difference.abs() / scale.clamp(min=1e-300)).max().item()
+
+
+def _noise_only(model: Misfit, t: float, x_0: Tensor, e: Tensor) -> Tensor:
+    return known_target(model, t, 0 * x_0, e)
+
+
+def _mean_kept(case: MisfitCase) -> float:
+    model, t = case.model(), case.times.t
+    a, _ = model.target.coefficients(model.diffusion.schedule, as_time(t))
+    mean = a * model.diffusion.data.mean()
+    return denoising_fall_error(case, lambda eta, c: 2 * c * (eta + mean) - c**2)
+
+
+def _without_skip(x: Tensor, output: Tensor, ratio: Tensor, sigma_data: float) -> Tensor:
+    return preconditioned(0 * x, output, ratio, sigma_data)
+
+
+def _skip_of_ratio(x: Tensor, output: Tensor, ratio: Tensor, sigma_data: float) -> Tensor:
+    c_skip = ratio**2 / (ratio**2 + sigma_data**2)
+    return c_skip * x + preconditioned(0 * x, output, ratio, sigma_data)
+
+
+def _sigma_for_ratio(sigma_data: float) -> Target:
+    def coefficients(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
+        sigma_t = schedule.sigma(t)
+        norm = torch.sqrt(sigma_t**2 + sigma_data**2)
+        return sigma_t / (sigma_data * norm), -sigma_data / norm
+
+    return Target("edm-sigma", coefficients)
+
+
+CASES = strategies.misfit_cases()
+PRECONDITIONS = precondition_cases()
+
+CLAIMS = (
+    ExactClaim(
+        "edm-raw", "4", "EDM's raw output is one more target", PRECONDITIONS, precondition_error,
+        (
+            Mutant("skip-forgotten", lambda c: precondition_error(c, _without_skip)),
+            Mutant("skip-of-noise", lambda c: precondition_error(c, _skip_of_ratio)),
+            Mutant("sigma-for-ratio", lambda c: precondition_error(c, target=_sigma_for_ratio)),
+        ),
+    ),
+    ExactClaim(
+        "denoising-fall", "4", "the denoising loss falls by 2 c.eta - |c|^2 as well", CASES,
+        denoising_fall_error,
+        (
+            Mutant("denoising-half-fall", lambda c: denoising_fall_error(
+                c, lambda eta, c: c * eta - c**2 / 2)),
+            Mutant("denoising-raw-mean", _mean_kept),
+            Mutant("data-part-forgotten", lambda c: denoising_fall_error(c, value=_noise_only)),
+        ),
+    ),
+    ExactClaim(
+        "denoising-excess", "4", "denoising loss - score-matching loss = E Var(y|x_t)", CASES,
+        excess_error,
+        (Mutant("excess-of-noise-part", lambda c: excess_error(c, _noise_only)),),
+    ),
+)  # fmt: skip

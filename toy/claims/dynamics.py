@@ -1,0 +1,192 @@
+"""Euler-Maruyama against the exact reverse process: orders of convergence, without sampling.
+
+For data N(m, v) the score is affine, so the chain is linear in x_t and in its noises: its mean, its
+variance and its difference from the exact process driven by the same Brownian motion are sums over
+steps. With c = alpha^2 v + sigma^2, A = alpha_t/alpha_s and w-bar the reverse Brownian motion,
+
+    x_s - alpha_s m = Phi(s, t) (x_t - alpha_t m) + int_s^t Phi(s, r) g_r dw-bar_r,
+    Phi(s, t) = A c_s / c_t,
+
+while a step from t to r multiplies by 1 - h (f + g^2/c) and adds sqrt(h) g times its noise. The
+chain itself is run by ``theory.reverse``.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from theory.reverse import Score, euler_maruyama_step
+from theory.schedules import Schedule
+from toy import model_strategies
+from toy.claims.base import ExactClaim, Mutant
+from toy.claims.likelihood import extrapolated
+from toy.model_strategies import LineCase
+
+Step = Callable[..., Tensor]
+
+REFINEMENTS = tuple(8 * 2**k for k in range(7))
+
+
+@dataclass(frozen=True)
+class Chain:
+    """x_s = offset + gain x_t + sum_i weights_i noise_i, for standard normal noises."""
+
+    offset: float
+    gain: float
+    weights: Tensor
+
+
+def chain(case: LineCase, steps: int, step: Step = euler_maruyama_step) -> Chain:
+    """The chain of so many equal steps from t to s, taken apart by running it on three points.
+
+    Each step is affine in x and in its noise: x = 0, x = 1 and a unit noise tell its coefficients.
+    """
+    schedule = case.times.schedule
+    times = torch.linspace(case.times.t, case.times.s, steps + 1, dtype=torch.float64)[:, None]
+    x = torch.tensor([[0.0, 1.0, 0.0]], dtype=torch.float64)
+    noise = torch.tensor([[0.0, 0.0, 1.0]], dtype=torch.float64)
+    zero, one, kicked = step(case.score, schedule, x, times[1:], times[:-1], noise).T
+    gains = one - zero
+    after = torch.cat([gains.flip(0).cumprod(0).flip(0)[1:], torch.ones(1, dtype=torch.float64)])
+    return Chain((after @ zero).item(), gains.prod().item(), after * (kicked - zero))
+
+
+def exact(case: LineCase) -> tuple[float, float, float]:
+    """(offset, gain, variance) of the exact kernel from t to s."""
+    ends = torch.tensor([case.times.s, case.times.t], dtype=torch.float64)
+    (alpha, c), (a, v) = case.scales(ends), case.times.schedule.transition(*ends)
+    gain = (a * c[0] / c[1]).item()
+    return case.mean * (alpha[0].item() - gain * alpha[1].item()), gain, (v * c[0] / c[1]).item()
+
+
+def weak_error(case: LineCase, step: Step = euler_maruyama_step) -> float:
+    """Mean and variance from x_t over 8, 16, ... steps, extrapolated in powers of the step."""
+    chains = [chain(case, n, step) for n in REFINEMENTS]
+    moments = [
+        [c.offset for c in chains],
+        [c.gain for c in chains],
+        [(c.weights @ c.weights).item() for c in chains],
+    ]
+    alpha, _ = case.scales(torch.tensor([case.times.s, case.times.t], dtype=torch.float64))
+    offset, gain, variance = exact(case)
+    sizes = ((1 + gain) * (1 + abs(case.mean)) * alpha.max().item(), gain, variance)
+    return max(
+        abs(extrapolated(values) - target) / size
+        for values, target, size in zip(moments, (offset, gain, variance), sizes, strict=True)
+    )
+
+
+def strong_distance_sq(case: LineCase, steps: int, step: Step = euler_maruyama_step) -> float:
+    """E|x_s - exact x_s|^2 on shared noise, from x_t.
+
+    The noise weight of a step is constant over it, that of the exact process Phi(s, r) g_r.
+    """
+    schedule, (s, t) = case.times.schedule, (case.times.s, case.times.t)
+    discrete, (offset, gain, _) = chain(case, steps, step), exact(case)
+    length = (t - s) / steps
+    nodes, weights = map(torch.from_numpy, np.polynomial.legendre.leggauss(4))
+    starts = t - length * torch.arange(steps, dtype=torch.float64)
+    times = starts[:, None] - length * (1 + nodes) / 2
+    kernel = case.propagator(times) * schedule.diffusion_sq(times).sqrt()
+    difference = discrete.weights[:, None] / length**0.5 - kernel
+    noise = ((difference**2 @ weights).sum() * length / 2).item()
+    return noise + (discrete.offset - offset + (discrete.gain - gain) * case.x_t()) ** 2
+
+
+def strong_error(case: LineCase, step: Step = euler_maruyama_step) -> float:
+    """The squared distance is a series in the step h without its terms h^0 and h^1: strong order 1.
+
+    Both are extrapolated to h = 0: the squared distance, and its product with the number of steps.
+    """
+    squares = [strong_distance_sq(case, n, step) for n in REFINEMENTS]
+    over_h = [n * square for n, square in zip(REFINEMENTS, squares, strict=True)]
+    _, c = case.scales(torch.tensor([case.times.s, case.times.t], dtype=torch.float64))
+    size = c.max().item() * (1 + case.offset**2)
+    return max(abs(extrapolated(squares)), abs(extrapolated(over_h))) / size
+
+
+def martingale_drift_error(case: LineCase, step: Step = euler_maruyama_step) -> float:
+    """E[M_s(x_s)|x_t] - M_t(x_t) along the chain, extrapolated in powers of the step: zero.
+
+    M_s is affine in x_s, so that its mean needs the chain's mean alone.
+    """
+    ends = torch.tensor([case.times.s, case.times.t], dtype=torch.float64)
+    alpha, c = case.scales(ends)
+    x_t = case.x_t()
+
+    def scaled_score(x: float, k: int) -> float:
+        return (-alpha[k] * (x - alpha[k] * case.mean) / c[k]).item()
+
+    chains = [chain(case, n, step) for n in REFINEMENTS]
+    drifts = [scaled_score(c.offset + c.gain * x_t, 0) - scaled_score(x_t, 1) for c in chains]
+    size = (alpha / c.sqrt()).max().item() * (1 + abs(case.offset))
+    size += (alpha**2 / c).max().item() * abs(case.mean)
+    return abs(extrapolated(drifts)) / size
+
+
+def _step(drift_share: float = 1.0, noise_power: float = 1.0, scale: float = 1.0) -> Step:
+    """A step with so much of the score, and with g to a power for g."""
+
+    def step(
+        score: Score, schedule: Schedule, x_t: Tensor, s: Tensor, t: Tensor, noise: Tensor
+    ) -> Tensor:
+        f, g_sq, length = schedule.drift(t), schedule.diffusion_sq(t), t - s
+        drift = scale * f * x_t - drift_share * g_sq * score(x_t, t)
+        return x_t - drift * length + g_sq ** (noise_power / 2) * length.sqrt() * noise
+
+    return step
+
+
+def _drift_g(
+    score: Score, schedule: Schedule, x_t: Tensor, s: Tensor, t: Tensor, noise: Tensor
+) -> Tensor:
+    g_sq = schedule.diffusion_sq(t)
+    drift = schedule.drift(t) * x_t - g_sq.sqrt() * score(x_t, t)
+    return x_t - drift * (t - s) + torch.sqrt(g_sq * (t - s)) * noise
+
+
+def _other_noise(
+    score: Score, schedule: Schedule, x_t: Tensor, s: Tensor, t: Tensor, noise: Tensor
+) -> Tensor:
+    return euler_maruyama_step(score, schedule, x_t, s, t, -noise)
+
+
+CASES = model_strategies.line_cases()
+ODE_DRIFT, G_SQUARED_NOISE, NO_DRIFT = (
+    _step(drift_share=0.5),
+    _step(noise_power=2.0),
+    _step(scale=0.0),
+)
+
+CLAIMS = (
+    ExactClaim(
+        "weak-order", "1", "Euler-Maruyama's moments tend to the exact kernel's, in powers of h",
+        CASES, weak_error,
+        (
+            Mutant("g-for-g-squared-drift", lambda c: weak_error(c, _drift_g)),
+            Mutant("ode-drift-sde-noise", lambda c: weak_error(c, ODE_DRIFT)),
+            Mutant("g-squared-noise", lambda c: weak_error(c, G_SQUARED_NOISE)),
+            Mutant("linear-drift-forgotten", lambda c: weak_error(c, NO_DRIFT)),
+        ),
+    ),
+    ExactClaim(
+        "strong-order", "1", "Euler-Maruyama has strong order 1 on shared noise", CASES,
+        strong_error,
+        (
+            Mutant("noise-not-shared", lambda c: strong_error(c, _other_noise)),
+            Mutant("strong-ode-drift", lambda c: strong_error(c, ODE_DRIFT)),
+            Mutant("strong-g-squared-noise", lambda c: strong_error(c, G_SQUARED_NOISE)),
+        ),
+    ),
+    ExactClaim(
+        "chain-martingale", "1", "the drift of M along the discretized chain vanishes with h", CASES,
+        martingale_drift_error,
+        (
+            Mutant("chain-ode-drift", lambda c: martingale_drift_error(c, ODE_DRIFT)),
+            Mutant("chain-g-for-g-squared", lambda c: martingale_drift_error(c, _drift_g)),
+        ),
+    ),
+)  # fmt: skip

@@ -1,0 +1,96 @@
+"""The energy identity d(alpha^2 I)/dt = -alpha^2 g^2 E[(Hess log q)^2], I = E[score score^T].
+
+The left side is found without the Fokker-Planck equation: each component N(alpha m, C), with
+C = alpha^2 C_0 + sigma^2 I, is differentiated in t through alpha and sigma, and so are its weight in
+the mixture and its score; the derivative of E_q[score score^T] is then an expectation under q_t.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from toy import strategies
+from toy.claims.base import ExactClaim, Mutant
+from toy.claims.martingale import relative
+from toy.diffusion import Diffusion, as_time
+from toy.mixture import GaussianMixture
+from toy.quadrature import expectation
+from toy.strategies import ReverseCase
+
+Dissipation = Callable[[GaussianMixture, Tensor], Tensor]
+"""From q_t and points (n, d), the integrand of E[(Hess log q)^2], (n, d, d)."""
+
+
+def squared_hessian(law: GaussianMixture, x: Tensor) -> Tensor:
+    """(Hess log q)^2, the matrix product, (n, d, d)."""
+    hessian = law.hessian(x)
+    return hessian @ hessian
+
+
+def energy_error(
+    case: ReverseCase,
+    dissipation: Dissipation = squared_hessian,
+    diffusion_power: int = 2,
+    alpha_moves: bool = True,
+) -> float:
+    """|d(alpha^2 I)/dt + alpha^2 g^2 E[(Hess log q)^2]| by quadrature, relative to its terms."""
+    diffusion, t = case.diffusion, case.times.t
+    law, d = diffusion.marginal(t), diffusion.data.dimension
+    time, schedule = as_time(t), diffusion.schedule
+    g = schedule.diffusion_sq(time).sqrt().item()
+    growth = 2 * schedule.drift(time).item() if alpha_moves else 0.0
+
+    def terms(x: Tensor) -> Tensor:
+        fisher, rate = _fisher_and_rate(diffusion, x, t)
+        lost = g**diffusion_power * dissipation(law, x)
+        return torch.stack([growth * fisher, rate, lost], 1).flatten(1)
+
+    integral = expectation(law, terms)
+    total, size = (v.reshape(3, d, d).sum(0) for v in (integral.value, integral.magnitude))
+    return relative(total, size)
+
+
+def _fisher_and_rate(diffusion: Diffusion, x: Tensor, t: float) -> tuple[Tensor, Tensor]:
+    """s s^T, of mean I, and (d log q/dt) s s^T + s' s^T + s s'^T, of mean dI/dt: each (n, d, d)."""
+    law, time, schedule = diffusion.marginal(t), as_time(t), diffusion.schedule
+    alpha_t, sigma_t = diffusion.scales(t)
+    d_alpha, d_sigma = schedule.d_alpha(time), schedule.d_sigma(time)
+    d_variances = 2 * alpha_t * d_alpha * diffusion.data.variances + 2 * sigma_t * d_sigma
+    z = law.centred(x) / law.variances
+    moving = d_alpha * law._into(diffusion.data.means)
+    d_log = (z * moving + (z**2 - 1 / law.variances) * d_variances / 2).sum(-1)
+    d_scores = law._out_of((z * d_variances + moving) / law.variances)
+    p, scores = law.responsibilities(x), law.component_scores(x)
+    d_log_q = (p * d_log).sum(-1, keepdim=True)
+    score = (p[..., None] * scores).sum(-2)
+    d_score = (p[..., None] * ((d_log - d_log_q)[..., None] * scores + d_scores)).sum(-2)
+    cross = d_score[:, :, None] * score[:, None, :]
+    fisher = score[:, :, None] * score[:, None, :]
+    return fisher, d_log_q[..., None] * fisher + cross + cross.mT
+
+
+def _squared_fisher(law: GaussianMixture, x: Tensor) -> Tensor:
+    """(score score^T)^2: the outer product of the score for minus its derivative."""
+    score = law.score(x)
+    outer = score[:, :, None] * score[:, None, :]
+    return outer @ outer
+
+
+LINE = strategies.reverse_cases(1, reach=10.0, least=0.05)
+PLANE = strategies.reverse_cases(2, reach=1.5, least=0.8, most=1.2)
+
+CLAIMS = (
+    ExactClaim(
+        "energy-1d", "9", "d(alpha^2 I)/dt = -alpha^2 g^2 E[((log q)'')^2]", LINE, energy_error,
+        (
+            Mutant("energy-g-for-g-squared", lambda c: energy_error(c, diffusion_power=1)),
+            Mutant("energy-no-alpha", lambda c: energy_error(c, alpha_moves=False)),
+            Mutant("score-squared-for-hessian", lambda c: energy_error(c, _squared_fisher)),
+        ),
+    ),
+    ExactClaim(
+        "energy-2d", "9", "the same for the Fisher information matrix", PLANE, energy_error,
+        (Mutant("elementwise-square", lambda c: energy_error(c, lambda law, x: law.hessian(x) ** 2)),),
+    ),
+)  # fmt: skip

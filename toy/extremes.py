@@ -1,0 +1,71 @@
+"""Hypothesis strategies of mixtures that are hard to compute."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from toy.diffusion import Diffusion
+from toy.mixture import GaussianMixture
+from toy.strategies import TimePair, times
+
+
+@dataclass(frozen=True)
+class ExtremeCase:
+    """Components by powers of ten, means in their own deviations, and a point near one of them."""
+
+    log10_weights: tuple[float, ...]
+    log10_deviations: tuple[tuple[float, ...], ...]
+    places: tuple[tuple[float, ...], ...]
+    angles: tuple[float, ...]
+    times: TimePair
+    near: int
+    offset: tuple[float, ...]
+
+    def mixture(self) -> GaussianMixture:
+        """The mixture, built from its eigenvalues: a covariance matrix would lose the small ones."""
+        deviations = 10 ** torch.tensor(self.log10_deviations, dtype=torch.float64)
+        means = deviations * torch.tensor(self.places, dtype=torch.float64)
+        weights = 10 ** torch.tensor(self.log10_weights, dtype=torch.float64)
+        axis_aligned = GaussianMixture.diagonal(weights, means, deviations**2)
+        if len(self.places[0]) == 1:
+            return axis_aligned
+        angles = torch.tensor(self.angles, dtype=torch.float64)
+        cos, sin = torch.cos(angles), torch.sin(angles)
+        turns = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+        return GaussianMixture(axis_aligned.log_weights, means, deviations**2, turns)
+
+    @cached_property
+    def diffusion(self) -> Diffusion:
+        """The mixture under the case's schedule."""
+        return Diffusion(self.mixture(), self.times.schedule)
+
+    def x_t(self) -> Tensor:
+        """(d,)."""
+        law = self.diffusion.marginal(self.times.t)
+        offset = torch.tensor(self.offset, dtype=torch.float64)
+        return law.means[self.near] + offset * law.variances[self.near].sqrt()
+
+
+@st.composite
+def extreme_cases(draw: Any, dimension: int) -> ExtremeCase:
+    """Up to three components: weights 1e-12 to 1, deviations 1e-5 to 1e3, places 0 to 1e3."""
+    count = draw(st.integers(1, 3))
+
+    def rows(of: st.SearchStrategy[float]) -> tuple[tuple[float, ...], ...]:
+        return draw(st.tuples(*[st.tuples(*[of] * dimension)] * count))
+
+    places = st.sampled_from([0.0, 1.0, -1e3, 1e3]) | st.floats(-1e3, 1e3)
+    return ExtremeCase(
+        draw(st.tuples(*[st.floats(-12.0, 0.0)] * count)),
+        rows(st.floats(-5.0, 3.0)),
+        rows(places),
+        draw(st.tuples(*[st.floats(0, math.pi)] * count)) if dimension > 1 else (),
+        draw(times()),
+        draw(st.integers(0, count - 1)),
+        draw(st.tuples(*[st.floats(-5.0, 5.0)] * dimension)),
+    )
