@@ -27,9 +27,9 @@ lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Fill README.md's figures from what the demo and the study wrote (about 5 minutes more).
+# Fill README.md's figures from what the demo and the study wrote (about 2 minutes more).
 readme: demo
-	$(BIN)/python -m real study digits --out build/study
+	$(BIN)/python -m real study digits --times 8 --seeds 3 --out build/study
 	$(BIN)/python docs/readme.py $(DEMO) build/study
 
 clean:
