@@ -7,13 +7,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 torch.set_num_threads(1)
 settings.register_profile(
-    "suite", derandomize=True, deadline=None, database=None, max_examples=50, print_blob=False
+    "suite",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    max_examples=50,
+    print_blob=False,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("suite")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Hypothesis takes the type checker's draws from Python's generator for a strategy's own."""
+    config.addinivalue_line("filterwarnings", "ignore:Do not use the `random` module inside")
 
 
 def _states() -> dict[str, Any]:

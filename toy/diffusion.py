@@ -16,6 +16,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theory.schedules import Schedule
+from theory.targets import Target
 from toy.mixture import GaussianMixture
 
 
@@ -92,6 +93,12 @@ class Diffusion:
         for t, s in itertools.pairwise(times):
             x_t = self.reverse_kernel(x_t, s, t).sample(generator)[0]
             yield x_t
+
+    def target_size(self, target: Target, t: float) -> float:
+        """Size of what E[y|x_t] = A E[x_0|x_t] + B E[e|x_t] adds up, and which may cancel."""
+        a, b = target.coefficients(self.schedule, as_time(t))
+        x_0 = self.data.means.abs().max() + self.data.variances.max().sqrt()
+        return (a.abs() * x_0 + b.abs()).item()
 
     def noise_prediction(
         self, x_t: Float64[Tensor, "*batch d"], t: float

@@ -58,13 +58,13 @@ def prediction_error(probe: Probe) -> float:
 
 
 def mean_error(probe: Probe) -> float:
-    """|E[y_theta] - A E[x_0]| relative to E|y_theta| + |A E[x_0]|, under q_t."""
+    """|E[y_theta] - A E[x_0]| relative to E|y_theta| and to what E[y|x_t] adds up, under q_t."""
     model, t, diffusion = probe.model, probe.t, probe.model.diffusion
     a, _ = model.target.coefficients(diffusion.schedule, as_time(t))
     mean = a * diffusion.data.mean()
-    integral = expectation(diffusion.marginal(t), lambda x: model.at(x, t))
-    scale = (integral.magnitude + mean.abs()).max().clamp(min=1e-300)
-    return ((integral.value - mean).abs().max() / scale).item()
+    size = diffusion.target_size(model.target, t)
+    integral = expectation(diffusion.marginal(t), lambda x: model.at(x, t), size=size)
+    return ((integral.value - mean).abs().max() / (integral.magnitude.max() + size)).item()
 
 
 def martingale_error(probe: Probe) -> float:

@@ -71,8 +71,16 @@ def shift_of(case: GuidedCase, model: Misfit, law: Diffusion, data: Diffusion) -
     """E[y_theta] - A E[x_0] of a model by quadrature, under any law, with any data's mean. (1,)."""
     t = case.times.t
     a, _ = case.target.coefficients(case.times.schedule, as_time(t))
-    mean = expectation(law.marginal(t), lambda x: model.at(x, t), scale=resolution(case))
+    mean = expectation(
+        law.marginal(t), lambda x: model.at(x, t), scale=resolution(case), size=size_of(model, t)
+    )
     return mean.value - a * data.data.mean()
+
+
+def size_of(model: Misfit, t: float) -> float:
+    """Size of what a prediction adds up: its rounding is relative to it."""
+    planted = float(model.constant(t).abs().max()) + abs(model.amplitude)
+    return model.diffusion.target_size(model.target, t) + planted
 
 
 def resolution(case: GuidedCase) -> float:

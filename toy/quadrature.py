@@ -51,6 +51,7 @@ def expectation(
     h: Callable[[Tensor], Tensor],
     *,
     scale: float = math.inf,
+    size: float = 0.0,
     rtol: float = 1e-11,
 ) -> Integral:
     """E_{x ~ law} h(x) for h: (N, d) -> (N, m), d = 1 or 2.
@@ -58,9 +59,10 @@ def expectation(
     Args:
         scale: a length over which h varies, if shorter than the law's own (a wave would otherwise
             be sampled too coarsely for two sums to tell).
+        size: of the terms that h adds up, if they cancel: its rounding is relative to it.
 
     Raises:
-        UnresolvedError: the sums do not settle to ``rtol`` of E|h|, or are not finite.
+        UnresolvedError: the sums do not settle to ``rtol`` of E|h| or the size, or are not finite.
     """
     rule = _panels if law.dimension == 1 else _grid
     previous, halvings = None, 0
@@ -73,7 +75,7 @@ def expectation(
             raise UnresolvedError("quadrature: the integrand overflows")
         if previous is not None:
             error = (value - previous).abs().max().item()
-            if error <= rtol * magnitude.max().item():
+            if error <= rtol * max(magnitude.max().item(), size):
                 return Integral(value, magnitude, error)
         previous, halvings = value, halvings + 1
 

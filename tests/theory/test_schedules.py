@@ -44,7 +44,7 @@ def cosine(t):
 
 
 def inner_times(schedule, n=9):
-    low, high = schedule.log_snr(times(schedule.t_max, schedule.t_min)).clamp(-9, 9).tolist()
+    low, high = schedule.log_snr(times(schedule.t_max, schedule.t_min)).clamp(-12, 12).tolist()
     inside = torch.linspace(high, low, n + 2, dtype=torch.float64)[1:-1]
     return schedule.time_of(inside)
 

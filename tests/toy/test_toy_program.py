@@ -169,10 +169,11 @@ def test_plots_writes_figures_that_show_something(tmp_path, capsys):
     written = {p.name for p in out.iterdir()}
     names = {p.stem for p in out.iterdir()}
     assert names >= set(FIGURES)
-    assert written == {f"{name}.{kind}" for name in names for kind in ("png", "pdf")}
+    assert written == {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "json")}
     assert set(capsys.readouterr().out.split()) == {str(out / file) for file in written}
     for name in names:
         assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
+        assert json.loads((out / f"{name}.json").read_text())
         with Image.open(out / f"{name}.png") as image:
             assert min(image.size) > 300
             assert not is_blank(image)

@@ -34,9 +34,10 @@ def eta_error(case: MisfitCase, eta: Eta = Misfit.eta) -> float:
     model, t = case.model(), case.times.t
     law = model.diffusion.marginal(t)
     a, _ = model.target.coefficients(model.diffusion.schedule, as_time(t))
-    integral = expectation(law, lambda x: model.at(x, t), scale=1 / model.frequency)
+    size = model.diffusion.target_size(model.target, t)
+    integral = expectation(law, lambda x: model.at(x, t), scale=1 / model.frequency, size=size)
     by_quadrature = integral.value - a * model.diffusion.data.mean()
-    return _relative(by_quadrature - eta(model, t), integral.magnitude)
+    return _relative(by_quadrature - eta(model, t), integral.magnitude + size)
 
 
 def loss_fall_error(
@@ -45,15 +46,15 @@ def loss_fall_error(
 ) -> float:
     """E|y_theta - c - E[y|x_t]|^2 is E|y_theta - E[y|x_t]|^2 less 2 c.eta - |c|^2, for any c.
 
-    Relative to E[y_theta^2 + E[y|x_t]^2 + c^2], the size of what is subtracted.
+    Relative to E[y_theta^2 + c^2] and the square of what E[y|x_t] adds up.
     """
     model, t = case.model(), case.times.t
     c = torch.tensor([case.shift], dtype=torch.float64)
+    added_up = model.diffusion.target_size(model.target, t) ** 2
 
     def losses(x: Tensor) -> Tensor:
         y, exact = model.at(x, t), model.exact(x, t)
-        size = y**2 + exact**2 + c**2
-        return torch.cat([(y - exact) ** 2, (y - c - exact) ** 2, size], 1)
+        return torch.cat([(y - exact) ** 2, (y - c - exact) ** 2, y**2 + c**2 + added_up], 1)
 
     law, scale = model.diffusion.marginal(t), 1 / (2 * model.frequency)
     before, after, size = expectation(law, losses, scale=scale).value

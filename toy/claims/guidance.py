@@ -16,7 +16,7 @@ from torch import Tensor
 from toy import model_strategies
 from toy.claims.base import ExactClaim, Mutant
 from toy.diffusion import Diffusion
-from toy.guided import GuidedCase, resolution, shift_of
+from toy.guided import GuidedCase, resolution, shift_of, size_of
 from toy.misfit import Misfit
 from toy.quadrature import expectation
 
@@ -47,24 +47,23 @@ def joint_error(
 ) -> float:
     """Fall of the loss over (x, c): |E eta|^2 under a joint shift, E|eta|^2 under one per label.
 
-    Relative to E[y_theta^2 + E[y|x_t, c]^2 + |shift|^2]. A joint shift that lowers it by more than
-    one per label does is an error as well.
+    Relative to the square of what the predictions and shifts add up. A joint shift that lowers it
+    by more than one per label does is an error as well.
     """
     t, weights = case.times.t, case.weights
     models = [case.branch(k) for k in range(len(weights))]
     etas = torch.stack([model.eta(t)[0] for model in models])
-    shift, losses = joint(weights, etas), torch.zeros(4, dtype=torch.float64)
+    shift, losses = joint(weights, etas), torch.zeros(3, dtype=torch.float64)
+    size = shift**2 + sum(size_of(model, t) ** 2 for model in models)
     for weight, eta, model in zip(weights, etas, models, strict=True):
 
         def terms(x: Tensor, model: Misfit = model, eta: Tensor = eta) -> Tensor:
-            y, exact = model.at(x, t), model.exact(x, t)
-            r = y - exact
-            size = y**2 + exact**2 + shift**2 + eta**2
-            return torch.cat([r**2, (r - shift) ** 2, (r - eta) ** 2, size], 1)
+            r = model.at(x, t) - model.exact(x, t)
+            return torch.cat([r**2, (r - shift) ** 2, (r - eta) ** 2], 1)
 
-        law = model.diffusion.marginal(t)
-        losses += weight * expectation(law, terms, scale=resolution(case) / 2).value
-    before, jointly, by_label, size = losses
+        law, scale = model.diffusion.marginal(t), resolution(case) / 2
+        losses += weight * expectation(law, terms, scale=scale, size=size.item()).value
+    before, jointly, by_label = losses
     falls = torch.stack([before - jointly, before - by_label, jointly - by_label])
     mean, second = weights @ etas, weights @ etas**2
     return _relative(falls - torch.stack([mean**2, second, second - mean**2]), size)
@@ -109,11 +108,8 @@ def classifier_error(case: GuidedCase, law: Law = own, strength: float = 1.0) ->
 
 
 def _size(case: GuidedCase, k: int) -> Tensor:
-    """E|y_theta| + E|A x_0| of a branch: the scale of its mean's rounding."""
-    model, t = case.branch(k), case.times.t
-    law = model.diffusion.marginal(t)
-    mean = expectation(law, lambda x: model.at(x, t), scale=resolution(case)).magnitude
-    return mean + model.exact(law.means, t).abs().max() + model.eta(t).abs()
+    """Size of what a branch's mean adds up: its rounding is relative to it."""
+    return torch.tensor([size_of(case.branch(k), case.times.t)], dtype=torch.float64)
 
 
 def _relative(difference: Tensor, scale: Tensor) -> float:
