@@ -26,7 +26,7 @@ from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.estimators import REGRESSION, Estimator
 from theory.measurement import Choice, Measured, Sequential, Setup, over_all
-from theory.observations import DEFAULT_BATCH, Images, Predict
+from theory.observations import DEFAULT_BATCH, Images, Predict, require_key
 from theory.schedules import Schedule, Times
 from theory.shapes import along_batch
 from theory.shrinkage import CERTIFIED, Policy
@@ -151,7 +151,10 @@ class Calibration:
         right = torch.searchsorted(-grid, -log_snr).clamp(max=len(grid) - 1)
         left = (right - 1).clamp(min=0)
         weight = (log_snr - grid[left]) / (grid[right] - grid[left])
-        weight = torch.where(log_snr == grid[right], 1.0, weight)
+        no_distance = (
+            log_snr == grid[right]
+        ) | weight.isnan()  # NaN: the left one lies at infinity
+        weight = torch.where(no_distance, 1.0, weight)
         return self._order[left], self._order[right], weight, known
 
 
@@ -236,8 +239,7 @@ def prepare(
 ) -> Setup:  # fmt: skip
     """Check everything and look at the images once, before the network is run."""
     times = schedule.times(times)
-    if draws < 1:
-        raise InputError(f"draws: expected at least 1, got {draws}")
+    require_key(seed, draws)
     return Setup(
         predict, schedule, target, images, survey(images, batch_size), times, seed, batch_size,
         device, on_progress,

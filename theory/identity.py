@@ -14,7 +14,8 @@ def image_ids(images: Float[Tensor, "b *shape"]) -> Int64[Tensor, "b"]:
         hashlib.blake2b(image.numpy().tobytes(), digest_size=8).digest()
         for image in images.to("cpu", torch.float32).contiguous()
     ]
-    return torch.tensor([int.from_bytes(d, "big", signed=True) for d in digests])
+    identities = [int.from_bytes(d, "big", signed=True) for d in digests]
+    return torch.tensor(identities, dtype=torch.int64)
 
 
 def fingerprint(parts: Iterable[tuple[str, Tensor]], *texts: str) -> str:

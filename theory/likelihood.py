@@ -14,6 +14,7 @@ from torch import Tensor
 
 from theory.estimates import Estimate
 from theory.schedules import Schedule
+from theory.targets import NOISE, Target, shift_factor
 
 
 def bound_weights(schedule: Schedule, times: Real[Tensor, "n"]) -> Float64[Tensor, "n"]:
@@ -30,6 +31,23 @@ def bound_weights(schedule: Schedule, times: Real[Tensor, "n"]) -> Float64[Tenso
     ordered[:-1] += gaps / 4
     weights = torch.empty_like(ordered)
     weights[order] = ordered
+    return weights
+
+
+def gain_weights(
+    schedule: Schedule, target: Target, times: Real[Tensor, "n"]
+) -> Float64[Tensor, "n"]:
+    """What a unit of gain, in the target's own squared error, takes off the bound in nats: (T,).
+
+    The weights of ``bound_weights`` over the times of finite log-SNR, times the squared factor
+    that takes a shift of the target to noise. Times of infinite log-SNR have weight zero.
+    """
+    finite = schedule.log_snr(times).isfinite()
+    weights = torch.zeros(len(times), dtype=torch.float64)
+    if finite.any():
+        inside = times[finite]
+        factor = shift_factor(inside, target, NOISE, schedule)
+        weights[finite] = bound_weights(schedule, inside) * factor**2
     return weights
 
 

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from theory.budget import GROWTH, PILOT_IMAGES, Goal, allocate, evaluations_for
 from theory.estimators import NAMED, PLAIN, Collector, Estimator, MeanImage
-from theory.likelihood import bound_weights
+from theory.likelihood import gain_weights
 from theory.moments import Moments
 from theory.observations import Images, Observation, Predict, batches, observe
 from theory.schedules import Schedule
 from theory.survey import Survey
-from theory.targets import NOISE, Target, shift_factor
+from theory.targets import Target
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,7 @@ class Setup:
 
         Ones where that is zero throughout, as for a single time.
         """
-        factor = shift_factor(self.times, self.target, NOISE, self.schedule)
-        weights = bound_weights(self.schedule, self.times) * factor**2
+        weights = gain_weights(self.schedule, self.target, self.times)
         return weights if weights.sum() > 0 else torch.ones_like(weights)
 
     def collectors(self, estimator: Estimator) -> list[Collector]:

@@ -57,6 +57,18 @@ class Observation:
         return self.prediction - self.a * self.x_0 - self.b * self.noise
 
 
+def require_key(seed: int, draws: int) -> None:
+    """Refuse what cannot key the noise.
+
+    Raises:
+        InputError: a negative seed, or less than one draw.
+    """
+    if seed < 0:
+        raise InputError(f"seed: expected at least 0, got {seed}")
+    if draws < 1:
+        raise InputError(f"draws: expected at least 1, got {draws}")
+
+
 def batches(images: Images, batch_size: int = DEFAULT_BATCH) -> Iterator[Tensor]:
     """Batches of checked images: floating point, finite, all of one shape.
 

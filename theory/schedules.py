@@ -29,6 +29,12 @@ GRID_LOG_SNR = 10.0
 """Where a schedule's log-SNR is infinite at an end, its grid stops at this absolute value."""
 
 
+def _exactly(values: list[int | float]) -> Tensor:
+    """Numbers as they are: whole ones as int64, others as float64."""
+    whole = all(isinstance(value, int) for value in values)
+    return torch.tensor(values, dtype=torch.int64 if whole else torch.float64)
+
+
 class Schedule(ABC):
     """alpha_t, sigma_t and what follows from them, on times t_min <= t <= t_max."""
 
@@ -89,7 +95,7 @@ class Schedule(ABC):
         Raises:
             InputError: empty, not one-dimensional, not finite, repeated, or outside the schedule.
         """
-        times = torch.as_tensor(values if isinstance(values, Tensor) else list(values))
+        times = values if isinstance(values, Tensor) else _exactly(list(values))
         if times.dim() != 1 or len(times) == 0:
             raise InputError(f"expected a list of times, got shape {tuple(times.shape)}")
         times = self._own_times(times)
@@ -133,16 +139,16 @@ class VariancePreserving(Schedule):
         """d log alpha / dt."""
 
     def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return torch.exp(self.log_alpha(t))
+        return torch.exp(self.log_alpha(t.double()))
 
     def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return torch.sqrt(-torch.expm1(2 * self.log_alpha(t)))
+        return torch.sqrt(-torch.expm1(2 * self.log_alpha(t.double())))
 
     def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return self.alpha(t) * self.d_log_alpha(t)
+        return self.alpha(t) * self.d_log_alpha(t.double())
 
     def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return -(self.alpha(t) ** 2) * self.d_log_alpha(t) / self.sigma(t)
+        return -(self.alpha(t) ** 2) * self.d_log_alpha(t.double()) / self.sigma(t)
 
 
 @dataclass(frozen=True)
@@ -197,6 +203,7 @@ class VPCosine(VariancePreserving):
         return -math.pi / 2 / (1 + self.offset) * torch.tan(self._angle(t))
 
     def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        t = t.double()
         theta, first = self._angle(t), self._first_angle
         step = math.pi / 2 * t / (1 + self.offset)
         return torch.sqrt(torch.sin(step) * torch.sin(theta + first)) / math.cos(first)
@@ -234,7 +241,7 @@ class VEGeometric(VarianceExploding):
         return math.log(self.sigma_max / self.sigma_min)
 
     def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return self.sigma_min * torch.exp(self._rate * t)
+        return self.sigma_min * torch.exp(self._rate * t.double())
 
     def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         return self._rate * self.sigma(t)

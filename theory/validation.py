@@ -20,11 +20,18 @@ from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.identity import image_ids
-from theory.likelihood import bound_weights
+from theory.likelihood import gain_weights
 from theory.moments import Moments
-from theory.observations import DEFAULT_BATCH, GROUPS, Images, Predict, batches, observe
+from theory.observations import (
+    DEFAULT_BATCH,
+    GROUPS,
+    Images,
+    Predict,
+    batches,
+    observe,
+    require_key,
+)
 from theory.shapes import dot
-from theory.targets import NOISE, shift_factor
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +73,7 @@ class Validation:
         """
         schedule, target = self.calibration.schedule, self.calibration.target
         times = self.calibration.times
-        factor = shift_factor(times, target, NOISE, schedule)
-        return Estimate.of_mean(self.gains @ (bound_weights(schedule, times) * factor**2))
+        return Estimate.of_mean(self.gains @ gain_weights(schedule, target, times))
 
 
 def validate(
@@ -91,6 +97,7 @@ def validate(
     Raises:
         InputError: fewer than two images remain; images or predictions that ``calibrate`` refuses.
     """
+    require_key(seed, draws)
     held_out = _Unseen(images, calibration, batch_size)
     losses: list[list[Tensor]] = [[] for _ in calibration.times]
     gains: list[list[Tensor]] = [[] for _ in calibration.times]

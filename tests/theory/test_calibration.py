@@ -281,6 +281,18 @@ class Recorder:
         return 2 * arguments[0]
 
 
+@pytest.mark.parametrize(
+    ("schedule", "times"), [(VPLinear(), [0.0, 0.5]), (RectifiedFlow(), [0.0, 0.5, 1.0])]
+)
+def test_a_time_of_infinite_log_snr_does_not_spoil_its_neighbours(schedule, times):
+    shifts = SHIFTS[: len(times)]
+    calibration = hand_made(schedule, times, shifts)
+    at = calibration.at(torch.tensor([0.0, 0.25, 0.5], dtype=torch.float64))
+    assert torch.equal(at, shifts[[0, 1, 1]])
+    at_end = calibration.at(torch.tensor([times[-1]], dtype=torch.float64))
+    assert torch.equal(at_end, shifts[-1:])
+
+
 def test_calibrated_subtracts_the_shift():
     calibration = hand_made(*GRIDS["vp-linear"], SHIFTS)
     x_t = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)
@@ -401,6 +413,7 @@ def test_a_prediction_of_another_shape_is_refused():
     ("options", "message"),
     [
         ({"draws": 0}, "draws: expected at least 1, got 0"),
+        ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"times": [0.5, 2.0]}, "times outside the schedule: .* got 2"),
         ({"times": []}, "a list of times"),
         ({"times": [0.5, 0.5]}, "distinct times"),

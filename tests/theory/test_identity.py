@@ -70,3 +70,10 @@ def test_a_fingerprint_depends_on_everything_else(change):
 def test_fingerprints_of_every_change_differ_from_each_other():
     found = [make() for make in CHANGES.values()]
     assert len(set(found)) == len(found)
+
+
+def test_an_empty_batch_leaves_identities_whole():
+    images = torch.rand(3, 2, 2, generator=torch.Generator().manual_seed(0))
+    joined = torch.cat([image_ids(images[:0]), image_ids(images)])
+    assert joined.dtype == torch.int64
+    assert torch.equal(joined, image_ids(images))

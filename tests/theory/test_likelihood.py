@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theory.estimates import Estimate
-from theory.likelihood import bits_per_dim, bound_weights, discrete_bound, step_weight
+from theory.likelihood import bits_per_dim, bound_weights, discrete_bound, gain_weights, step_weight
 from theory.schedules import EDM, DiscreteSchedule, RectifiedFlow, VPLinear
+from theory.targets import DATA, NOISE
 
 TABLE = DiscreteSchedule([0.999, 0.98, 0.9, 0.7, 0.6, 0.3, 0.1, 0.01, 0.001])
 SCHEDULES = (VPLinear(), EDM(), RectifiedFlow(), TABLE)
@@ -129,3 +130,14 @@ def test_bits_per_dimension():
     bits = bits_per_dim(nats, 3)
     assert (bits.value, bits.lower, bits.upper) == pytest.approx((2.0, 1.0, math.inf), rel=1e-14)
     assert bits_per_dim(nats, 2).value == pytest.approx(3.0, rel=1e-14)
+
+
+def test_times_of_infinite_log_snr_weigh_nothing():
+    times = torch.tensor([0.0, 0.25, 0.5, 1.0], dtype=torch.float64)
+    for target in (NOISE, DATA):
+        weights = gain_weights(RectifiedFlow(), target, times)
+        assert weights.isfinite().all()
+        assert weights[[0, 3]].tolist() == [0.0, 0.0]
+        assert (weights[1:3] > 0).all()
+        assert torch.equal(weights[1:3], gain_weights(RectifiedFlow(), target, times[1:3]))
+    assert not bound_weights(RectifiedFlow(), times).isfinite().all()

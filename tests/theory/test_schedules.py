@@ -290,3 +290,20 @@ def test_the_repr_of_a_table_is_short_and_tells_tables_apart():
     first, last = torch.logit(TABLE[[0, -1]]).tolist()
     assert repr(DISCRETE) == f"DiscreteSchedule(1000 steps, log-SNR {first:.6g} to {last:.6g})"
     assert repr(DISCRETE) != repr(DiscreteSchedule(TABLE[:-1]))
+
+
+def test_times_given_as_numbers_keep_all_their_digits():
+    schedule = schedules.EDM(0.002, 0.1)
+    assert schedule.times([0.1]).tolist() == [0.1]
+    assert torch.tensor([0.1]).double().tolist() != [0.1]
+    assert schedules.VPLinear().times([0, 1]).tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    "schedule", [schedules.VPLinear(), schedules.VPCosine(), schedules.VEGeometric()], ids=repr
+)
+def test_times_in_float32_are_computed_in_float64(schedule):
+    t = torch.tensor([0.25, 0.5])
+    for function in (schedule.alpha, schedule.sigma, schedule.d_alpha, schedule.d_sigma):
+        assert function(t).dtype == torch.float64
+        assert torch.equal(function(t), function(t.double()))
