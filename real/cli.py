@@ -1,26 +1,26 @@
-"""The command line of ``python -m real``: options, progress, and nothing else."""
+"""The commands of ``python -m real``: checks, progress and printing around what other rooms do."""
 
 import argparse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from real.arguments import parse
 from theory.errors import InputError
-from theory.program import Parser, count, replacing_file, require_file, require_folder, seed
+from theory.program import replacing_file, require_file, require_folder
 from theory.shrinkage import POLICIES
 
 
 def main(arguments: list[str]) -> int:
     """Run the subcommand."""
-    options = _parser().parse_args(arguments)
-    options.command(options)
+    options = parse(arguments)
+    COMMANDS[options.command](options)
     return 0
 
 
@@ -196,134 +196,11 @@ def _bar(name: str, quiet: bool) -> Callable[[Iterable[Tensor]], Iterable[Tensor
     return partial(tqdm, desc=name, disable=quiet, delay=1)
 
 
-def _times(text: str) -> list[float]:
-    return [float(part) for part in text.split(",")]
-
-
-def _fraction(text: str) -> float:
-    value = float(text)
-    if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
-    return value
-
-
-def _parser() -> Parser:
-    parser = Parser(
-        prog="python -m real", description="Calibrate, validate and sample real image networks."
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    common = Parser(add_help=False)
-    common.add_argument("--seed", type=seed, default=0, help="seed of everything random (0)")
-    common.add_argument("--quiet", action="store_true", help="no progress bar")
-    on_device = Parser(add_help=False)
-    on_device.add_argument("--device", default="auto", help="auto (CUDA if there), cpu, cuda:1 ...")
-    network = Parser(add_help=False)
-    network.add_argument(
-        "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
-        help="digits (shipped, default), a local diffusers folder, or a Hub id",
-    )  # fmt: skip
-    pictures = Parser(add_help=False)
-    pictures.add_argument("--steps", type=count, default=20, help="solver steps (20)")
-    pictures.add_argument("--samples", type=count, default=64, help="number of samples (64)")
-    data = Parser(add_help=False)
-    data.add_argument(
-        "--data", default="digits", metavar="DATA",
-        help="digits (default), a folder of images, or an .npz file with an array 'images'",
-    )  # fmt: skip
-    data.add_argument("--images", type=count, metavar="N", help="use only the first N images")
-    data.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
-    data.add_argument("--batch-size", type=count, default=256, help="images per network call (256)")
-
-    command = commands.add_parser(
-        "calibrate", parents=[network, data, common, on_device],
-        help="estimate the shift of a network at each time",
-        description="Estimate the mean error of a network's prediction at each time, and save it.",
-        epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
-    )  # fmt: skip
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
-    command.add_argument(
-        "--times", type=count, default=50, metavar="N",
-        help="number of times, equally spaced in log-SNR (50)",
-    )  # fmt: skip
-    command.add_argument("--at", type=_times, metavar="T,T,...", help="these times instead")
-    command.add_argument(
-        "--policy", choices=list(POLICIES), default="certified",
-        help="apply only what is certain to gain (default), all that gains in expectation, or all",
-    )  # fmt: skip
-    command.add_argument(
-        "--budget", type=count, metavar="N",
-        help="spend at most N network evaluations, where they lower the error of the bound most",
-    )  # fmt: skip
-    command.add_argument(
-        "--precision", type=_fraction, metavar="P",
-        help="stop when the error of the shifts is P of their energy (e.g. 0.05)",
-    )  # fmt: skip
-    command.set_defaults(command=_calibrate)
-
-    command = commands.add_parser(
-        "validate", parents=[network, data, pictures, common, on_device],
-        help="prove a calibration on held-out images, and write a report",
-        description="Measure a calibration on images that neither training nor calibration has "
-        "seen, with paired noise, and write report.json, figures and report.html.",
-        epilog="example: python -m real validate digits --calibration digits.safetensors "
-        "--data digits --out report",
-    )  # fmt: skip
-    command.add_argument("--calibration", type=Path, required=True, metavar="FILE")
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-    command.set_defaults(command=_validate)
-
-    command = commands.add_parser(
-        "sample", parents=[network, pictures, common, on_device],
-        help="draw samples, with or without a calibration",
-        description="Draw DDIM samples as a grid; the same seed starts from the same noise.",
-        epilog="example: python -m real sample digits --calibration digits.safetensors "
-        "--steps 20 --out samples.png",
-    )  # fmt: skip
-    command.add_argument("--calibration", type=Path, metavar="FILE")
-    command.add_argument("--out", type=Path, required=True, metavar="PNG", help="file to write")
-    command.set_defaults(command=_sample)
-
-    command = commands.add_parser(
-        "study", parents=[network, common, on_device],
-        help="compare the estimators: error against evaluations, gain against images",
-        description="Compare the estimators on a checkpoint: error against a very large run, and "
-        "held-out gain against the number of images, over seeds. Images other than the digits are "
-        "halved: the first half to calibrate, the second held out.",
-        epilog="example: python -m real study digits --out study",
-    )  # fmt: skip
-    command.add_argument("--data", default="digits", metavar="DATA", help="as for calibrate")
-    command.add_argument(
-        "--times", type=count, default=12, metavar="N", help="number of times (12)"
-    )
-    command.add_argument("--seeds", type=count, default=5, metavar="N", help="repetitions (5)")
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
-    command.set_defaults(command=_study)
-
-    command = commands.add_parser(
-        "audit",
-        help="how much of a published plain average is noise",
-        description="Re-read published statistics of a plain average (array 'stats': t, |mean|^2, "
-        "|mean|^2 (SNR_s/SNR_t - 1), E|y|^2) and say how much of the claimed gain is noise.",
-        epilog="example: python -m real audit score_stats.npz --images 50000 --dim 3072 "
-        "--out audit.png",
-    )
-    command.add_argument("statistics", type=Path, metavar="STATS", help=".npz file")
-    command.add_argument("--images", type=count, required=True, metavar="N", help="draws averaged")
-    command.add_argument("--dim", type=count, required=True, metavar="D", help="pixels of an image")
-    command.add_argument("--out", type=Path, metavar="PNG", help="draw the noise floor here")
-    command.set_defaults(command=_audit)
-
-    command = commands.add_parser(
-        "train", parents=[common],
-        help="train the network that ships, on the CPU",
-        description="Train the digits network on its training images, from a seed.",
-        epilog="example: python -m real train digits --out build/digits",
-    )  # fmt: skip
-    command.add_argument("network", choices=["digits"], help="which network")
-    command.add_argument("--steps", type=count, default=5000, help="optimizer steps (5000)")
-    command.add_argument(
-        "--out", type=Path, default=Path("build/digits"), metavar="DIR",
-        help="folder to write (build/digits)",
-    )  # fmt: skip
-    command.set_defaults(command=_train)
-    return parser
+COMMANDS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "calibrate": _calibrate,
+    "validate": _validate,
+    "sample": _sample,
+    "study": _study,
+    "audit": _audit,
+    "train": _train,
+}

@@ -1,0 +1,61 @@
+"""Noise schedules of Gaussian diffusion.
+
+Notation: x_t = alpha_t x_0 + sigma_t e with e ~ N(0, I), alpha_t > 0, sigma_t > 0, and
+SNR = alpha_t^2 / sigma_t^2 strictly decreasing in t. log_snr is lambda_t = log SNR.
+
+The forward SDE is dx = f x dt + g dw with f = d log alpha / dt and
+g^2 = d(sigma^2)/dt - 2 f sigma^2 = -sigma^2 d lambda/dt. For s < t the forward transition is
+x_t | x_s ~ N(A x_s, V I), A = alpha_t / alpha_s, V = sigma_t^2 - A^2 sigma_s^2.
+
+Everything is computed in float64. Times are tensors of any shape.
+"""
+
+from theory.errors import InputError
+from theory.schedules.base import GRID_LOG_SNR, Schedule, Times
+from theory.schedules.continuous import (
+    EDM,
+    RectifiedFlow,
+    VarianceExploding,
+    VariancePreserving,
+    VEGeometric,
+    VPCosine,
+    VPLinear,
+)
+from theory.schedules.discrete import DiscreteSchedule
+
+__all__ = [
+    "EDM",
+    "GRID_LOG_SNR",
+    "NAMED",
+    "DiscreteSchedule",
+    "RectifiedFlow",
+    "Schedule",
+    "Times",
+    "VEGeometric",
+    "VPCosine",
+    "VPLinear",
+    "VarianceExploding",
+    "VariancePreserving",
+    "from_description",
+]
+
+NAMED: dict[str, type[Schedule]] = {
+    kind.name: kind
+    for kind in (VPLinear, VPCosine, VEGeometric, EDM, RectifiedFlow, DiscreteSchedule)
+}
+
+
+def from_description(description: dict[str, object]) -> Schedule:
+    """The schedule that ``describe`` described.
+
+    Raises:
+        InputError: an unknown name or unknown parameters.
+    """
+    parameters = dict(description)
+    name = parameters.pop("name", None)
+    if name not in NAMED:
+        raise InputError(f"schedule: expected one of {', '.join(NAMED)}, got {name!r}")
+    try:
+        return NAMED[str(name)](**parameters)
+    except TypeError as error:
+        raise InputError(f"schedule {name}: {error}") from error
