@@ -118,3 +118,17 @@ def test_smoothers_do_not_depend_on_the_order_of_times():
 def test_where_no_spline_is_possible_nothing_is_smoothed(log_snr, errors):
     assert len(smoothers(log_snr, errors)) == 1
     assert len(smoothers(LOG_SNR, torch.ones(TIMES).double())) > 1
+
+
+def test_certificates_see_what_smoothing_distorts(monkeypatch):
+    """One time has a mean; averaged over all times it is a harm to every other."""
+    monkeypatch.setattr(
+        "theory.decision.smoothers", lambda *_: [torch.full((TIMES, TIMES), 1 / TIMES).double()]
+    )
+    spike = torch.zeros(TIMES, DIMENSION, dtype=torch.float64)
+    spike[3] = 2.0
+    decision = decided(spike, SHRUNK)
+    others = torch.arange(TIMES) != 3
+    assert (decision.weights > 0.5).all()
+    assert (decision.certificates[others] < 0).all()
+    assert decision.certificates[3] > 0
