@@ -57,6 +57,7 @@ def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
 
     return Checkpoint(
         reference=reference,
+        family="diffusers",
         predict=predict,
         schedule=_schedule(scheduler_config, folder),
         target=PREDICTION_TYPES[kind],
@@ -66,6 +67,7 @@ def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
             network.state_dict().items(), json.dumps(architecture, sort_keys=True)
         ),
         scheduler_config=scheduler_config,
+        modules={"unet": network},
     )
 
 

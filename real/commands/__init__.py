@@ -1,0 +1,1 @@
+"""The commands of ``python -m real``: one module each, with ``add`` (arguments) and ``run``."""

@@ -1,0 +1,38 @@
+"""Re-read published plain-average statistics."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from theory.program import count, require_file
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    command = commands.add_parser(
+        "audit",
+        help="how much of a published plain average is noise",
+        description="Re-read published statistics of a plain average (array 'stats': t, |mean|^2, "
+        "|mean|^2 (SNR_s/SNR_t - 1), E|y|^2) and say how much of the claimed gain is noise.",
+        epilog="example: python -m real audit score_stats.npz --images 50000 --dim 3072 "
+        "--out audit.png",
+    )
+    command.add_argument("statistics", type=Path, metavar="STATS", help=".npz file")
+    command.add_argument("--images", type=count, required=True, metavar="N", help="draws averaged")
+    command.add_argument("--dim", type=count, required=True, metavar="D", help="pixels of an image")
+    command.add_argument("--out", type=Path, metavar="PNG", help="draw the noise floor here")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run it."""
+    from real.audit import draw, read_statistics, summary
+    from theory.noise_floor import audit
+
+    if options.out:
+        require_file(options.out)
+    t, mean_sq, weighted, energy = read_statistics(options.statistics)
+    result = audit(mean_sq, weighted, energy, options.images, options.dim)
+    if options.out:
+        draw(options.out, t, mean_sq, result)
+    for line in summary(result):
+        print(line)

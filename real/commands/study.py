@@ -1,0 +1,59 @@
+"""Compare the estimators on a checkpoint."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from real.commands.common import COMMON, NETWORK, ON_DEVICE, counting, on_device
+from theory.program import count, require_folder
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    command = commands.add_parser(
+        "study", parents=[NETWORK, COMMON, ON_DEVICE],
+        help="compare the estimators: error against evaluations, gain against images",
+        description="Compare the estimators on a checkpoint: error against a very large run, and "
+        "held-out gain against the number of images, over seeds. Images other than the digits are "
+        "halved: the first half to calibrate, the second held out.",
+        epilog="example: python -m real study digits --out study",
+    )  # fmt: skip
+    command.add_argument("--data", default="digits", metavar="DATA", help="as for calibrate")
+    command.add_argument(
+        "--times", type=count, default=12, metavar="N", help="number of times (12)"
+    )
+    command.add_argument("--seeds", type=count, default=5, metavar="N", help="repetitions (5)")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run it."""
+    from dataclasses import asdict
+
+    from real.checkpoints import load
+    from real.images import open_images
+    from real.plots import save_study
+    from real.study import Plan, study
+    from theory.program import replacing_folder, write_json
+
+    require_folder(options.out)
+    device = on_device(options.device)
+    checkpoint = load(options.checkpoint, device)
+    images, held_out = (
+        torch.cat(list(open_images(options.data, role, checkpoint.shape)))
+        for role in ("calibration", "held-out")
+    )
+    if options.data != "digits":
+        half = len(images) // 2
+        images, held_out = images[:half], images[half:]
+    times = checkpoint.schedule.grid(options.times)
+    plan = Plan(checkpoint, images, held_out, times, options.seeds, 32, options.seed, device)
+    with counting(plan.evaluations(), "study", options.quiet) as on_progress:
+        result = study(replace(plan, on_progress=on_progress))
+    with replacing_folder(options.out) as folder:
+        write_json(folder / "study.json", asdict(result))
+        save_study(folder / "study.png", result.errors, result.gains)
+    print(options.out / "study.png")

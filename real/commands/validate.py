@@ -1,0 +1,77 @@
+"""Prove a calibration on held-out images, and write a report."""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from real.commands.common import (
+    COMMON,
+    DATA,
+    NETWORK,
+    ON_DEVICE,
+    PICTURES,
+    bar,
+    counting,
+    on_device,
+)
+from theory.program import require_folder
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    command = commands.add_parser(
+        "validate", parents=[NETWORK, DATA, PICTURES, COMMON, ON_DEVICE],
+        help="prove a calibration on held-out images, and write a report",
+        description="Measure a calibration on images that neither training nor calibration has "
+        "seen, with paired noise, and write report.json, figures and report.html.",
+        epilog="example: python -m real validate digits --calibration digits.safetensors "
+        "--data digits --out report",
+    )  # fmt: skip
+    command.add_argument("--calibration", type=Path, required=True, metavar="FILE")
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run it."""
+    from real import calibrations, report
+    from real.checkpoints import load
+    from real.images import open_images
+    from real.sampling import latents, sample
+    from theory.calibration import Calibrated
+    from theory.validation import validate
+
+    require_folder(options.out)
+    device = on_device(options.device)
+    calibration = calibrations.load(options.calibration)
+    checkpoint = load(options.checkpoint, device)
+    calibration.require(
+        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
+    )
+    images = open_images(
+        options.data, "held-out", checkpoint.shape,
+        limit=options.images, batch_size=options.batch_size,
+    )  # fmt: skip
+    evaluations = len(images) * len(calibration.times) * options.draws
+    with counting(evaluations, "validate", options.quiet) as on_progress:
+        validation = validate(
+            checkpoint.predict, calibration, images=images, seed=options.seed,
+            draws=options.draws, device=device, on_progress=on_progress,
+        )  # fmt: skip
+    noise = latents(checkpoint, options.samples, options.seed).to(device)
+    before, after = (
+        sample(checkpoint, predict, noise, options.steps, bar(name, options.quiet)).cpu()
+        for predict, name in (
+            (checkpoint.predict, "sample without"),
+            (Calibrated(checkpoint.predict, calibration), "sample with"),
+        )
+    )
+    numbers = report.numbers(
+        checkpoint, validation,
+        data=options.data, seed=options.seed, draws=options.draws, steps=options.steps,
+    )  # fmt: skip
+    shown = next(iter(replace(images, batch_size=options.samples)))
+    report.write(options.out, numbers, before, after, shown)
+    for line in report.summary(numbers):
+        print(line)
+    print(f"report: {options.out / 'report.html'}")
