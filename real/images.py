@@ -17,8 +17,8 @@ import torch
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
+from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError
-from theory.observations import DEFAULT_BATCH
 
 Role = Literal["training", "calibration", "held-out"]
 

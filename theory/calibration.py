@@ -20,13 +20,14 @@ import torch
 from jaxtyping import Float, Float64, Int64, Real
 from torch import Tensor
 
+from theory.batches import DEFAULT_BATCH, Conditions, Images
 from theory.budget import Goal
 from theory.decision import decide
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.estimators import REGRESSION, Estimator
 from theory.measurement import Choice, Measured, Sequential, Setup, over_all
-from theory.observations import DEFAULT_BATCH, Images, Predict, require_key
+from theory.observations import Predict, require_key
 from theory.schedules import Schedule, Times
 from theory.shapes import along_batch
 from theory.shrinkage import CERTIFIED, Policy
@@ -192,6 +193,7 @@ def calibrate(
     target: Target = NOISE,
     images: Images,
     times: Times,
+    conditions: Conditions | None = None,
     estimator: Estimator = REGRESSION,
     goal: Goal | None = None,
     policy: Policy = CERTIFIED,
@@ -210,6 +212,8 @@ def calibrate(
         target: what the network predicts.
         images: (n, *shape) floating point, or a re-iterable of such batches; n at least 2.
         times: distinct times of the schedule.
+        conditions: one for each image, such as labels (n,) or n texts; the network is then called
+            with them, and the shift is that of the joint law of images and conditions.
         estimator: what is averaged, over all images, ``draws`` noise draws each.
         goal: in place of that, when to stop; estimator, images and draws are then chosen per time.
         policy: how much of the estimate is applied; the default shrinks it, and applies nothing
@@ -222,10 +226,11 @@ def calibrate(
 
     Raises:
         InputError: times outside the schedule, fewer than two images, images that are not finite
-            floating point of one shape, a prediction of another shape or not finite.
+            floating point of one shape, another number of conditions, a prediction of another
+            shape or not finite.
     """
     setup = prepare(
-        predict, schedule, target, images, times, seed=seed, draws=draws,
+        predict, schedule, target, images, times, seed=seed, conditions=conditions, draws=draws,
         batch_size=batch_size, device=device, on_progress=on_progress,
     )  # fmt: skip
     measured = over_all(setup, estimator, draws) if goal is None else Sequential(setup, goal).run()
@@ -234,15 +239,16 @@ def calibrate(
 
 def prepare(
     predict: Predict, schedule: Schedule, target: Target, images: Images, times: Times, *,
-    seed: int, draws: int = 1, batch_size: int = DEFAULT_BATCH, device: Any = None,
+    seed: int, conditions: Conditions | None = None, draws: int = 1,
+    batch_size: int = DEFAULT_BATCH, device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Setup:  # fmt: skip
     """Check everything and look at the images once, before the network is run."""
     times = schedule.times(times)
     require_key(seed, draws)
     return Setup(
-        predict, schedule, target, images, survey(images, batch_size), times, seed, batch_size,
-        device, on_progress,
+        predict, schedule, target, images, survey(images, batch_size, conditions), times, seed,
+        batch_size, device, on_progress, conditions,
     )  # fmt: skip
 
 

@@ -9,11 +9,12 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 
+from theory.batches import Conditions, Images, batches
 from theory.budget import GROWTH, PILOT_IMAGES, Goal, allocate, evaluations_for
 from theory.estimators import NAMED, PLAIN, Collector, Estimator, MeanImage
 from theory.likelihood import gain_weights
 from theory.moments import Moments
-from theory.observations import Images, Observation, Predict, batches, observe
+from theory.observations import Observation, Predict, observe
 from theory.schedules import Schedule
 from theory.survey import Survey
 from theory.targets import Target
@@ -33,6 +34,7 @@ class Setup:
     batch_size: int
     device: Any = None
     on_progress: Callable[[int], None] | None = None
+    conditions: Conditions | None = None
 
     def observe(
         self,
@@ -42,8 +44,9 @@ class Setup:
     ) -> Iterable[Observation]:
         """Observations of the chosen images, or of all."""
         return observe(
-            self.predict, self.schedule, self.target, batches(self.images, self.batch_size),
-            self.times, seed=self.seed, purpose="calibrate", draws=draws, members=members, rank=rank,
+            self.predict, self.schedule, self.target, 
+            batches(self.images, self.batch_size, self.conditions), self.times,
+            seed=self.seed, purpose="calibrate", draws=draws, members=members, rank=rank,
             device=self.device, on_progress=self.on_progress,
         )  # fmt: skip
 

@@ -16,21 +16,14 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from theory.batches import DEFAULT_BATCH, Batch, Conditions, Images, batches
 from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.identity import image_ids
 from theory.likelihood import gain_weights
 from theory.moments import Moments
-from theory.observations import (
-    DEFAULT_BATCH,
-    GROUPS,
-    Images,
-    Predict,
-    batches,
-    observe,
-    require_key,
-)
+from theory.observations import GROUPS, Predict, observe, require_key
 from theory.shapes import dot
 
 
@@ -81,6 +74,7 @@ def validate(
     calibration: Calibration,
     *,
     images: Images,
+    conditions: Conditions | None = None,
     seed: int = 0,
     draws: int = 1,
     batch_size: int = DEFAULT_BATCH,
@@ -91,14 +85,14 @@ def validate(
 
     Args:
         predict: the network without calibration.
-        images, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the noise is
+        images, conditions, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the noise is
             independent of the calibration's even with the same seed.
 
     Raises:
         InputError: fewer than two images remain; images or predictions that ``calibrate`` refuses.
     """
     require_key(seed, draws)
-    held_out = _Unseen(images, calibration, batch_size)
+    held_out = _Unseen(images, conditions, calibration, batch_size)
     losses: list[list[Tensor]] = [[] for _ in calibration.times]
     gains: list[list[Tensor]] = [[] for _ in calibration.times]
     moments = [Moments.empty(calibration.shape, GROUPS) for _ in calibration.times]
@@ -123,20 +117,27 @@ def validate(
 class _Unseen:
     """The images that a calibration has not seen, in batches; counts those it leaves out."""
 
-    def __init__(self, images: Images, calibration: Calibration, batch_size: int) -> None:
-        self.images, self.calibration, self.batch_size = images, calibration, batch_size
+    def __init__(
+        self,
+        images: Images,
+        conditions: Conditions | None,
+        calibration: Calibration,
+        batch_size: int,
+    ) -> None:
+        self.images, self.conditions = images, conditions
+        self.calibration, self.batch_size = calibration, batch_size
         self.left_out = 0
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Batch]:
         self.left_out, kept = 0, 0
-        for batch in batches(self.images, self.batch_size):
-            if tuple(batch.shape[1:]) != self.calibration.shape:
+        for batch in batches(self.images, self.batch_size, self.conditions):
+            if tuple(batch.images.shape[1:]) != self.calibration.shape:
                 raise InputError(
-                    f"images: expected shape {self.calibration.shape}, got {tuple(batch.shape[1:])}"
+                    f"images: expected shape {self.calibration.shape}, got {tuple(batch.images.shape[1:])}"
                 )
-            seen = torch.isin(image_ids(batch), self.calibration.image_ids)
+            seen = torch.isin(image_ids(batch.images), self.calibration.image_ids)
             self.left_out += int(seen.sum())
-            unseen = batch[~seen]
+            unseen = batch.select(~seen)
             kept += len(unseen)
             if len(unseen):
                 yield unseen
