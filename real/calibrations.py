@@ -16,6 +16,7 @@ from theory.estimates import Estimate
 from theory.measurement import Choice
 from theory.program import replacing_file
 from theory.schedules import from_description
+from theory.slopes import Slopes
 
 FORMAT = "diffusion-martingale calibration 2"
 
@@ -44,6 +45,10 @@ def save(calibration: Calibration, path: Path) -> None:
         "choices": json.dumps([asdict(choice) for choice in calibration.choices]),
         "provenance": json.dumps(dict(calibration.provenance)),
     }
+    if calibration.slopes is not None and calibration.noise_energy is not None:
+        tensors |= _slope_tensors(calibration.slopes)
+        tensors["noise_energy"] = calibration.noise_energy
+        metadata["kinds"] = json.dumps(calibration.slopes.kinds)
     with replacing_file(path) as temporary:
         save_file(tensors, temporary, metadata)
 
@@ -51,6 +56,29 @@ def save(calibration: Calibration, path: Path) -> None:
 def _rows(estimates: tuple[Estimate, ...]) -> Tensor:
     rows = [[e.value, e.lower, e.upper] for e in estimates]
     return torch.tensor(rows, dtype=torch.float64)
+
+
+def _slope_tensors(slopes: Slopes) -> dict[str, Tensor]:
+    tensors = {
+        "slope_offset": slopes.offset,
+        "slope_pixel": slopes.pixel,
+        "slope_gains": slopes.gains,
+        "slope_certificates": slopes.certificates,
+    }
+    return tensors if slopes.cosine is None else tensors | {"slope_cosine": slopes.cosine}
+
+
+def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | None:
+    if "slope_offset" not in tensors:
+        return None
+    return Slopes(
+        offset=tensors["slope_offset"],
+        pixel=tensors["slope_pixel"],
+        cosine=tensors.get("slope_cosine"),
+        kinds=tuple(json.loads(metadata["kinds"])),
+        gains=tensors["slope_gains"],
+        certificates=tensors["slope_certificates"],
+    )
 
 
 def load(path: Path) -> Calibration:
@@ -79,6 +107,8 @@ def load(path: Path) -> Calibration:
             total_certificate=json.loads(metadata["total_certificate"]),
             smoothing=json.loads(metadata["smoothing"]),
             bands=json.loads(metadata["bands"]),
+            slopes=_slopes(tensors, metadata),
+            noise_energy=tensors.get("noise_energy"),
             certificates=tensors["certificates"],
             error_energy=tensors["error_energy"],
             plain_error_energy=tensors["plain_error_energy"],

@@ -3,10 +3,9 @@
 The gain of a shift s at one time is 2 s.eta - |s|^2. It is estimated by leaving out groups of
 images: the shift made from all other groups is tried on group g, whose mean unit u_g is
 independent of it, 2 s_{-g}.u_g - |s_{-g}|^2. How much to smooth, and whether to shrink the whole or
-each band of frequencies, is what has the largest such gain. The certificates are Student's lower
-bounds over the groups, at a level divided by the number of times and one more, so that they hold
-together with that of their weighted sum. They are asymptotic in the number of images, and slightly
-low, as each shift tried is made from fewer images than the one that is applied.
+each band of frequencies, is what has the largest such gain. The certificates are lower bounds over
+the groups, asymptotic in the number of images, and slightly low, as each shift tried is made from
+fewer images than the one that is applied.
 """
 
 import math
@@ -14,17 +13,13 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64
-from scipy.stats import t as student
 from torch import Tensor
 
 from theory.cells import Cells, has_frequencies, octaves, whole
-from theory.estimates import LEVEL
+from theory.certificates import LEAST_GROUPS, lower_bounds
 from theory.moments import Moments
 from theory.shrinkage import Policy
 from theory.smoothing import STRENGTHS, smoothers
-
-LEAST_GROUPS = 3
-"""With fewer groups of images nothing is certain."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +30,8 @@ class Decision:
         estimate: (T, *shape), smoothed, before shrinking.
         shift: (T, *shape), what is applied.
         weights: (T,), the share of the estimate in the shift, shift.estimate / |estimate|^2.
-        gains: (T,), gain to expect of the shift before certification, by leaving out groups.
-        certificates: (T,), its lower bounds.
-        total_certificate: lower bound of sum_t importance_t gain_t of what is applied.
+        gains: (G, T), gain of what is applied on each group of images, made from all others.
+        certificates: (T,), lower bounds of the gain of the shift where it is or would be applied.
         smoothing: strength of the smoothing; 0 for none.
         bands: number of bands that were shrunk apart.
     """
@@ -45,9 +39,8 @@ class Decision:
     estimate: Float64[Tensor, "time *shape"]
     shift: Float64[Tensor, "time *shape"]
     weights: Float64[Tensor, "time"]
-    gains: Float64[Tensor, "time"]
+    gains: Float64[Tensor, "group time"]
     certificates: Float64[Tensor, "time"]
-    total_certificate: float
     smoothing: float
     bands: int
 
@@ -120,6 +113,7 @@ def decide(
     log_snr: Float64[Tensor, "time"],
     importance: Float64[Tensor, "time"],
     policy: Policy,
+    statements: int | None = None,
 ) -> Decision:
     """The decision for the moments of each time.
 
@@ -127,22 +121,23 @@ def decide(
         log_snr: of the times.
         importance: what a unit of gain at each time is worth.
         policy: how careful to be.
+        statements: how many certificates are to hold together (default: one for each time).
     """
-    groups = _group_means(moments)
+    groups = group_means(moments)
     recipe, gains = _best(moments, groups, log_snr, importance, policy)
-    bounds, total_bound = _lower_bounds(gains, importance, policy)
+    bounds = lower_bounds(gains, statements or len(moments))
     mean = torch.stack([m.mean.flatten() for m in moments])
     estimate, shift = map(
         recipe.cells.flat,
         recipe.conclude(recipe.cells.coordinates(mean), recipe.cells.coordinates(groups)),
     )
-    if policy.certified:
-        shift = torch.where((bounds > 0)[:, None], shift, 0.0)
+    applied = policy.applies(bounds)
+    shift = torch.where(applied[:, None], shift, 0.0)
     size = estimate.square().sum(1)
     share = (shift * estimate).sum(1) / torch.where(size > 0, size, 1.0)
     shape = (len(moments), *moments[0].mean.shape)
     return Decision(
-        estimate.reshape(shape), shift.reshape(shape), share, gains.mean(0), bounds, total_bound,
+        estimate.reshape(shape), shift.reshape(shape), share, torch.where(applied, gains, 0.0), bounds,
         recipe.strength, recipe.cells.count,
     )  # fmt: skip
 
@@ -179,31 +174,9 @@ def _recipes(
     ]
 
 
-def _group_means(moments: list[Moments]) -> Float64[Tensor, "group time d"]:
+def group_means(moments: list[Moments]) -> Float64[Tensor, "group time d"]:
     """Mean units of the groups that have images at every time."""
     counts = torch.stack([m.count for m in moments], 1)
     used = (counts > 0).all(1)
     totals = torch.stack([m.total.flatten(1) for m in moments], 1)
     return totals[used] / counts[used][..., None]
-
-
-def _lower_bounds(
-    gains: Float64[Tensor, "group time"], importance: Float64[Tensor, "time"], policy: Policy
-) -> tuple[Float64[Tensor, "time"], float]:
-    """Student's lower bounds of each time's mean gain, and of what is applied in all.
-
-    They hold together. Where the shift is mostly noise, each product of two groups enters the gains
-    of both, and the variance of their mean is twice what their spread says; it is doubled
-    throughout.
-    """
-    n, times = gains.shape
-    if not gains.isfinite().all():
-        return torch.full((times,), -math.inf, dtype=torch.float64), -math.inf
-    quantile = float(student.isf((1 - LEVEL) / (times + 1), n - 1))
-
-    def bound(of: Tensor) -> Tensor:
-        return of.mean(0) - quantile * of.std(0) * math.sqrt(2 / n)
-
-    bounds = bound(gains)
-    applied = (bounds > 0) if policy.certified else torch.ones(times, dtype=torch.bool)
-    return bounds, bound(gains @ (importance * applied)).item()

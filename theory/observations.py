@@ -32,7 +32,10 @@ class Observation:
     Attributes:
         time_index: position of the time.
         group: of each image, so that every group has its share of the images.
-        x_0: the images; noise and prediction: one per draw. The target is a x_0 + b noise.
+        x_0: the images; noise and prediction: one per draw.
+        a, b, alpha, sigma: the target is a x_0 + b noise, and x_t = alpha x_0 + sigma noise.
+        reference: another network's prediction of the same, to be held against in place of the
+            target; None if the target itself is.
     """
 
     time_index: int
@@ -42,10 +45,23 @@ class Observation:
     prediction: Float64[Tensor, "m b *shape"]
     a: float
     b: float
+    alpha: float
+    sigma: float
+    reference: Float64[Tensor, "m b *shape"] | None = None
 
     def first(self, draws: int) -> "Observation":
         """The same with only the first noise draws."""
-        return replace(self, noise=self.noise[:draws], prediction=self.prediction[:draws])
+        return replace(
+            self,
+            noise=self.noise[:draws],
+            prediction=self.prediction[:draws],
+            reference=None if self.reference is None else self.reference[:draws],
+        )
+
+    @property
+    def x_t(self) -> Float64[Tensor, "m b *shape"]:
+        """What the network was shown, per draw."""
+        return self.alpha * self.x_0 + self.sigma * self.noise
 
     def contrast(self, per_draw: Float64[Tensor, "m b *shape"]) -> Float64[Tensor, "b *shape"]:
         """Half the difference of the two halves of the draws: their mean's noise, without its mean.
@@ -61,9 +77,14 @@ class Observation:
         return len(self.prediction) % 4 == 0
 
     @property
-    def residual(self) -> Float64[Tensor, "m b *shape"]:
+    def error(self) -> Float64[Tensor, "m b *shape"]:
         """y_theta - y, per draw."""
         return self.prediction - self.a * self.x_0 - self.b * self.noise
+
+    @property
+    def residual(self) -> Float64[Tensor, "m b *shape"]:
+        """y_theta less what it is held against, per draw."""
+        return self.error if self.reference is None else self.prediction - self.reference
 
 
 def require_key(seed: int, draws: int) -> None:
@@ -91,6 +112,7 @@ def observe(
     draws: int,
     members: Bool[Tensor, "time image"] | None = None,
     rank: Int64[Tensor, "image"] | None = None,
+    reference: Predict | None = None,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Observation]:
@@ -105,6 +127,7 @@ def observe(
         seed, purpose: key of the noise; different purposes never share noise.
         members: which images to take at which time (default: all).
         rank: order in which images are taken, from which they get their groups (default: as given).
+        reference: a network of the same target to hold the prediction against.
         device: where the network runs (default: where the images are).
         on_progress: told the number of network evaluations after each call.
 
@@ -125,13 +148,15 @@ def observe(
                 continue
             chosen = batch.select(here - everyone[0])
             noise = _antithetic(seed, purpose, k, draws, here, shape)
-            x_0, predictions = chosen.images.to(device), []
+            x_0, predictions, references = chosen.images.to(device), [], []
             condition = chosen.conditions
             if isinstance(condition, Tensor):
                 condition = condition.to(x_0.device)
             for e in noise:
                 x_t = alphas[k] * x_0 + sigmas[k] * e.to(x_0)
                 predictions.append(_checked(predict, x_t, t, condition))
+                if reference is not None:
+                    references.append(_checked(reference, x_t, t, condition))
                 if on_progress:
                     on_progress(len(here))
             yield Observation(
@@ -142,6 +167,9 @@ def observe(
                 torch.stack(predictions),
                 a_s[k],
                 b_s[k],
+                alphas[k],
+                sigmas[k],
+                torch.stack(references) if references else None,
             )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
 Shrinkage = Callable[[Tensor, Tensor], Tensor]
@@ -48,6 +48,10 @@ class Policy:
     shrinkage: Shrinkage
     smoothed: bool
     certified: bool
+
+    def applies(self, certificates: Float64[Tensor, "time"]) -> Bool[Tensor, "time"]:
+        """Where anything is applied, given lower bounds of the gain."""
+        return certificates > 0 if self.certified else torch.ones_like(certificates).bool()
 
 
 CERTIFIED = Policy(james_stein, smoothed=True, certified=True)
