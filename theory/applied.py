@@ -50,13 +50,13 @@ class Calibration:
             fall of the likelihood bound in nats, unless the times were given another importance.
         smoothing: strength of the smoothing over log-SNR that left-out images liked best.
         bands: number of frequency bands that were shrunk apart.
-        slopes: what order 1 adds; None in a calibration of order 0.
-        noise_energy: (T, 2), E|e_theta|^2 / d without and with calibration; None at order 0.
         error_energy: (T,), unbiased E|estimate_t - eta_t|^2, before shrinking.
         plain_error_energy: (T,), the same for the published plain average at as many evaluations.
         choices: estimator, images and draws at each time.
         image_ids: identities of the images that it was made from, so that no validation uses them.
         provenance: how it was made: images, seed, evaluations, and what a program adds.
+        slopes: what order 1 adds; None in a calibration of order 0.
+        noise_energy: (T, 2), E|e_theta|^2 / d without and with calibration; None at order 0.
     """
 
     schedule: Schedule
@@ -71,13 +71,13 @@ class Calibration:
     total_certificate: float
     smoothing: float
     bands: int
-    slopes: Slopes | None
-    noise_energy: Float64[Tensor, "time 2"] | None
     error_energy: Float64[Tensor, "time"]
     plain_error_energy: Float64[Tensor, "time"]
     choices: tuple[Choice, ...]
     image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    slopes: Slopes | None = None
+    noise_energy: Float64[Tensor, "time 2"] | None = None
     _order: Tensor = field(init=False, repr=False)
     _log_snr: Tensor = field(init=False, repr=False)
 
