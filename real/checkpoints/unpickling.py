@@ -21,7 +21,7 @@ from real.checkpoints.pickles import Call, recorded
 from theory.errors import InputError
 
 MAX_NESTING = 100
-MAX_TENSORS = 100_000
+MAX_TENSORS = 20_000
 MAX_NUMBERS = 100_000
 MAX_NAME = 200
 UNDERWAY = object()
@@ -164,10 +164,9 @@ def _storage(reader: _Reader, call: Call) -> Tensor:
     """The numbers of a storage as a tensor (n,), from its bytes as torch.save wrote them."""
     (payload,) = _arguments(call, bytes)
     _require(not payload.startswith(b"PK"), "a storage is compressed")
+    file = io.BytesIO(reader.unpacked(payload))
     try:
-        storage = torch.load(
-            io.BytesIO(reader.unpacked(payload)), map_location="cpu", weights_only=True
-        )
+        storage = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load of a broken file raises nearly anything
         raise InputError("a storage is broken, or cannot be read without running code") from error
     _require(isinstance(storage, torch.storage.TypedStorage), "a storage is something else")

@@ -89,11 +89,11 @@ class MPBlockStyle:
         clip_act: greatest absolute activation; None does not clip.
     """
 
-    resample_filter: Sequence[float] = (1, 1)
+    resample_filter: Sequence[float | int] = (1, 1)
     channels_per_head: int = 64
-    res_balance: float = 0.3
-    attn_balance: float = 0.3
-    clip_act: float | None = 256
+    res_balance: float | int = 0.3
+    attn_balance: float | int = 0.3
+    clip_act: float | int | None = 256.0
 
 
 class MPBlock(nn.Module):
@@ -278,7 +278,9 @@ class MPDenoiser(nn.Module):
         logvar_channels: width of the layer for log-variances.
     """
 
-    def __init__(self, unet: MPUNet, sigma_data: float = 0.5, logvar_channels: int = 128) -> None:
+    def __init__(
+        self, unet: MPUNet, sigma_data: float | int = 0.5, logvar_channels: int = 128
+    ) -> None:
         super().__init__()
         self.unet, self.sigma_data = unet, sigma_data
         self.logvar_fourier = MPFourier(logvar_channels)

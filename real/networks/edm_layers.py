@@ -41,7 +41,7 @@ class Resampling(nn.Module):
 
     resample_filter: Tensor
 
-    def __init__(self, direction: Literal["up", "down"], taps: Sequence[float]) -> None:
+    def __init__(self, direction: Literal["up", "down"], taps: Sequence[float | int]) -> None:
         super().__init__()
         self.direction = direction
         self.register_buffer("resample_filter", torch.empty(1, 1, len(taps), len(taps)))
@@ -80,7 +80,7 @@ class ResampledConvolution(Convolution):
         out_channels: int,
         kernel: int,
         direction: Literal["up", "down"],
-        taps: Sequence[float],
+        taps: Sequence[float | int],
     ) -> None:
         super().__init__(in_channels, out_channels, kernel)
         self.direction = direction
@@ -95,7 +95,7 @@ class FusedDownConvolution(ResampledConvolution):
     """Convolution, then down by two, with all padding before both: NCSN++'s residual input."""
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel: int, taps: Sequence[float]
+        self, in_channels: int, out_channels: int, kernel: int, taps: Sequence[float | int]
     ) -> None:
         super().__init__(in_channels, out_channels, kernel, "down", taps)
 
@@ -164,7 +164,7 @@ class BlockStyle:
     eps: float
     skip_scale: float
     adaptive_scale: bool
-    taps: tuple[float, ...]
+    taps: tuple[float | int, ...]
     resample_projected: bool
     heads: int | None
 

@@ -12,11 +12,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-Coefficients = tuple[Tensor | float, Tensor | float, Tensor | float, Tensor]
+Coefficients = tuple[Tensor | float | int, Tensor | float | int, Tensor | float | int, Tensor]
 """c_skip, c_out, c_in and c_noise at noise levels sigma."""
 
 
-def edm_coefficients(sigma: Tensor, sigma_data: float) -> Coefficients:
+def edm_coefficients(sigma: Tensor, sigma_data: float | int) -> Coefficients:
     """Those that give F inputs and targets of unit variance; c_noise = log(sigma)/4."""
     total = sigma**2 + sigma_data**2
     c_skip = sigma_data**2 / total
@@ -71,8 +71,8 @@ class VPPreconditioned(Preconditioned):
     def __init__(
         self,
         model: nn.Module,
-        beta_d: float = 19.9,
-        beta_min: float = 0.1,
+        beta_d: float | int = 19.9,
+        beta_min: float | int = 0.1,
         M: int = 1000,
         epsilon_t: float = 1e-5,
     ) -> None:
@@ -94,7 +94,9 @@ class VPPreconditioned(Preconditioned):
 class VEPreconditioned(Preconditioned):
     """Of variance-exploding networks, which predict minus the noise at log(sigma / 2)."""
 
-    def __init__(self, model: nn.Module, sigma_min: float = 0.02, sigma_max: float = 100) -> None:
+    def __init__(
+        self, model: nn.Module, sigma_min: float | int = 0.02, sigma_max: float | int = 100
+    ) -> None:
         super().__init__(model)
         self.limits = (float(sigma_min), float(sigma_max))
 
@@ -135,9 +137,9 @@ class EDMPreconditioned(Preconditioned):
     def __init__(
         self,
         model: nn.Module,
-        sigma_min: float = 0,
-        sigma_max: float = math.inf,
-        sigma_data: float = 0.5,
+        sigma_min: float | int = 0,
+        sigma_max: float | int = math.inf,
+        sigma_data: float | int = 0.5,
     ) -> None:
         super().__init__(model)
         self.limits, self.sigma_data = (float(sigma_min), float(sigma_max)), sigma_data

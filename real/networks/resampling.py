@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 
-def separable(taps: Sequence[float]) -> Float[Tensor, "1 1 n n"]:
+def separable(taps: Sequence[float | int]) -> Float[Tensor, "1 1 n n"]:
     """The normalized outer product of an even number of taps with themselves."""
     line = torch.tensor(tuple(taps), dtype=torch.float32, device="cpu")
     return (torch.outer(line, line) / line.sum().square())[None, None]

@@ -55,7 +55,7 @@ class SongUNet(nn.Module):
         channel_mult_noise: int = 1,
         encoder_type: Literal["standard", "skip", "residual"] = "standard",
         decoder_type: Literal["standard", "skip"] = "standard",
-        resample_filter: Sequence[float] = (1, 1),
+        resample_filter: Sequence[float | int] = (1, 1),
     ) -> None:
         super().__init__()
         self.resolutions = [img_resolution >> level for level in range(len(channel_mult))]
