@@ -83,7 +83,7 @@ def test_prediction_is_the_preconditioned_network(tmp_path, noisy):
 
 
 def rms(x):
-    return float(x.square().mean().sqrt())
+    return float(x.detach().square().mean().sqrt())
 
 
 def test_layers_preserve_magnitude():
