@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -54,7 +54,7 @@ def schedule(settings: Mapping[str, Any]) -> DiscreteSchedule:
     return DiscreteSchedule(torch.cumprod(1 - betas, 0))
 
 
-def _given(betas: str | Sequence[float]) -> Tensor:
+def _given(betas: Any) -> Tensor:
     try:
         if not isinstance(betas, str):
             return torch.tensor(betas, dtype=torch.float64)

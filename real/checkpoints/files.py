@@ -92,7 +92,8 @@ def _require_honest_zip(path: Path, size: int) -> None:
 
 def _read_torch(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with path.open("rb") as file:  # given a path, torch.load would go by its suffix
+            return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a parser makes of arbitrary bytes
         if asked := ASKED.search(str(error)):
             raise InputError(
