@@ -15,7 +15,7 @@ EMBEDDED = {"digits": Path(__file__).parent.parent / "assets" / "digits"}
 """Networks that ship with the toolkit, by name."""
 
 DIFFUSERS = Family(
-    name="diffusers",
+    name="diffusers-unet",
     recognizes=lambda source: source.path.is_dir(),
     load=lambda source, device: diffusers_unet.load_folder(source.path, source.reference, device),
 )
@@ -90,4 +90,4 @@ def _summary(content: Any) -> str:
     if isinstance(content, dict):
         names = [str(name) for name in content]
         return f"{len(names)} entries: {', '.join(names[:3])[:100]}{' ...' * (len(names) > 3)}"
-    return f"a {type(content).__name__}"
+    return f"something of type {type(content).__name__}"

@@ -121,7 +121,7 @@ def _read_pickle(path: Path) -> Any:
         unpickling = importlib.import_module("real.checkpoints.unpickling")
     except ModuleNotFoundError as error:
         raise InputError(f"checkpoint: {path} is a plain pickle, which is not read") from error
-    return unpickling.read(path)
+    return unpickling.unpickle(path)
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:

@@ -68,7 +68,7 @@ def _square(size: int) -> tuple[int, int, int]:
 
 
 def _hub(name: str, size: int, address: str) -> Known:
-    return Known(name, "diffusers", _square(size), DDPM_LINEAR, "noise", APACHE, address)
+    return Known(name, "diffusers-unet", _square(size), DDPM_LINEAR, "noise", APACHE, address)
 
 
 def _ddpm(name: str, size: int, code: str, md5: str) -> Known:
@@ -102,7 +102,7 @@ def _score_sde(name: str, schedule: str, target: str, folder: str) -> Known:
 
 REGISTRY = (
     Known(
-        "digits", "diffusers", (1, 8, 8), DDPM_LINEAR, "noise", APACHE, "shipped", tried=FULL
+        "digits", "diffusers-unet", (1, 8, 8), DDPM_LINEAR, "noise", APACHE, "shipped", tried=FULL
     ),
     _hub("ddpm-cifar10", 32, "google/ddpm-cifar10-32"),
     _hub("ddpm-celebahq-256", 256, "google/ddpm-celebahq-256"),
@@ -154,23 +154,23 @@ REGISTRY = (
     _score_sde("score-sde-cifar10-vp", "VP linear", "noise", "1xYjVMx10N9ivQQBIsEoXEeu9nvSGTBrC"),
     _score_sde("score-sde-cifar10-subvp", "sub-VP", "noise", "1bLgmnEAZnysRZfWt8qN3omGfijJ_B884"),
     Known(
-        "stable-diffusion-1.5", "diffusers", _square(512), "scaled linear, 1000", "noise",
+        "stable-diffusion-1.5", "diffusers-text-unet", _square(512), "scaled linear, 1000", "noise",
         "CreativeML OpenRAIL-M", "stable-diffusion-v1-5/stable-diffusion-v1-5",
     ),
     Known(
-        "stable-diffusion-2.1", "diffusers", _square(768), "scaled linear, 1000", "velocity",
+        "stable-diffusion-2.1", "diffusers-text-unet", _square(768), "scaled linear, 1000", "velocity",
         "CreativeML OpenRAIL++-M", "stabilityai/stable-diffusion-2-1",
     ),
     Known(
-        "stable-diffusion-xl", "diffusers", _square(1024), "scaled linear, 1000", "noise",
+        "stable-diffusion-xl", "diffusers-text-unet", _square(1024), "scaled linear, 1000", "noise",
         "CreativeML OpenRAIL++-M", "stabilityai/stable-diffusion-xl-base-1.0",
     ),
     Known(
-        "dit-xl-2-256", "diffusers", _square(256), DDPM_LINEAR, "noise", "CC BY-NC 4.0",
+        "dit-xl-2-256", "diffusers-dit", _square(256), DDPM_LINEAR, "noise", "CC BY-NC 4.0",
         "facebook/DiT-XL-2-256",
     ),
     Known(
-        "stable-diffusion-3", "diffusers", _square(1024), "rectified flow", "flow",
+        "stable-diffusion-3", "diffusers-sd3", _square(1024), "rectified flow", "flow",
         "Stability AI Community", "stabilityai/stable-diffusion-3-medium-diffusers",
     ),
 )  # fmt: skip

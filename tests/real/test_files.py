@@ -116,4 +116,4 @@ def test_a_broken_json_beside_a_file_is_refused(tmp_path, text, match):
 
 def test_what_no_family_knows_is_described(tmp_path):
     refused(write(tmp_path / "other.pt", WEIGHTS), "2 entries: a.weight, b")
-    refused(write(tmp_path / "number.pt", 3), "it holds a int")
+    refused(write(tmp_path / "number.pt", 3), "it holds something of type int")
