@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
 
     require_file(options.out)
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device)
+    checkpoint = load(options.checkpoint, device, options.family)
     images = open_images(
         options.data, "calibration", checkpoint.shape,
         limit=options.images, batch_size=options.batch_size,

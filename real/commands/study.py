@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
 
     require_folder(options.out)
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device)
+    checkpoint = load(options.checkpoint, device, options.family)
     images, held_out = (
         torch.cat(list(open_images(options.data, role, checkpoint.shape)))
         for role in ("calibration", "held-out")
