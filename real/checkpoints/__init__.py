@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from real.checkpoints.base import Checkpoint
-from real.checkpoints.diffusers_unet import load_folder
+from real.checkpoints.diffusers_pipelines import load_folder
 from real.checkpoints.hub import download
 
 __all__ = ["EMBEDDED", "Checkpoint", "load"]
