@@ -10,6 +10,7 @@ or ``with attach(pipe, calibration): ...``. The shift is subtracted from what ``
 
 import inspect
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,12 @@ def attach(
 
     Raises:
         InputError: a calibration of another network, schedule, target or shape; a pipeline whose
-            guidance is not known. When the pipeline runs: another image size than calibrated.
+            guidance is not known, or which has a calibration already. When the pipeline runs:
+            another image size than calibrated.
     """
-    network = _uncompiled(_network(pipe))
+    network = _network(pipe)
+    original = _uncompiled(network)
+    _require_free(network, original)
     scheduler = {**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__}
     process = process_of(scheduler)
     if unconditional is not None and type(pipe).__name__ not in GUIDED:
@@ -65,24 +69,35 @@ def attach(
             f"drop-in: a second calibration, for the unconditional branch, expects one of "
             f"{', '.join(GUIDED)}, got {type(pipe).__name__}"
         )
-    fingerprint = _fingerprint(network, calibration)
+    fingerprint = _fingerprint(original, calibration)
     for made in (calibration, unconditional or calibration):
-        made.require(process.schedule, process.target, sample_shape(network), fingerprint)
-    signature = inspect.signature(type(network).forward)
+        made.require(process.schedule, process.target, sample_shape(original), fingerprint)
+    forward = inspect.signature(type(original).forward)
+    hook = _Shifting(pipe, forward, process.time_scale, calibration, unconditional)
+    return network.register_forward_hook(hook, with_kwargs=True)
+
+
+@dataclass(frozen=True)
+class _Shifting:
+    """The forward hook: subtracts the shift from what the network returns."""
+
+    pipe: Any
+    forward: inspect.Signature
+    time_scale: float
+    calibration: Calibration
+    unconditional: Calibration | None
 
     @torch.compiler.disable
-    def hook(module: Any, args: Any, kwargs: Any, output: Any) -> Any:
-        given = signature.bind(module, *args, **kwargs).arguments
-        y, t = output[0], torch.as_tensor(given["timestep"]).reshape(-1).cpu() / process.time_scale
-        shift = _shift(calibration, t, y)
-        if unconditional is not None:
-            rows = _unconditional_rows(pipe, given, len(y)).to(y.device)
-            shift = torch.where(rows[:, None, None, None], _shift(unconditional, t, y), shift)
-        channels = calibration.shape[0]
+    def __call__(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        given = self.forward.bind(module, *args, **kwargs).arguments
+        y, t = output[0], torch.as_tensor(given["timestep"]).reshape(-1).cpu() / self.time_scale
+        shift = _shift(self.calibration, t, y)
+        if self.unconditional is not None:
+            rows = _unconditional_rows(self.pipe, given, len(y)).to(y.device)
+            shift = torch.where(rows[:, None, None, None], _shift(self.unconditional, t, y), shift)
+        channels = self.calibration.shape[0]
         shifted = torch.cat([y[:, :channels] - shift, y[:, channels:]], 1)
         return (shifted,) if isinstance(output, tuple) else type(output)(sample=shifted)
-
-    return _network(pipe).register_forward_hook(hook, with_kwargs=True)
 
 
 def save_pretrained(calibration: Calibration, folder: Path | str, name: str = FOLDER) -> Path:
@@ -111,17 +126,23 @@ def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
 
 
 def _network(pipe: Any) -> Any:
-    network = getattr(pipe, "unet", None) or getattr(pipe, "transformer", None)
-    if network is None:
-        raise InputError(
-            f"drop-in: expected a pipeline with a unet or a transformer, got {type(pipe).__name__}"
-        )
-    return network
+    for part in ("unet", "transformer"):
+        if getattr(pipe, part, None) is not None:
+            return getattr(pipe, part)
+    raise InputError(
+        f"drop-in: expected a pipeline with a unet or a transformer, got {type(pipe).__name__}"
+    )
 
 
 def _uncompiled(network: Any) -> Any:
     """What ``torch.compile`` was given."""
     return getattr(network, "_orig_mod", network)
+
+
+def _require_free(*networks: Any) -> None:
+    for network in networks:
+        if any(isinstance(hook, _Shifting) for hook in network._forward_hooks.values()):
+            raise InputError("drop-in: a calibration is attached already; remove its handle first")
 
 
 def _shift(calibration: Calibration, t: Tensor, y: Tensor) -> Tensor:
@@ -146,19 +167,19 @@ def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Ten
 
 def _fingerprint(network: Any, calibration: Calibration) -> str:
     """Whom the network is, even if its weights were rounded to half precision when it was loaded."""
-    own = identity(network)
-    if own == calibration.provenance.get("fingerprint") or network.dtype == torch.float32:
+    own, weights = identity(network), network.state_dict()
+    halves = {w.dtype for w in weights.values() if w.is_floating_point()} - {torch.float32}
+    if own == calibration.provenance.get("fingerprint") or not halves:
         return own
     origin = Path(network.config.get("_name_or_path") or "")
     if not (origin / "config.json").is_file():
         raise InputError(
-            f"drop-in: expected a network in float32, or in {network.dtype} with the folder that "
-            "it was loaded from; attach before changing the dtype"
+            f"drop-in: expected a network in float32, or the folder that it was loaded from, got "
+            f"{network.dtype} without; attach before changing the dtype"
         )
     original, _ = load_part(type(network), origin, "cpu")
-    rounded, weights = original.state_dict(), network.state_dict()
-    same = rounded.keys() == weights.keys() and all(
-        torch.equal(rounded[name].to(weight.dtype), weight.cpu())
-        for name, weight in weights.items()
+    exact = original.state_dict()
+    same = exact.keys() == weights.keys() and all(
+        torch.equal(exact[name].to(weight.dtype), weight.cpu()) for name, weight in weights.items()
     )
     return identity(original) if same else own
