@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from theory import targets
 from theory.calibration import Calibration
@@ -16,18 +17,19 @@ from theory.measurement import Choice
 from theory.program import replacing_file
 from theory.schedules import from_description
 
-FORMAT = "diffusion-martingale calibration 1"
+FORMAT = "diffusion-martingale calibration 2"
 
 
 def save(calibration: Calibration, path: Path) -> None:
     """Write the calibration; the file appears whole or not at all."""
-    eta_sq = [[e.value, e.lower, e.upper] for e in calibration.eta_sq]
     tensors = {
         "times": calibration.times,
         "shift": calibration.shift.contiguous(),
         "weights": calibration.weights,
         "certificates": calibration.certificates,
-        "eta_sq": torch.tensor(eta_sq, dtype=torch.float64),
+        "gains": calibration.gains,
+        "eta_sq": _rows(calibration.eta_sq),
+        "eta_sq_of_set": _rows(calibration.eta_sq_of_set),
         "error_energy": calibration.error_energy,
         "plain_error_energy": calibration.plain_error_energy,
         "image_ids": calibration.image_ids,
@@ -36,11 +38,19 @@ def save(calibration: Calibration, path: Path) -> None:
         "format": FORMAT,
         "schedule": json.dumps(calibration.schedule.describe()),
         "target": calibration.target.name,
+        "total_certificate": json.dumps(calibration.total_certificate),
+        "smoothing": json.dumps(calibration.smoothing),
+        "bands": json.dumps(calibration.bands),
         "choices": json.dumps([asdict(choice) for choice in calibration.choices]),
         "provenance": json.dumps(dict(calibration.provenance)),
     }
     with replacing_file(path) as temporary:
         save_file(tensors, temporary, metadata)
+
+
+def _rows(estimates: tuple[Estimate, ...]) -> Tensor:
+    rows = [[e.value, e.lower, e.upper] for e in estimates]
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def load(path: Path) -> Calibration:
@@ -64,6 +74,11 @@ def load(path: Path) -> Calibration:
             shift=tensors["shift"],
             weights=tensors["weights"],
             eta_sq=tuple(Estimate(*row) for row in tensors["eta_sq"].tolist()),
+            eta_sq_of_set=tuple(Estimate(*row) for row in tensors["eta_sq_of_set"].tolist()),
+            gains=tensors["gains"],
+            total_certificate=json.loads(metadata["total_certificate"]),
+            smoothing=json.loads(metadata["smoothing"]),
+            bands=json.loads(metadata["bands"]),
             certificates=tensors["certificates"],
             error_energy=tensors["error_energy"],
             plain_error_energy=tensors["plain_error_energy"],

@@ -12,8 +12,10 @@ the estimate times a weight between 0 and 1 (``theory.shrinkage``), and nothing 
 certain (``theory.decision``).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -26,11 +28,13 @@ from theory.decision import decide
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.estimators import REGRESSION, Estimator
+from theory.likelihood import gain_weights
 from theory.measurement import Choice, Measured, Sequential, Setup, over_all
 from theory.observations import Predict, require_key
 from theory.schedules import Schedule, Times
 from theory.shapes import along_batch
 from theory.shrinkage import CERTIFIED, Policy
+from theory.smoothing import curvature
 from theory.survey import survey
 from theory.targets import NOISE, Target
 
@@ -47,9 +51,17 @@ class Calibration:
         times: (T,), as given to ``calibrate``.
         shift: (T, *shape), float64, subtracted from the prediction: weight times estimate.
         weights: (T,), the share of the estimate that is applied.
-        eta_sq: unbiased |eta_t|^2 with its interval, one per time.
+        eta_sq: |eta_t|^2 of the population that the images are a sample of, one per time; the value
+            is unbiased, the interval asymptotic.
+        eta_sq_of_set: the same of these very images; see ``Moments.squared_norm_of_set``.
+        gains: (T,), gain to expect of the shift where it is applied, by leaving out images;
+            |eta_t|^2 less this is the error that smoothing and shrinking leave.
         certificates: (T,), lower bounds of the gain E|r|^2 - E|r - shift|^2 that hold together
             (asymptotic); minus infinity where there were too few images to tell.
+        total_certificate: lower bound of the weighted sum of the gains of what is applied: of the
+            fall of the likelihood bound in nats, unless the times were given another importance.
+        smoothing: strength of the smoothing over log-SNR that left-out images liked best.
+        bands: number of frequency bands that were shrunk apart.
         error_energy: (T,), unbiased E|estimate_t - eta_t|^2, before shrinking.
         plain_error_energy: (T,), the same for the published plain average at as many evaluations.
         choices: estimator, images and draws at each time.
@@ -64,6 +76,11 @@ class Calibration:
     weights: Float64[Tensor, "time"]
     certificates: Float64[Tensor, "time"]
     eta_sq: tuple[Estimate, ...]
+    eta_sq_of_set: tuple[Estimate, ...]
+    gains: Float64[Tensor, "time"]
+    total_certificate: float
+    smoothing: float
+    bands: int
     error_energy: Float64[Tensor, "time"]
     plain_error_energy: Float64[Tensor, "time"]
     choices: tuple[Choice, ...]
@@ -109,16 +126,34 @@ class Calibration:
             raise InputError("calibration: made for another schedule: its table differs")
 
     def at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b *shape"]:
-        """The shift at times (b,) -> (b, *shape): linear in log-SNR between calibrated times.
+        """The shift at times (b,) -> (b, *shape), between calibrated times by interpolation.
 
-        Before the first and after the last of them nothing is known, and the shift is zero.
+        It is a natural cubic spline in log-SNR where the shifts were smoothed as one, and linear
+        where they were not, or where one neighbour is left alone. Before the first and after the
+        last of them nothing is known, and the shift is zero.
 
         Raises:
             InputError: a time outside the schedule.
         """
         left, right, weight, known = self._neighbours(t)
-        weight, known = along_batch(weight, self.shift), along_batch(known.double(), self.shift)
-        return torch.lerp(self.shift[left], self.shift[right], weight) * known
+        later, known = along_batch(weight, self.shift), along_batch(known.double(), self.shift)
+        shift = torch.lerp(self.shift[left], self.shift[right], later)
+        if self.smoothing > 0:
+            earlier = 1 - later
+            distance = self.schedule.log_snr(self.times[left]) - self.schedule.log_snr(
+                self.times[right]
+            )
+            bend = torch.where(distance.isfinite(), distance**2 / 6, 0.0)
+            cubic = (earlier**3 - earlier) * self._curvature[left]
+            cubic += (later**3 - later) * self._curvature[right]
+            shift = shift + along_batch(bend, self.shift) * cubic
+        return shift * known
+
+    @cached_property
+    def _curvature(self) -> Tensor:
+        result = torch.empty_like(self.shift)
+        result[self._order] = curvature(self._log_snr, self.shift[self._order])
+        return result
 
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
         """Lower bound of the gain at calibrated times; between two, the smaller of theirs.
@@ -197,6 +232,7 @@ def calibrate(
     estimator: Estimator = REGRESSION,
     goal: Goal | None = None,
     policy: Policy = CERTIFIED,
+    importance: Float64[Tensor, "time"] | None = None,
     seed: int = 0,
     draws: int = 1,
     batch_size: int = DEFAULT_BATCH,
@@ -218,6 +254,8 @@ def calibrate(
         goal: in place of that, when to stop; estimator, images and draws are then chosen per time.
         policy: how much of the estimate is applied; the default shrinks it, and applies nothing
             at a time whose gain is not certain.
+        importance: what a unit of gain at each time is worth, (T,), such as ``solver_weights``;
+            evaluations are spent and smoothing is chosen for it. Default: the likelihood bound.
         seed, draws: key of the noise, and noise draws per image and time. The unit is the image.
         batch_size: of the network's calls when ``images`` is a tensor; never changes the result.
         device: where the network runs (default: where the images are).
@@ -231,7 +269,7 @@ def calibrate(
     """
     setup = prepare(
         predict, schedule, target, images, times, seed=seed, conditions=conditions, draws=draws,
-        batch_size=batch_size, device=device, on_progress=on_progress,
+        batch_size=batch_size, device=device, on_progress=on_progress, importance=importance,
     )  # fmt: skip
     measured = over_all(setup, estimator, draws) if goal is None else Sequential(setup, goal).run()
     return conclude(setup, measured, policy, **provenance)
@@ -242,14 +280,33 @@ def prepare(
     seed: int, conditions: Conditions | None = None, draws: int = 1,
     batch_size: int = DEFAULT_BATCH, device: Any = None,
     on_progress: Callable[[int], None] | None = None,
+    importance: Float64[Tensor, "time"] | None = None,
 ) -> Setup:  # fmt: skip
     """Check everything and look at the images once, before the network is run."""
     times = schedule.times(times)
     require_key(seed, draws)
+    if importance is None:
+        importance = _nats(schedule, target, times)
+    _require_importance(importance, times)
     return Setup(
         predict, schedule, target, images, survey(images, batch_size, conditions), times, seed,
-        batch_size, device, on_progress, conditions,
+        batch_size, importance, device, on_progress, conditions,
     )  # fmt: skip
+
+
+def _nats(schedule: Schedule, target: Target, times: Tensor) -> Tensor:
+    """What a unit of gain at each time takes off the likelihood bound; ones for a single time."""
+    weights = gain_weights(schedule, target, times)
+    return weights if weights.sum() > 0 else torch.ones_like(weights)
+
+
+def _require_importance(importance: Tensor, times: Tensor) -> None:
+    fits = importance.shape == times.shape and bool((importance >= 0).all())
+    if not fits or not 0 < importance.sum().item() < math.inf:
+        raise InputError(
+            f"importance: expected {len(times)} numbers, none negative and not all zero, "
+            f"got {importance.tolist()}"
+        )
 
 
 def conclude(setup: Setup, measured: Measured, policy: Policy, **provenance: Any) -> Calibration:
@@ -261,10 +318,15 @@ def conclude(setup: Setup, measured: Measured, policy: Policy, **provenance: Any
         schedule=setup.schedule,
         target=setup.target,
         times=setup.times,
-        shift=along_batch(decision.weights, decision.estimate) * decision.estimate,
+        shift=decision.shift,
         weights=decision.weights,
+        gains=decision.gains,
         certificates=decision.certificates,
+        total_certificate=decision.total_certificate,
+        smoothing=decision.smoothing,
+        bands=decision.bands,
         eta_sq=tuple(m.squared_norm() for m in moments),
+        eta_sq_of_set=tuple(m.squared_norm_of_set() for m in moments),
         error_energy=torch.tensor([m.error_energy() for m in moments], dtype=torch.float64),
         plain_error_energy=torch.tensor(measured.plain_error_energy, dtype=torch.float64),
         choices=tuple(measured.choices),

@@ -12,7 +12,6 @@ from torch import Tensor
 from theory.batches import Conditions, Images, batches
 from theory.budget import GROWTH, PILOT_IMAGES, Goal, allocate, evaluations_for
 from theory.estimators import NAMED, PLAIN, Collector, Estimator, MeanImage
-from theory.likelihood import gain_weights
 from theory.moments import Moments
 from theory.observations import Observation, Predict, observe
 from theory.schedules import Schedule
@@ -22,7 +21,10 @@ from theory.targets import Target
 
 @dataclass(frozen=True)
 class Setup:
-    """A network, its images, and everything else that a pass over them needs."""
+    """A network, its images, and everything else that a pass over them needs.
+
+    ``importance`` is what a unit of gain at each time is worth.
+    """
 
     predict: Predict
     schedule: Schedule
@@ -32,6 +34,7 @@ class Setup:
     times: Real[Tensor, "time"]
     seed: int
     batch_size: int
+    importance: Float64[Tensor, "time"]
     device: Any = None
     on_progress: Callable[[int], None] | None = None
     conditions: Conditions | None = None
@@ -49,15 +52,6 @@ class Setup:
             seed=self.seed, purpose="calibrate", draws=draws, members=members, rank=rank,
             device=self.device, on_progress=self.on_progress,
         )  # fmt: skip
-
-    @property
-    def importance(self) -> Float64[Tensor, "time"]:
-        """What a unit of gain at each time takes off the likelihood bound, in nats.
-
-        Ones where that is zero throughout, as for a single time.
-        """
-        weights = gain_weights(self.schedule, self.target, self.times)
-        return weights if weights.sum() > 0 else torch.ones_like(weights)
 
     def collectors(self, estimator: Estimator) -> list[Collector]:
         """Empty collectors, one per time."""

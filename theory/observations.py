@@ -47,6 +47,19 @@ class Observation:
         """The same with only the first noise draws."""
         return replace(self, noise=self.noise[:draws], prediction=self.prediction[:draws])
 
+    def contrast(self, per_draw: Float64[Tensor, "m b *shape"]) -> Float64[Tensor, "b *shape"]:
+        """Half the difference of the two halves of the draws: their mean's noise, without its mean.
+
+        The draws are whole antithetic pairs in both halves.
+        """
+        half = len(per_draw) // 2
+        return (per_draw[:half].mean(0) - per_draw[half:].mean(0)) / 2
+
+    @property
+    def tells_noise(self) -> bool:
+        """Whether the draws fall into two halves of whole antithetic pairs."""
+        return len(self.prediction) % 4 == 0
+
     @property
     def residual(self) -> Float64[Tensor, "m b *shape"]:
         """y_theta - y, per draw."""
