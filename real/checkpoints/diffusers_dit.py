@@ -31,7 +31,7 @@ def load(source: Source, device: Any) -> Checkpoint:
     config = scheduler_config(source.path)
     process = process_of(config)
     network = load_network(DiTTransformer2DModel, source.path, device)
-    vae = load_vae(source.path, device)
+    vae = load_vae(source.path / "vae", device)
     labels = Labels(network.config.num_embeds_ada_norm, network.config.num_embeds_ada_norm)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:

@@ -34,7 +34,7 @@ def load(source: Source, device: Any) -> Checkpoint:
     config = scheduler_config(folder)
     process = process_of(config)
     network = load_network(SD3Transformer2DModel, folder, device)
-    vae = load_vae(folder, device)
+    vae = load_vae(folder / "vae", device)
     parts = load_text_parts(folder, device)
     texts = Texts(_encoder(network, vae, parts))
 

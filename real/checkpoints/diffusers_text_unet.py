@@ -48,7 +48,7 @@ def load(source: Source, device: Any) -> Checkpoint:
     process = process_of(config)
     network = load_network(UNet2DConditionModel, folder, device)
     _require_text(network, folder)
-    vae = load_vae(folder, device)
+    vae = load_vae(folder / "vae", device)
     parts = load_text_parts(folder, device)
     if network.config.addition_embed_type is None:
         conditioning = _plain_conditioning(network, vae, parts)

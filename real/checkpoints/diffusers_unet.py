@@ -1,4 +1,4 @@
-"""diffusers pipelines of a ``UNet2DModel`` on pixels (DDPM, DDIM, PNDM...), class-conditional or not."""
+"""diffusers pipelines of a ``UNet2DModel`` (DDPM, DDIM, PNDM, LDM...), class-conditional or not."""
 
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from real.checkpoints.diffusers_folder import (
 )
 from real.checkpoints.diffusers_network import identity, load_network, run, sample_shape
 from real.checkpoints.diffusers_process import process_of
+from real.checkpoints.diffusers_vae import codec, load_vae
 from theory.errors import InputError
 
 NAME = "diffusers-unet"
@@ -26,8 +27,9 @@ def load(source: Source, device: Any) -> Checkpoint:
     """Load the network and its noise schedule.
 
     The network lies in ``unet/`` or at the top, the scheduler's configuration in ``scheduler/`` or
-    at the top. Where ``null_class`` in model_index.json or in the network's config.json names the
-    last class, that label stands for no class.
+    at the top. With an autoencoder in ``vae/`` or ``vqvae/`` it is a network on latents. Where
+    ``null_class`` in model_index.json or in the network's config.json names the last class, that
+    label stands for no class.
 
     Raises:
         InputError: files are missing or broken; prediction type, schedule or kind of condition is
@@ -37,6 +39,8 @@ def load(source: Source, device: Any) -> Checkpoint:
     process = process_of(config)
     network = load_network(UNet2DModel, source.path, device)
     labels = _labels(network, source.path)
+    vae = _autoencoder(source.path, device)
+    shape = sample_shape(network)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         if labels is None:
@@ -50,13 +54,21 @@ def load(source: Source, device: Any) -> Checkpoint:
         predict=predict,
         schedule=process.schedule,
         target=process.target,
-        shape=sample_shape(network),
+        shape=shape,
         conditions=labels.count if labels else None,
         null_condition=labels.null if labels else None,
         fingerprint=identity(network),
         scheduler_config=config,
-        modules={"unet": network},
+        codec=codec(vae, shape) if vae else None,
+        modules={"unet": network} | ({"vae": vae} if vae else {}),
     )
+
+
+def _autoencoder(folder: Path, device: Any) -> Any:
+    for part in ("vae", "vqvae"):
+        if (folder / part).is_dir():
+            return load_vae(folder / part, device)
+    return None
 
 
 def _labels(network: UNet2DModel, folder: Path) -> Labels | None:

@@ -1,30 +1,31 @@
-"""The variational autoencoder of a latent diffusers pipeline, as a codec."""
+"""The autoencoder of a latent diffusers pipeline, variational or vector-quantized, as a codec."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, VQModel
 from torch import Tensor
 
 from real.checkpoints.base import Codec
 from real.checkpoints.diffusers_folder import load_part, read_json
 from theory.errors import InputError
 
+AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "VQModel": VQModel}
+
 
 def load_vae(folder: Path, device: Any) -> Any:
-    """The autoencoder in ``vae/``.
+    """The autoencoder in a pipeline's ``vae/`` or ``vqvae/``.
 
     Raises:
-        InputError: there is none, or of another class than AutoencoderKL, or it is broken.
+        InputError: it is not there, of an unknown class, or broken.
     """
-    config = folder / "vae" / "config.json"
-    if not config.is_file():
-        raise InputError(f"checkpoint: expected the autoencoder's vae/config.json in {folder}")
-    name = read_json(config).get("_class_name")
-    if name != "AutoencoderKL":
-        raise InputError(f"checkpoint: expected an AutoencoderKL in {folder / 'vae'}, got {name}")
-    return load_part(AutoencoderKL, folder / "vae", device)[0]
+    name = read_json(folder / "config.json").get("_class_name")
+    if name not in AUTOENCODERS:
+        raise InputError(
+            f"checkpoint: expected an autoencoder {' or '.join(AUTOENCODERS)} in {folder}, got {name}"
+        )
+    return load_part(AUTOENCODERS[name], folder, device)[0]
 
 
 def codec(vae: Any, latent: tuple[int, int, int]) -> Codec:
@@ -37,18 +38,20 @@ def codec(vae: Any, latent: tuple[int, int, int]) -> Codec:
         InputError: the autoencoder's latents have another number of channels.
     """
     channels, height, width = latent
-    if vae.config.latent_channels != channels:
+    own = vae.config.get("vq_embed_dim") or vae.config.latent_channels
+    if own != channels:
         raise InputError(
             f"checkpoint: expected an autoencoder with {channels} latent channels, as the network "
-            f"takes, got {vae.config.latent_channels}"
+            f"takes, got {own}"
         )
-    mean = vae.config.latents_mean or vae.config.shift_factor or 0.0
+    mean = vae.config.get("latents_mean") or vae.config.get("shift_factor") or 0.0
     offset = _per_channel(mean, vae)
-    scale = vae.config.scaling_factor / _per_channel(vae.config.latents_std or 1.0, vae)
+    scale = vae.config.scaling_factor / _per_channel(vae.config.get("latents_std") or 1.0, vae)
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
 
     def encode(images: Tensor) -> Tensor:
-        mode = vae.encode(images.to(vae.device, vae.dtype)).latent_dist.mode()
+        coded = vae.encode(images.to(vae.device, vae.dtype))
+        mode = coded.latent_dist.mode() if "latent_dist" in coded else coded.latents
         return ((mode - offset.to(mode)) * scale.to(mode)).to(images)
 
     def decode(latents: Tensor) -> Tensor:

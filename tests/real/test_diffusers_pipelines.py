@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from diffusers import AutoencoderKL, DiffusionPipeline, EulerDiscreteScheduler, UNet2DModel
+from diffusers import (
+    AutoencoderKL,
+    DDIMScheduler,
+    DiffusionPipeline,
+    EulerDiscreteScheduler,
+    LDMPipeline,
+    UNet2DModel,
+)
 from safetensors.torch import load_file, save_file
 
 from real.checkpoints import load
@@ -167,6 +174,19 @@ def test_calibrates_and_validates(tmp_path, folders, kind):
     )
 
 
+def test_unconditional_latent_network(tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        pipe = LDMPipeline(tiny_pipelines.vq(), tiny_pipelines.unet(), DDIMScheduler())
+    pipe.save_pretrained(tmp_path)
+    checkpoint = load(tmp_path)
+    latents, images = torch.randn(2, 3, 8, 8, generator=generator()), torch.zeros(2, 3, 16, 16)
+    assert (checkpoint.shape, checkpoint.image_shape) == ((3, 8, 8), (3, 16, 16))
+    with torch.no_grad():
+        coded = checkpoint.codec.encode(images), checkpoint.codec.decode(latents)
+        assert torch.allclose(coded[0], pipe.vqvae.encode(images).latents * 0.5, atol=1e-6)
+        assert torch.allclose(coded[1], pipe.vqvae.decode(latents / 0.5).sample, atol=1e-6)
+
+
 def class_unet(folder: Path, null_class=None, **config) -> Path:
     with torch.random.fork_rng(devices=[]):
         pipe = tiny_pipelines.DDPMPipeline(
@@ -308,7 +328,7 @@ def damage(folder: Path, how: str) -> None:
         case "no vae":
             shutil.rmtree(folder / "vae")
         case "other vae":
-            edit(folder / "vae" / "config.json", _class_name="VQModel")
+            edit(folder / "vae" / "config.json", _class_name="AutoencoderTiny")
         case "other latents":
             other = tiny_pipelines.vae(channels=8)
             other.save_pretrained(folder / "vae")
@@ -347,8 +367,11 @@ def damage(folder: Path, how: str) -> None:
 @pytest.mark.parametrize(
     ("how", "message"),
     [
-        ("no vae", "expected the autoencoder's vae/config.json"),
-        ("other vae", "expected an AutoencoderKL in .*, got VQModel"),
+        ("no vae", "vae/config.json cannot be read"),
+        (
+            "other vae",
+            "expected an autoencoder AutoencoderKL or VQModel in .*, got AutoencoderTiny",
+        ),
         ("other latents", "expected an autoencoder with 4 latent channels.*got 8"),
         ("no tokenizer", "cannot load the tokenizer"),
         ("other encoder", "expected a text encoder .*got RobertaSeriesModelWithTransformation"),

@@ -19,6 +19,7 @@ from diffusers import (
     StableDiffusionXLPipeline,
     UNet2DConditionModel,
     UNet2DModel,
+    VQModel,
 )
 from tokenizers import Tokenizer, models
 from transformers import (
@@ -47,6 +48,16 @@ def vae(channels=4, **config):
         latent_channels=channels,
         sample_size=16,
         **config,
+    )
+
+
+def vq():
+    return VQModel(
+        block_out_channels=(8, 8),
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        norm_num_groups=4,
+        scaling_factor=0.5,
     )
 
 
