@@ -83,7 +83,7 @@ class _Shifting:
 
     pipe: Any
     forward: inspect.Signature
-    time_scale: float
+    time_scale: int
     calibration: Calibration
     unconditional: Calibration | None
 

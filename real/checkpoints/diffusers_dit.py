@@ -35,7 +35,12 @@ def load(source: Source, device: Any) -> Checkpoint:
     labels = Labels(network.config.num_embeds_ada_norm, network.config.num_embeds_ada_norm)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        return run(network, x_t, t, class_labels=labels(condition, len(x_t), network.device))
+        return run(
+            network,
+            x_t,
+            t * process.time_scale,
+            class_labels=labels(condition, len(x_t), network.device),
+        )
 
     shape = sample_shape(network)
     return Checkpoint(

@@ -29,7 +29,7 @@ class Process:
 
     schedule: Schedule
     target: Target
-    time_scale: float
+    time_scale: int
 
 
 def process_of(config: Mapping[str, Any]) -> Process:
@@ -43,12 +43,12 @@ def process_of(config: Mapping[str, Any]) -> Process:
     """
     name, kind = config.get("_class_name"), config.get("prediction_type", "epsilon")
     if str(name).startswith("FlowMatch") or kind == "flow_prediction":
-        return Process(RectifiedFlow(), FLOW, float(config.get("num_train_timesteps", 1000)))
+        return Process(RectifiedFlow(), FLOW, int(config.get("num_train_timesteps", 1000)))
     if kind not in PREDICTION_TYPES:
         raise InputError(
             f"checkpoint: expected prediction_type {', '.join(PREDICTION_TYPES)}, got {kind!r}"
         )
-    return Process(_table(config), PREDICTION_TYPES[kind], 1.0)
+    return Process(_table(config), PREDICTION_TYPES[kind], 1)
 
 
 def _table(config: Mapping[str, Any]) -> DiscreteSchedule:

@@ -56,7 +56,7 @@ def load(source: Source, device: Any) -> Checkpoint:
         conditioning = _xl_conditioning(network, vae, parts, folder)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        return run(network, x_t, t, **conditioning(condition, len(x_t)))
+        return run(network, x_t, t * process.time_scale, **conditioning(condition, len(x_t)))
 
     shape = sample_shape(network)
     return Checkpoint(

@@ -45,8 +45,13 @@ def load(source: Source, device: Any) -> Checkpoint:
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         if labels is None:
             refuse_condition(condition, source.reference)
-            return run(network, x_t, t)
-        return run(network, x_t, t, class_labels=labels(condition, len(x_t), network.device))
+            return run(network, x_t, t * process.time_scale)
+        return run(
+            network,
+            x_t,
+            t * process.time_scale,
+            class_labels=labels(condition, len(x_t), network.device),
+        )
 
     return Checkpoint(
         reference=source.reference,

@@ -187,6 +187,19 @@ def test_unconditional_latent_network(tmp_path):
         assert torch.allclose(coded[1], pipe.vqvae.decode(latents / 0.5).sample, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["ddpm", "sd1", "dit"])
+def test_any_network_may_be_of_a_rectified_flow(tmp_path, folders, checkpoints, kind):
+    folder = tmp_path / kind
+    shutil.copytree(folders[kind], folder)
+    scheduler = folder / "scheduler" / "scheduler_config.json"
+    scheduler.write_text(json.dumps({"_class_name": "FlowMatchEulerDiscreteScheduler"}))
+    checkpoint = load(folder)
+    x_t = torch.randn(2, *checkpoint.shape, generator=generator())
+    assert (checkpoint.schedule, checkpoint.target) == (RectifiedFlow(), FLOW)
+    prediction = checkpoint.predict(x_t, torch.tensor([0.25, 0.5]))
+    assert torch.equal(prediction, checkpoints[kind].predict(x_t, torch.tensor([250.0, 500.0])))
+
+
 def class_unet(folder: Path, null_class=None, **config) -> Path:
     with torch.random.fork_rng(devices=[]):
         pipe = tiny_pipelines.DDPMPipeline(
