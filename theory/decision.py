@@ -17,7 +17,7 @@ from jaxtyping import Float64
 from scipy.stats import t as student
 from torch import Tensor
 
-from theory.bands import Bands, radial, whole
+from theory.cells import Cells, has_frequencies, octaves, whole
 from theory.estimates import LEVEL
 from theory.moments import Moments
 from theory.shrinkage import Policy
@@ -54,15 +54,15 @@ class Decision:
 
 @dataclass(frozen=True, eq=False)
 class _Recipe:
-    """One way of making a shift: smooth over times, then shrink band by band.
+    """One way of making a shift: smooth over times, then shrink cell by cell.
 
-    Everything is in the coordinates of the bands; ``common`` is the energy, at each time, of an
+    Everything is in the coordinates of the cells; ``common`` is the energy, at each time, of an
     error that all units share, and ``shared`` what it is at most after smoothing.
     """
 
     strength: float
     matrix: Float64[Tensor, "time time"]
-    bands: Bands
+    cells: Cells
     policy: Policy
     common: Float64[Tensor, "time"]
 
@@ -71,12 +71,12 @@ class _Recipe:
         return (self.matrix.abs() @ self.common.sqrt()) ** 2
 
     def weights(
-        self, estimate: Float64[Tensor, "time d"], errors: Float64[Tensor, "time band"]
-    ) -> Float64[Tensor, "time band"]:
+        self, estimate: Float64[Tensor, "time d"], errors: Float64[Tensor, "time cell"]
+    ) -> Float64[Tensor, "time cell"]:
         """Shrinkage of an estimate with these error energies of its own."""
-        share = torch.bincount(self.bands.index).double() / len(self.bands.index)
+        share = torch.bincount(self.cells.index).double() / len(self.cells.index)
         return self.policy.shrinkage(
-            self.bands.energies(estimate), errors + self.shared[:, None] * share
+            self.cells.energies(estimate), errors + self.shared[:, None] * share
         )
 
     def gains(self, groups: Float64[Tensor, "group time d"]) -> Float64[Tensor, "group time"]:
@@ -86,13 +86,13 @@ class _Recipe:
         if n < LEAST_GROUPS:
             return gains
         smooth, optimism = self.matrix @ groups, 2 * torch.sqrt(self.shared * self.common)
-        total, energy = smooth.sum(0), self.bands.energies(smooth)
+        total, energy = smooth.sum(0), self.cells.energies(smooth)
         for g in range(n):
             estimate = (total - smooth[g]) / (n - 1)
-            mean_energy = self.bands.energies(estimate)
+            mean_energy = self.cells.energies(estimate)
             errors = _error_of_mean(energy.sum(0) - energy[g], mean_energy, n - 1)
             weights = self.weights(estimate, errors)
-            shift = weights[:, self.bands.index] * estimate
+            shift = weights[:, self.cells.index] * estimate
             gain = (2 * shift * groups[g] - shift**2).sum(1)
             gains[g] = gain - weights.amax(1) * optimism
         return gains
@@ -105,9 +105,9 @@ class _Recipe:
         if n < 2:
             return estimate, torch.zeros_like(estimate)
         smooth = self.matrix @ groups
-        energy, mean_energy = self.bands.energies(smooth), self.bands.energies(smooth.mean(0))
+        energy, mean_energy = self.cells.energies(smooth), self.cells.energies(smooth.mean(0))
         errors = _error_of_mean(energy.sum(0), mean_energy, n)
-        return estimate, self.weights(estimate, errors)[:, self.bands.index] * estimate
+        return estimate, self.weights(estimate, errors)[:, self.cells.index] * estimate
 
 
 def _error_of_mean(sum_of_energies: Tensor, energy_of_mean: Tensor, n: int) -> Tensor:
@@ -133,8 +133,8 @@ def decide(
     bounds, total_bound = _lower_bounds(gains, importance, policy)
     mean = torch.stack([m.mean.flatten() for m in moments])
     estimate, shift = map(
-        recipe.bands.flat,
-        recipe.conclude(recipe.bands.coordinates(mean), recipe.bands.coordinates(groups)),
+        recipe.cells.flat,
+        recipe.conclude(recipe.cells.coordinates(mean), recipe.cells.coordinates(groups)),
     )
     if policy.certified:
         shift = torch.where((bounds > 0)[:, None], shift, 0.0)
@@ -143,7 +143,7 @@ def decide(
     shape = (len(moments), *moments[0].mean.shape)
     return Decision(
         estimate.reshape(shape), shift.reshape(shape), share, gains.mean(0), bounds, total_bound,
-        recipe.strength, recipe.bands.count,
+        recipe.strength, recipe.cells.count,
     )  # fmt: skip
 
 
@@ -157,15 +157,16 @@ def _best(
     """The recipe of the largest gain of the whole, and its gains."""
     shape = tuple(moments[0].mean.shape)
     tried = []
-    for bands in filter(None, [whole(shape), radial(shape) if policy.smoothed else None]):
-        coordinates = bands.coordinates(groups)
-        for recipe in _recipes(moments, log_snr, bands, policy):
+    ways = [whole, octaves] if policy.smoothed and has_frequencies(shape) else [whole]
+    for cells in (way(shape) for way in ways):
+        coordinates = cells.coordinates(groups)
+        for recipe in _recipes(moments, log_snr, cells, policy):
             tried.append((recipe, recipe.gains(coordinates)))
     return max(tried, key=lambda pair: (pair[1].mean(0) @ importance).item())
 
 
 def _recipes(
-    moments: list[Moments], log_snr: Float64[Tensor, "time"], bands: Bands, policy: Policy
+    moments: list[Moments], log_snr: Float64[Tensor, "time"], cells: Cells, policy: Policy
 ) -> list[_Recipe]:
     common = torch.tensor([m.common_error for m in moments], dtype=torch.float64)
     matrices = [torch.eye(len(moments), dtype=torch.float64)]
@@ -173,7 +174,7 @@ def _recipes(
         errors = torch.tensor([m.error_energy() for m in moments], dtype=torch.float64)
         matrices = smoothers(log_snr, errors)
     return [
-        _Recipe(strength, matrix, bands, policy, common)
+        _Recipe(strength, matrix, cells, policy, common)
         for strength, matrix in zip(STRENGTHS, matrices, strict=False)
     ]
 

@@ -56,6 +56,9 @@ CERTIFIED = Policy(james_stein, smoothed=True, certified=True)
 SHRUNK = Policy(james_stein, smoothed=True, certified=False)
 """Smooth and shrink: harmless in expectation."""
 
+SMOOTHED = Policy(unshrunk, smoothed=True, certified=False)
+"""The whole estimate, smoothed: what a spline over all times makes of it."""
+
 PUBLISHED = Policy(unshrunk, smoothed=False, certified=False)
 """Apply the whole estimate, as published."""
 

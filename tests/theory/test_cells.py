@@ -1,9 +1,11 @@
-"""Bands of frequencies: orthonormal coordinates, octaves, and what band shrinkage is good for."""
+"""Cells: orthonormal coordinates, octaves, and what shrinking them apart is good for."""
 
+import numpy as np
 import pytest
 import torch
+from scipy.fft import dctn
 
-from theory.bands import radial, whole
+from theory.cells import channels, cosines, has_frequencies, octaves, pixels, whole
 from theory.decision import decide
 from theory.moments import Moments
 from theory.observations import GROUPS
@@ -18,7 +20,7 @@ def normal(seed, *shape):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("kind", [whole, radial])
+@pytest.mark.parametrize("kind", [whole, octaves])
 def test_coordinates_keep_norms_and_come_back(shape, kind):
     bands = kind(shape)
     flat = normal(0, 2, 5, torch.Size(shape).numel())
@@ -30,7 +32,7 @@ def test_coordinates_keep_norms_and_come_back(shape, kind):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_the_first_band_is_the_mean_of_each_channel(shape):
-    bands = radial(shape)
+    bands = octaves(shape)
     means = normal(1, shape[0])[:, None, None].expand(shape).reshape(1, -1)
     energies = bands.energies(bands.coordinates(means.contiguous()))
     assert energies[0, 1:].abs().max() < 1e-24
@@ -38,7 +40,7 @@ def test_the_first_band_is_the_mean_of_each_channel(shape):
 
 
 def test_octaves_rise_with_the_frequency():
-    index = radial((1, 8, 8)).index.reshape(8, 8)
+    index = octaves((1, 8, 8)).index.reshape(8, 8)
     assert index[0].tolist() == [0, 1, 2, 2, 3, 3, 3, 3]
     assert torch.equal(index, index.T)
     assert index[7, 7] == 4
@@ -46,7 +48,22 @@ def test_octaves_rise_with_the_frequency():
 
 @pytest.mark.parametrize("shape", [(7,), (1, 3, 8), (2, 2)])
 def test_what_is_no_image_has_no_bands(shape):
-    assert radial(shape) is None
+    assert not has_frequencies(shape)
+    assert has_frequencies((1, 4, 4))
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_cosines_are_scipys(shape):
+    images = normal(3, 2, *shape)
+    expected = dctn(images.numpy(), axes=(-2, -1), norm="ortho")
+    assert np.allclose(cosines(images.flatten(1), shape).numpy(), expected.reshape(2, -1))
+
+
+def test_cells_of_channels_and_pixels():
+    x = normal(4, 3, 2 * 4 * 4)
+    assert torch.allclose(channels((2, 4, 4)).sums(x)[:, 1], x[:, 16:].sum(1))
+    assert torch.equal(pixels((2, 4, 4)).sums(x), x)
+    assert torch.allclose(whole((2, 4, 4)).energies(x)[:, 0], x.square().sum(1))
 
 
 def decided(eta, n=160, shape=(1, 8, 8)):
