@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import Any
 
-from real.checkpoints import ddpm, diffusers_unet, files, guided, own
+from real.checkpoints import (
+    ddpm,
+    diffusers_pipelines,
+    edm,
+    edm2,
+    files,
+    guided,
+    own,
+    score_sde,
+)
 from real.checkpoints.base import Checkpoint, Family, Source
 from real.checkpoints.hub import download
 from real.checkpoints.registry import NAMED
@@ -14,16 +23,23 @@ __all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load"]
 EMBEDDED = {"digits": Path(__file__).parent.parent / "assets" / "digits"}
 """Networks that ship with the toolkit, by name."""
 
-DIFFUSERS = Family(
-    name="diffusers-unet",
+ANY_FOLDER = Family(
+    name="diffusers",
     recognizes=lambda source: source.path.is_dir(),
-    load=lambda source, device: diffusers_unet.load_folder(source.path, source.reference, device),
+    load=lambda source, device: diffusers_pipelines.load_folder(
+        source.path, source.reference, device
+    ),
 )
+"""Says what is wrong with a folder that no family recognizes."""
 
 FAMILIES: tuple[Family, ...] = (
-    DIFFUSERS,
+    *diffusers_pipelines.FAMILIES,
+    ANY_FOLDER,
     ddpm.FAMILY,
     guided.FAMILY,
+    edm.FAMILY,
+    edm2.FAMILY,
+    score_sde.FAMILY,
 )
 """The first that recognizes a source loads it."""
 

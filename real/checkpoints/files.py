@@ -4,7 +4,6 @@ PyTorch's zip and legacy files are read with ``weights_only=True``, .safetensors
 plain pickles (EDM) by a restricted unpickler. No file may say that it holds more than it does.
 """
 
-import importlib
 import json
 import re
 import zipfile
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from real.checkpoints.unpickling import unpickle
 from theory.errors import InputError
 
 ZIP = b"PK\x03\x04"
@@ -46,7 +46,7 @@ def read(path: Path) -> Any:
     elif _is_safetensors(head, size):
         content = _read_safetensors(path)
     elif PICKLE.match(head):
-        return _read_pickle(path)
+        return unpickle(path)
     else:
         raise InputError(
             f"checkpoint: {path} is no checkpoint: expected a PyTorch file, safetensors or a pickle"
@@ -114,14 +114,6 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"checkpoint: {path} is truncated or broken safetensors") from error
-
-
-def _read_pickle(path: Path) -> Any:
-    try:
-        unpickling = importlib.import_module("real.checkpoints.unpickling")
-    except ModuleNotFoundError as error:
-        raise InputError(f"checkpoint: {path} is a plain pickle, which is not read") from error
-    return unpickling.unpickle(path)
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:

@@ -160,7 +160,8 @@ def test_provenance_and_progress():
     )  # fmt: skip
     assert sum(evaluations) == 10 * len(TIMES) * 3
     assert calibration.provenance == {
-        "images": 10, "seed": 5, "evaluations": 10 * len(TIMES) * 3, "fingerprint": "abc",
+        "images": 10, "seed": 5, "evaluations": 10 * len(TIMES) * 3, "order": 0,
+        "fingerprint": "abc",
     }  # fmt: skip
     assert calibration.choices == (Choice("regression", 10, 3),) * len(TIMES)
     assert len(calibration.image_ids.unique()) == 10
