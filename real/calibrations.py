@@ -1,7 +1,7 @@
 """Calibrations on disk: safetensors, with everything that is not a tensor as JSON metadata."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.measurement import Choice
+from theory.pooling import ClassShift
 from theory.program import replacing_file
 from theory.schedules import from_description
 from theory.slopes import Slopes
@@ -49,6 +50,8 @@ def save(calibration: Calibration, path: Path) -> None:
         tensors |= _slope_tensors(calibration.slopes)
         tensors["noise_energy"] = calibration.noise_energy
         metadata["kinds"] = json.dumps(calibration.slopes.kinds)
+    if calibration.class_shift is not None:
+        tensors |= {f"class_{k}": v for k, v in vars(calibration.class_shift).items()}
     with replacing_file(path) as temporary:
         save_file(tensors, temporary, metadata)
 
@@ -81,6 +84,12 @@ def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | No
     )
 
 
+def _class_shift(tensors: dict[str, Tensor]) -> ClassShift | None:
+    if "class_shift" not in tensors:
+        return None
+    return ClassShift(**{f.name: tensors[f"class_{f.name}"] for f in fields(ClassShift)})
+
+
 def load(path: Path) -> Calibration:
     """Read a calibration that ``save`` wrote.
 
@@ -108,6 +117,7 @@ def load(path: Path) -> Calibration:
             smoothing=json.loads(metadata["smoothing"]),
             bands=json.loads(metadata["bands"]),
             slopes=_slopes(tensors, metadata),
+            class_shift=_class_shift(tensors),
             noise_energy=tensors.get("noise_energy"),
             certificates=tensors["certificates"],
             error_energy=tensors["error_energy"],

@@ -20,6 +20,7 @@ from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.measurement import Choice
 from theory.observations import Predict
+from theory.pooling import ClassShift
 from theory.schedules import Schedule
 from theory.shapes import along_batch
 from theory.slopes import Slopes
@@ -56,6 +57,7 @@ class Calibration:
         image_ids: identities of the images that it was made from, so that no validation uses them.
         provenance: how it was made: images, seed, evaluations, and what a program adds.
         slopes: what order 1 adds; None in a calibration of order 0.
+        class_shift: what each class has beyond the shared shift; None if none was asked for.
         noise_energy: (T, 2), E|e_theta|^2 / d without and with calibration; None at order 0.
     """
 
@@ -77,6 +79,7 @@ class Calibration:
     image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     slopes: Slopes | None = None
+    class_shift: ClassShift | None = None
     noise_energy: Float64[Tensor, "time 2"] | None = None
     _order: Tensor = field(init=False, repr=False)
     _log_snr: Tensor = field(init=False, repr=False)
@@ -90,6 +93,11 @@ class Calibration:
     def shape(self) -> tuple[int, ...]:
         """Shape of one image."""
         return tuple(self.shift.shape[1:])
+
+    @property
+    def is_shift(self) -> bool:
+        """Whether it is one constant per time and nothing else."""
+        return self.slopes is None and self.class_shift is None
 
     def with_provenance(self, **more: Any) -> "Calibration":
         """The same calibration with more said of how it was made."""
@@ -134,8 +142,11 @@ class Calibration:
         x_t: Float[Tensor, "b *shape"],
         t: Real[Tensor, "k"],
         y: Float[Tensor, "b *shape"],
+        condition: Any = None,
     ) -> Float[Tensor, "any *shape"]:
         """All that is subtracted from predictions y at x_t and times (b,) or (1,).
+
+        A shift of each class is part of it where the conditions are its labels (b,).
 
         Raises:
             InputError: a time outside the schedule.
@@ -143,12 +154,16 @@ class Calibration:
         if len(t) > 1 and bool((t == t[0]).all()):
             t = t[:1]
         left, right, weight, known = self._neighbours(t)
-        shift = self._shift(left, right, weight, known).to(y)
-        if self.slopes is None:
-            return shift
-        return shift + along_batch(known.to(y), y) * self.slopes.correction(
-            left, right, weight, x_t.to(y), y
-        )
+        result = self._shift(left, right, weight, known).to(y)
+        inside = along_batch(known.to(y), y)
+        if self.slopes is not None:
+            result = result + inside * self.slopes.correction(left, right, weight, x_t.to(y), y)
+        if self.class_shift is not None and isinstance(condition, Tensor):
+            labels = condition.cpu()
+            result = result + inside * self.class_shift.correction(left, right, weight, labels).to(
+                y
+            )
+        return result
 
     def _shift(self, left: Tensor, right: Tensor, weight: Tensor, known: Tensor) -> Tensor:
         later, inside = along_batch(weight, self.shift), along_batch(known.double(), self.shift)
@@ -228,7 +243,7 @@ class Calibrated:
                 f"got {tuple(x_t.shape[1:])}"
             )
         y = self.predict(x_t, t) if condition is None else self.predict(x_t, t, condition)
-        return y - self.calibration.correction(x_t, t.reshape(-1), y)
+        return y - self.calibration.correction(x_t, t.reshape(-1), y, condition)
 
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
         """Lower bound of what the shift takes off the squared error at these times."""
