@@ -24,7 +24,7 @@ TIME_KEYS = {
 def report(tmp_path_factory, digits_calibration):
     out = tmp_path_factory.mktemp("out") / "report"
     arguments = ["validate", "digits", "--calibration", str(digits_calibration), "--data", "digits"]
-    main([*arguments, "--out", str(out), "--steps", "3", "--samples", "9", *SMALL])
+    main([*arguments, "--out", str(out), "--nfe", "3", "--samples", "9", *SMALL])
     return out
 
 
@@ -32,6 +32,9 @@ def test_report_holds_the_promised_keys(report):
     content = json.loads((report / "report.json").read_text())
     assert {"checkpoint", "fingerprint", "images_held_out"} <= set(content)
     assert content["images_held_out"] == 32
+    assert content["sampling"]["solver"] == "ddim"
+    assert content["sampling"]["nfe"] == 3
+    assert content["sampling"]["seconds_before"] > 0
     assert len(content["times"]) == 4
     assert all(set(row) >= TIME_KEYS for row in content["times"])
     for name in ("bound_gain_nats", "bound_gain_bits_per_dim"):
@@ -55,7 +58,7 @@ def test_a_users_own_network_from_folder_to_report(tmp_path, pipeline):
     common = [str(pipeline), "--data", str(data), "--quiet"]
     main(["calibrate", *common, "--images", "12", "--at", "10,500,999", "--out", str(out)])
     arguments = ["validate", *common, "--calibration", str(out), "--out", str(tmp_path / "r")]
-    main([*arguments, "--steps", "2", "--samples", "2"])
+    main([*arguments, "--nfe", "2", "--samples", "2"])
     content = json.loads((tmp_path / "r" / "report.json").read_text())
     assert content["images_held_out"] == 8
     assert content["images_left_out"] == 12
@@ -66,7 +69,7 @@ def test_sample_differs_with_a_calibration_only(tmp_path, digits_calibration):
     pictures = []
     for name, more in (("a", []), ("b", []), ("c", ["--calibration", str(digits_calibration)])):
         out = tmp_path / f"{name}.png"
-        main(["sample", "--steps", "3", "--samples", "4", "--out", str(out), "--quiet", *more])
+        main(["sample", "--nfe", "3", "--samples", "4", "--out", str(out), "--quiet", *more])
         pictures.append(np.asarray(Image.open(out)))
     assert np.array_equal(pictures[0], pictures[1])
     assert not np.array_equal(pictures[0], pictures[2])
@@ -127,7 +130,7 @@ def bad(tmp_path, pipeline, digits_calibration):
     """Command lines that must fail, by name, with a part of what they must say."""
     (tmp_path / "file").write_text("")
     np.savez(tmp_path / "other.npz", stats=np.zeros((3, 2)))
-    np.savez(tmp_path / "rgb.npz", images=np.zeros((4, 16, 16, 3), np.uint8))
+    np.savez(tmp_path / "rgb.npz", images=np.zeros((4, 3, 16, 16), np.float32))
     broken = save_pipeline(tmp_path / "nan", shape=(1, 8, 8))
     from diffusers import UNet2DModel
 
@@ -163,6 +166,15 @@ def bad(tmp_path, pipeline, digits_calibration):
         "other statistics": (["audit", tmp_path / "other.npz", *audited], "has none"),
         "budget": (["calibrate", "--budget", "0", *out], "positive whole number"),
         "precision": (["calibrate", "--precision", "2", *out], "between 0 and 1"),
+        "solver": (
+            ["sample", "--solver", "magic", "--out", tmp_path / "out"],
+            "expected one of ddim",
+        ),
+        "too many steps": (
+            ["sample", "--nfe", "1001", "--out", tmp_path / "out"],
+            "at most 1000 steps",
+        ),
+        "not downloaded": (["calibrate", "--data", "hub:some/set", *out], "data: hub:some/set"),
         "sample with another's": (
             ["sample", pipeline, "--calibration", digits_calibration, "--out", tmp_path / "out"],
             "made for another",
@@ -174,7 +186,7 @@ NAMES = (
     "no checkpoint", "no data", "image shape", "one image", "time outside", "time twice",
     "fraction", "nan", "device", "output", "output folder", "other shape", "other network",
     "no calibration", "no statistics", "other statistics", "budget", "precision",
-    "sample with another's",
+    "sample with another's", "solver", "too many steps", "not downloaded",
 )  # fmt: skip
 
 
