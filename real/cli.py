@@ -1,12 +1,13 @@
 """``python -m real``: which command is meant, and running it."""
 
-from real.commands import audit, calibrate, sample, study, train, validate
+from real.commands import audit, calibrate, quality, sample, study, train, validate
 from theory.program import Parser
 
 COMMANDS = {
     "calibrate": calibrate,
     "validate": validate,
     "sample": sample,
+    "quality": quality,
     "study": study,
     "audit": audit,
     "train": train,

@@ -26,31 +26,33 @@ NETWORK.add_argument(
     "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
     help="digits (shipped, default), a local diffusers folder, or a Hub id",
 )  # fmt: skip
-PICTURES = Parser(add_help=False)
-PICTURES.add_argument(
+SOLVER = Parser(add_help=False)
+SOLVER.add_argument(
     "--solver", metavar="NAME",
     help="ddim, ddpm, dpm-single-1, dpm-single-2, dpm-single-3, dpm-multi-1, dpm-multi-2, "
     "dpm-multi-3, heun, heun-churn, euler or flow-euler (default: heun for EDM's schedule, "
     "flow-euler for flow matching, ddim for others)",
 )  # fmt: skip
+PICTURES = Parser(add_help=False, parents=[SOLVER])
 PICTURES.add_argument(
     "--nfe", type=count, default=20, metavar="N",
     help="network evaluations per sample, at most (20)",
 )  # fmt: skip
 PICTURES.add_argument("--samples", type=count, default=64, help="number of samples (64)")
-DATA = Parser(add_help=False)
-DATA.add_argument(
+IMAGES = Parser(add_help=False)
+IMAGES.add_argument(
     "--data", default="digits", metavar="DATA",
     help="digits (default), mnist, fashion-mnist, cifar10, celeba, hub:ID[:SPLIT], a folder of "
     "images, or an .npz, .zip or .jsonl file; images of other sizes are cropped and resized",
 )  # fmt: skip
-DATA.add_argument(
+IMAGES.add_argument(
     "--data-root", type=Path, metavar="DIR", help="where torchvision's sets lie (a cache folder)"
 )
-DATA.add_argument("--download", action="store_true", help="fetch a named set that is not there")
-DATA.add_argument("--images", type=count, metavar="N", help="use only the first N images")
+IMAGES.add_argument("--download", action="store_true", help="fetch a named set that is not there")
+IMAGES.add_argument("--images", type=count, metavar="N", help="use only the first N images")
+IMAGES.add_argument("--batch-size", type=count, default=256, help="images per network call (256)")
+DATA = Parser(add_help=False, parents=[IMAGES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
-DATA.add_argument("--batch-size", type=count, default=256, help="images per network call (256)")
 
 
 def times(text: str) -> list[float]:
@@ -82,20 +84,31 @@ def on_device(name: str) -> torch.device:
     return device
 
 
-def images_for(
-    checkpoint: "Checkpoint", options: argparse.Namespace, role: "Role", device: torch.device
-) -> "ImageSource":
-    """The images that ``DATA`` names, as the network takes them: as latents where it works on them.
+def opened(options: argparse.Namespace, role: "Role", shape: tuple[int, ...]) -> "ImageSource":
+    """The images that ``IMAGES`` names, of that shape.
 
     Raises:
         InputError: as ``real.images.open_images``.
     """
-    from real.images import latents_of, open_images
+    from real.images import open_images
 
-    images = open_images(
-        options.data, role, checkpoint.image_shape, limit=options.images,
-        batch_size=options.batch_size, data_root=options.data_root, download=options.download,
+    return open_images(
+        options.data, role, shape, limit=options.images, batch_size=options.batch_size,
+        data_root=options.data_root, download=options.download,
     )  # fmt: skip
+
+
+def images_for(
+    checkpoint: "Checkpoint", options: argparse.Namespace, role: "Role", device: torch.device
+) -> "ImageSource":
+    """The same as the network takes them: as latents where it works on them.
+
+    Raises:
+        InputError: as ``real.images.open_images``.
+    """
+    from real.images import latents_of
+
+    images = opened(options, role, checkpoint.image_shape)
     if not checkpoint.codec:
         return images
     with counting(len(images), "encode", options.quiet) as on_progress:

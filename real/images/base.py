@@ -45,6 +45,18 @@ class ImageSource:
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, count=count, labels=labels)
 
+    def every_other(self, start: int) -> "ImageSource":
+        """The images start, start + 2, start + 4 ...: of two halves, that of 0 or that of 1.
+
+        Sets are often sorted by class, so that a first and a second half would not be alike.
+        """
+        labels = None if self.labels is None else self.labels[start::2]
+        count = len(range(start, self.count, 2))
+        return replace(self, count=count, labels=labels, load=self._every_other(start))
+
+    def _every_other(self, start: int) -> Callable[[int, int], Tensor]:
+        return lambda i, j: self.load(2 * i, min(2 * j, self.count))[start::2]
+
 
 def whole_labels(values: Tensor, count: int, where: str) -> Tensor:
     """Class labels as int64 (n,).
