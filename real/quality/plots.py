@@ -22,20 +22,18 @@ def draw_measure(ax: Axes, report: dict[str, Any], name: str, label: str) -> Non
         ax.vlines(nfe * aside, lower, upper, color=colour, lw=1)
         ax.plot(nfe * aside, value, marker=marker, ms=3, lw=1, color=colour, label=LABELS[which])
     ax.axhline(report["real_images"][name], color=GREY, lw=0.8, ls="--", label="real images")
-    ax.set(ylabel=label, title=label)
+    ax.set_title(label)
     _over_evaluations(ax, report)
-    ax.legend()
 
 
-def draw_change(ax: Axes, report: dict[str, Any], name: str, label: str) -> None:
+def draw_change(ax: Axes, report: dict[str, Any], name: str) -> None:
     """The paired change of a measure by calibration."""
     nfe, value, lower, upper = _columns(report, name, "change")
     ax.axhline(0, color="black", lw=0.6)
     ax.vlines(nfe, lower, upper, color=GREEN, lw=1)
-    ax.plot(nfe, value, "o-", ms=3, lw=1, color=GREEN, label="with less without, same noise")
-    ax.set(ylabel="change", title=f"Change of: {label}")
+    ax.plot(nfe, value, "o-", ms=3, lw=1, color=GREEN)
+    ax.set_title("Its change by calibration, same noise")
     _over_evaluations(ax, report)
-    ax.legend()
 
 
 def save(folder: Path, report: dict[str, Any]) -> None:
@@ -44,7 +42,8 @@ def save(folder: Path, report: dict[str, Any]) -> None:
         figure = Figure(figsize=(8.0, 6.0))
         panels = figure.subplots(2, 2)
         draw_measure(panels[0, 0], report, "frechet", report["distance"])
-        draw_change(panels[0, 1], report, "frechet", report["distance"])
+        panels[0, 0].legend(title=f"{report['confidence']:.0%} over {len(report['seeds'])} seeds")
+        draw_change(panels[0, 1], report, "frechet")
         draw_measure(panels[1, 0], report, "kid", "Kernel distance, same features")
         draw_measure(panels[1, 1], report, "tint", "Error of the mean colour")
         for suffix in ("png", "pdf"):

@@ -121,6 +121,8 @@ def test_kernel_distance_covers_zero_for_one_distribution_and_not_for_two():
     assert np.mean(covered) > 0.85
     other = kernel_distance(normal(200, 5, 0), normal(200, 5, 1, 0.5), 0)
     assert other.lower > 0
+    many, few = (kernel_distance(normal(n, 5, 2), normal(n, 5, 3), 0) for n in (1200, 120))
+    assert many.upper - many.lower < 0.5 * (few.upper - few.lower)
     again = kernel_distance(normal(200, 5, 0), normal(200, 5, 1, 0.5), 0)
     assert again == other
 
