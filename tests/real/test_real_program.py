@@ -1,13 +1,16 @@
 """``python -m real`` from end to end, and every kind of bad input: one line, status 2, no output."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import avg_pool2d
 
+from real.checkpoints.base import Codec
 from real.cli import main
 from tests.real.conftest import save_pipeline
 from theory.program import run
@@ -63,6 +66,35 @@ def test_a_users_own_network_from_folder_to_report(tmp_path, pipeline):
     assert content["images_held_out"] == 8
     assert content["images_left_out"] == 12
     assert [row["t"] for row in content["times"]] == [10, 500, 999]
+
+
+def test_a_latent_network_from_images_to_report(tmp_path, monkeypatch, digits_checkpoint):
+    """Its codec halves colour images to the digits network's 8x8: all passes are in latents."""
+    import real.checkpoints
+
+    def encode(images):
+        return avg_pool2d(images.mean(1, keepdim=True), 2)
+
+    def decode(z):
+        return z.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
+
+    checkpoint = replace(digits_checkpoint, codec=Codec((3, 16, 16), encode, decode))
+    monkeypatch.setattr(real.checkpoints, "load", lambda *given: checkpoint)
+    images = np.random.default_rng(0).integers(0, 256, (24, 20, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", images=images)
+    common = ["digits", "--data", str(tmp_path / "images.npz"), "--quiet"]
+    found, out = tmp_path / "c.safetensors", tmp_path / "out"
+    main(["calibrate", *common, "--images", "12", "--at", "500,999", "--out", str(found)])
+    common += ["--calibration", str(found)]
+    main(["validate", *common, "--nfe", "2", "--samples", "4", "--out", str(out)])
+    assert json.loads((out / "report.json").read_text())["images_left_out"] == 12
+    shown = np.asarray(Image.open(out / "samples_held_out.png"))
+    assert shown.ndim == 2 or shown.shape[2] == 3
+    main([
+        "quality", *common, "--nfe", "2", "--features", "pixels", "--samples", "6", "--out",
+        str(out),
+    ])  # fmt: skip
+    assert json.loads((out / "quality.json").read_text())["feature_width"] == 3 * 16 * 16
 
 
 def test_sample_differs_with_a_calibration_only(tmp_path, digits_calibration):

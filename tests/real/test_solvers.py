@@ -48,6 +48,11 @@ def test_order_of_convergence(name):
     assert least < order < most
 
 
+def test_third_order_uses_its_curvature():
+    """The solver's cheaper form of order 3 errs three times as much."""
+    assert error(exact_checkpoint("edm"), "dpm-single-3", 60) < 4e-5
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("name", DETERMINISTIC)
 def test_exact_flow_is_followed_on_every_schedule(family, name):
@@ -156,6 +161,17 @@ def test_times_of_a_table_are_whole_and_all_different():
             assert times.max() <= 999
     with pytest.raises(InputError, match="at most 1000 steps"):
         grids.karras(schedule, 1001)
+
+
+def test_the_table_s_last_alpha_is_kept_where_it_was_trained_so():
+    """Without ``set_alpha_to_one`` DDIM ends at the table's first time and not at the data."""
+    schedule, x_0, x = FAMILIES["table"][0], NOISE[:2] / 3, NOISE[2:4]
+    ends = {}
+    for to_data in (True, False):
+        plan = solvers.named("ddim").plan(schedule, 4, {"set_alpha_to_one": to_data})
+        ends[to_data] = plan.step(3, x_0, x, lambda: x)
+    assert torch.allclose(ends[True], x_0)
+    assert torch.allclose(ends[False], x)  # from its first time to that same time
 
 
 def test_the_networks_own_spacing_is_kept():
