@@ -1,9 +1,10 @@
 """``python -m real``: which command is meant, and running it."""
 
-from real.commands import audit, calibrate, quality, sample, study, train, validate
+from real.commands import audit, calibrate, listing, quality, sample, study, train, validate
 from theory.program import Parser
 
 COMMANDS = {
+    "list": listing,
     "calibrate": calibrate,
     "validate": validate,
     "sample": sample,

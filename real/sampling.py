@@ -10,9 +10,10 @@ from torch import Tensor
 
 from real import solvers
 from real.checkpoints import Checkpoint
+from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError, NonFiniteError
 from theory.noise import keyed_noise
-from theory.observations import DEFAULT_BATCH, Predict
+from theory.observations import Predict
 from theory.targets import DATA, convert
 
 

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
 
     require_file(options.out)
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device)
+    checkpoint = load(options.checkpoint, device, options.family)
     images = images_for(checkpoint, options, "calibration", device)
     times = checkpoint.schedule.times(options.at or checkpoint.schedule.grid(options.times))
     goal = None

@@ -24,8 +24,10 @@ ON_DEVICE.add_argument("--device", default="auto", help="auto (CUDA if there), c
 NETWORK = Parser(add_help=False)
 NETWORK.add_argument(
     "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
-    help="digits (shipped, default), a local diffusers folder, or a Hub id",
+    help="digits (shipped, default), a name that `list` shows, a folder, a file, a Hub id, or your "
+    "own network as FILE.py:NAME",
 )  # fmt: skip
+NETWORK.add_argument("--family", metavar="NAME", help="family, where its content is not to decide")
 SOLVER = Parser(add_help=False)
 SOLVER.add_argument(
     "--solver", metavar="NAME",

@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> None:
     require_file(options.out)
     device = on_device(options.device)
     calibration = calibrations.load(options.calibration) if options.calibration else None
-    checkpoint = load(options.checkpoint, device)
+    checkpoint = load(options.checkpoint, device, options.family)
     predict = checkpoint.predict
     if calibration:
         calibration.require(

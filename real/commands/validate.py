@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     require_folder(options.out)
     device = on_device(options.device)
     calibration = calibrations.load(options.calibration)
-    checkpoint = load(options.checkpoint, device)
+    checkpoint = load(options.checkpoint, device, options.family)
     calibration.require(
         checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
     )

@@ -6,8 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError
-from theory.observations import DEFAULT_BATCH
 
 Role = Literal["training", "calibration", "held-out"]
 

@@ -10,8 +10,8 @@ from real.images.hub import PREFIX, hub_source
 from real.images.npz import npz_source
 from real.images.torchvision_sets import SETS, torchvision_source
 from real.images.zipped import zip_source
+from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError
-from theory.observations import DEFAULT_BATCH
 
 CACHE = Path("~/.cache/diffusion-martingale/data")
 FILES = {".npz": npz_source, ".zip": zip_source, ".jsonl": captions_source}

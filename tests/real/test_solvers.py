@@ -11,6 +11,8 @@ from real.sampling import evaluations, sample
 from real.solvers import grids
 from tests.real.exact import FAMILIES, MEAN, VARIANCE, at_the_end, exact_checkpoint
 from theory.errors import InputError
+from theory.schedules import SubVP, VEGeometric
+from theory.targets import NAMED as TARGETS
 
 NOISE = torch.randn(600, 2, 1, 1, generator=torch.Generator().manual_seed(0)).double()
 STOCHASTIC = {"ddpm", "heun-churn"}
@@ -46,6 +48,13 @@ def test_order_of_convergence(name):
     order = math.log(coarse / fine) / math.log(used[1] / used[0])
     least, most = ORDER[name]
     assert least < order < most
+
+
+@pytest.mark.parametrize("schedule", [SubVP(), VEGeometric()], ids=["sub-vp", "ve"])
+@pytest.mark.parametrize("name", ["dpm-multi-2", "heun", "flow-euler"])
+def test_exact_flow_is_followed_on_score_sdes_other_schedules(schedule, name, monkeypatch):
+    monkeypatch.setitem(FAMILIES, "other", (schedule, TARGETS["score"]))
+    assert error(exact_checkpoint("other"), name, 60) < (0.02 if ORDER[name] == FIRST else 0.005)
 
 
 def test_third_order_uses_its_curvature():
