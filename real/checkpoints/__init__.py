@@ -9,7 +9,8 @@ from real.checkpoints.hub import download
 
 __all__ = ["EMBEDDED", "Checkpoint", "load"]
 
-EMBEDDED = {"digits": Path(__file__).parent.parent / "assets" / "digits"}
+ASSETS = Path(__file__).parent.parent / "assets"
+EMBEDDED = {"digits": ASSETS / "digits", "fashion": ASSETS / "fashion"}
 """Networks that ship with the toolkit, by name."""
 
 

@@ -36,7 +36,9 @@ def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
             f"checkpoint: expected an unconditional UNet2DModel in {folder}, "
             f"got {config.get('_class_name')}"
         )
-    if config.get("num_class_embeds") or config.get("class_embed_type"):
+    index = folder / "model_index.json"
+    null = _read_json(index).get("null_class") if index.is_file() else None
+    if config.get("class_embed_type") or (config.get("num_class_embeds") and null is None):
         raise InputError(f"checkpoint: expected an unconditional network, {folder} takes classes")
     scheduler_folder = _holding(folder, "scheduler", "scheduler_config.json")
     scheduler_config = _read_json(scheduler_folder / "scheduler_config.json")
@@ -51,9 +53,13 @@ def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
     architecture = {k: v for k, v in network.config.items() if not k.startswith("_")}
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        if condition is not None:
+        if condition is not None and null is None:
             raise InputError(f"checkpoint: {reference} is unconditional, it takes no condition")
-        return network(x_t.to(network.device, network.dtype), t.to(network.device)).sample.to(x_t)
+        if condition is None and null is not None:
+            condition = torch.full((len(x_t),), null)
+        labels = None if condition is None else condition.to(network.device)
+        x = x_t.to(network.device, network.dtype)
+        return network(x, t.to(network.device), class_labels=labels).sample.to(x_t)
 
     return Checkpoint(
         reference=reference,
@@ -62,7 +68,8 @@ def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
         schedule=_schedule(scheduler_config, folder),
         target=PREDICTION_TYPES[kind],
         shape=(network.config.in_channels, height, width),
-        conditions=None,
+        conditions=None if null is None else config["num_class_embeds"] - 1,
+        null_condition=null,
         fingerprint=fingerprint(
             network.state_dict().items(), json.dumps(architecture, sort_keys=True)
         ),
