@@ -9,9 +9,11 @@ from real.commands.common import (
     DATA,
     NETWORK,
     ON_DEVICE,
+    RUNNING,
     counting,
     fraction,
     on_device,
+    run_network,
     times,
 )
 from theory.program import count, require_file
@@ -21,7 +23,7 @@ from theory.shrinkage import POLICIES
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "calibrate", parents=[NETWORK, DATA, COMMON, ON_DEVICE],
+        "calibrate", parents=[NETWORK, DATA, COMMON, ON_DEVICE, RUNNING],
         help="estimate the shift of a network at each time",
         description="Estimate the mean error of a network's prediction at each time, and save it.",
         epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
@@ -50,13 +52,12 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import calibrations
     from real.calibrating import calibrate_checkpoint, described
-    from real.checkpoints import load
     from real.images import open_images
     from theory.budget import Goal
 
     require_file(options.out)
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device)
+    checkpoint = run_network(options, device)
     images = open_images(
         options.data, "calibration", checkpoint.shape,
         limit=options.images, batch_size=options.batch_size,
@@ -71,6 +72,7 @@ def run(options: argparse.Namespace) -> None:
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
             policy=POLICIES[options.policy], device=device, on_progress=on_progress,
         )  # fmt: skip
+    calibration = calibration.with_provenance(dtype=options.dtype)
     calibrations.save(calibration, options.out)
     print(options.out)
     for line in described(calibration):

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -12,6 +12,17 @@ from tqdm import tqdm
 
 from theory.errors import InputError
 from theory.program import Parser, count, seed
+
+if TYPE_CHECKING:
+    from real.checkpoints import Checkpoint
+
+AUTO = "auto"
+
+
+def batch_size(text: str) -> int | str:
+    """A positive whole number, or ``auto``."""
+    return AUTO if text == AUTO else count(text)
+
 
 COMMON = Parser(add_help=False)
 COMMON.add_argument("--seed", type=seed, default=0, help="seed of everything random (0)")
@@ -33,7 +44,16 @@ DATA.add_argument(
 )  # fmt: skip
 DATA.add_argument("--images", type=count, metavar="N", help="use only the first N images")
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
-DATA.add_argument("--batch-size", type=count, default=256, help="images per network call (256)")
+DATA.add_argument(
+    "--batch-size", type=batch_size, default=256, metavar="N",
+    help="images per network call (256), or auto: the fastest here",
+)  # fmt: skip
+RUNNING = Parser(add_help=False)
+RUNNING.add_argument(
+    "--dtype", choices=["float32", "bfloat16", "float16"], default="float32",
+    help="what the network computes in (float32)",
+)  # fmt: skip
+RUNNING.add_argument("--compile", action="store_true", help="compile the network (torch.compile)")
 
 
 def times(text: str) -> list[float]:
@@ -63,6 +83,24 @@ def on_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"device: expected auto, cpu or a usable device, got {name!r}") from error
     return device
+
+
+def run_network(options: argparse.Namespace, device: torch.device) -> "Checkpoint":
+    """The checkpoint that ``NETWORK`` names, run as ``RUNNING`` says, its batch size settled.
+
+    Raises:
+        InputError: it cannot be loaded, or not compiled here.
+    """
+    from real.checkpoints import load
+    from real.running import best_batch_size, run_well, timed
+
+    checkpoint = run_well(
+        load(options.checkpoint, device), device, dtype=options.dtype, compile=options.compile
+    )
+    if options.batch_size == AUTO:
+        options.batch_size = best_batch_size(timed(checkpoint, device))
+        print(f"batch size {options.batch_size}")
+    return checkpoint
 
 
 @contextmanager
