@@ -9,10 +9,12 @@ from real.commands.common import (
     DATA,
     NETWORK,
     ON_DEVICE,
+    RUNNING,
     counting,
     fraction,
     images_for,
     on_device,
+    run_network,
     times,
 )
 from theory.program import count, require_file
@@ -22,7 +24,7 @@ from theory.shrinkage import POLICIES
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "calibrate", parents=[NETWORK, DATA, COMMON, ON_DEVICE],
+        "calibrate", parents=[NETWORK, DATA, COMMON, ON_DEVICE, RUNNING],
         help="estimate the shift of a network at each time",
         description="Estimate the mean error of a network's prediction at each time, and save it.",
         epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
@@ -51,12 +53,11 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import calibrations
     from real.calibrating import calibrate_checkpoint, described
-    from real.checkpoints import load
     from theory.budget import Goal
 
     require_file(options.out)
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device, options.family)
+    checkpoint = run_network(options, device)
     images = images_for(checkpoint, options, "calibration", device)
     times = checkpoint.schedule.times(options.at or checkpoint.schedule.grid(options.times))
     goal = None
@@ -68,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
             policy=POLICIES[options.policy], device=device, on_progress=on_progress,
         )  # fmt: skip
+    calibration = calibration.with_provenance(dtype=options.dtype)
     calibrations.save(calibration, options.out)
     print(options.out)
     for line in described(calibration):

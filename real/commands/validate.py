@@ -12,9 +12,11 @@ from real.commands.common import (
     NETWORK,
     ON_DEVICE,
     PICTURES,
+    RUNNING,
     counting,
     images_for,
     on_device,
+    run_network,
 )
 from theory.program import require_folder
 
@@ -22,7 +24,7 @@ from theory.program import require_folder
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "validate", parents=[NETWORK, DATA, PICTURES, COMMON, ON_DEVICE],
+        "validate", parents=[NETWORK, DATA, PICTURES, COMMON, ON_DEVICE, RUNNING],
         help="prove a calibration on held-out images, and write a report",
         description="Measure a calibration on images that neither training nor calibration has "
         "seen, with paired noise, and write report.json, figures and report.html.",
@@ -36,7 +38,6 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import calibrations, report, solvers
-    from real.checkpoints import load
     from real.sampling import evaluations, latents, sample
     from theory.calibration import Calibrated
     from theory.validation import validate
@@ -44,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     require_folder(options.out)
     device = on_device(options.device)
     calibration = calibrations.load(options.calibration)
-    checkpoint = load(options.checkpoint, device, options.family)
+    checkpoint = run_network(options, device)
     calibration.require(
         checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
     )
