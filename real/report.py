@@ -9,6 +9,7 @@ from real import plots
 from real.checkpoints import Checkpoint
 from real.sampling import Samples
 from real.templates import render
+from theory.calibration import Calibration
 from theory.estimates import LEVEL, Estimate
 from theory.likelihood import bits_per_dim
 from theory.program import replacing_folder, write_json
@@ -46,32 +47,14 @@ def numbers(
         "confidence": LEVEL,
         "settings": settings,
         "sampling": sampled,
-        "times": [
-            {
-                "t": t,
-                "log_snr": lam,
-                "eta_sq": eta_sq.value,
-                "eta_sq_lower": eta_sq.lower,
-                "eta_sq_upper": eta_sq.upper,
-                "heldout_gain": gain.value,
-                "heldout_gain_lower": gain.lower,
-                "heldout_gain_upper": gain.upper,
-                "denoising_loss": loss.value,
-                "error_energy": error,
-                "plain_error_energy": plain_error,
-                "weight": weight,
-                "certificate": certificate,
-            }
-            for t, lam, eta_sq, gain, loss, error, plain_error, weight, certificate in zip(
-                calibration.times.tolist(), log_snr.tolist(), validation.eta_sq,
-                validation.gain(), validation.loss(), calibration.error_energy.tolist(),
-                calibration.plain_error_energy.tolist(),
-                calibration.weights.tolist(), calibration.certificates.tolist(),
-                strict=True,
-            )
-        ],
+        "times": _rows(validation),
         "log_snr_from": log_snr.min().item(),
         "log_snr_to": log_snr.max().item(),
+        "order": calibration.provenance.get("order", 0),
+        "smoothing": calibration.smoothing,
+        "bands": calibration.bands,
+        "total_certificate": calibration.total_certificate,
+        "shift_bound_gain_nats": _plain(validation.shift_bound_gain()),
         "bound_gain_nats": _plain(nats),
         "bound_gain_bits_per_dim": _plain(bits_per_dim(nats, dimensions)),
     }  # fmt: skip
@@ -119,6 +102,41 @@ def write(
         page = render("report.html.j2", report=report, summary=summary(report))
         (folder / "report.html").write_text(page)
         return sorted(p.name for p in folder.iterdir())
+
+
+def _rows(validation: Validation) -> list[dict[str, Any]]:
+    """Everything about each time."""
+    c = validation.calibration
+    kinds, slope_certificates = _slopes(c)
+    eta_sq, gain = validation.eta_sq, validation.gain()
+    columns = {
+        "t": c.times.tolist(),
+        "log_snr": c.schedule.log_snr(c.times).tolist(),
+        "eta_sq": [e.value for e in eta_sq],
+        "eta_sq_lower": [e.lower for e in eta_sq],
+        "eta_sq_upper": [e.upper for e in eta_sq],
+        "eta_sq_calibration": [_plain(e) for e in c.eta_sq],
+        "eta_sq_of_set": [_plain(e) for e in c.eta_sq_of_set],
+        "heldout_gain": [e.value for e in gain],
+        "heldout_gain_lower": [e.lower for e in gain],
+        "heldout_gain_upper": [e.upper for e in gain],
+        "denoising_loss": [e.value for e in validation.loss()],
+        "error_energy": c.error_energy.tolist(),
+        "plain_error_energy": c.plain_error_energy.tolist(),
+        "weight": c.weights.tolist(),
+        "certificate": c.certificates.tolist(),
+        "shift_gain_expected": c.gains.tolist(),
+        "slopes": kinds,
+        "slope_certificate": slope_certificates,
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _slopes(calibration: Calibration) -> tuple[list[str | None], list[float | None]]:
+    """Kind of slopes and their certificate, per time; None in a calibration of order 0."""
+    if calibration.slopes is None:
+        return [None] * len(calibration.times), [None] * len(calibration.times)
+    return list(calibration.slopes.kinds), calibration.slopes.certificates.tolist()
 
 
 def _plain(estimate: Estimate) -> dict[str, float]:

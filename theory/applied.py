@@ -184,6 +184,19 @@ class Calibration:
         result[self._order] = curvature(self._log_snr, self.shift[self._order])
         return result
 
+    def noise_energy_at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b 2"]:
+        """E|e_theta|^2 / d without and with calibration, linear in log-SNR between the times.
+
+        Before the first and after the last it is taken to stay as it is there.
+
+        Raises:
+            InputError: a calibration of order 0, or a time outside the schedule.
+        """
+        if self.noise_energy is None:
+            raise InputError("calibration: expected one of order 1, which measures noise energies")
+        left, right, weight, _ = self._neighbours(t)
+        return torch.lerp(self.noise_energy[left], self.noise_energy[right], weight[:, None])
+
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
         """Lower bound of the gain at calibrated times; between two, the smaller of theirs.
 

@@ -41,7 +41,8 @@ SOLVER = Parser(add_help=False)
 SOLVER.add_argument(
     "--solver", metavar="NAME",
     help="ddim, ddpm, dpm-single-1, dpm-single-2, dpm-single-3, dpm-multi-1, dpm-multi-2, "
-    "dpm-multi-3, heun, heun-churn, euler or flow-euler (default: heun for EDM's schedule, "
+    "dpm-multi-3, heun, heun-churn, euler or flow-euler; ddpm-analytic in validate, with a calibration "
+    "of order 1 (default: heun for EDM's schedule, "
     "flow-euler for flow matching, ddim for others)",
 )  # fmt: skip
 PICTURES = Parser(add_help=False, parents=[SOLVER])
@@ -50,7 +51,12 @@ PICTURES.add_argument(
     help="network evaluations per sample, at most (20)",
 )  # fmt: skip
 PICTURES.add_argument("--samples", type=count, default=64, help="number of samples (64)")
-IMAGES = Parser(add_help=False)
+BATCHES = Parser(add_help=False)
+BATCHES.add_argument(
+    "--batch-size", type=batch_size, default=DEFAULT_BATCH, metavar="N",
+    help="images per network call (256), or auto: the fastest here",
+)  # fmt: skip
+IMAGES = Parser(add_help=False, parents=[BATCHES])
 IMAGES.add_argument(
     "--data", default="digits", metavar="DATA",
     help="digits (default), mnist, fashion-mnist, cifar10, celeba, hub:ID[:SPLIT], a folder of "
@@ -61,10 +67,6 @@ IMAGES.add_argument(
 )
 IMAGES.add_argument("--download", action="store_true", help="fetch a named set that is not there")
 IMAGES.add_argument("--images", type=count, metavar="N", help="use only the first N images")
-IMAGES.add_argument(
-    "--batch-size", type=batch_size, default=DEFAULT_BATCH, metavar="N",
-    help="images per network call (256), or auto: the fastest here",
-)  # fmt: skip
 DATA = Parser(add_help=False, parents=[IMAGES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
 RUNNING = Parser(add_help=False)
@@ -73,6 +75,13 @@ RUNNING.add_argument(
     help="what the network computes in (float32)",
 )  # fmt: skip
 RUNNING.add_argument("--compile", action="store_true", help="compile the network (torch.compile)")
+
+
+CONDITION = Parser(add_help=False)
+CONDITION.add_argument(
+    "--condition", choices=["joint", "null"], default="joint",
+    help="each image under its own class or text (default), or all under the one for none",
+)  # fmt: skip
 
 
 def times(text: str) -> list[float]:

@@ -38,6 +38,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import calibrations, report, solvers
+    from real.conditions import of_images, of_samples
     from real.sampling import evaluations, latents, sample
     from theory.calibration import Calibrated
     from theory.validation import validate
@@ -49,23 +50,25 @@ def run(options: argparse.Namespace) -> None:
     calibration.require(
         checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
     )
-    solver = solvers.chosen(options.solver, checkpoint.schedule)
-    sampling = 2 * options.samples * evaluations(checkpoint, solver, options.nfe)
+    without, calibrated = solvers.pair(options.solver, checkpoint.schedule, calibration)
+    sampling = 2 * options.samples * evaluations(checkpoint, without, options.nfe)
     images = images_for(checkpoint, options, "held-out", device)
+    conditions = of_images(checkpoint, images, calibration.provenance.get("condition", "joint"))
     measuring = len(images) * len(calibration.times) * options.draws
     with counting(measuring, "validate", options.quiet) as on_progress:
         validation = validate(
             checkpoint.predict, calibration, images=images, seed=options.seed,
-            draws=options.draws, device=device, on_progress=on_progress,
+            conditions=conditions, draws=options.draws, device=device, on_progress=on_progress,
         )  # fmt: skip
     noise = latents(checkpoint, options.samples, options.seed).to(device)
     with counting(sampling, "sample", options.quiet) as on_progress:
         drawn = partial(
-            sample, checkpoint, noise=noise, solver=solver, nfe=options.nfe, seed=options.seed,
+            sample, checkpoint, noise=noise, nfe=options.nfe, seed=options.seed,
+            condition=of_samples(checkpoint, options.samples, None),
             batch_size=options.batch_size, on_progress=on_progress,
         )  # fmt: skip
-        before = drawn(checkpoint.predict)
-        after = drawn(Calibrated(checkpoint.predict, calibration))
+        before = drawn(checkpoint.predict, solver=without)
+        after = drawn(Calibrated(checkpoint.predict, calibration), solver=calibrated)
     numbers = report.numbers(
         checkpoint, validation, report.sampling(before, after),
         data=options.data, seed=options.seed, draws=options.draws,
