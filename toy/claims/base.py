@@ -90,8 +90,9 @@ class ExactClaim:
         return f"{case!r}, error {mutant.check(case):.3g}"
 
     def _tells_apart(self, case: Any, mutant: Mutant) -> bool:
-        holds = _resolved(self.error, case, otherwise=math.inf) <= self.tolerance
-        return holds and not _resolved(mutant.check, case, otherwise=0.0) <= self.tolerance
+        if _resolved(mutant.check, case, otherwise=0.0) <= self.tolerance:
+            return False
+        return _resolved(self.error, case, otherwise=math.inf) <= self.tolerance
 
 
 @dataclass(frozen=True)

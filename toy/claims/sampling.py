@@ -37,7 +37,11 @@ def exact_step(
 def ode_step(
     diffusion: Diffusion, x_t: Tensor, s: float, t: float, generator: torch.Generator
 ) -> Tensor:
-    """The probability-flow ODE from t to s, dx/dt = f x - (g^2/2) score, by Heun steps."""
+    """The probability-flow ODE from t to s, dx/dt = f x - (g^2/2) score, by Heun steps.
+
+    It has no noise: paths that start from one point stay one path.
+    """
+    paths, x_t = len(x_t), x_t[:1]
     times = torch.linspace(t, s, 9, dtype=torch.float64)
 
     def slope(x: Tensor, time: Tensor) -> Tensor:
@@ -49,7 +53,7 @@ def ode_step(
         first = slope(x_t, now)
         second = slope(x_t + (then - now) * first, then)
         x_t = x_t + (then - now) * (first + second) / 2
-    return x_t
+    return x_t.expand(paths, -1)
 
 
 def path_trial(
