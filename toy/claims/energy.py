@@ -82,6 +82,7 @@ def _squared_fisher(law: GaussianMixture, x: Tensor) -> Tensor:
 
 LINE = strategies.reverse_cases(1, reach=10.0, least=0.05)
 PLANE = strategies.reverse_cases(2, reach=1.5, least=0.8, most=1.2)
+SPACE = strategies.reverse_cases(3, reach=1.0, least=0.9, most=1.1)
 
 CLAIMS = (
     ExactClaim(
@@ -95,5 +96,10 @@ CLAIMS = (
     ExactClaim(
         "energy-2d", "9", "the same for the Fisher information matrix", PLANE, energy_error,
         (Mutant("elementwise-square", lambda c: energy_error(c, lambda law, x: law.hessian(x) ** 2)),),
+    ),
+    ExactClaim(
+        "energy-3d", "9", "the same in three dimensions", SPACE, energy_error,
+        (Mutant("energy-no-alpha-3d", lambda c: energy_error(c, alpha_moves=False)),),
+        share=0.25,
     ),
 )  # fmt: skip
