@@ -147,7 +147,10 @@ def _without_alpha(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
 
 
 CASES = strategies.reverse_cases(
-    1, reach=2.0, least=0.5, pairs=model_strategies.near_times(0.02, 0.06, model_strategies.smooth())
+    1,
+    reach=2.0,
+    least=0.5,
+    pairs=model_strategies.near_times(0.02, 0.06, model_strategies.smooth()),
 )
 
 CLAIMS = (
