@@ -163,7 +163,7 @@ CLAIMS = (
             Mutant("mixture-drift-forgotten", lambda c: chain_error(c, NO_DRIFT)),
             Mutant("chain-no-alpha", lambda c: chain_error(c, process=_without_alpha)),
         ),
-        share=0.5,
+        share=0.25,
     ),
     ExactClaim(
         "step-on-mixture", "1", "a step is O(h^(3/2)) from the exact kernel in mean square, a mixture",
@@ -173,5 +173,6 @@ CLAIMS = (
             Mutant("step-g-squared-noise", lambda c: coupling_error(c, G_SQUARED_NOISE)),
             Mutant("step-drift-forgotten", lambda c: coupling_error(c, NO_DRIFT)),
         ),
+        share=0.5,
     ),
 )  # fmt: skip

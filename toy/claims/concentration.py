@@ -9,6 +9,7 @@ single Gaussian is for.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from scipy.stats import beta
@@ -163,18 +164,26 @@ SHAPES = ((1, 0.0, 1.0, MANY_PATHS), (1, 3.0, 0.3, PATHS), (8, 2.0, 1.0, PATHS))
 
 def quadratic_trial(seed: int, scale: float = 1.0) -> Trial:
     """sup u.(M_r - M_T) from a fixed x_T against exp(-eps^2/(2V)), V multiplied by ``scale``."""
-    generator, tails = torch.Generator().manual_seed(seed), []
+    tails = []
+    for proxy, supremum in _rises(seed):
+        for eps in (z * math.sqrt(proxy) for z in DEVIATIONS):
+            bound = quadratic_variation_tail(eps, scale * proxy)
+            tails.append(Tail(int((supremum >= eps).sum()), len(supremum), bound))
+    return exceedance(tails)
+
+
+@lru_cache(maxsize=1)
+def _rises(seed: int) -> tuple[tuple[float, Tensor], ...]:
+    """For each shape V and the suprema (n,): a claim and its mutants judge the same paths."""
+    generator, rises = torch.Generator().manual_seed(seed), []
     for dimension, diameter, v, paths in SHAPES:
         diffusion = _mixture(dimension, diameter, v)
         u = torch.full((dimension,), 1 / math.sqrt(dimension), dtype=torch.float64)
         x = diffusion.marginal(HIGH_NOISE).sample(generator)[0].expand(paths, dimension)
         m = _along(diffusion, v, x, generator, Diffusion.martingale) @ u
-        supremum = (m - m[0]).amax(0)
         proxy = variance_proxy(diffusion.schedule, v, diameter, LOW_NOISE, HIGH_NOISE)
-        for eps in (z * math.sqrt(proxy) for z in DEVIATIONS):
-            bound = quadratic_variation_tail(eps, scale * proxy)
-            tails.append(Tail(int((supremum >= eps).sum()), paths, bound))
-    return exceedance(tails)
+        rises.append((proxy, (m - m[0]).amax(0)))
+    return tuple(rises)
 
 
 def doob_trial(
@@ -183,17 +192,26 @@ def doob_trial(
     bound: Callable[[float, float, float], float] = doob,
 ) -> Trial:
     """sup |M_r| over paths from x_T ~ q_T against E|M_s|^p/eps^p by quadrature, p = 1, 2 and 4."""
-    generator, tails = torch.Generator().manual_seed(seed), []
-    for diameter, v in ((0.0, 10.0), (3.0, 3.0)):
-        diffusion = _mixture(1, diameter, v)
-        x = diffusion.marginal(HIGH_NOISE).sample(generator, PATHS)
-        supremum = _along(diffusion, v, x, generator, Diffusion.martingale).abs().amax((0, 2))
+    tails = []
+    for diffusion, v, supremum in _suprema(seed):
         deviation = math.sqrt(clock(diffusion.schedule, v, LOW_NOISE))
         moments = _moments(diffusion, moment_time)
         for eps in (z * deviation for z in DEVIATIONS):
             seen = int((supremum >= eps).sum())
             tails += [Tail(seen, PATHS, bound(eps, moments[p], p)) for p in ORDERS]
     return exceedance(tails)
+
+
+@lru_cache(maxsize=1)
+def _suprema(seed: int) -> tuple[tuple[Diffusion, float, Tensor], ...]:
+    """Two diffusions, the variance of their components, and the suprema of |M| (n,)."""
+    generator, suprema = torch.Generator().manual_seed(seed), []
+    for diameter, v in ((0.0, 10.0), (3.0, 3.0)):
+        diffusion = _mixture(1, diameter, v)
+        x = diffusion.marginal(HIGH_NOISE).sample(generator, PATHS)
+        along = _along(diffusion, v, x, generator, Diffusion.martingale)
+        suprema.append((diffusion, v, along.abs().amax((0, 2))))
+    return tuple(suprema)
 
 
 def _moments(diffusion: Diffusion, t: float) -> dict[float, float]:

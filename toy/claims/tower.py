@@ -189,5 +189,6 @@ CLAIMS = (
     ExactClaim(
         "translation-3d", "9", "L_t(h), all three coordinates", SHIFTED_SPACE, translation_error,
         (Mutant("h-unscaled-3d", lambda c: translation_error(c, _unscaled)),),
+        share=0.5,
     ),
 )  # fmt: skip
