@@ -5,11 +5,12 @@ components a million times narrower than their neighbours, or far away from them
 and the empty line between them costs one panel. Beyond, the trapezoid rule on one grid, which
 converges geometrically for analytic integrands that decay.
 
-Either rule is refined until two successive sums agree, and twice their difference is reported. Panels
-are halved. A grid is first moved by a share of its step, another for each axis, and then refined. By
-Poisson's summation the error of a grid is a sum of Fourier coefficients F_m over m != 0, and that of
-the moved one has F_m exp(2 pi i m.share): their difference holds each F_m of |m_i| <= 1 at 0.76 of
-its size or more, so that none of them can hide.
+Either rule is refined until successive sums agree, and an upper estimate of their error is reported.
+Panels are halved, and the difference of two sums is that. A grid is moved twice, by ``MOVES`` of its
+step, before it is refined. By Poisson's summation the error of a grid is a sum of Fourier coefficients
+F_m over m != 0, in conjugate pairs, of which the j-th grid sees F_m exp(2 pi i j m.move): for every
+|m_i| <= 1 the three real values that come of a pair differ by a quarter of its size or more, whatever
+its phase. So no term can hide, as one may from two grids, and four times the spread is reported.
 """
 
 import math
@@ -31,11 +32,14 @@ PANELS = 6
 FIRST_STEP = 0.75
 """First step of the grid, in the smallest standard deviation: error exp(-2 pi^2 / 0.75^2) ~ 6e-16."""
 
-MOVES = (0.5, 0.25, 0.125)
-"""How far the second grid lies from the first along each axis, in steps."""
+MOVES = (0.475, 0.2375, 0.1167)
+"""How far each grid lies from the one before, along each axis, in steps."""
+
+GRIDS = 3
+"""Grids of one step, whose sums must agree."""
 
 FINER = 1.5
-"""By how much the step shrinks from one pair of grids to the next."""
+"""By how much the step shrinks once grids of one step do not agree."""
 
 MAX_POINTS = 2**22
 
@@ -73,20 +77,21 @@ def expectation(
     Raises:
         UnresolvedError: the sums do not settle to ``rtol`` of E|h| or the size, or are not finite.
     """
-    rule = _panels if law.dimension == 1 else _grid
-    previous, refinements = None, 0
+    rule, together, factor = (_panels, 2, 1) if law.dimension == 1 else (_grid, GRIDS, 4)
+    sums: list[Tensor] = []
     while True:
-        x, weights = rule(law, scale, refinements)
+        x, weights = rule(law, scale, len(sums))
         weights = weights * torch.exp(law.log_density(x))
         values = h(x)
         value, magnitude = weights @ values, weights @ values.abs()
         if not torch.isfinite(magnitude).all():
             raise UnresolvedError("quadrature: the integrand overflows")
-        if previous is not None:
-            error = 2 * (value - previous).abs().max().item()
+        sums.append(value)
+        if len(sums) >= together:
+            last = torch.stack(sums[-together:])
+            error = factor * (last.amax(0) - last.amin(0)).max().item()
             if error <= rtol * max(magnitude.max().item(), size):
                 return Integral(value, magnitude, error)
-        previous, refinements = value, refinements + 1
 
 
 def _panels(law: GaussianMixture, scale: float, refinements: int) -> tuple[Tensor, Tensor]:
@@ -106,7 +111,7 @@ def _panels(law: GaussianMixture, scale: float, refinements: int) -> tuple[Tenso
 
 def _grid(law: GaussianMixture, scale: float, refinements: int) -> tuple[Tensor, Tensor]:
     """Points (N, d) and weights (N,) of the trapezoid rule around all components."""
-    finer, moved = divmod(refinements, 2)
+    finer, moved = divmod(refinements, GRIDS)
     spread = REACH * torch.sqrt(torch.diagonal(law.covariances(), dim1=-2, dim2=-1))
     step = FIRST_STEP * min(law.variances.min().sqrt().item(), scale) / FINER**finer
     move = moved * step * torch.tensor(MOVES[: law.dimension], dtype=torch.float64)
