@@ -11,6 +11,7 @@ from real.sampling import Samples
 from real.templates import render
 from theory.calibration import Calibration
 from theory.estimates import LEVEL, Estimate
+from theory.first_order import NONE
 from theory.likelihood import bits_per_dim
 from theory.program import replacing_folder, write_json
 from theory.validation import Validation
@@ -75,19 +76,38 @@ def summary(report: dict[str, Any]) -> list[str]:
     better, worse = clear_of_zero(report)
     best = max(report["times"], key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     share = best["heldout_gain"] / best["denoising_loss"]
-    applied = sum(row["weight"] > 0 for row in report["times"])
     return [
         f"held-out images: {report['images_held_out']} (calibrated on "
         f"{report['images_calibration']}, none in common)",
-        f"likelihood bound: lower by {nats['value']:.4f} nats "
-        f"[{nats['lower']:.4f}, {nats['upper']:.4f}], "
-        f"{bits['value']:.2e} bits/dim [{bits['lower']:.2e}, {bits['upper']:.2e}], "
-        f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
-        f"applied at {applied} of {len(report['times'])} times; the others are left alone, as no gain "
-        "is certain there",
+        f"likelihood bound: lower by {_interval(nats, '.4f')} nats, {_interval(bits, '.2e')} "
+        f"bits/dim, log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
+        *_parts(report),
         f"denoising loss: lower at {better} of {len(report['times'])} times and higher at {worse} "
         f"(per-time interval clear of zero); at best by {share:.1%} (t = {best['t']:g})",
     ]
+
+
+def _parts(report: dict[str, Any]) -> list[str]:
+    """Where the shift is applied, and the slopes if there are any."""
+    rows = report["times"]
+    shifted = sum(row["weight"] > 0 for row in rows)
+    lines = [
+        f"shift: applied at {shifted} of {len(rows)} times; the others are left alone, as no gain "
+        "is certain there"
+    ]
+    if report["order"]:
+        sloped = sum(row["slopes"] not in (None, NONE) for row in rows)
+        lines[0] += f"; alone it lowers the bound by {report['shift_bound_gain_nats']['value']:.4f}"
+        lines.append(f"slopes: applied at {sloped} of {len(rows)} times")
+    bound = report["total_certificate"]
+    if bound is not None and bound > 0:
+        lines.append(f"certified before, from the calibration images: at least {bound:.4f} nats")
+    return lines
+
+
+def _interval(estimate: dict[str, float], style: str) -> str:
+    value, lower, upper = (format(estimate[key], style) for key in ("value", "lower", "upper"))
+    return f"{value} [{lower}, {upper}]"
 
 
 def write(
