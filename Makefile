@@ -16,7 +16,7 @@ demo: .venv/.ready
 	$(BIN)/python -m theory --json $(DEMO)/theory.json
 	$(BIN)/python -m toy verify --examples 50 --json $(DEMO)/verify.json
 	$(BIN)/python -m toy plots --out $(DEMO)/figures
-	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
+	$(BIN)/python -m real calibrate digits --order 1 --out $(DEMO)/digits.safetensors
 	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
 
 test: .venv/.ready lint
