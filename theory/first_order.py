@@ -20,7 +20,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from theory.affine_sums import RR, XR, XX, XY, YR, YY, AffineSums
+from theory.affine_sums import RR, XX, YY, AffineSums
 from theory.cells import (
     Cells,
     channels,
@@ -32,14 +32,12 @@ from theory.cells import (
     whole,
 )
 from theory.certificates import LEAST_GROUPS, lower_bounds
+from theory.least_squares import LEAST_RIDGE, explained, fit
 from theory.shrinkage import Policy
 from theory.slopes import Slopes
 from theory.smoothing import smoothers
 
 RIDGES = (0.01, 0.1, 1.0)
-LEAST_RIDGE = 1e-9
-"""What keeps the slopes of collinear features finite."""
-
 SMOOTHINGS = slice(0, None, 3)
 """Which of the smoothing strengths are tried."""
 
@@ -128,49 +126,19 @@ def _candidates(
     scale = torch.where(scale > 0, scale, 1.0)
     matrices = smoothers(log_snr, mean[:, RR].mean(1) / n)[SMOOTHINGS]
     for ridge in ridges:
-        fitted = _fit(mean, ridge) * scale
+        fitted = fit(mean, ridge) * scale
         if n >= LEAST_GROUPS:
-            left_out = torch.stack([_fit((total - p) / (n - 1), ridge) for p in products]) * scale
+            left_out = torch.stack([fit((total - p) / (n - 1), ridge) for p in products]) * scale
         for matrix in matrices:
             gains = torch.full(products.shape[:2], -torch.inf, dtype=torch.float64)
             if n >= LEAST_GROUPS:
-                gains = _gains(_smooth(matrix, left_out) / scale, products)
+                gains = explained(_smooth(matrix, left_out) / scale, products)
             yield _Candidate(cells, _smooth(matrix, fitted) / scale, gains)
-
-
-def _fit(products: Float64[Tensor, "time 6 cell"], ridge: float) -> Float64[Tensor, "time 2 cell"]:
-    """Ridge regression toward the slopes of the whole, in every cell."""
-    of_whole = _solve(products.sum(2, keepdim=True), torch.zeros(2, 1).double(), LEAST_RIDGE)
-    return _solve(products, of_whole, ridge)
-
-
-def _solve(products: Tensor, toward: Tensor, ridge: float) -> Tensor:
-    xx, xy, yy, xr, yr = (products[:, k] for k in (XX, XY, YY, XR, YR))
-    a, b = toward.expand(len(products), 2, -1).unbind(1)
-    least = torch.finfo(torch.float64).tiny
-    right_x, right_y = xr + ridge * xx * a, yr + ridge * yy * b
-    xx, yy = (1 + ridge) * xx + least, (1 + ridge) * yy + least
-    determinant = xx * yy - xy**2
-    return torch.stack(
-        [(yy * right_x - xy * right_y) / determinant, (xx * right_y - xy * right_x) / determinant],
-        1,
-    )
 
 
 def _smooth(matrix: Tensor, slopes: Tensor) -> Tensor:
     """Smooth (..., T, 2, cell) over times."""
     return torch.einsum("st,...tkc->...skc", matrix, slopes)
-
-
-def _gains(
-    slopes: Float64[Tensor, "group time 2 cell"],
-    products: Float64[Tensor, "group time 6 cell"],
-) -> Float64[Tensor, "group time"]:
-    """2 E theta.f r - E (theta.f)^2 of each group under its slopes."""
-    a, b = slopes.unbind(2)
-    xx, xy, yy, xr, yr = (products[:, :, k] for k in (XX, XY, YY, XR, YR))
-    per_cell = 2 * (a * xr + b * yr) - (a**2 * xx + 2 * a * b * xy + b**2 * yy)
-    return per_cell.sum(2)
 
 
 def _chosen_by_others(
