@@ -11,9 +11,9 @@ from real.sampling import Samples
 from real.templates import render
 from theory.calibration import Calibration
 from theory.estimates import LEVEL, Estimate
-from theory.first_order import NONE
 from theory.likelihood import bits_per_dim
 from theory.program import replacing_folder, write_json
+from theory.slopes import NONE
 from theory.validation import Validation
 
 

@@ -23,7 +23,7 @@ from theory.observations import Predict
 from theory.pooling import ClassShift
 from theory.schedules import Schedule
 from theory.shapes import along_batch
-from theory.slopes import Slopes
+from theory.slopes import NONE, Slopes
 from theory.smoothing import curvature
 from theory.targets import Target
 
@@ -200,16 +200,28 @@ class Calibration:
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
         """Lower bound of the gain at calibrated times; between two, the smaller of theirs.
 
+        It is that of all parts which are applied, the sum of their bounds, as these hold together.
         Zero where nothing is applied.
 
         Raises:
             InputError: a time outside the schedule.
         """
         left, right, weight, known = self._neighbours(t)
-        applied = torch.where(self.weights > 0, self.certificates, 0.0)
+        applied = self._applied_certificates()
         at_right = torch.where(weight > 0, applied[right], applied[left])
         at_left = torch.where(weight < 1, applied[left], applied[right])
         return torch.where(known, torch.minimum(at_left, at_right), 0.0)
+
+    def _applied_certificates(self) -> Float64[Tensor, "time"]:
+        """Of each part where it is applied, added up."""
+        total = torch.where(self.weights > 0, self.certificates, 0.0)
+        if self.slopes is not None:
+            sloped = torch.tensor([kind != NONE for kind in self.slopes.kinds])
+            total = total + torch.where(sloped, self.slopes.certificates, 0.0)
+        if self.class_shift is not None:
+            differing = self.class_shift.shift.flatten(1).any(1)
+            total = total + torch.where(differing, self.class_shift.certificates, 0.0)
+        return total
 
     def _neighbours(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Indices of the calibrated times around t, the weight of the later, and whether there are."""
@@ -259,5 +271,10 @@ class Calibrated:
         return y - self.calibration.correction(x_t, t.reshape(-1), y, condition)
 
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
-        """Lower bound of what the shift takes off the squared error at these times."""
+        """Lower bound of what the calibration takes off the squared error at these times."""
         return self.calibration.certified_gain(t)
+
+    @property
+    def total_certificate(self) -> float:
+        """Lower bound of what it takes off the likelihood bound, or what it was made for."""
+        return self.calibration.total_certificate

@@ -34,14 +34,12 @@ from theory.cells import (
 from theory.certificates import LEAST_GROUPS, lower_bounds
 from theory.least_squares import LEAST_RIDGE, explained, fit
 from theory.shrinkage import Policy
-from theory.slopes import Slopes
+from theory.slopes import NONE, Slopes
 from theory.smoothing import smoothers
 
 RIDGES = (0.01, 0.1, 1.0)
 SMOOTHINGS = slice(0, None, 3)
 """Which of the smoothing strengths are tried."""
-
-NONE = "none"
 
 
 @dataclass(frozen=True, eq=False)

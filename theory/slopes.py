@@ -16,6 +16,9 @@ from torch import Tensor
 from theory.cells import cosines, from_cosines
 from theory.shapes import along_batch
 
+NONE = "none"
+"""The kind of a time without slopes."""
+
 
 @dataclass(frozen=True, eq=False)
 class Slopes:

@@ -182,3 +182,16 @@ def test_two_images_are_too_few():
 def test_other_orders_are_refused():
     with pytest.raises(InputError, match="order: expected 0 or 1, got 2"):
         made(exact(), order=2)
+
+
+def test_the_certified_gain_is_of_all_that_is_applied():
+    network = damaged(DAMAGES["pixel"])
+    calibrated = Calibrated(network, made(network))
+    calibration = calibrated.calibration
+    t = torch.tensor(TIMES[:2], dtype=torch.float64)
+    gain = validate(network, calibration, images=HELD_OUT).gains.mean(0)[:2]
+    certified = calibrated.certified_gain(t)
+    of_shift = torch.where(calibration.weights > 0, calibration.certificates, 0.0)[:2]
+    assert torch.allclose(certified, of_shift + calibration.slopes.certificates[:2])
+    assert (certified < gain).all()
+    assert calibrated.total_certificate == calibration.total_certificate > 0
