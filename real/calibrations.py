@@ -68,7 +68,8 @@ def _slope_tensors(slopes: Slopes) -> dict[str, Tensor]:
         "slope_gains": slopes.gains,
         "slope_certificates": slopes.certificates,
     }
-    return tensors if slopes.cosine is None else tensors | {"slope_cosine": slopes.cosine}
+    some = {"slope_cosine": slopes.cosine, "slope_low_rank": slopes.low_rank}
+    return tensors | {name: tensor for name, tensor in some.items() if tensor is not None}
 
 
 def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | None:
@@ -81,6 +82,7 @@ def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | No
         kinds=tuple(json.loads(metadata["kinds"])),
         gains=tensors["slope_gains"],
         certificates=tensors["slope_certificates"],
+        low_rank=tensors.get("slope_low_rank"),
     )
 
 
