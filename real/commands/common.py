@@ -32,7 +32,7 @@ ON_DEVICE.add_argument("--device", default="auto", help="auto (CUDA if there), c
 NETWORK = Parser(add_help=False)
 NETWORK.add_argument(
     "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
-    help="digits (shipped, default), a local diffusers folder, or a Hub id",
+    help="digits (shipped, default), fashion (shipped), a local diffusers folder, or a Hub id",
 )  # fmt: skip
 PICTURES = Parser(add_help=False)
 PICTURES.add_argument("--steps", type=count, default=20, help="solver steps (20)")
