@@ -1,33 +1,37 @@
 """Calibrations on disk: safetensors, with everything that is not a tensor as JSON metadata."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from theory import targets
 from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.measurement import Choice
+from theory.pooling import ClassShift
 from theory.program import replacing_file
 from theory.schedules import from_description
+from theory.slopes import Slopes
 
-FORMAT = "diffusion-martingale calibration 1"
+FORMAT = "diffusion-martingale calibration 2"
 
 
 def save(calibration: Calibration, path: Path) -> None:
     """Write the calibration; the file appears whole or not at all."""
-    eta_sq = [[e.value, e.lower, e.upper] for e in calibration.eta_sq]
     tensors = {
         "times": calibration.times,
         "shift": calibration.shift.contiguous(),
         "weights": calibration.weights,
         "certificates": calibration.certificates,
-        "eta_sq": torch.tensor(eta_sq, dtype=torch.float64),
+        "gains": calibration.gains,
+        "eta_sq": _rows(calibration.eta_sq),
+        "eta_sq_of_set": _rows(calibration.eta_sq_of_set),
         "error_energy": calibration.error_energy,
         "plain_error_energy": calibration.plain_error_energy,
         "image_ids": calibration.image_ids,
@@ -36,11 +40,54 @@ def save(calibration: Calibration, path: Path) -> None:
         "format": FORMAT,
         "schedule": json.dumps(calibration.schedule.describe()),
         "target": calibration.target.name,
+        "total_certificate": json.dumps(calibration.total_certificate),
+        "smoothing": json.dumps(calibration.smoothing),
+        "bands": json.dumps(calibration.bands),
         "choices": json.dumps([asdict(choice) for choice in calibration.choices]),
         "provenance": json.dumps(dict(calibration.provenance)),
     }
+    if calibration.slopes is not None and calibration.noise_energy is not None:
+        tensors |= _slope_tensors(calibration.slopes)
+        tensors["noise_energy"] = calibration.noise_energy
+        metadata["kinds"] = json.dumps(calibration.slopes.kinds)
+    if calibration.class_shift is not None:
+        tensors |= {f"class_{k}": v for k, v in vars(calibration.class_shift).items()}
     with replacing_file(path) as temporary:
         save_file(tensors, temporary, metadata)
+
+
+def _rows(estimates: tuple[Estimate, ...]) -> Tensor:
+    rows = [[e.value, e.lower, e.upper] for e in estimates]
+    return torch.tensor(rows, dtype=torch.float64)
+
+
+def _slope_tensors(slopes: Slopes) -> dict[str, Tensor]:
+    tensors = {
+        "slope_offset": slopes.offset,
+        "slope_pixel": slopes.pixel,
+        "slope_gains": slopes.gains,
+        "slope_certificates": slopes.certificates,
+    }
+    return tensors if slopes.cosine is None else tensors | {"slope_cosine": slopes.cosine}
+
+
+def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | None:
+    if "slope_offset" not in tensors:
+        return None
+    return Slopes(
+        offset=tensors["slope_offset"],
+        pixel=tensors["slope_pixel"],
+        cosine=tensors.get("slope_cosine"),
+        kinds=tuple(json.loads(metadata["kinds"])),
+        gains=tensors["slope_gains"],
+        certificates=tensors["slope_certificates"],
+    )
+
+
+def _class_shift(tensors: dict[str, Tensor]) -> ClassShift | None:
+    if "class_shift" not in tensors:
+        return None
+    return ClassShift(**{f.name: tensors[f"class_{f.name}"] for f in fields(ClassShift)})
 
 
 def load(path: Path) -> Calibration:
@@ -64,6 +111,14 @@ def load(path: Path) -> Calibration:
             shift=tensors["shift"],
             weights=tensors["weights"],
             eta_sq=tuple(Estimate(*row) for row in tensors["eta_sq"].tolist()),
+            eta_sq_of_set=tuple(Estimate(*row) for row in tensors["eta_sq_of_set"].tolist()),
+            gains=tensors["gains"],
+            total_certificate=json.loads(metadata["total_certificate"]),
+            smoothing=json.loads(metadata["smoothing"]),
+            bands=json.loads(metadata["bands"]),
+            slopes=_slopes(tensors, metadata),
+            class_shift=_class_shift(tensors),
+            noise_energy=tensors.get("noise_energy"),
             certificates=tensors["certificates"],
             error_energy=tensors["error_energy"],
             plain_error_energy=tensors["plain_error_energy"],

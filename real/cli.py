@@ -1,12 +1,14 @@
 """``python -m real``: which command is meant, and running it."""
 
-from real.commands import audit, calibrate, sample, study, train, validate
+from real.commands import audit, calibrate, listing, quality, sample, study, train, validate
 from theory.program import Parser
 
 COMMANDS = {
+    "list": listing,
     "calibrate": calibrate,
     "validate": validate,
     "sample": sample,
+    "quality": quality,
     "study": study,
     "audit": audit,
     "train": train,

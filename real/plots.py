@@ -68,58 +68,6 @@ def save_all(folder: Path, report: dict[str, Any]) -> None:
             figure.savefig(folder / f"calibration.{suffix}")
 
 
-def draw_study(axes: tuple[Axes, Axes], errors: Rows, gains: Rows) -> None:
-    """Error energy of the estimators, and held-out gain of the recipes, against images."""
-    left, right = axes
-    for (name, rows), colour in zip(_by(errors, "estimator"), (GREY, GREEN, BLUE), strict=False):
-        sizes, middle, low, high = _spread(rows, "error")
-        left.loglog(sizes, middle, "o-", ms=3, lw=1, color=colour, label=name)
-        left.fill_between(sizes, low, high, color=colour, alpha=0.2, lw=0)
-    left.set(xlabel="images, one draw each per time", ylabel=r"$|\hat\eta-\eta|^2$, mean over $t$")
-    left.set_title("Error of the estimate")
-    left.legend()
-    colours = (GREY, GREEN, BLUE, ORANGE)
-    for (name, rows), colour in zip(_by(gains, "recipe"), colours, strict=False):
-        sizes, middle, low, high = _spread(rows, "gain")
-        right.plot(sizes, middle, "o-", ms=3, lw=1, color=colour, label=name)
-        right.fill_between(sizes, low, high, color=colour, alpha=0.2, lw=0)
-    right.axhline(0, color="black", lw=0.6)
-    right.set_xscale("log")
-    right.set_yscale("symlog", linthresh=0.01)
-    right.set(xlabel="images, one draw each per time", ylabel="fall of the bound (nats)")
-    right.set_title("Held-out gain")
-    right.set_ylim(top=10)
-    right.legend(loc="upper left", fontsize=7, ncols=2)
-    for ax in axes:
-        ax.set_xticks(sizes, [str(size) for size in sizes])
-        ax.minorticks_off()
-
-
-def save_study(path: Path, errors: Rows, gains: Rows) -> None:
-    """Write the study's figure as PNG."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.0, 3.3))
-        draw_study(tuple(figure.subplots(1, 2)), errors, gains)
-        figure.savefig(path, format="png")
-
-
-def _by(rows: Rows, key: str) -> list[tuple[str, Rows]]:
-    names = list(dict.fromkeys(row[key] for row in rows))
-    return [(name, [row for row in rows if row[key] == name]) for name in names]
-
-
-def _spread(rows: Rows, value: str) -> tuple[list[int], list[float], list[float], list[float]]:
-    """Median, least and largest value over the seeds, for each number of images."""
-    sizes = sorted({row["images"] for row in rows})
-    values = [[row[value] for row in rows if row["images"] == size] for size in sizes]
-    return (
-        sizes,
-        [float(np.median(v)) for v in values],
-        list(map(min, values)),
-        list(map(max, values)),
-    )
-
-
 def grid(images: Tensor, least_side: int = 512) -> Image.Image:
     """Images (n, c, h, w) in [-1, 1] as one square-ish picture, tiny ones enlarged by whole factors."""
     n, channels, height, width = images.shape

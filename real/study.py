@@ -5,6 +5,7 @@ on held-out images, as the fall of the likelihood bound. Both are repeated over 
 own subset of the images and its own noise.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,14 +15,14 @@ from torch import Tensor
 
 from real.checkpoints import Checkpoint
 from real.sampling import latents, sample
-from theory.calibration import Calibration, calibrate, prepare
-from theory.estimators import PLAIN, REGRESSION, RESIDUAL, Estimator
-from theory.measurement import over_all
-from theory.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, Policy
+from theory.amortized_network import fit_network
+from theory.calibration import Calibration, calibrate, conclude, prepare
+from theory.estimators import NAMED, PLAIN, REGRESSION, RESIDUAL, Estimator
+from theory.measurement import Measured, Setup, over_all
+from theory.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, SMOOTHED, Policy
 from theory.validation import validate
 
-SIZES = (25, 50, 100, 200, 400)
-ESTIMATORS = (PLAIN, RESIDUAL, REGRESSION)
+LEAST_IMAGES = 25
 RECIPES: dict[str, tuple[Estimator, Policy]] = {
     "published": (PLAIN, PUBLISHED),
     "shrunk": (REGRESSION, SHRUNK),
@@ -33,7 +34,9 @@ RECIPES: dict[str, tuple[Estimator, Policy]] = {
 class Study:
     """What was measured, as plain data: rows of ``errors`` and ``gains``.
 
-    errors: estimator, images, seed, and the geometric mean over times of |estimate - truth|^2.
+    errors: estimator, images, network evaluations, seed, and the geometric mean over times of
+        |estimate - truth|^2. "spline" and "network" are the regression estimates of all times,
+        smoothed over log-SNR by the one or the other.
     gains: recipe, images, seed, and the fall of the bound in nats with its interval.
     """
 
@@ -58,37 +61,50 @@ class Plan:
 
     @property
     def sizes(self) -> list[int]:
-        """Numbers of images to try: no more than there are."""
-        return sorted({min(size, len(self.images)) for size in SIZES})
+        """Numbers of images to try, each twice the one before, up to all there are."""
+        count = len(self.images)
+        doublings = range(max(0, math.ceil(math.log2(count / LEAST_IMAGES))))
+        return [LEAST_IMAGES * 2**k for k in doublings] + [count]
 
     def evaluations(self) -> int:
         """How many network evaluations the study takes, samples not counted."""
-        subsets = self.seeds * sum(self.sizes) * (len(ESTIMATORS) + len(RECIPES) + 1)
+        subsets = self.seeds * sum(self.sizes) * (len(NAMED) + 1)
         checks = self.seeds * len(self.sizes) * (len(RECIPES) + 1) * len(self.held_out)
         return len(self.times) * (len(self.images) * self.truth_draws + subsets + checks)
 
 
-def study(plan: Plan, generated_steps: int = 20) -> Study:
+def study(plan: Plan, generated_nfe: int = 20) -> Study:
     """Run the whole study."""
     truth = _truth(plan)
     noise = latents(plan.checkpoint, max(plan.sizes), plan.seed).to(plan.device)
-    generated = sample(plan.checkpoint, plan.checkpoint.predict, noise, generated_steps).cpu()
+    generated = sample(
+        plan.checkpoint, plan.checkpoint.predict, noise, solver="ddim", nfe=generated_nfe
+    ).images
     errors, gains = [], []
     for size, seed, images in _subsets(plan):
-        for estimator in ESTIMATORS:
-            found = _calibrate(plan, images, seed, estimator, PUBLISHED)
-            error = (found.shift - truth).square().flatten(1).sum(1)
-            mean = error.log().mean().exp().item()
-            errors.append(
-                {"estimator": estimator.name, "images": size, "seed": seed, "error": mean}
-            )
+        of = {"images": size, "seed": seed}
+        setup = _setup(plan, images, seed)
+        measured = {name: over_all(setup, NAMED[name], 1) for name in NAMED}
+        for name, estimates in _estimates(setup, measured, seed).items():
+            error = (estimates - truth).square().flatten(1).sum(1).log().mean().exp().item()
+            spent = {"evaluations": size * len(plan.times)}
+            errors.append({"estimator": name, "error": error} | of | spent)
         for name, (estimator, policy) in RECIPES.items():
-            found = _calibrate(plan, images, seed, estimator, policy)
-            gains.append({"recipe": name, "images": size, "seed": seed} | _gain(plan, found, seed))
-        found = _calibrate(plan, generated[:size], seed, REGRESSION, CERTIFIED)
-        row = {"recipe": "certified, generated", "images": size, "seed": seed}
-        gains.append(row | _gain(plan, found, seed))
+            found = conclude(setup, measured[estimator.name], policy)
+            gains.append({"recipe": name} | of | _gain(plan, found, seed))
+        found = _calibrate(plan, generated[:size], seed)
+        gains.append({"recipe": "certified, generated"} | of | _gain(plan, found, seed))
     return Study(plan.times.tolist(), errors, gains)
+
+
+def _estimates(setup: Setup, measured: dict[str, Measured], seed: int) -> dict[str, Tensor]:
+    """Estimates of every kind, (T, *shape), before any shrinking."""
+    found = {name: conclude(setup, m, PUBLISHED).shift for name, m in measured.items()}
+    best = conclude(setup, measured[REGRESSION.name], PUBLISHED)
+    found["spline"] = conclude(setup, measured[REGRESSION.name], SMOOTHED).shift
+    log_snr = setup.schedule.log_snr(setup.times)
+    found["network"] = fit_network(log_snr, best.shift, best.error_energy, seed)(log_snr)
+    return found
 
 
 def _subsets(plan: Plan) -> Iterator[tuple[int, int, Tensor]]:
@@ -99,22 +115,23 @@ def _subsets(plan: Plan) -> Iterator[tuple[int, int, Tensor]]:
             yield size, seed, plan.images[order[:size]]
 
 
-def _truth(plan: Plan) -> Tensor:
-    setup = prepare(
-        plan.checkpoint.predict, plan.checkpoint.schedule, plan.checkpoint.target, plan.images,
-        plan.times, seed=plan.seed, draws=plan.truth_draws, device=plan.device,
-        on_progress=plan.on_progress,
+def _setup(plan: Plan, images: Tensor, seed: int, draws: int = 1) -> Setup:
+    return prepare(
+        plan.checkpoint.predict, plan.checkpoint.schedule, plan.checkpoint.target, images,
+        plan.times, seed=seed, draws=draws, device=plan.device, on_progress=plan.on_progress,
     )  # fmt: skip
+
+
+def _truth(plan: Plan) -> Tensor:
+    setup = _setup(plan, plan.images, plan.seed, plan.truth_draws)
     return torch.stack([m.mean for m in over_all(setup, RESIDUAL, plan.truth_draws).moments])
 
 
-def _calibrate(
-    plan: Plan, images: Tensor, seed: int, estimator: Estimator, policy: Policy
-) -> Calibration:
+def _calibrate(plan: Plan, images: Tensor, seed: int) -> Calibration:
     return calibrate(
         plan.checkpoint.predict, plan.checkpoint.schedule, target=plan.checkpoint.target,
-        images=images, times=plan.times, estimator=estimator, policy=policy, seed=seed,
-        device=plan.device, on_progress=plan.on_progress,
+        images=images, times=plan.times, seed=seed, device=plan.device,
+        on_progress=plan.on_progress,
     )  # fmt: skip
 
 

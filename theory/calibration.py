@@ -1,4 +1,4 @@
-"""Calibration of order 0: estimate eta_t once per time, subtract it for ever.
+"""Calibration: estimate eta_t once per time, subtract it for ever.
 
 Along the exact reverse process alpha_t times the score is a martingale, so its mean is zero at
 every time. For any model, E|s_theta - eta - score|^2 = E|s_theta - score|^2 - 2 eta.E[s_theta] +
@@ -9,180 +9,39 @@ predicts, y = A_t x_0 + B_t e:
 
 An estimate of eta_t carries noise, and applying noise does harm; what is subtracted is therefore
 the estimate times a weight between 0 and 1 (``theory.shrinkage``), and nothing where a gain is not
-certain (``theory.decision``).
+certain (``theory.decision``). Order 1 subtracts in addition what of the residual x_t and y_theta
+explain (``theory.first_order``).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float64, Int64, Real
+from jaxtyping import Float64
 from torch import Tensor
 
+from theory.applied import Calibrated, Calibration
+from theory.batches import DEFAULT_BATCH, Conditions, Images
 from theory.budget import Goal
+from theory.certificates import lower_bounds
 from theory.decision import decide
 from theory.errors import InputError
-from theory.estimates import Estimate
 from theory.estimators import REGRESSION, Estimator
-from theory.measurement import Choice, Measured, Sequential, Setup, over_all
-from theory.observations import DEFAULT_BATCH, Images, Predict, require_key
+from theory.first_order import first_order
+from theory.likelihood import gain_weights
+from theory.measurement import Measured, Sequential, Setup, over_all
+from theory.observations import Predict, require_key
+from theory.pooling import class_shift
+from theory.reverse_variance import noise_energies
 from theory.schedules import Schedule, Times
-from theory.shapes import along_batch
 from theory.shrinkage import CERTIFIED, Policy
 from theory.survey import survey
 from theory.targets import NOISE, Target
 
-TIME_TOLERANCE = 1e-6
-"""Relative room for a time that went through float32 on its way to ``Calibrated``."""
+ORDERS = (0, 1)
 
-
-@dataclass(frozen=True, eq=False)
-class Calibration:
-    """The shift of a network's prediction at each of some times. Plain data.
-
-    Attributes:
-        schedule, target: what the network was trained for.
-        times: (T,), as given to ``calibrate``.
-        shift: (T, *shape), float64, subtracted from the prediction: weight times estimate.
-        weights: (T,), the share of the estimate that is applied.
-        eta_sq: unbiased |eta_t|^2 with its interval, one per time.
-        certificates: (T,), lower bounds of the gain E|r|^2 - E|r - shift|^2 that hold together
-            (asymptotic); minus infinity where there were too few images to tell.
-        error_energy: (T,), unbiased E|estimate_t - eta_t|^2, before shrinking.
-        plain_error_energy: (T,), the same for the published plain average at as many evaluations.
-        choices: estimator, images and draws at each time.
-        image_ids: identities of the images that it was made from, so that no validation uses them.
-        provenance: how it was made: images, seed, evaluations, and what a program adds.
-    """
-
-    schedule: Schedule
-    target: Target
-    times: Real[Tensor, "time"]
-    shift: Float64[Tensor, "time *shape"]
-    weights: Float64[Tensor, "time"]
-    certificates: Float64[Tensor, "time"]
-    eta_sq: tuple[Estimate, ...]
-    error_energy: Float64[Tensor, "time"]
-    plain_error_energy: Float64[Tensor, "time"]
-    choices: tuple[Choice, ...]
-    image_ids: Int64[Tensor, "image"]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    _order: Tensor = field(init=False, repr=False)
-    _log_snr: Tensor = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        order = torch.argsort(self.schedule.log_snr(self.times), descending=True)
-        object.__setattr__(self, "_order", order)
-        object.__setattr__(self, "_log_snr", self.schedule.log_snr(self.times[order]))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of one image."""
-        return tuple(self.shift.shape[1:])
-
-    def with_provenance(self, **more: Any) -> "Calibration":
-        """The same calibration with more said of how it was made."""
-        return replace(self, provenance={**self.provenance, **more})
-
-    def require(
-        self, schedule: Schedule, target: Target, shape: tuple[int, ...], fingerprint: str
-    ) -> None:
-        """Refuse any network but the one that this calibration was made for.
-
-        Raises:
-            InputError: another fingerprint, schedule, target or image shape.
-        """
-        expected_and_got = {
-            "target": (self.target.name, target.name),
-            "image shape": (self.shape, shape),
-            "schedule": (repr(self.schedule), repr(schedule)),
-            "network": (self.provenance.get("fingerprint"), fingerprint),
-        }
-        for what, (expected, got) in expected_and_got.items():
-            if expected != got:
-                raise InputError(
-                    f"calibration: made for another {what}: expected {expected}, got {got}"
-                )
-        if self.schedule != schedule:
-            raise InputError("calibration: made for another schedule: its table differs")
-
-    def at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b *shape"]:
-        """The shift at times (b,) -> (b, *shape): linear in log-SNR between calibrated times.
-
-        Before the first and after the last of them nothing is known, and the shift is zero.
-
-        Raises:
-            InputError: a time outside the schedule.
-        """
-        left, right, weight, known = self._neighbours(t)
-        weight, known = along_batch(weight, self.shift), along_batch(known.double(), self.shift)
-        return torch.lerp(self.shift[left], self.shift[right], weight) * known
-
-    def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
-        """Lower bound of the gain at calibrated times; between two, the smaller of theirs.
-
-        Zero where nothing is applied.
-
-        Raises:
-            InputError: a time outside the schedule.
-        """
-        left, right, weight, known = self._neighbours(t)
-        applied = torch.where(self.weights > 0, self.certificates, 0.0)
-        at_right = torch.where(weight > 0, applied[right], applied[left])
-        at_left = torch.where(weight < 1, applied[left], applied[right])
-        return torch.where(known, torch.minimum(at_left, at_right), 0.0)
-
-    def _neighbours(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Indices of the calibrated times around t, the weight of the later, and whether there are."""
-        t = t.detach().cpu()
-        first, last = self.schedule.t_min, self.schedule.t_max
-        room = TIME_TOLERANCE * max(abs(first), abs(last))
-        outside = t[~((t >= first - room) & (t <= last + room))]
-        if len(outside):
-            raise InputError(
-                f"time outside the schedule: expected {first:g} <= t <= {last:g}, "
-                f"got {outside[0].item():g}"
-            )
-        t = t.double().clamp(first, last)
-        start, end = self.times.min().item(), self.times.max().item()
-        known = (t >= start - room) & (t <= end + room)
-        grid, log_snr = self._log_snr, self.schedule.log_snr(t.clamp(start, end))
-        right = torch.searchsorted(-grid, -log_snr).clamp(max=len(grid) - 1)
-        left = (right - 1).clamp(min=0)
-        weight = (log_snr - grid[left]) / (grid[right] - grid[left])
-        no_distance = (
-            log_snr == grid[right]
-        ) | weight.isnan()  # NaN: the left one lies at infinity
-        weight = torch.where(no_distance, 1.0, weight)
-        return self._order[left], self._order[right], weight, known
-
-
-class Calibrated:
-    """A network with its calibration: called exactly as ``predict(x_t, t, condition=None)``.
-
-    Raises:
-        InputError: when called with images of another shape, or times outside the schedule.
-    """
-
-    def __init__(self, predict: Predict, calibration: Calibration) -> None:
-        self.predict = predict
-        self.calibration = calibration
-
-    def __call__(
-        self, x_t: Float[Tensor, "b *shape"], t: Real[Tensor, "*time"], condition: Any = None
-    ) -> Float[Tensor, "b *shape"]:
-        if tuple(x_t.shape[1:]) != self.calibration.shape:
-            raise InputError(
-                f"calibration: expected images of shape {self.calibration.shape}, "
-                f"got {tuple(x_t.shape[1:])}"
-            )
-        y = self.predict(x_t, t) if condition is None else self.predict(x_t, t, condition)
-        return y - self.calibration.at(t.reshape(-1)).to(y)
-
-    def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
-        """Lower bound of what the shift takes off the squared error at these times."""
-        return self.calibration.certified_gain(t)
+__all__ = ["Calibrated", "Calibration", "calibrate", "conclude", "prepare"]
 
 
 def calibrate(
@@ -192,9 +51,14 @@ def calibrate(
     target: Target = NOISE,
     images: Images,
     times: Times,
+    conditions: Conditions | None = None,
     estimator: Estimator = REGRESSION,
     goal: Goal | None = None,
     policy: Policy = CERTIFIED,
+    order: int = 0,
+    classes: int | None = None,
+    reference: Predict | None = None,
+    importance: Float64[Tensor, "time"] | None = None,
     seed: int = 0,
     draws: int = 1,
     batch_size: int = DEFAULT_BATCH,
@@ -210,10 +74,19 @@ def calibrate(
         target: what the network predicts.
         images: (n, *shape) floating point, or a re-iterable of such batches; n at least 2.
         times: distinct times of the schedule.
+        conditions: one for each image, such as labels (n,) or n texts; the network is then called
+            with them, and the shift is that of the joint law of images and conditions.
         estimator: what is averaged, over all images, ``draws`` noise draws each.
         goal: in place of that, when to stop; estimator, images and draws are then chosen per time.
         policy: how much of the estimate is applied; the default shrinks it, and applies nothing
             at a time whose gain is not certain.
+        order: 0 subtracts a constant; 1 also what is affine in x_t and the prediction.
+        classes: how many classes the conditions label, for a shift of each, pooled toward the
+            shared one; default: one for all.
+        reference: a network of the same target to be repaired toward, such as the one that was
+            quantized: its prediction takes the place of the known target.
+        importance: what a unit of gain at each time is worth, (T,), such as ``solver_weights``;
+            evaluations are spent and smoothing is chosen for it. Default: the likelihood bound.
         seed, draws: key of the noise, and noise draws per image and time. The unit is the image.
         batch_size: of the network's calls when ``images`` is a tensor; never changes the result.
         device: where the network runs (default: where the images are).
@@ -222,11 +95,13 @@ def calibrate(
 
     Raises:
         InputError: times outside the schedule, fewer than two images, images that are not finite
-            floating point of one shape, a prediction of another shape or not finite.
+            floating point of one shape, another number of conditions, a prediction of another
+            shape or not finite.
     """
     setup = prepare(
-        predict, schedule, target, images, times, seed=seed, draws=draws,
-        batch_size=batch_size, device=device, on_progress=on_progress,
+        predict, schedule, target, images, times, seed=seed, conditions=conditions, draws=draws,
+        batch_size=batch_size, device=device, on_progress=on_progress, importance=importance,
+        order=order, classes=classes, reference=reference,
     )  # fmt: skip
     measured = over_all(setup, estimator, draws) if goal is None else Sequential(setup, goal).run()
     return conclude(setup, measured, policy, **provenance)
@@ -234,34 +109,101 @@ def calibrate(
 
 def prepare(
     predict: Predict, schedule: Schedule, target: Target, images: Images, times: Times, *,
-    seed: int, draws: int = 1, batch_size: int = DEFAULT_BATCH, device: Any = None,
+    seed: int, conditions: Conditions | None = None, draws: int = 1,
+    batch_size: int = DEFAULT_BATCH, device: Any = None,
     on_progress: Callable[[int], None] | None = None,
+    importance: Float64[Tensor, "time"] | None = None, order: int = 0,
+    classes: int | None = None, reference: Predict | None = None,
 ) -> Setup:  # fmt: skip
     """Check everything and look at the images once, before the network is run."""
     times = schedule.times(times)
     require_key(seed, draws)
+    if importance is None:
+        importance = _nats(schedule, target, times)
+    _require_importance(importance, times)
+    if order not in ORDERS:
+        raise InputError(f"order: expected 0 or 1, got {order}")
+    if classes is not None and (classes < 1 or conditions is None):
+        raise InputError(
+            f"classes: expected a positive number of them and a label for each image, got {classes}"
+            + ("" if conditions is not None else " and no labels")
+        )
     return Setup(
-        predict, schedule, target, images, survey(images, batch_size), times, seed, batch_size,
-        device, on_progress,
+        predict, schedule, target, images, survey(images, batch_size, conditions), times, seed,
+        batch_size, importance, order, classes, device, on_progress, conditions, reference,
     )  # fmt: skip
+
+
+def _nats(schedule: Schedule, target: Target, times: Tensor) -> Tensor:
+    """What a unit of gain at each time takes off the likelihood bound; ones for a single time."""
+    weights = gain_weights(schedule, target, times)
+    return weights if weights.sum() > 0 else torch.ones_like(weights)
+
+
+def _require_importance(importance: Tensor, times: Tensor) -> None:
+    fits = importance.shape == times.shape and bool((importance >= 0).all())
+    if not fits or not 0 < importance.sum().item() < math.inf:
+        raise InputError(
+            f"importance: expected {len(times)} numbers, none negative and not all zero, "
+            f"got {importance.tolist()}"
+        )
 
 
 def conclude(setup: Setup, measured: Measured, policy: Policy, **provenance: Any) -> Calibration:
     """The calibration that follows from the moments."""
-    moments = measured.moments
-    decision = decide(moments, setup.schedule.log_snr(setup.times), setup.importance, policy)
-    made = {"images": setup.survey.count, "seed": setup.seed, "evaluations": measured.evaluations}
+    moments, times = measured.moments, setup.times
+    log_snr = setup.schedule.log_snr(times)
+    statements = len(times) * (1 + setup.order + bool(setup.classes)) + 1
+    decision = decide(moments, log_snr, setup.importance, policy, statements)
+    gains, slopes, energies, of_classes = decision.gains, None, None, None
+    if measured.affine:
+        centres = _centres(setup, measured)
+        found = first_order(measured.affine, centres, log_snr, policy, statements)
+        gains, slopes = gains + found.gains, found.slopes
+        energies = noise_energies(
+            setup.schedule, setup.target, times, measured.affine, centres, decision.shift, slopes
+        )
+    if measured.by_class:
+        of_classes, more = class_shift(
+            measured.by_class, measured.noise_slopes, decision.shift, policy, statements
+        )
+        gains = gains + more
+    total = lower_bounds((gains @ setup.importance)[:, None], statements).item()
+    made = {
+        "images": setup.survey.count, "seed": setup.seed, "evaluations": measured.evaluations,
+        "order": setup.order,
+    }  # fmt: skip
     return Calibration(
         schedule=setup.schedule,
         target=setup.target,
-        times=setup.times,
-        shift=along_batch(decision.weights, decision.estimate) * decision.estimate,
+        times=times,
+        shift=decision.shift,
         weights=decision.weights,
+        gains=decision.gains.mean(0),
         certificates=decision.certificates,
+        total_certificate=total,
+        smoothing=decision.smoothing,
+        bands=decision.bands,
+        slopes=slopes,
+        class_shift=of_classes,
+        noise_energy=energies,
         eta_sq=tuple(m.squared_norm() for m in moments),
+        eta_sq_of_set=tuple(m.squared_norm_of_set() for m in moments),
         error_energy=torch.tensor([m.error_energy() for m in moments], dtype=torch.float64),
         plain_error_energy=torch.tensor(measured.plain_error_energy, dtype=torch.float64),
         choices=tuple(measured.choices),
         image_ids=setup.survey.ids,
         provenance=made | provenance,
     )
+
+
+def _centres(setup: Setup, measured: Measured) -> Float64[Tensor, "time 3 d"]:
+    """Means of x_t, y_theta and the residual, by what is known of them beside their own average."""
+    mean_image = setup.survey.mean_image.mean.flatten()
+    alphas = setup.schedule.alpha(setup.times)
+    a, _ = setup.target.coefficients(setup.schedule, setup.times)
+    rows = [
+        torch.stack([alpha * mean_image, a_t * mean_image + sums.mean_error(), m.mean.flatten()])
+        for alpha, a_t, sums, m in zip(alphas, a, measured.affine, measured.moments, strict=True)
+    ]
+    return torch.stack(rows)

@@ -7,6 +7,7 @@ noise and x_0 its image:
     plain        y_theta - A x_0                    variance about the dimension (Pang et al. 2023)
     residual     r                                  variance the denoising loss
     regression   r - beta e - gamma (x_0 - mu)      what of r no linear map per pixel explains
+    scalar       the same, one beta and one gamma   what of r no multiple of e and x_0 explains
 
 E[e] = 0 exactly. mu is the mean of all the images there are: it costs no network evaluation, and
 matters where the network sees only some of them. beta and gamma are fitted per pixel on the other
@@ -15,13 +16,13 @@ groups of images (cross-fitting), so that they cannot bias the mean.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from theory.moments import Moments
+from theory.moments import Contrast, Moments
 from theory.observations import GROUPS, Observation
 
 
@@ -35,6 +36,10 @@ class Collector(ABC):
     @abstractmethod
     def moments(self, everyone: "MeanImage | None") -> Moments:
         """Moments of the units, given the mean of all images where only some were observed."""
+
+    def noise_slope(self) -> Float64[Tensor, "group *shape"]:
+        """What multiple of the noise is taken off each group's residuals, broadcastable."""
+        return torch.zeros(GROUPS, 1, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -54,28 +59,41 @@ class Estimator:
 
 
 class Averaging(Collector):
-    """Averages a unit that needs no fitting."""
+    """Averages a unit, given per draw, that needs no fitting."""
 
     def __init__(self, shape: tuple[int, ...], unit: Callable[[Observation], Tensor]) -> None:
         self.unit, self.sums = unit, Moments.empty(shape, GROUPS)
+        self.noise = Moments.empty(shape, GROUPS)
 
     def add_(self, seen: Observation) -> None:
-        self.sums.add_(seen.group, self.unit(seen))
+        per_draw = self.unit(seen)
+        self.sums.add_(seen.group, per_draw.mean(0))
+        if seen.tells_noise:
+            self.noise.add_(seen.group, seen.contrast(per_draw))
 
     def moments(self, everyone: MeanImage | None) -> Moments:
-        return self.sums
+        if self.noise.n < self.sums.n:
+            return self.sums
+        return replace(self.sums, contrast=Contrast(self.noise.total, self.noise.square))
+
+
+Pooling = Callable[[Tensor], Tensor]
+"""From sums per pixel (..., *shape) to those that a coefficient is fitted on, broadcastable."""
 
 
 class Regression(Collector):
-    """Averages r - beta e - gamma (x_0 - mu), beta and gamma per pixel from the other groups.
+    """Averages r - beta e - gamma (x_0 - mu), beta and gamma from the other groups of images.
 
-    Per group and pixel it keeps sums of (r, e, x) and of their six products.
+    Per group and pixel it keeps sums of (r, e, x) and of their six products, and the like of the
+    contrast of r and e where there are draws enough.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.count = torch.zeros(GROUPS, dtype=torch.float64)
+    def __init__(self, shape: tuple[int, ...], pooling: Pooling) -> None:
+        self.pooling = pooling
+        self.count, self.noise_count = torch.zeros(2, GROUPS, dtype=torch.float64)
         self.sums = torch.zeros(GROUPS, 3, *shape, dtype=torch.float64)
         self.products = torch.zeros(GROUPS, 6, *shape, dtype=torch.float64)
+        self.noise: Tensor | None = None
 
     def add_(self, seen: Observation) -> None:
         r, e, x = seen.residual.mean(0), seen.noise.mean(0), seen.x_0
@@ -84,6 +102,16 @@ class Regression(Collector):
         self.sums.index_add_(0, group, torch.stack([r, e, x], 1))
         products = torch.stack([r * r, e * e, x * x, r * e, r * x, e * x], 1)
         self.products.index_add_(0, group, products)
+        if seen.tells_noise:
+            self._add_noise(seen)
+
+    def _add_noise(self, seen: Observation) -> None:
+        r, e = seen.contrast(seen.residual), seen.contrast(seen.noise)
+        terms = torch.stack([r, e, r * r, e * e, r * e], 1)
+        if self.noise is None:
+            self.noise = torch.zeros(GROUPS, *terms.shape[1:], dtype=torch.float64)
+        self.noise.index_add_(0, seen.group, terms)
+        self.noise_count += torch.bincount(seen.group, minlength=GROUPS)
 
     def moments(self, everyone: MeanImage | None) -> Moments:
         count = self.count.reshape(-1, *[1] * (self.sums.dim() - 2))
@@ -105,19 +133,37 @@ class Regression(Collector):
         if everyone is not None:
             variance = xx.sum(0) / count.sum() - (x.sum(0) / count.sum()) ** 2
             common = (gamma.mean(0) ** 2 * variance).sum().item() / everyone.count
-        return Moments(self.count, total, square.flatten(1).sum(1), common)
+        return Moments(
+            self.count, total, square.flatten(1).sum(1), common, self._contrast(beta, everyone)
+        )
+
+    def noise_slope(self) -> Float64[Tensor, "group *shape"]:
+        return self._coefficients(self.count.reshape(-1, *[1] * (self.sums.dim() - 2)))[0]
+
+    def _contrast(self, beta: Tensor, everyone: MeanImage | None) -> Contrast | None:
+        """Where every image was seen, with draws enough."""
+        if (
+            self.noise is None
+            or everyone is not None
+            or bool((self.noise_count < self.count).any())
+        ):
+            return None
+        r, e, rr, ee, re = self.noise.unbind(1)
+        square = rr + beta**2 * ee - 2 * beta * re
+        return Contrast(r - beta * e, square.flatten(1).sum(1))
 
     def _coefficients(self, count: Tensor) -> tuple[Tensor, Tensor]:
-        """beta and gamma of each group, (G, *shape), from all other groups."""
+        """beta and gamma of each group, (G, *shape) or broadcastable, from all other groups."""
         others = count.sum(0) - count
         sums = self.sums.sum(0) - self.sums
         products = self.products.sum(0) - self.products
         r, e, x = (sums / others.clamp(min=1)[:, None]).unbind(1)
         rr, ee, xx, re, rx, _ = (products / others.clamp(min=1)[:, None]).unbind(1)
-        variance = rr - r * r
+        terms = (re - r * e, ee - e * e, rx - r * x, xx - x * x, rr - r * r)
+        with_noise, noise, with_image, image, variance = map(self.pooling, terms)
         return (
-            shrunk_slope(re - r * e, ee - e * e, variance, others),
-            shrunk_slope(rx - r * x, xx - x * x, variance, others),
+            shrunk_slope(with_noise, noise, variance, others),
+            shrunk_slope(with_image, image, variance, others),
         )
 
 
@@ -140,16 +186,26 @@ def shrunk_slope(
     return torch.where(known, kept * slope, torch.zeros_like(slope))
 
 
+def _per_pixel(sums: Tensor) -> Tensor:
+    return sums
+
+
+def _over_pixels(sums: Tensor) -> Tensor:
+    return sums.mean(tuple(range(1, sums.dim())), keepdim=True)
+
+
 PLAIN = Estimator(
-    "plain",
-    lambda shape: Averaging(shape, lambda seen: (seen.prediction - seen.a * seen.x_0).mean(0)),
+    "plain", lambda shape: Averaging(shape, lambda seen: seen.prediction - seen.a * seen.x_0)
 )
 """The raw output less its known mean: the published estimator, kept to measure against."""
 
-RESIDUAL = Estimator("residual", lambda shape: Averaging(shape, lambda seen: seen.residual.mean(0)))
+RESIDUAL = Estimator("residual", lambda shape: Averaging(shape, lambda seen: seen.residual))
 """The output less the known target of the same draw."""
 
-REGRESSION = Estimator("regression", Regression)
+SCALAR = Estimator("scalar", lambda shape: Regression(shape, _over_pixels))
+"""The residual less one multiple of the noise and one of the image."""
+
+REGRESSION = Estimator("regression", lambda shape: Regression(shape, _per_pixel))
 """The residual less what noise and image explain of it, pixel by pixel. The default."""
 
-NAMED = {estimator.name: estimator for estimator in (PLAIN, RESIDUAL, REGRESSION)}
+NAMED = {estimator.name: estimator for estimator in (PLAIN, RESIDUAL, SCALAR, REGRESSION)}

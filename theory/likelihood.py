@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Float64, Real
 from torch import Tensor
 
+from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.schedules import Schedule
 from theory.targets import NOISE, Target, shift_factor
@@ -59,6 +60,30 @@ def step_weight(
     0.5 (SNR_s / SNR_t - 1), the KL of two reverse steps of the same variance.
     """
     return torch.expm1(schedule.log_snr(s) - schedule.log_snr(t)) / 2
+
+
+def solver_weights(
+    schedule: Schedule, target: Target, times: Real[Tensor, "n"]
+) -> Float64[Tensor, "n"]:
+    """What a unit of gain at each of a solver's times takes off its discrete bound, in nats: (T,).
+
+    A solver which steps from each time to the next cleaner one; ``step_weight`` times the squared
+    factor that takes a shift of the target to noise. The step from the cleanest time is taken to be
+    as long, in log-SNR, as the one before.
+
+    Raises:
+        InputError: fewer than two times of finite log-SNR.
+    """
+    log_snr = schedule.log_snr(times)
+    order = torch.argsort(log_snr)
+    order = order[log_snr[order].isfinite()]
+    if len(order) < 2:
+        raise InputError(f"solver times: expected at least two, got {len(order)}")
+    gaps = torch.diff(log_snr[order])
+    steps = torch.expm1(torch.cat([gaps, gaps[-1:]])) / 2
+    weights = torch.zeros(len(times), dtype=torch.float64)
+    weights[order] = steps * shift_factor(times[order], target, NOISE, schedule) ** 2
+    return weights
 
 
 def bits_per_dim(nats: Estimate, dimensions: int) -> Estimate:

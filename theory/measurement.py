@@ -1,6 +1,6 @@
 """Run a network over images and collect the moments of one or several estimators at every time."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -9,11 +9,13 @@ import torch
 from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 
+from theory.affine_sums import AffineSums
+from theory.batches import Conditions, Images, batches
 from theory.budget import GROWTH, PILOT_IMAGES, Goal, allocate, evaluations_for
 from theory.estimators import NAMED, PLAIN, Collector, Estimator, MeanImage
-from theory.likelihood import gain_weights
 from theory.moments import Moments
-from theory.observations import Images, Observation, Predict, batches, observe
+from theory.observations import Observation, Predict, observe
+from theory.pooling import ClassSums
 from theory.schedules import Schedule
 from theory.survey import Survey
 from theory.targets import Target
@@ -21,7 +23,10 @@ from theory.targets import Target
 
 @dataclass(frozen=True)
 class Setup:
-    """A network, its images, and everything else that a pass over them needs."""
+    """A network, its images, and everything else that a pass over them needs.
+
+    ``importance`` is what a unit of gain at each time is worth.
+    """
 
     predict: Predict
     schedule: Schedule
@@ -31,8 +36,13 @@ class Setup:
     times: Real[Tensor, "time"]
     seed: int
     batch_size: int
+    importance: Float64[Tensor, "time"]
+    order: int
+    classes: int | None
     device: Any = None
     on_progress: Callable[[int], None] | None = None
+    conditions: Conditions | None = None
+    reference: Predict | None = None
 
     def observe(
         self,
@@ -42,19 +52,21 @@ class Setup:
     ) -> Iterable[Observation]:
         """Observations of the chosen images, or of all."""
         return observe(
-            self.predict, self.schedule, self.target, batches(self.images, self.batch_size),
-            self.times, seed=self.seed, purpose="calibrate", draws=draws, members=members, rank=rank,
-            device=self.device, on_progress=self.on_progress,
+            self.predict, self.schedule, self.target, 
+            batches(self.images, self.batch_size, self.conditions), self.times,
+            seed=self.seed, purpose="calibrate", draws=draws, members=members, rank=rank,
+            reference=self.reference, device=self.device, on_progress=self.on_progress,
         )  # fmt: skip
 
-    @property
-    def importance(self) -> Float64[Tensor, "time"]:
-        """What a unit of gain at each time takes off the likelihood bound, in nats.
+    def affine_sums(self) -> list[AffineSums]:
+        """Empty sums of order 1, one per time; none for order 0."""
+        shape = tuple(self.survey.mean_image.mean.shape)
+        return [AffineSums(shape) for _ in self.times] if self.order else []
 
-        Ones where that is zero throughout, as for a single time.
-        """
-        weights = gain_weights(self.schedule, self.target, self.times)
-        return weights if weights.sum() > 0 else torch.ones_like(weights)
+    def class_sums(self) -> list[ClassSums]:
+        """Empty sums by class, one per time; none where classes are not told apart."""
+        shape = tuple(self.survey.mean_image.mean.shape)
+        return [ClassSums(shape, self.classes) for _ in self.times] if self.classes else []
 
     def collectors(self, estimator: Estimator) -> list[Collector]:
         """Empty collectors, one per time."""
@@ -84,12 +96,19 @@ class Measured:
     choices: list[Choice]
     plain_error_energy: list[float]
     evaluations: int
+    affine: list[AffineSums]
+    by_class: list[ClassSums]
+    noise_slopes: list[Tensor]
 
 
 def over_all(setup: Setup, estimator: Estimator, draws: int) -> Measured:
     """Every image at every time."""
     collectors, plain = setup.collectors(estimator), setup.collectors(PLAIN)
+    affine, by_class = setup.affine_sums(), setup.class_sums()
     for seen in setup.observe(draws):
+        for sums in (affine, by_class):
+            if sums:
+                sums[seen.time_index].add_(seen)
         collectors[seen.time_index].add_(seen)
         plain[seen.time_index].add_(seen.first(1))
     choice = Choice(estimator.name, setup.survey.count, draws)
@@ -98,6 +117,9 @@ def over_all(setup: Setup, estimator: Estimator, draws: int) -> Measured:
         [choice] * len(collectors),
         [c.moments(None).error_energy() / draws for c in plain],
         choice.evaluations * len(collectors),
+        affine,
+        by_class,
+        [c.noise_slope() for c in collectors],
     )
 
 
@@ -115,6 +137,7 @@ class Sequential:
         generator = torch.Generator().manual_seed(setup.seed)
         self.rank = torch.randperm(count, generator=generator)
         self.taken = torch.zeros(times, dtype=torch.int64)
+        self.affine, self.by_class = setup.affine_sums(), setup.class_sums()
         self.pilot_evaluations = 0
 
     def run(self) -> Measured:
@@ -130,7 +153,15 @@ class Sequential:
             variance / choice.evaluations
             for variance, choice in zip(self.plain_variance, choices, strict=True)
         ]
-        return Measured(self._moments(), choices, plain_error_energy, self.evaluations)
+        return Measured(
+            self._moments(),
+            choices,
+            plain_error_energy,
+            self.evaluations,
+            self.affine,
+            self.by_class,
+            [c.noise_slope() for c in self.collectors],
+        )
 
     @property
     def evaluations(self) -> int:
@@ -211,8 +242,12 @@ class Sequential:
                 self.collectors[seen.time_index].add_(seen)
         self.taken = torch.maximum(self.taken, wanted)
 
-    def _observe(self, draws: int, until: Tensor) -> Iterable[Observation]:
-        return self.setup.observe(draws, self._members(until), self.rank)
+    def _observe(self, draws: int, until: Tensor) -> Iterator[Observation]:
+        for seen in self.setup.observe(draws, self._members(until), self.rank):
+            for sums in (self.affine, self.by_class):
+                if sums:
+                    sums[seen.time_index].add_(seen)
+            yield seen
 
     def _members(self, until: Tensor) -> Tensor:
         """Images of rank from ``taken`` to ``until``, per time: (time, image) booleans."""

@@ -16,16 +16,31 @@ from theory.estimates import Estimate
 
 
 @dataclass(frozen=True)
+class Contrast:
+    """Sums over images by group of d_i and |d_i|^2: pure noise of each image's unit.
+
+    d_i is half the difference of r_i's two independent halves of draws, so that it has mean zero
+    and the covariance of r_i given the image.
+    """
+
+    total: Float64[Tensor, "g *shape"]
+    square: Float64[Tensor, "g"]
+
+
+@dataclass(frozen=True)
 class Moments:
     """Sums over images by group: of 1, of r_i, of |r_i|^2.
 
     ``common_error`` is the energy of an error that all units share, such as that of a mean image.
+    ``contrast`` tells the noise of a unit from what differs between images, where there were draws
+    enough for that.
     """
 
     count: Float64[Tensor, "g"]
     total: Float64[Tensor, "g *shape"]
     square: Float64[Tensor, "g"]
     common_error: float = 0.0
+    contrast: Contrast | None = None
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], groups: int) -> "Moments":
@@ -61,10 +76,10 @@ class Moments:
         return spread + self.common_error
 
     def squared_norm(self) -> Estimate:
-        """Unbiased estimate of |E r|^2, (|sum r_i|^2 - sum |r_i|^2) / (n (n - 1)); may be negative.
+        """Unbiased |E r|^2 of the population, (|sum r_i|^2 - sum |r_i|^2) / (n (n - 1)).
 
-        The interval is Student's on a delete-a-group jackknife error (asymptotic; conservative
-        where E r is zero).
+        It may be negative. The value is exact in expectation for any n. The interval is Student's
+        on a delete-a-group jackknife error (asymptotic; conservative where E r is zero).
         """
         used = self.count > 0
         count, square = self.count[used], self.square[used]
@@ -79,6 +94,24 @@ class Moments:
         k = len(left)
         error = ((k - 1) / k * (without - without.mean()).square().sum()).sqrt()
         return Estimate.from_error(value.item(), error.item(), k - 1)
+
+    def squared_norm_of_set(self) -> Estimate:
+        """|m|^2 for m the mean of r over these very images and all noise: no other images.
+
+        With a contrast |mean|^2 - sum |d_i|^2 / n^2, which is unbiased for any n; its variance
+        4 m C m + 2 tr C^2, C = sum_i Cov(d_i) / n^2, is bounded by 4 mean C mean over groups
+        (asymptotic, and conservative where m is small). Without one, what is noise and what
+        differs between images cannot be told apart: the value is the population's, and the
+        interval reaches up to where none of the spread is noise.
+        """
+        of_population, n = self.squared_norm(), self.n
+        plain = self.mean.square().sum().item()
+        if self.contrast is None:
+            above = of_population.upper - of_population.value
+            return Estimate(of_population.value, of_population.lower, plain + above)
+        value = plain - self.contrast.square.sum().item() / n**2 - self.common_error
+        along = self.contrast.total.flatten(1) @ self.mean.flatten() / n
+        return Estimate.from_error(value, 2 * along.norm().item(), len(along) - 1)
 
 
 def _u_statistic(norm_of_sum: Tensor, sum_of_norms: Tensor, n: Tensor) -> Tensor:

@@ -6,11 +6,11 @@ A cubic smoothing spline with weights is linear in its data, so it is one matrix
 import numpy as np
 import torch
 from jaxtyping import Float64
-from scipy.interpolate import make_smoothing_spline
+from scipy.interpolate import CubicSpline, make_smoothing_spline
 from torch import Tensor
 
-STRENGTHS = tuple(10.0**power for power in range(-3, 4))
-"""Penalties on the squared second derivative, for precisions of mean one."""
+STRENGTHS = (0.0, *(10.0**power for power in range(-3, 4)))
+"""Penalties on the squared second derivative, for precisions of mean one; the first is none."""
 
 LEAST_TIMES = 5
 """A cubic smoothing spline needs as many points."""
@@ -19,7 +19,7 @@ LEAST_TIMES = 5
 def smoothers(
     log_snr: Float64[Tensor, "n"], error_energy: Float64[Tensor, "n"]
 ) -> "list[Float64[Tensor, 'n n']]":
-    """Candidate smoothing matrices, the identity first; rows give smoothed values at each time.
+    """Smoothing matrices of the ``STRENGTHS``, the identity first; rows give smoothed values at each time.
 
     Args:
         log_snr: distinct and finite, in any order; where it is not, only the identity is returned.
@@ -33,9 +33,34 @@ def smoothers(
     precision = (1 / error_energy[order]).numpy()
     precision = precision / precision.mean()
     x, matrices = log_snr[order].numpy(), [identity]
-    for strength in STRENGTHS:
+    for strength in STRENGTHS[1:]:
         spline = make_smoothing_spline(x, np.eye(n), w=precision, lam=strength)
         matrix = torch.zeros(n, n, dtype=torch.float64)
         matrix[np.ix_(order, order)] = torch.from_numpy(spline(x))
         matrices.append(matrix)
     return matrices
+
+
+def curvature(
+    log_snr: Float64[Tensor, "time"], shift: Float64[Tensor, "time *shape"]
+) -> Float64[Tensor, "time *shape"]:
+    """Second derivatives in log-SNR of the natural cubic splines through the shifts.
+
+    One spline runs through each stretch of neighbouring times at which something is applied; there
+    is no curvature at its ends, nor where nothing is. The times increase or decrease in log-SNR.
+    """
+    applied = (shift.flatten(1) != 0).any(1) & log_snr.isfinite()
+    result = torch.zeros_like(shift)
+    first = 0
+    while first < len(applied):
+        end = first
+        while end < len(applied) and applied[end]:
+            end += 1
+        if end - first > 2:
+            inside = slice(first, end)
+            x, y = log_snr[inside].numpy(), shift[inside].numpy()
+            ascending = slice(None, None, 1 if x[0] < x[-1] else -1)
+            spline = CubicSpline(x[ascending], y[ascending], bc_type="natural")
+            result[inside] = torch.from_numpy(spline(x, 2))
+        first = max(end, first + 1)
+    return result

@@ -3,6 +3,7 @@
 from typing import Any
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
+PINK, SKY = "#CC79A7", "#56B4E9"
 """Okabe and Ito's colours, which colour-blind readers tell apart."""
 
 STYLE: Any = {

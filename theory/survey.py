@@ -7,10 +7,10 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from theory.batches import Conditions, Images, batches
 from theory.errors import InputError
 from theory.estimators import MeanImage
 from theory.identity import image_ids
-from theory.observations import Images, batches
 
 
 @dataclass(frozen=True)
@@ -26,8 +26,8 @@ class Survey:
         return len(self.ids)
 
 
-def survey(images: Images, batch_size: int) -> Survey:
-    """Read every image once.
+def survey(images: Images, batch_size: int, conditions: Conditions | None = None) -> Survey:
+    """Read every image once, and count the conditions.
 
     Raises:
         InputError: images that ``batches`` refuses, or that can be read only once.
@@ -38,8 +38,8 @@ def survey(images: Images, batch_size: int) -> Survey:
             f"got {type(images).__name__}, which can be read only once"
         )
     ids, total = [], torch.zeros(())
-    for batch in batches(images, batch_size):
-        ids.append(image_ids(batch))
-        total = total + batch.double().cpu().sum(0)
+    for batch in batches(images, batch_size, conditions):
+        ids.append(image_ids(batch.images))
+        total = total + batch.images.double().cpu().sum(0)
     count = sum(map(len, ids))
     return Survey(torch.cat(ids), MeanImage(total / count, count))

@@ -1,8 +1,9 @@
 """Held-out proof of a calibration: paired draws on images that it has never seen.
 
-With r = y_theta - y the residual of a draw and eta_hat the shift,
+With r = y_theta - y the residual of a draw and c the correction, a constant shift or affine in x_t
+and y_theta,
 
-    |r|^2 - |r - eta_hat|^2 = 2 eta_hat.r - |eta_hat|^2,
+    |r|^2 - |r - c|^2 = 2 c.r - |c|^2,
 
 so one pass gives the fall of the denoising loss with little variance. The image is the statistical
 unit: draws on one image are averaged first, and intervals are taken over images.
@@ -16,21 +17,14 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from theory.batches import DEFAULT_BATCH, Batch, Conditions, Images, batches
 from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.identity import image_ids
 from theory.likelihood import gain_weights
 from theory.moments import Moments
-from theory.observations import (
-    DEFAULT_BATCH,
-    GROUPS,
-    Images,
-    Predict,
-    batches,
-    observe,
-    require_key,
-)
+from theory.observations import GROUPS, Observation, Predict, observe, require_key
 from theory.shapes import dot
 
 
@@ -42,6 +36,7 @@ class Validation:
         calibration: what was validated.
         losses: (n, T), |y_theta - y|^2 without calibration, mean over draws.
         gains: (n, T), how much the calibration takes off it.
+        shift_gains: (n, T), how much its shift alone does: the same at order 0.
         eta_sq: unbiased |eta_t|^2 of the network without calibration, one per time.
         left_out: how many of the images given were left out, as the calibration had seen them.
     """
@@ -49,6 +44,7 @@ class Validation:
     calibration: Calibration
     losses: Float64[Tensor, "image time"]
     gains: Float64[Tensor, "image time"]
+    shift_gains: Float64[Tensor, "image time"]
     eta_sq: tuple[Estimate, ...]
     left_out: int
 
@@ -71,9 +67,15 @@ class Validation:
         The gain is taken in noise form; the interval is over images, so it knows that one image's
         gains at different times belong together.
         """
-        schedule, target = self.calibration.schedule, self.calibration.target
-        times = self.calibration.times
-        return Estimate.of_mean(self.gains @ gain_weights(schedule, target, times))
+        return Estimate.of_mean(self.gains @ self._nats())
+
+    def shift_bound_gain(self) -> Estimate:
+        """The same of the shift alone, without what order 1 adds."""
+        return Estimate.of_mean(self.shift_gains @ self._nats())
+
+    def _nats(self) -> Tensor:
+        c = self.calibration
+        return gain_weights(c.schedule, c.target, c.times)
 
 
 def validate(
@@ -81,6 +83,7 @@ def validate(
     calibration: Calibration,
     *,
     images: Images,
+    conditions: Conditions | None = None,
     seed: int = 0,
     draws: int = 1,
     batch_size: int = DEFAULT_BATCH,
@@ -91,16 +94,17 @@ def validate(
 
     Args:
         predict: the network without calibration.
-        images, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the noise is
+        images, conditions, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the noise is
             independent of the calibration's even with the same seed.
 
     Raises:
         InputError: fewer than two images remain; images or predictions that ``calibrate`` refuses.
     """
     require_key(seed, draws)
-    held_out = _Unseen(images, calibration, batch_size)
+    held_out = _Unseen(images, conditions, calibration, batch_size)
     losses: list[list[Tensor]] = [[] for _ in calibration.times]
     gains: list[list[Tensor]] = [[] for _ in calibration.times]
+    shift_gains: list[list[Tensor]] = [[] for _ in calibration.times]
     moments = [Moments.empty(calibration.shape, GROUPS) for _ in calibration.times]
     for seen in observe(
         predict, calibration.schedule, calibration.target, held_out, calibration.times,
@@ -109,34 +113,53 @@ def validate(
         k, residual = seen.time_index, seen.residual
         unit, shift = residual.mean(0), calibration.shift[seen.time_index]
         losses[k].append(residual.square().flatten(2).sum(2).mean(0))
-        gains[k].append(2 * dot(unit, shift) - shift.square().sum())
+        shift_gains[k].append(2 * dot(unit, shift) - shift.square().sum())
+        gains[k].append(shift_gains[k][-1] if calibration.is_shift else _gain(calibration, seen))
         moments[k].add_(seen.group, unit)
     return Validation(
         calibration=calibration,
         losses=torch.stack([torch.cat(column) for column in losses], 1),
         gains=torch.stack([torch.cat(column) for column in gains], 1),
+        shift_gains=torch.stack([torch.cat(column) for column in shift_gains], 1),
         eta_sq=tuple(m.squared_norm() for m in moments),
         left_out=held_out.left_out,
     )
 
 
+def _gain(calibration: Calibration, seen: Observation) -> Float64[Tensor, "b"]:
+    """2 c.r - |c|^2 of each image, mean over its draws."""
+    t = calibration.times[seen.time_index][None]
+    falls = []
+    for x_t, y, residual in zip(seen.x_t, seen.prediction, seen.residual, strict=True):
+        correction = calibration.correction(x_t, t, y, seen.conditions).expand_as(y)
+        falls.append((2 * correction * residual - correction**2).flatten(1).sum(1))
+    return torch.stack(falls).mean(0)
+
+
 class _Unseen:
     """The images that a calibration has not seen, in batches; counts those it leaves out."""
 
-    def __init__(self, images: Images, calibration: Calibration, batch_size: int) -> None:
-        self.images, self.calibration, self.batch_size = images, calibration, batch_size
+    def __init__(
+        self,
+        images: Images,
+        conditions: Conditions | None,
+        calibration: Calibration,
+        batch_size: int,
+    ) -> None:
+        self.images, self.conditions = images, conditions
+        self.calibration, self.batch_size = calibration, batch_size
         self.left_out = 0
 
-    def __iter__(self) -> Iterator[Tensor]:
+    def __iter__(self) -> Iterator[Batch]:
         self.left_out, kept = 0, 0
-        for batch in batches(self.images, self.batch_size):
-            if tuple(batch.shape[1:]) != self.calibration.shape:
+        for batch in batches(self.images, self.batch_size, self.conditions):
+            if tuple(batch.images.shape[1:]) != self.calibration.shape:
                 raise InputError(
-                    f"images: expected shape {self.calibration.shape}, got {tuple(batch.shape[1:])}"
+                    f"images: expected shape {self.calibration.shape}, got {tuple(batch.images.shape[1:])}"
                 )
-            seen = torch.isin(image_ids(batch), self.calibration.image_ids)
+            seen = torch.isin(image_ids(batch.images), self.calibration.image_ids)
             self.left_out += int(seen.sum())
-            unseen = batch[~seen]
+            unseen = batch.select(~seen)
             kept += len(unseen)
             if len(unseen):
                 yield unseen

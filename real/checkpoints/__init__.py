@@ -1,25 +1,110 @@
-"""Load a pretrained network from a folder or the Hub, as a ``Checkpoint``. None ever runs code."""
+"""Load a pretrained network of any family as a ``Checkpoint``. No checkpoint ever runs code."""
 
 from pathlib import Path
 from typing import Any
 
-from real.checkpoints.base import Checkpoint
-from real.checkpoints.diffusers_unet import load_folder
+from real.checkpoints import (
+    ddpm,
+    diffusers_pipelines,
+    edm,
+    edm2,
+    files,
+    guided,
+    own,
+    score_sde,
+)
+from real.checkpoints.base import Checkpoint, Family, Source
 from real.checkpoints.hub import download
+from real.checkpoints.registry import NAMED
+from theory.errors import InputError
 
-__all__ = ["EMBEDDED", "Checkpoint", "load"]
+__all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load"]
 
 ASSETS = Path(__file__).parent.parent / "assets"
 EMBEDDED = {"digits": ASSETS / "digits", "fashion": ASSETS / "fashion"}
 """Networks that ship with the toolkit, by name."""
 
+ANY_FOLDER = Family(
+    name="diffusers",
+    recognizes=lambda source: source.path.is_dir(),
+    load=lambda source, device: diffusers_pipelines.load_folder(
+        source.path, source.reference, device
+    ),
+)
+"""Says what is wrong with a folder that no family recognizes."""
 
-def load(reference: str | Path, device: Any = "cpu") -> Checkpoint:
-    """Load a checkpoint by name (``digits``), by local diffusers folder, or by Hub id.
+FAMILIES: tuple[Family, ...] = (
+    *diffusers_pipelines.FAMILIES,
+    ANY_FOLDER,
+    ddpm.FAMILY,
+    guided.FAMILY,
+    edm.FAMILY,
+    edm2.FAMILY,
+    score_sde.FAMILY,
+)
+"""The first that recognizes a source loads it."""
+
+
+def load(reference: str | Path, device: Any = "cpu", family: str | None = None) -> Checkpoint:
+    """Load a checkpoint.
+
+    Args:
+        reference: a name that ships (``digits``) or that the registry knows, a local folder or
+            file, a user's own network as FILE.py:NAME, or a Hub id. Names go first; a folder that
+            is called like one is meant by ./NAME.
+        device: where the network runs.
+        family: its name, where the content is not to decide.
 
     Raises:
-        InputError: there is no such thing, it cannot be reached, or it is of another kind.
+        InputError: there is no such thing, it cannot be reached, no family recognizes it, or it is
+            broken; or there is no family of that name.
     """
     name = str(reference)
-    folder = EMBEDDED.get(name) or (Path(name) if Path(name).exists() else download(name))
-    return load_folder(folder, name, device)
+    chosen = None if family is None else _family_named(family)
+    if own.is_reference(name):
+        if chosen:
+            raise InputError(f"checkpoint: {name} is your own network and of no family")
+        return own.load(name, device)
+    source = _source(name)
+    return (chosen or _recognized(source)).load(source, device)
+
+
+def _source(name: str) -> Source:
+    path = _path(name)
+    if path.is_dir():
+        return Source(name, path)
+    return Source(name, path, files.read(path), files.sidecar(path))
+
+
+def _path(name: str) -> Path:
+    if name in EMBEDDED:
+        return EMBEDDED[name]
+    if name in NAMED:
+        return NAMED[name].local()
+    return Path(name) if Path(name).exists() else download(name)
+
+
+def _family_named(name: str) -> Family:
+    for family in FAMILIES:
+        if family.name == name:
+            return family
+    known = ", ".join(family.name for family in FAMILIES)
+    raise InputError(f"checkpoint: expected one of the families {known}, got {name!r}")
+
+
+def _recognized(source: Source) -> Family:
+    for family in FAMILIES:
+        if family.recognizes(source):
+            return family
+    known = ", ".join(family.name for family in FAMILIES)
+    raise InputError(
+        f"checkpoint: {source.reference} is of none of the families {known}; "
+        f"it holds {_summary(source.content)}"
+    )
+
+
+def _summary(content: Any) -> str:
+    if isinstance(content, dict):
+        names = [str(name) for name in content]
+        return f"{len(names)} entries: {', '.join(names[:3])[:100]}{' ...' * (len(names) > 3)}"
+    return f"something of type {type(content).__name__}"

@@ -1,120 +1,97 @@
-"""Unconditional diffusers pipelines of a ``UNet2DModel`` with a table of betas (DDPM, DDIM, PNDM...)."""
+"""diffusers pipelines of a ``UNet2DModel`` (DDPM, DDIM, PNDM, LDM...), class-conditional or not."""
 
-import json
 from pathlib import Path
 from typing import Any
 
-import torch
-from diffusers import DDPMScheduler, UNet2DModel
-from diffusers.utils import logging as diffusers_logging
-from safetensors import SafetensorError
+from diffusers import UNet2DModel
 from torch import Tensor
 
-from real.checkpoints.base import Checkpoint
+from real.checkpoints.base import Checkpoint, Family, Source
+from real.checkpoints.conditions import Labels, refuse_condition
+from real.checkpoints.diffusers_folder import (
+    is_a,
+    model_index,
+    network_folder,
+    read_json,
+    scheduler_config,
+)
+from real.checkpoints.diffusers_network import identity, load_network, run, sample_shape
+from real.checkpoints.diffusers_process import process_of
+from real.checkpoints.diffusers_vae import codec, load_vae
 from theory.errors import InputError
-from theory.identity import fingerprint
-from theory.schedules import DiscreteSchedule
-from theory.targets import DATA, NOISE, VELOCITY
 
-PREDICTION_TYPES = {"epsilon": NOISE, "sample": DATA, "v_prediction": VELOCITY}
+NAME = "diffusers-unet"
 
 
-def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
-    """Load the network and its noise schedule from a diffusers folder.
+def load(source: Source, device: Any) -> Checkpoint:
+    """Load the network and its noise schedule.
 
     The network lies in ``unet/`` or at the top, the scheduler's configuration in ``scheduler/`` or
-    at the top. Weights are read from safetensors, or from .bin files without running code.
+    at the top. With an autoencoder in ``vae/`` or ``vqvae/`` it is a network on latents. Where
+    ``null_class`` in model_index.json or in the network's config.json names the last class, that
+    label stands for no class.
 
     Raises:
-        InputError: files are missing or broken, the network is no unconditional UNet2DModel, or
-            its prediction type or schedule is unknown.
+        InputError: files are missing or broken; prediction type, schedule or kind of condition is
+            unknown.
     """
-    network_folder = _holding(folder, "unet", "config.json")
-    config = _read_json(network_folder / "config.json")
-    if config.get("_class_name") != "UNet2DModel":
-        raise InputError(
-            f"checkpoint: expected an unconditional UNet2DModel in {folder}, "
-            f"got {config.get('_class_name')}"
-        )
-    index = folder / "model_index.json"
-    null = _read_json(index).get("null_class") if index.is_file() else None
-    if config.get("class_embed_type") or (config.get("num_class_embeds") and null is None):
-        raise InputError(f"checkpoint: expected an unconditional network, {folder} takes classes")
-    scheduler_folder = _holding(folder, "scheduler", "scheduler_config.json")
-    scheduler_config = _read_json(scheduler_folder / "scheduler_config.json")
-    kind = scheduler_config.get("prediction_type", "epsilon")
-    if kind not in PREDICTION_TYPES:
-        raise InputError(
-            f"checkpoint: expected prediction_type {', '.join(PREDICTION_TYPES)}, got {kind!r}"
-        )
-    network = _load_network(network_folder).to(device).eval().requires_grad_(False)
-    size = network.config.sample_size
-    height, width = (size, size) if isinstance(size, int) else size
-    architecture = {k: v for k, v in network.config.items() if not k.startswith("_")}
+    config = scheduler_config(source.path)
+    process = process_of(config)
+    network = load_network(UNet2DModel, source.path, device)
+    labels = _labels(network, source.path)
+    vae = _autoencoder(source.path, device)
+    shape = sample_shape(network)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        if condition is not None and null is None:
-            raise InputError(f"checkpoint: {reference} is unconditional, it takes no condition")
-        if condition is None and null is not None:
-            condition = torch.full((len(x_t),), null)
-        labels = None if condition is None else condition.to(network.device)
-        x = x_t.to(network.device, network.dtype)
-        return network(x, t.to(network.device), class_labels=labels).sample.to(x_t)
+        if labels is None:
+            refuse_condition(condition, source.reference)
+            return run(network, x_t, t * process.time_scale)
+        return run(
+            network,
+            x_t,
+            t * process.time_scale,
+            class_labels=labels(condition, len(x_t), network.device),
+        )
 
     return Checkpoint(
-        reference=reference,
-        family="diffusers",
+        reference=source.reference,
+        family=NAME,
         predict=predict,
-        schedule=_schedule(scheduler_config, folder),
-        target=PREDICTION_TYPES[kind],
-        shape=(network.config.in_channels, height, width),
-        conditions=None if null is None else config["num_class_embeds"] - 1,
-        null_condition=null,
-        fingerprint=fingerprint(
-            network.state_dict().items(), json.dumps(architecture, sort_keys=True)
-        ),
-        scheduler_config=scheduler_config,
-        modules={"unet": network},
+        schedule=process.schedule,
+        target=process.target,
+        shape=shape,
+        conditions=labels.count if labels else None,
+        null_condition=labels.null if labels else None,
+        fingerprint=identity(network),
+        scheduler_config=config,
+        codec=codec(vae, shape) if vae else None,
+        modules={"unet": network} | ({"vae": vae} if vae else {}),
     )
 
 
-def _holding(folder: Path, part: str, file: str) -> Path:
-    for candidate in (folder / part, folder):
-        if (candidate / file).is_file():
-            return candidate
-    raise InputError(f"checkpoint: expected {part}/{file} or {file} in {folder}, found neither")
+def _autoencoder(folder: Path, device: Any) -> Any:
+    for part in ("vae", "vqvae"):
+        if (folder / part).is_dir():
+            return load_vae(folder / part, device)
+    return None
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"checkpoint: {path} cannot be read as JSON") from error
-    if not isinstance(content, dict):
-        raise InputError(f"checkpoint: expected a JSON object in {path}")
-    return content
-
-
-def _load_network(folder: Path) -> UNet2DModel:
-    level = diffusers_logging.get_verbosity()
-    diffusers_logging.set_verbosity(diffusers_logging.CRITICAL)
-    try:
-        return UNet2DModel.from_pretrained(folder, local_files_only=True, low_cpu_mem_usage=False)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError, SafetensorError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"checkpoint: cannot load the network in {folder}: {reason}") from error
-    finally:
-        diffusers_logging.set_verbosity(level)
-
-
-def _schedule(config: dict[str, Any], folder: Path) -> DiscreteSchedule:
-    if "beta_schedule" not in config and "trained_betas" not in config:
+def _labels(network: UNet2DModel, folder: Path) -> Labels | None:
+    kind, classes = network.config.class_embed_type, network.config.num_class_embeds
+    if kind is not None:
         raise InputError(
-            f"checkpoint: expected a scheduler with betas in {folder}, "
-            f"got {config.get('_class_name', 'none')}"
+            f"checkpoint: expected class labels (num_class_embeds) or none, {folder} is "
+            f"conditioned by class_embed_type {kind!r}"
         )
-    try:
-        scheduler = DDPMScheduler.from_config(config)
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise InputError(f"checkpoint: cannot read the schedule in {folder}: {error}") from error
-    return DiscreteSchedule(scheduler.alphas_cumprod.to(torch.float64))
+    if classes is None:
+        return None
+    said = (model_index(folder), read_json(network_folder(folder) / "config.json"))
+    null = next((s["null_class"] for s in said if s.get("null_class") is not None), None)
+    if null not in (None, classes - 1):
+        raise InputError(
+            f"checkpoint: expected null_class {classes - 1}, the last one, got {null!r} in {folder}"
+        )
+    return Labels(classes if null is None else classes - 1, null)
+
+
+FAMILY = Family(NAME, lambda source: is_a(source, "UNet2DModel"), load)

@@ -1,9 +1,13 @@
-"""Fetch a diffusers folder from the Hugging Face Hub, or from its local cache."""
+"""Fetch what is published: repositories of the Hugging Face Hub, and files by https, once each."""
 
+import hashlib
 from pathlib import Path
+from urllib.error import URLError
 
+import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
+    GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
     LocalEntryNotFoundError,
@@ -11,28 +15,99 @@ from huggingface_hub.errors import (
 )
 
 from theory.errors import InputError
+from theory.program import replacing_file
 
-FILES = ["*.json", "unet/*.safetensors", "unet/*.bin", "*.safetensors", "*.bin"]
+CONFIGURATION = ["*.json", "*/*.json", "*/*.txt", "*/*.model"]
+SAFE_WEIGHTS = ["diffusion_pytorch_model*.safetensors", "*/*model*.safetensors"]
+OLD_WEIGHTS = ["diffusion_pytorch_model*.bin", "*/*model*.bin"]
+UNUSED = [
+    "*.fp16.*",
+    "*.bf16.*",
+    "*.non_ema.*",
+    "*flax*",
+    "*onnx*",
+    "*openvino*",
+    "safety_checker/*",
+]
+ALREADY_HERE = "diffusion-martingale"
+CHUNK = 1 << 20
+KINDS = (
+    "'digits', a name that `python -m real list` shows, a folder, a checkpoint file, FILE.py:NAME "
+    "or a Hub id"
+)
 
 
 def download(reference: str) -> Path:
-    """The local copy of a Hub repository, fetched if need be.
+    """The local copy of a Hub repository, fetched if need be: one precision, safetensors if it can.
 
     Raises:
-        InputError: no such repository, or no connection and no local copy.
+        InputError: no such repository, no leave to read it, or no connection and no local copy.
     """
-    expected = f"checkpoint: expected 'digits', a diffusers folder or a Hub id, got {reference!r}"
+    expected = f"checkpoint: expected {KINDS}, got {reference!r}"
     if reference.count("/") != 1 or reference.startswith((".", "/")):
         raise InputError(expected)
     try:
-        return Path(snapshot_download(reference, allow_patterns=FILES))
+        folder = Path(
+            snapshot_download(
+                reference, allow_patterns=CONFIGURATION + SAFE_WEIGHTS, ignore_patterns=UNUSED
+            )
+        )
+        if not list(folder.rglob("*.safetensors")):
+            snapshot_download(reference, allow_patterns=OLD_WEIGHTS, ignore_patterns=UNUSED)
+        return folder
     except HFValidationError as error:
         raise InputError(expected) from error
+    except GatedRepoError as error:
+        raise InputError(
+            f"checkpoint: {reference} is to be had only by those who accept its licence on the Hub "
+            "and are logged in (hf auth login)"
+        ) from error
     except RepositoryNotFoundError as error:
         raise InputError(
-            f"{expected}: no such folder, and no such repository on the Hub"
+            f"{expected}: no such file or folder, and no such repository on the Hub"
         ) from error
     except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
         raise InputError(
-            f"{expected}: no such folder, and the Hub cannot be reached (no network connection?)"
+            f"{expected}: no such file or folder, and the Hub cannot be reached "
+            "(no network connection?)"
         ) from error
+
+
+def fetch(name: str, address: str, digest: str | None) -> Path:
+    """The local copy of a published file, fetched if need be, in torch.hub's folder.
+
+    Args:
+        name: of the local copy.
+        address: https URL.
+        digest: ``sha256:HEX`` or ``md5:HEX`` where one is published; every use is verified.
+
+    Raises:
+        InputError: it cannot be reached, or is not the published file.
+    """
+    path = Path(torch.hub.get_dir()) / ALREADY_HERE / name
+    if not path.is_file():
+        with replacing_file(path) as temporary:
+            try:
+                torch.hub.download_url_to_file(address, str(temporary))
+            except (URLError, OSError) as error:
+                raise InputError(
+                    f"checkpoint: {address} cannot be reached (no network connection?): {error}"
+                ) from error
+            _require_digest(temporary, digest, address)
+        return path
+    _require_digest(path, digest, f"{path} (delete it to fetch it again)")
+    return path
+
+
+def _require_digest(path: Path, digest: str | None, origin: str) -> None:
+    if digest is None:
+        return
+    algorithm, _, expected = digest.partition(":")
+    state = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            state.update(chunk)
+    if state.hexdigest() != expected:
+        raise InputError(
+            f"checkpoint: expected {algorithm} {expected} of {origin}, got {state.hexdigest()}"
+        )

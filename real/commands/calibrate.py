@@ -12,6 +12,7 @@ from real.commands.common import (
     RUNNING,
     counting,
     fraction,
+    images_for,
     on_device,
     run_network,
     times,
@@ -52,16 +53,12 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import calibrations
     from real.calibrating import calibrate_checkpoint, described
-    from real.images import open_images
     from theory.budget import Goal
 
     require_file(options.out)
     device = on_device(options.device)
     checkpoint = run_network(options, device)
-    images = open_images(
-        options.data, "calibration", checkpoint.shape,
-        limit=options.images, batch_size=options.batch_size,
-    )  # fmt: skip
+    images = images_for(checkpoint, options, "calibration", device)
     times = checkpoint.schedule.times(options.at or checkpoint.schedule.grid(options.times))
     goal = None
     if options.budget or options.precision:

@@ -31,17 +31,14 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from dataclasses import asdict
-
     from real.checkpoints import load
     from real.images import open_images
-    from real.plots import save_study
     from real.study import Plan, study
-    from theory.program import replacing_folder, write_json
+    from real.study_report import write
 
     require_folder(options.out)
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device)
+    checkpoint = load(options.checkpoint, device, options.family)
     images, held_out = (
         torch.cat(list(open_images(options.data, role, checkpoint.shape)))
         for role in ("calibration", "held-out")
@@ -53,7 +50,5 @@ def run(options: argparse.Namespace) -> None:
     plan = Plan(checkpoint, images, held_out, times, options.seeds, 32, options.seed, device)
     with counting(plan.evaluations(), "study", options.quiet) as on_progress:
         result = study(replace(plan, on_progress=on_progress))
-    with replacing_folder(options.out) as folder:
-        write_json(folder / "study.json", asdict(result))
-        save_study(folder / "study.png", result.errors, result.gains)
-    print(options.out / "study.png")
+    write(options.out, plan, result)
+    print(options.out / "study.html")

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.interpolate import CubicSpline
 
 from tests.theory.known_pixels import (
     BIAS,
@@ -159,7 +160,8 @@ def test_provenance_and_progress():
     )  # fmt: skip
     assert sum(evaluations) == 10 * len(TIMES) * 3
     assert calibration.provenance == {
-        "images": 10, "seed": 5, "evaluations": 10 * len(TIMES) * 3, "fingerprint": "abc",
+        "images": 10, "seed": 5, "evaluations": 10 * len(TIMES) * 3, "order": 0,
+        "fingerprint": "abc",
     }  # fmt: skip
     assert calibration.choices == (Choice("regression", 10, 3),) * len(TIMES)
     assert len(calibration.image_ids.unique()) == 10
@@ -167,14 +169,16 @@ def test_provenance_and_progress():
     assert "note" not in calibration.provenance
 
 
-def hand_made(schedule, times, shift):
+def hand_made(schedule, times, shift, smoothing=0.0):
     n = len(times)
     return Calibration(
         schedule=schedule, target=NOISE, times=schedule.times(times), shift=shift,
         weights=torch.ones(n, dtype=torch.float64),
         certificates=torch.arange(1.0, n + 1, dtype=torch.float64),
         plain_error_energy=torch.ones(n, dtype=torch.float64), choices=(),
-        eta_sq=(Estimate(0.0, 0.0, 0.0),) * n,
+        eta_sq=(Estimate(0.0, 0.0, 0.0),) * n, eta_sq_of_set=(Estimate(0.0, 0.0, 0.0),) * n,
+        gains=torch.zeros(n, dtype=torch.float64), total_certificate=0.0,
+        smoothing=smoothing, bands=1,
         error_energy=torch.zeros(n, dtype=torch.float64),
         image_ids=torch.zeros(0, dtype=torch.int64), provenance={"fingerprint": "abc"},
     )  # fmt: skip
@@ -213,6 +217,29 @@ def test_the_shift_is_linear_in_log_snr_between_times_of_any_order(grid, order, 
     t = schedule.time_of(log_snr).clamp(times[0], times[-1])
     expected = interpolated(schedule, log_snr.item(), times, SHIFTS)
     assert largest(calibration.at(t[None])[0] - expected) < 1e-9
+
+
+def test_smoothed_shifts_follow_one_spline_in_log_snr():
+    """A natural cubic spline through the shifts, by scipy, in whatever order the times come."""
+    schedule, times = GRIDS["vp-linear"]
+    order = [2, 0, 3, 1]
+    calibration = hand_made(schedule, [times[i] for i in order], SHIFTS[order], smoothing=1.0)
+    t = torch.linspace(times[0], times[-1], 50, dtype=torch.float64)
+    log_snr = schedule.log_snr(torch.tensor(times, dtype=torch.float64))
+    spline = CubicSpline(log_snr.flip(0), SHIFTS.flip(0), bc_type="natural")
+    expected = torch.from_numpy(spline(schedule.log_snr(t)))
+    assert largest(calibration.at(t) - expected) < 1e-9
+    linear = hand_made(schedule, [times[i] for i in order], SHIFTS[order])
+    assert largest(linear.at(t) - expected) > 0.1
+
+
+def test_splines_end_where_nothing_is_applied():
+    schedule, times = GRIDS["vp-linear"]
+    shifts = SHIFTS.clone()
+    shifts[2] = 0
+    smoothed, linear = (hand_made(schedule, times, shifts, smoothing=s) for s in (1.0, 0.0))
+    t = torch.linspace(times[0], times[-1], 50, dtype=torch.float64)
+    assert torch.equal(smoothed.at(t), linear.at(t))
 
 
 def test_linear_in_time_would_be_told_apart():

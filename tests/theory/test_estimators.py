@@ -20,7 +20,7 @@ X_0, NOISE = normal(0, N, *SHAPE) + 3, normal(1, N, *SHAPE)
 
 def observed(prediction, a=0.5, b=1.0):
     group = torch.arange(N) % GROUPS
-    return Observation(0, group, X_0, NOISE[None], prediction[None], a, b)
+    return Observation(0, group, X_0, NOISE[None], prediction[None], a, b, 1.0, 1.0)
 
 
 def moments(estimator, prediction, everyone=None):
@@ -71,7 +71,15 @@ def test_batches_do_not_matter(name):
     for part in (slice(0, 7), slice(7, 90), slice(90, N)):
         collector.add_(
             Observation(
-                0, seen.group[part], X_0[part], NOISE[None, part], prediction[None, part], 0.5, 1.0
+                0,
+                seen.group[part],
+                X_0[part],
+                NOISE[None, part],
+                prediction[None, part],
+                0.5,
+                1.0,
+                1.0,
+                1.0,
             )
         )
     assert (collector.moments(None).mean - whole.mean).abs().max() < 1e-12
@@ -80,7 +88,9 @@ def test_batches_do_not_matter(name):
 
 def test_too_few_images_use_no_controls():
     collector, residual = REGRESSION.collector(SHAPE), RESIDUAL.collector(SHAPE)
-    two = Observation(0, torch.arange(2), X_0[:2], NOISE[None, :2], LINEAR[None, :2], 0.5, 1.0)
+    two = Observation(
+        0, torch.arange(2), X_0[:2], NOISE[None, :2], LINEAR[None, :2], 0.5, 1.0, 1.0, 1.0
+    )
     for c in (collector, residual):
         c.add_(two)
     assert torch.allclose(collector.moments(None).mean, residual.moments(None).mean)

@@ -7,8 +7,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from theory.errors import InputError
 from theory.estimates import Estimate
-from theory.likelihood import bits_per_dim, bound_weights, discrete_bound, gain_weights, step_weight
+from theory.likelihood import (
+    bits_per_dim,
+    bound_weights,
+    discrete_bound,
+    gain_weights,
+    solver_weights,
+    step_weight,
+)
 from theory.schedules import EDM, DiscreteSchedule, RectifiedFlow, VPLinear
 from theory.targets import DATA, NOISE
 
@@ -141,3 +149,28 @@ def test_times_of_infinite_log_snr_weigh_nothing():
         assert (weights[1:3] > 0).all()
         assert torch.equal(weights[1:3], gain_weights(RectifiedFlow(), target, times[1:3]))
     assert not bound_weights(RectifiedFlow(), times).isfinite().all()
+
+
+def test_solver_weights_are_the_steps_of_the_discrete_bound():
+    schedule = VPLinear()
+    times = schedule.grid(12)
+    errors = torch.linspace(1, 2, 12, dtype=torch.float64)
+    weights = solver_weights(schedule, NOISE, times)
+    expected = discrete_bound(schedule, times, errors)
+    assert (weights[1:] @ errors[1:]).item() == pytest.approx(expected.item(), rel=1e-12)
+    order = torch.tensor([5, 2, 9, 0, 11, 1, 3, 4, 10, 6, 8, 7])
+    assert torch.allclose(solver_weights(schedule, NOISE, times[order]), weights[order])
+
+
+def test_solver_weights_count_a_gain_in_any_target_as_noise():
+    schedule = VPLinear()
+    times = schedule.grid(6)[1:]
+    factor = schedule.alpha(times) ** -1
+    of_data = solver_weights(schedule, DATA, times)
+    of_noise = solver_weights(schedule, NOISE, times)
+    assert torch.allclose(of_data * schedule.sigma(times) ** 2 * factor**2, of_noise)
+
+
+def test_a_solver_of_one_step_is_refused():
+    with pytest.raises(InputError, match="at least two, got 1"):
+        solver_weights(VPLinear(), NOISE, torch.tensor([0.5], dtype=torch.float64))

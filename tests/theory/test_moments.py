@@ -2,14 +2,16 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 from scipy.stats import t as student
 
-from theory.moments import Moments
+from theory.moments import Contrast, Moments
 from theory.observations import GROUPS
 
 POPULATION = torch.tensor([[1.0, 0.5], [-2.0, 1.0], [0.5, 3.0], [2.5, -0.25]], dtype=torch.float64)
@@ -187,3 +189,49 @@ def test_squared_norm_may_be_negative():
     units = torch.tensor([[1.0], [-1.0], [0.5]], dtype=torch.float64)
     assert of_units(units).squared_norm().value == pytest.approx(-2 / 6, rel=1e-13)
     assert of_units(units.abs()).squared_norm().value > 0
+
+
+def of_a_set(images, noise, draws=4):
+    """Moments with their contrast, of images' own means plus noise, by pairs of draws."""
+    n, d = images.shape
+    per_pair = images + noise.reshape(draws // 2, n, d)
+    moments, contrasts = Moments.empty((d,), 16), Moments.empty((d,), 16)
+    half = draws // 4
+    group = torch.arange(n) % 16
+    moments.add_(group, per_pair.mean(0))
+    contrasts.add_(group, (per_pair[:half].mean(0) - per_pair[half:].mean(0)) / 2)
+    contrast = Contrast(contrasts.total, contrasts.square)
+    return replace(moments, contrast=contrast)
+
+
+def test_the_norm_of_a_set_does_not_count_what_differs_between_its_images():
+    """Over repetitions: unbiased for the set, where the population's estimate is not."""
+    generator = torch.Generator().manual_seed(0)
+    n, d, repetitions = 48, 4, 400
+    images = 3 * torch.randn(n, d, generator=generator, dtype=torch.float64)
+    truth = images.mean(0).square().sum().item()
+    of_set, of_population, missed = [], [], 0
+    for _ in range(repetitions):
+        noise = torch.randn(2, n, d, generator=generator, dtype=torch.float64)
+        moments = of_a_set(images, noise)
+        found = moments.squared_norm_of_set()
+        of_set.append(found.value - truth)
+        of_population.append(moments.squared_norm().value - truth)
+        missed += not found.lower <= truth <= found.upper
+    error = torch.tensor(of_set).std().item() / repetitions**0.5
+    assert abs(sum(of_set) / repetitions) < 5 * error
+    assert abs(sum(of_population) / repetitions) > 20 * error
+    assert missed <= binom.isf(1e-6, repetitions, 0.05)
+
+
+def test_without_a_contrast_the_interval_reaches_from_all_noise_to_none():
+    generator = torch.Generator().manual_seed(1)
+    moments = Moments.empty((4,), 16)
+    units = 1 + torch.randn(64, 4, generator=generator, dtype=torch.float64)
+    moments.add_(torch.arange(64) % 16, units)
+    of_set, of_population = moments.squared_norm_of_set(), moments.squared_norm()
+    assert of_set.value == of_population.value
+    assert of_set.lower == of_population.lower
+    widened = moments.mean.square().sum().item() - of_population.value
+    assert of_set.upper - of_population.upper == pytest.approx(widened)
+    assert widened > 0

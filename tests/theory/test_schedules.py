@@ -13,6 +13,7 @@ from theory.schedules import (
     EDM,
     DiscreteSchedule,
     RectifiedFlow,
+    SubVP,
     VariancePreserving,
     VEGeometric,
     VPCosine,
@@ -23,11 +24,15 @@ from toy.strategies import schedule as any_schedule
 
 TABLE = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
 DISCRETE = DiscreteSchedule(TABLE)
-SCHEDULES = (VPLinear(), VPCosine(), VEGeometric(), EDM(), RectifiedFlow(), DISCRETE)
+SCHEDULES = (VPLinear(), VPCosine(), SubVP(), VEGeometric(), EDM(), RectifiedFlow(), DISCRETE)
 TEXTBOOK = {
     VPLinear(0.1, 20.0): lambda t: (
         math.exp(-0.25 * t**2 * 19.9 - 0.05 * t),
         math.sqrt(1 - math.exp(-0.5 * t**2 * 19.9 - 0.1 * t)),
+    ),
+    SubVP(0.1, 20.0): lambda t: (
+        math.exp(-0.25 * t**2 * 19.9 - 0.05 * t),
+        1 - math.exp(-0.5 * t**2 * 19.9 - 0.1 * t),
     ),
     VPCosine(0.008): lambda t: (cosine(t), math.sqrt(1 - cosine(t) ** 2)),
     VEGeometric(0.01, 50.0): lambda t: (1.0, 0.01 * 5000**t),
@@ -71,6 +76,21 @@ def test_scales_are_the_textbook_ones(schedule):
 def test_other_parameters_are_told_apart():
     assert textbook_error(VPLinear(0.1, 19.0), TEXTBOOK[VPLinear(0.1, 20.0)]) > 1e-3
     assert textbook_error(VPCosine(0.009), TEXTBOOK[VPCosine(0.008)]) > 1e-4
+
+
+def test_sub_vp_is_told_apart_and_its_sde_is_the_textbook_one():
+    assert textbook_error(VPLinear(), TEXTBOOK[SubVP(0.1, 20.0)]) > 1e-3
+    t = times(0.05, 0.3, 0.77)
+    beta = 0.1 + 19.9 * t
+    textbook = beta * (1 - torch.exp(-2 * 0.1 * t - 19.9 * t**2))
+    assert worst(SubVP().diffusion_sq(t), textbook) < 1e-12
+    assert worst(VPLinear().diffusion_sq(t), textbook) > 1e-3
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
+def test_times_come_back_from_their_log_snr(schedule):
+    t = inner_times(schedule, 33)
+    assert worst(schedule.time_of(schedule.log_snr(t)), t) < 1e-9
 
 
 def derivative_error(schedule, function, derivative):
@@ -299,9 +319,7 @@ def test_times_given_as_numbers_keep_all_their_digits():
     assert schedules.VPLinear().times([0, 1]).tolist() == [0.0, 1.0]
 
 
-@pytest.mark.parametrize(
-    "schedule", [schedules.VPLinear(), schedules.VPCosine(), schedules.VEGeometric()], ids=repr
-)
+@pytest.mark.parametrize("schedule", [VPLinear(), VPCosine(), SubVP(), VEGeometric()], ids=repr)
 def test_times_in_float32_are_computed_in_float64(schedule):
     t = torch.tensor([0.25, 0.5])
     for function in (schedule.alpha, schedule.sigma, schedule.d_alpha, schedule.d_sigma):

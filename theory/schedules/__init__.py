@@ -15,6 +15,7 @@ from theory.schedules.base import GRID_LOG_SNR, Schedule, Times
 from theory.schedules.continuous import (
     EDM,
     RectifiedFlow,
+    SubVP,
     VarianceExploding,
     VariancePreserving,
     VEGeometric,
@@ -30,6 +31,7 @@ __all__ = [
     "DiscreteSchedule",
     "RectifiedFlow",
     "Schedule",
+    "SubVP",
     "Times",
     "VEGeometric",
     "VPCosine",
@@ -41,7 +43,7 @@ __all__ = [
 
 NAMED: dict[str, type[Schedule]] = {
     kind.name: kind
-    for kind in (VPLinear, VPCosine, VEGeometric, EDM, RectifiedFlow, DiscreteSchedule)
+    for kind in (VPLinear, VPCosine, SubVP, VEGeometric, EDM, RectifiedFlow, DiscreteSchedule)
 }
 
 

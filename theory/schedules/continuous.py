@@ -1,4 +1,4 @@
-"""Schedules given by formulas: VP linear and cosine, VE, EDM, rectified flow."""
+"""Schedules given by formulas: VP linear and cosine, sub-VP, VE, EDM, rectified flow."""
 
 import math
 from abc import abstractmethod
@@ -36,9 +36,26 @@ class VariancePreserving(Schedule):
         return -(self.alpha(t) ** 2) * self.d_log_alpha(t.double()) / self.sigma(t)
 
 
+class LinearBeta:
+    """beta_t = beta_min + t d for d = beta_max - beta_min; log alpha = -beta_min t/2 - d t^2/4."""
+
+    beta_min: float
+    beta_max: float
+
+    def log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        return -self.beta_min * t / 2 - (self.beta_max - self.beta_min) * t**2 / 4
+
+    def d_log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        return -(self.beta_min + (self.beta_max - self.beta_min) * t) / 2
+
+    def _time_of_minus_log_alpha(self, value: Tensor) -> Tensor:
+        root = torch.sqrt(self.beta_min**2 + 4 * (self.beta_max - self.beta_min) * value)
+        return 4 * value / (self.beta_min + root)
+
+
 @dataclass(frozen=True)
-class VPLinear(VariancePreserving):
-    """beta_t = beta_min + t (beta_max - beta_min); log alpha = -beta_min t/2 - (beta_max - beta_min) t^2/4.
+class VPLinear(LinearBeta, VariancePreserving):
+    """Variance-preserving with linear beta_t.
 
     Song et al., "Score-Based Generative Modeling through SDEs" (2021), appendix C.
     """
@@ -49,17 +66,39 @@ class VPLinear(VariancePreserving):
     t_min: float = 0.0
     t_max: float = 1.0
 
-    def log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return -self.beta_min * t / 2 - (self.beta_max - self.beta_min) * t**2 / 4
+    def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        return self._time_of_minus_log_alpha(torch.nn.functional.softplus(-log_snr) / 2)
 
-    def d_log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return -(self.beta_min + (self.beta_max - self.beta_min) * t) / 2
+
+@dataclass(frozen=True)
+class SubVP(LinearBeta, Schedule):
+    """sigma_t = 1 - alpha_t^2 with linear beta_t: less noise than variance-preserving.
+
+    exp(lambda_t / 2) = alpha_t / (1 - alpha_t^2) = 1 / (2 sinh(-log alpha_t)).
+
+    Song et al., "Score-Based Generative Modeling through SDEs" (2021), appendix C.
+    """
+
+    name: ClassVar[str] = "sub-vp"
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+    t_min: float = 0.0
+    t_max: float = 1.0
+
+    def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        return torch.exp(self.log_alpha(t.double()))
+
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        return -torch.expm1(2 * self.log_alpha(t.double()))
+
+    def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        return self.alpha(t) * self.d_log_alpha(t.double())
+
+    def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        return -2 * self.alpha(t) ** 2 * self.d_log_alpha(t.double())
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        slope = self.beta_max - self.beta_min
-        minus_log_alpha = torch.nn.functional.softplus(-log_snr) / 2
-        root = torch.sqrt(self.beta_min**2 + 4 * slope * minus_log_alpha)
-        return 4 * minus_log_alpha / (self.beta_min + root)
+        return self._time_of_minus_log_alpha(torch.asinh(torch.exp(-log_snr / 2) / 2))
 
 
 @dataclass(frozen=True)

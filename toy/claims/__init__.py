@@ -3,6 +3,7 @@
 from toy.claims import (
     calibration,
     concentration,
+    coverage,
     denoising,
     dynamics,
     energy,
@@ -27,6 +28,7 @@ ALL: tuple[Claim, ...] = (
     *stopping.CLAIMS,
     *calibration.CLAIMS,
     *estimation.CLAIMS,
+    *coverage.CLAIMS,
     *denoising.CLAIMS,
     *guidance.CLAIMS,
     *fields.CLAIMS,

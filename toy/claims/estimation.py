@@ -98,7 +98,7 @@ def regression(seed: int, shifted: float = 0.0) -> Trial:
         e, x_0 = _draw(seed, "e", r), _draw(seed, "x", r)
         prediction = eta + 0.5 * e + 0.3 * x_0 + 0.1 * (e**2 - 1) + 0.2 * _draw(seed, "own", r)
         group = torch.arange(IMAGES) % GROUPS
-        seen = Observation(0, group, x_0, e[None], prediction[None], 0.0, 1.0)
+        seen = Observation(0, group, x_0, e[None], prediction[None], 0.0, 1.0, 0.0, 1.0)
         collector = REGRESSION.collector((DIMENSION,))
         collector.add_(seen)
         errors[r] = collector.moments(MeanImage(mean_image, 10**9)).mean - eta

@@ -1,0 +1,131 @@
+"""Folders as diffusers writes them: what they say they are, and their parts. No code is run."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+
+from real.checkpoints.base import Source
+from theory.errors import InputError
+
+NETWORK_PARTS = ("unet", "transformer", ".")
+FOREIGN = ("auto_map", "quantization_config", "attn_implementation", "_attn_implementation")
+"""Keys by which a configuration asks for code or kernels other than the library's."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InputError: it cannot be read, or is something else.
+    """
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise InputError(f"checkpoint: {path} cannot be read as JSON") from error
+    if not isinstance(content, dict):
+        raise InputError(f"checkpoint: expected a JSON object in {path}")
+    return content
+
+
+def network_folder(folder: Path) -> Path:
+    """Where the network that denoises lies: ``unet/``, ``transformer/``, or the top.
+
+    Raises:
+        InputError: in none of them.
+    """
+    for part in NETWORK_PARTS:
+        if (folder / part / "config.json").is_file():
+            return folder / part
+    raise InputError(
+        f"checkpoint: expected unet/config.json, transformer/config.json or config.json in "
+        f"{folder}, found neither"
+    )
+
+
+def class_name(folder: Path) -> str:
+    """diffusers' name of the class of the network in a folder.
+
+    Raises:
+        InputError: there is no network, or its configuration cannot be read.
+    """
+    return str(read_json(network_folder(folder) / "config.json").get("_class_name"))
+
+
+def is_a(source: Source, *names: str) -> bool:
+    """Whether a source is a folder whose network is of one of these classes."""
+    try:
+        return source.path.is_dir() and class_name(source.path) in names
+    except InputError:
+        return False
+
+
+def model_index(folder: Path) -> dict[str, Any]:
+    """What a pipeline says of its parts; {} for a bare network.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = folder / "model_index.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def scheduler_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the scheduler, in ``scheduler/`` or at the top.
+
+    Raises:
+        InputError: there is none.
+    """
+    for candidate in (folder / "scheduler", folder):
+        if (candidate / "scheduler_config.json").is_file():
+            return read_json(candidate / "scheduler_config.json")
+    raise InputError(
+        f"checkpoint: expected scheduler/scheduler_config.json or scheduler_config.json in "
+        f"{folder}, found neither"
+    )
+
+
+def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
+    """A network of that class in float32, frozen, and the names of the weights it has no use for.
+
+    Weights are read from safetensors, or from .bin files without running code.
+
+    Raises:
+        InputError: files are missing or broken, weights are missing or of other shapes, or the
+            configuration asks for code of its own.
+    """
+    config = read_json(folder / "config.json")
+    asked = [key for key in FOREIGN if config.get(key) is not None]
+    if asked:
+        raise InputError(f"checkpoint: expected a plain network in {folder}, it has {asked[0]}")
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            network, info = kind.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False
+            )
+    except Exception as error:  # a broken folder makes the libraries raise errors of every kind
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"checkpoint: cannot load the network in {folder}: {reason}") from error
+    if info["missing_keys"]:
+        raise InputError(
+            f"checkpoint: cannot load the network in {folder}: no weights for "
+            f"{min(info['missing_keys'])}"
+        )
+    with quiet():
+        network.to(device, torch.float32).eval().requires_grad_(False)
+    return network, sorted(info["unexpected_keys"])
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """diffusers' log silenced: what matters of it is raised."""
+    level = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity(diffusers_logging.CRITICAL)
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(level)

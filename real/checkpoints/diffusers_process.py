@@ -1,0 +1,67 @@
+"""The noise process that a diffusers scheduler's configuration describes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler
+
+from real.checkpoints.diffusers_folder import quiet
+from theory.errors import InputError
+from theory.schedules import DiscreteSchedule, RectifiedFlow, Schedule
+from theory.targets import DATA, FLOW, NOISE, VELOCITY, Target
+
+PREDICTION_TYPES = {"epsilon": NOISE, "sample": DATA, "v_prediction": VELOCITY}
+
+LAST_ALPHA_SQ = 2.0**-24
+"""alpha^2 in place of zero at the last time, as diffusers' own Euler and DPM schedulers have it."""
+
+
+@dataclass(frozen=True)
+class Process:
+    """How images are noised, and what the network predicts of it.
+
+    Attributes:
+        schedule, target: as a checkpoint has them.
+        time_scale: the network's timestep is this times the schedule's time.
+    """
+
+    schedule: Schedule
+    target: Target
+    time_scale: int
+
+
+def process_of(config: Mapping[str, Any]) -> Process:
+    """A table of betas, or a rectified flow.
+
+    A table whose last SNR is zero (``rescale_betas_zero_snr``) keeps its last time, with alpha^2
+    a little above zero.
+
+    Raises:
+        InputError: its prediction type or its betas are unknown.
+    """
+    name, kind = config.get("_class_name"), config.get("prediction_type", "epsilon")
+    if str(name).startswith("FlowMatch") or kind == "flow_prediction":
+        return Process(RectifiedFlow(), FLOW, int(config.get("num_train_timesteps", 1000)))
+    if kind not in PREDICTION_TYPES:
+        raise InputError(
+            f"checkpoint: expected prediction_type {', '.join(PREDICTION_TYPES)}, got {kind!r}"
+        )
+    return Process(_table(config), PREDICTION_TYPES[kind], 1)
+
+
+def _table(config: Mapping[str, Any]) -> DiscreteSchedule:
+    if "beta_schedule" not in config and "trained_betas" not in config:
+        raise InputError(
+            f"checkpoint: expected a scheduler with betas, got {config.get('_class_name', 'none')}"
+        )
+    try:
+        with quiet():
+            scheduler = DDPMScheduler.from_config(config)
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise InputError(f"checkpoint: cannot read the schedule: {error}") from error
+    table = scheduler.alphas_cumprod.to(torch.float64)
+    if len(table) > 1 and table[-1] == 0:
+        table[-1] = min(LAST_ALPHA_SQ, table[-2].item() / 2)
+    return DiscreteSchedule(table)

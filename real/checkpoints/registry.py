@@ -1,0 +1,178 @@
+"""Published networks by name: where they are, under what licence, and what they were trained for.
+
+Addresses and digests are those that their authors publish; a digest that nobody publishes is None.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from real.checkpoints.hub import download, fetch
+from theory.errors import InputError
+
+SMALL, FULL = "small instances", "full weights"
+
+
+@dataclass(frozen=True)
+class Known:
+    """A published network.
+
+    Attributes:
+        name: as the programs take it.
+        family: what its files are recognized as.
+        shape: (c, h, w) of its images.
+        schedule, target: in words.
+        licence: of the weights.
+        address: https URL of a file, or Hub id.
+        digest: ``sha256:HEX`` or ``md5:HEX``, where it is published.
+        page: whether the address is a page on which to get it by hand.
+        tried: with its full published weights, or only with small instances of its format.
+    """
+
+    name: str
+    family: str
+    shape: tuple[int, int, int]
+    schedule: str
+    target: str
+    licence: str
+    address: str
+    digest: str | None = None
+    page: bool = False
+    tried: str = SMALL
+
+    def local(self) -> Path:
+        """The local copy, fetched if need be.
+
+        Raises:
+            InputError: it cannot be reached, is not what was published, or is fetched by hand only.
+        """
+        if self.page:
+            raise InputError(
+                f"checkpoint: {self.name} is fetched by hand: save it from {self.address}, "
+                "then name the file"
+            )
+        if self.address.startswith("https://"):
+            return fetch(self.name, self.address, self.digest)
+        return download(self.address)
+
+
+DDPM_LINEAR, COSINE_4000, COSINE_1000 = "linear, 1000", "cosine, 4000", "cosine, 1000"
+MIT, APACHE, NON_COMMERCIAL = "MIT", "Apache-2.0", "CC BY-NC-SA 4.0"
+HEIBOX = "https://heibox.uni-heidelberg.de/f"
+OPENAI = "https://openaipublic.blob.core.windows.net/diffusion"
+NVIDIA = "https://nvlabs-fi-cdn.nvidia.com"
+DRIVE = "https://drive.google.com"
+
+
+def _square(size: int) -> tuple[int, int, int]:
+    return 3, size, size
+
+
+def _hub(name: str, size: int, address: str) -> Known:
+    return Known(name, "diffusers-unet", _square(size), DDPM_LINEAR, "noise", APACHE, address)
+
+
+def _ddpm(name: str, size: int, code: str, md5: str) -> Known:
+    return Known(
+        name, "ddpm", _square(size), DDPM_LINEAR, "noise", MIT, f"{HEIBOX}/{code}/?dl=1",
+        f"md5:{md5}",
+    )  # fmt: skip
+
+
+def _openai(name: str, size: int, schedule: str, file: str, sha256: str | None = None) -> Known:
+    digest = f"sha256:{sha256}" if sha256 else None
+    return Known(name, "guided", _square(size), schedule, "noise", MIT, f"{OPENAI}/{file}", digest)
+
+
+def _edm(name: str, size: int, file: str) -> Known:
+    address = f"{NVIDIA}/edm/pretrained/{file}"
+    return Known(name, "edm", _square(size), "EDM", "data", NON_COMMERCIAL, address)
+
+
+def _edm2(name: str, size: int, file: str) -> Known:
+    address = f"{NVIDIA}/edm2/posthoc-reconstructions/{file}"
+    return Known(name, "edm2", _square(size), "EDM", "data", NON_COMMERCIAL, address)
+
+
+def _score_sde(name: str, schedule: str, target: str, folder: str) -> Known:
+    return Known(
+        name, "score_sde", _square(32), schedule, target, APACHE,
+        f"{DRIVE}/drive/folders/{folder}", page=True,
+    )  # fmt: skip
+
+
+REGISTRY = (
+    Known(
+        "digits", "diffusers-unet", (1, 8, 8), DDPM_LINEAR, "noise", APACHE, "shipped", tried=FULL
+    ),
+    _hub("ddpm-cifar10", 32, "google/ddpm-cifar10-32"),
+    _hub("ddpm-celebahq-256", 256, "google/ddpm-celebahq-256"),
+    _hub("ddpm-church-256", 256, "google/ddpm-church-256"),
+    _hub("ddpm-bedroom-256", 256, "google/ddpm-bedroom-256"),
+    _ddpm("ddpm-ema-cifar10", 32, "2e4f01e2d9ee49bab1d5", "1fa350b952534ae442b1d5235cce5cd3"),
+    _ddpm("ddpm-ema-bedroom", 256, "b95206528f384185889b", "1921fa46b66a3665e450e42f36c2720f"),
+    _ddpm("ddpm-ema-cat", 256, "0701aac3aa69457bbe34", "646f23f4821f2459b8bafc57fd824558"),
+    _ddpm("ddpm-ema-church", 256, "44ccb50ef3c6436db52e", "fdc68a23938c2397caba4a260bc2445f"),
+    Known(
+        "ddim-celeba", "ddpm", _square(64), DDPM_LINEAR, "noise", MIT,
+        f"{DRIVE}/file/d/1R_H-fJYXSH79wfSKs9D-fuKQVan5L-GR/view", page=True,
+    ),
+    _openai("improved-cifar10", 32, COSINE_4000, "march-2021/cifar10_uncond_50M_500K.pt"),
+    _openai("improved-cifar10-vlb", 32, COSINE_4000, "march-2021/cifar10_uncond_vlb_50M_500K.pt"),
+    _openai("improved-imagenet64", 64, COSINE_4000, "march-2021/imagenet64_uncond_100M_1500K.pt"),
+    _openai(
+        "improved-imagenet64-vlb", 64, COSINE_4000,
+        "march-2021/imagenet64_uncond_vlb_100M_1500K.pt",
+    ),
+    _openai(
+        "improved-imagenet64-cond", 64, COSINE_4000, "march-2021/imagenet64_cond_270M_250K.pt"
+    ),
+    _openai("improved-bedroom", 256, DDPM_LINEAR, "march-2021/lsun_uncond_100M_1200K_bs128.pt"),
+    _openai("guided-imagenet64", 64, COSINE_1000, "jul-2021/64x64_diffusion.pt"),
+    _openai("guided-imagenet128", 128, DDPM_LINEAR, "jul-2021/128x128_diffusion.pt"),
+    _openai("guided-imagenet256", 256, DDPM_LINEAR, "jul-2021/256x256_diffusion.pt"),
+    _openai(
+        "guided-imagenet256-uncond", 256, DDPM_LINEAR, "jul-2021/256x256_diffusion_uncond.pt",
+        "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1",
+    ),
+    _openai("guided-imagenet512", 512, DDPM_LINEAR, "jul-2021/512x512_diffusion.pt"),
+    _openai("guided-bedroom", 256, DDPM_LINEAR, "jul-2021/lsun_bedroom.pt"),
+    _openai("guided-cat", 256, DDPM_LINEAR, "jul-2021/lsun_cat.pt"),
+    _openai("guided-horse", 256, DDPM_LINEAR, "jul-2021/lsun_horse.pt"),
+    _edm("edm-cifar10", 32, "edm-cifar10-32x32-uncond-vp.pkl"),
+    _edm("edm-cifar10-ve", 32, "edm-cifar10-32x32-uncond-ve.pkl"),
+    _edm("edm-cifar10-cond", 32, "edm-cifar10-32x32-cond-vp.pkl"),
+    _edm("edm-cifar10-cond-ve", 32, "edm-cifar10-32x32-cond-ve.pkl"),
+    _edm("edm-ffhq64", 64, "edm-ffhq-64x64-uncond-vp.pkl"),
+    _edm("edm-ffhq64-ve", 64, "edm-ffhq-64x64-uncond-ve.pkl"),
+    _edm("edm-afhqv2-64", 64, "edm-afhqv2-64x64-uncond-vp.pkl"),
+    _edm("edm-afhqv2-64-ve", 64, "edm-afhqv2-64x64-uncond-ve.pkl"),
+    _edm("edm-imagenet64", 64, "edm-imagenet-64x64-cond-adm.pkl"),
+    _edm("edm-baseline-cifar10", 32, "baseline/baseline-cifar10-32x32-uncond-vp.pkl"),
+    _edm2("edm2-img512-s", 512, "edm2-img512-s-2147483-0.130.pkl"),
+    _edm2("edm2-img512-xxl", 512, "edm2-img512-xxl-0939524-0.015.pkl"),
+    _score_sde("score-sde-cifar10-ve", "VE", "score", "1b0gy_LLgO_DaQBgoWXwlVnL_rcAUgREh"),
+    _score_sde("score-sde-cifar10-vp", "VP linear", "noise", "1xYjVMx10N9ivQQBIsEoXEeu9nvSGTBrC"),
+    _score_sde("score-sde-cifar10-subvp", "sub-VP", "noise", "1bLgmnEAZnysRZfWt8qN3omGfijJ_B884"),
+    Known(
+        "stable-diffusion-1.5", "diffusers-text-unet", _square(512), "scaled linear, 1000", "noise",
+        "CreativeML OpenRAIL-M", "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    ),
+    Known(
+        "stable-diffusion-2.1", "diffusers-text-unet", _square(768), "scaled linear, 1000", "velocity",
+        "CreativeML OpenRAIL++-M", "stabilityai/stable-diffusion-2-1",
+    ),
+    Known(
+        "stable-diffusion-xl", "diffusers-text-unet", _square(1024), "scaled linear, 1000", "noise",
+        "CreativeML OpenRAIL++-M", "stabilityai/stable-diffusion-xl-base-1.0",
+    ),
+    Known(
+        "dit-xl-2-256", "diffusers-dit", _square(256), DDPM_LINEAR, "noise", "CC BY-NC 4.0",
+        "facebook/DiT-XL-2-256",
+    ),
+    Known(
+        "stable-diffusion-3", "diffusers-sd3", _square(1024), "rectified flow", "flow",
+        "Stability AI Community", "stabilityai/stable-diffusion-3-medium-diffusers",
+    ),
+)  # fmt: skip
+
+NAMED = {known.name: known for known in REGISTRY}

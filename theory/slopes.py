@@ -1,0 +1,64 @@
+"""The slopes of a calibration of order 1: what is subtracted in proportion to x_t and y_theta.
+
+    correction = shift_t + a_t (x_t - E x_t) + b_t (y_theta - E y_theta)
+
+a_t and b_t are numbers per cell: of the whole, of a channel, of a band of frequencies, of a pixel
+or of a cosine coefficient. Scaling the noise prediction by one number is the special case a = 0, b
+the same everywhere (Ning et al. 2023).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from theory.cells import cosines, from_cosines
+from theory.shapes import along_batch
+
+
+@dataclass(frozen=True, eq=False)
+class Slopes:
+    """Slopes at each of some times. Plain data.
+
+    Attributes:
+        offset: (T, *shape), what makes their mean zero.
+        pixel: (T, 2, *shape), on x_t and y_theta, pixel by pixel.
+        cosine: the same on cosine coefficients; None where no time has any.
+        kinds: what the slopes of each time are shared by; "none" where there are none.
+        gains: (T,), fall of the squared error to expect of them, by leaving out images.
+        certificates: (T,), lower bounds of it, which hold together with those of the shift.
+    """
+
+    offset: Float64[Tensor, "time *shape"]
+    pixel: Float64[Tensor, "time 2 *shape"]
+    cosine: Float64[Tensor, "time 2 *shape"] | None
+    kinds: tuple[str, ...]
+    gains: Float64[Tensor, "time"]
+    certificates: Float64[Tensor, "time"]
+
+    def correction(
+        self,
+        left: Int64[Tensor, "k"],
+        right: Int64[Tensor, "k"],
+        later: Float64[Tensor, "k"],
+        x_t: Float[Tensor, "b *shape"],
+        y: Float[Tensor, "b *shape"],
+    ) -> Float[Tensor, "b *shape"]:
+        """Their part of the correction, (1 - later) of the left time and later of the right.
+
+        The times are one for each image, or one for all.
+        """
+
+        def between(values: Tensor) -> Tensor:
+            weight = along_batch(later, values)
+            return torch.lerp(values[left], values[right], weight).to(y)
+
+        a, b = between(self.pixel).unbind(1)
+        correction = between(self.offset) + a * x_t + b * y
+        if self.cosine is None:
+            return correction
+        shape = tuple(y.shape[1:])
+        a, b = between(self.cosine).flatten(2).unbind(1)
+        spectrum = a * cosines(x_t.flatten(1), shape) + b * cosines(y.flatten(1), shape)
+        return correction + from_cosines(spectrum, shape).reshape(y.shape)
