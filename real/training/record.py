@@ -10,6 +10,7 @@ from torch import Tensor
 
 from real.plots import grid
 from real.templates import render
+from real.training.examples import Examples
 from real.training.figures import save_curve
 from theory.program import replacing_folder, write_json
 
@@ -21,27 +22,26 @@ SOLVER_STEPS = 50
 
 @torch.no_grad()
 def held_out_loss(
-    network: UNet2DModel, scheduler: DDPMScheduler, images: Tensor, labels: Tensor, seed: int
+    network: UNet2DModel, scheduler: DDPMScheduler, examples: Examples, seed: int
 ) -> float:
     """Mean squared error per pixel of the predicted noise, over times spread evenly.
 
     Args:
-        images: (n, c, h, w) in [-1, 1]; the first 2,000 are measured, one time and draw of noise
-            each.
-        labels: (n,), null labels among them.
+        examples: the first 2,000 are measured, one time and one draw of noise each.
     """
     generator = torch.Generator().manual_seed(seed)
-    images, labels = images[:MEASURED], labels[:MEASURED]
-    times = torch.arange(len(images)) * len(scheduler) // len(images)
+    count = min(len(examples), MEASURED)
+    times = torch.arange(count) * len(scheduler) // count
     total = 0.0
-    for part in torch.arange(len(images)).split(BATCH):
-        x_0, t = images[part], times[part]
-        e = torch.randn(x_0.shape, generator=generator)
-        inputs = (scheduler.add_noise(x_0, e, t), t, labels[part])
-        x_t, t, label = (x.to(network.device) for x in inputs)
-        y = network(x_t, t, class_labels=label).sample
-        total += (y.cpu() - e).square().mean().item() * len(x_0)
-    return round(total / len(images), 5)
+    for first in range(0, count, BATCH):
+        part = slice(first, min(first + BATCH, count))
+        some, t = examples.part(part), times[part]
+        e = torch.randn(some.images.shape, generator=generator)
+        x_t = scheduler.add_noise(some.images, e, t).to(network.device)
+        labels = None if some.labels is None else some.labels.to(network.device)
+        y = network(x_t, t.to(network.device), class_labels=labels).sample
+        total += (y.cpu() - e).square().mean().item() * len(some)
+    return round(total / count, 5)
 
 
 @torch.no_grad()
