@@ -24,9 +24,17 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument("network", choices=["digits", "fashion", "cifar10"], help="which network")
     command.add_argument(
-        "--data", type=Path, metavar="FILE.npz",
-        help="training images with labels (default: downloaded by torchvision; digits needs none)",
+        "--data", metavar="DATA",
+        help="training images with labels, as for calibrate (default: torchvision's set; digits "
+        "need none)",
     )  # fmt: skip
+    command.add_argument(
+        "--data-root", type=Path, metavar="DIR",
+        help="where torchvision's sets lie (a cache folder)",
+    )  # fmt: skip
+    command.add_argument(
+        "--download", action="store_true", help="fetch torchvision's set if it is not there"
+    )
     command.add_argument(
         "--steps", type=count, help="optimizer steps (digits 5000, fashion 5000, cifar10 100000)"
     )
@@ -47,8 +55,9 @@ def run(options: argparse.Namespace) -> None:
 def _trained(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     from dataclasses import replace
 
+    from real.images import open_images
     from real.training import ASSIGNMENTS, Recipe, train_classes, train_digits
-    from real.training.labelled import from_torchvision, read_npz
+    from real.training.examples import labelled
 
     device = on_device(options.device)
     if options.network == "digits":
@@ -57,11 +66,11 @@ def _trained(options: argparse.Namespace, out: Path) -> dict[str, Any]:
         recipe = Recipe(seed=options.seed, steps=options.steps or Recipe.steps)
         return train_digits(out, recipe, device, options.quiet)
     assignment = ASSIGNMENTS[options.network]
-    kind = assignment.shape, len(assignment.classes)
-    if options.data:
-        data = read_npz(options.data, *kind)
-    else:
-        data = from_torchvision(assignment.torchvision, out / "images", *kind)
+    images = open_images(
+        options.data or assignment.data, "training", assignment.shape,
+        data_root=options.data_root, download=options.download,
+    )  # fmt: skip
+    data = labelled(images, len(assignment.classes))
     steps = options.steps or assignment.recipe.steps
     recipe = replace(assignment.recipe, seed=options.seed, steps=steps)
     return train_classes(assignment, data, out, recipe, device, options.quiet)

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from diffusers import DDPMScheduler, UNet2DModel
 
-from real.training.labelled import Labelled
-from real.training.loop import Examples, Trainer, fit
+from real.training.examples import Examples
+from real.training.loop import Trainer, fit
 from real.training.networks import cifar10_network, fashion_network
 from real.training.recipe import Recipe
 from real.training.record import held_out_loss, sample_classes, save_trained
@@ -25,7 +25,7 @@ class Assignment:
         name: as the command takes it.
         title: of its images, in words.
         source: of its images and their licence, in words.
-        torchvision: the class of torchvision.datasets that gives them.
+        data: the set of that name, where no other images are given.
         shape: (c, h, w).
         classes: what the labels 0, 1, ... mean; the null label is their number.
         kept: images at the end of the training file that are kept for calibration.
@@ -36,7 +36,7 @@ class Assignment:
     name: str
     title: str
     source: str
-    torchvision: str
+    data: str
     shape: tuple[int, int, int]
     classes: tuple[str, ...]
     kept: int
@@ -48,7 +48,7 @@ FASHION = Assignment(
     name="fashion",
     title="Fashion-MNIST",
     source="Fashion-MNIST (Zalando Research, MIT licence)",
-    torchvision="FashionMNIST",
+    data="fashion-mnist",
     shape=(1, 28, 28),
     classes=(
         "t-shirt", "trouser", "pullover", "dress", "coat",
@@ -62,7 +62,7 @@ CIFAR10 = Assignment(
     name="cifar10",
     title="CIFAR-10",
     source="CIFAR-10 (Krizhevsky 2009)",
-    torchvision="CIFAR10",
+    data="cifar10",
     shape=(3, 32, 32),
     classes=(
         "airplane", "automobile", "bird", "cat", "deer",
@@ -80,7 +80,7 @@ ASSIGNMENTS = {assignment.name: assignment for assignment in (FASHION, CIFAR10)}
 
 def train_classes(
     assignment: Assignment,
-    data: Labelled,
+    data: Examples,
     out: Path,
     recipe: Recipe,
     device: torch.device,
@@ -95,20 +95,19 @@ def train_classes(
         InputError: there are not more images than are kept, or the interrupted run in ``out`` is
             another one.
     """
-    end = len(data.images) - assignment.kept
+    end = len(data) - assignment.kept
     if end < 1:
         raise InputError(
             f"data: expected more than the {assignment.kept} images kept for calibration, "
-            f"got {len(data.images)}"
+            f"got {len(data)}"
         )
     training, kept = data.part(slice(0, end)), data.part(slice(end, None))
     digest, null = training.sha256(), len(assignment.classes)
     scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
     trainer = Trainer(assignment.network(recipe.seed), scheduler, recipe, device)
     identity = {"network": assignment.name, "images": digest, **recipe.identity()}
-    examples = Examples(training.pixels(), training.labels, null)
     state = out / "state.pt"
-    fit(trainer, examples, state, identity, quiet=quiet)
+    fit(trainer, training, state, identity, quiet=quiet)
     network = trainer.finish()
     record = {
         "network": assignment.name,
@@ -116,7 +115,7 @@ def train_classes(
         "classes": list(assignment.classes),
         "null_class": null,
         "trained_on": f"images 0 to {end - 1} of the training file",
-        "kept_for_calibration": f"images {end} to {len(data.images) - 1} of the training file",
+        "kept_for_calibration": f"images {end} to {len(data) - 1} of the training file",
         "training_images_sha256": digest,
         "weights": sum(p.numel() for p in network.parameters()),
         "seconds": round(trainer.progress.seconds, 1),
@@ -126,10 +125,8 @@ def train_classes(
         "torch": torch.__version__,
         "loss_per_pixel": trainer.progress.curve,
         "kept_images_loss_per_pixel": {
-            "labels": held_out_loss(network, scheduler, kept.pixels(), kept.labels, recipe.seed),
-            "null label": held_out_loss(
-                network, scheduler, kept.pixels(), torch.full_like(kept.labels, null), recipe.seed
-            ),
+            "labels": held_out_loss(network, scheduler, kept, recipe.seed),
+            "null label": held_out_loss(network, scheduler, kept.without_labels(), recipe.seed),
         },
     }
     samples = sample_classes(network, scheduler, assignment.shape, null, recipe.seed)

@@ -10,7 +10,8 @@ from diffusers import DDPMPipeline, DDPMScheduler
 
 from real.images import DIGITS_SPLIT, DIGITS_SPLIT_SEED, digits
 from real.templates import render
-from real.training.loop import Examples, Trainer, fit
+from real.training.examples import Examples
+from real.training.loop import Trainer, fit
 from real.training.networks import digits_network
 from real.training.recipe import Recipe
 from theory.program import replacing_folder, write_json

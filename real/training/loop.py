@@ -11,26 +11,12 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 from tqdm import tqdm
 
+from real.training.examples import Examples
 from real.training.recipe import Recipe
 from real.training.states import read_state, write_state
 
 POINTS = 50
 SAVE_SECONDS = 120.0
-
-
-@dataclass(frozen=True)
-class Examples:
-    """What a network learns from.
-
-    Attributes:
-        images: (n, c, h, w) float32 in [-1, 1].
-        labels: (n,) integers; None for an unconditional network.
-        null_label: what a dropped label becomes.
-    """
-
-    images: Tensor
-    labels: Tensor | None = None
-    null_label: int | None = None
 
 
 @dataclass

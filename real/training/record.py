@@ -10,9 +10,11 @@ from torch import Tensor
 
 from real.plots import grid
 from real.templates import render
+from real.training.examples import Examples
 from real.training.figures import save_curve
 from theory.program import replacing_folder, write_json
 
+MEASURED = 2000
 BATCH = 250
 SAMPLES_PER_CLASS = 10
 SOLVER_STEPS = 50
@@ -20,23 +22,26 @@ SOLVER_STEPS = 50
 
 @torch.no_grad()
 def held_out_loss(
-    network: UNet2DModel, scheduler: DDPMScheduler, images: Tensor, labels: Tensor, seed: int
+    network: UNet2DModel, scheduler: DDPMScheduler, examples: Examples, seed: int
 ) -> float:
-    """Mean squared error per pixel of the predicted noise, one draw of time and noise per image.
+    """Mean squared error per pixel of the predicted noise, over times spread evenly.
 
     Args:
-        images: (n, c, h, w) in [-1, 1].
-        labels: (n,), null labels among them.
+        examples: the first 2,000 are measured, one time and one draw of noise each.
     """
     generator = torch.Generator().manual_seed(seed)
+    count = min(len(examples), MEASURED)
+    times = torch.arange(count) * len(scheduler) // count
     total = 0.0
-    for x_0, label in zip(images.split(BATCH), labels.split(BATCH), strict=True):
-        t = torch.randint(len(scheduler), (len(x_0),), generator=generator)
-        e = torch.randn(x_0.shape, generator=generator)
-        x_t = scheduler.add_noise(x_0, e, t).to(network.device)
-        y = network(x_t, t.to(network.device), class_labels=label.to(network.device)).sample
-        total += (y.cpu() - e).square().mean().item() * len(x_0)
-    return round(total / len(images), 5)
+    for first in range(0, count, BATCH):
+        part = slice(first, min(first + BATCH, count))
+        some, t = examples.part(part), times[part]
+        e = torch.randn(some.images.shape, generator=generator)
+        x_t = scheduler.add_noise(some.images, e, t).to(network.device)
+        labels = None if some.labels is None else some.labels.to(network.device)
+        y = network(x_t, t.to(network.device), class_labels=labels).sample
+        total += (y.cpu() - e).square().mean().item() * len(some)
+    return round(total / count, 5)
 
 
 @torch.no_grad()

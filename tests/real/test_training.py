@@ -1,5 +1,6 @@
 """Training: a seed decides the weights, an interruption changes nothing, the folder loads."""
 
+import hashlib
 import json
 from dataclasses import replace
 from functools import partial
@@ -12,9 +13,10 @@ from PIL import Image
 
 from real.checkpoints import load
 from real.cli import main
+from real.images import ImageSource
 from real.training import ASSIGNMENTS, Recipe, train_classes, train_digits
-from real.training.labelled import from_torchvision, labelled, read_npz
-from real.training.loop import Examples, Trainer, fit
+from real.training.examples import Examples, labelled
+from real.training.loop import Trainer, fit
 from real.training.networks import unet
 from theory.errors import InputError
 
@@ -45,6 +47,12 @@ def images_of(n: int, side: int, channels: int, classes: int):
     return images, (np.arange(n) % classes).astype(np.uint8)
 
 
+def examples_from(images, labels, classes: int) -> Examples:
+    pixels = torch.from_numpy(images.astype(np.float32) / 127.5 - 1)
+    pixels = pixels[:, None] if images.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    return Examples(pixels, torch.from_numpy(labels.astype(np.int64)), classes)
+
+
 def small(name: str = "small", **changes):
     """The fashion assignment at 8x8, with three classes and few images."""
     assignment = replace(
@@ -55,7 +63,7 @@ def small(name: str = "small", **changes):
 
 def train_small(out, recipe=SHORT, assignment=None):
     assignment = assignment or small()
-    data = labelled(*images_of(17, 8, 1, 3), (1, 8, 8), 3, "data")
+    data = examples_from(*images_of(17, 8, 1, 3), 3)
     return train_classes(assignment, data, out, recipe, CPU, quiet=True)
 
 
@@ -112,8 +120,7 @@ def trainer_of(recipe: Recipe) -> Trainer:
 
 
 def examples_of(n: int = 12) -> Examples:
-    data = labelled(*images_of(n, 8, 1, 3), (1, 8, 8), 3, "data")
-    return Examples(data.pixels(), data.labels, 3)
+    return examples_from(*images_of(n, 8, 1, 3), 3)
 
 
 def weights(trainer: Trainer) -> list[torch.Tensor]:
@@ -223,7 +230,7 @@ def test_the_record_says_what_was_trained_on(classes):
     assert json.loads((folder / "training.json").read_text())["recipe"]["drop_label"] == 0.5
     assert record["trained_on"] == "images 0 to 11 of the training file"
     assert record["kept_for_calibration"] == "images 12 to 16 of the training file"
-    data = labelled(*images_of(17, 8, 1, 3), (1, 8, 8), 3, "data")
+    data = examples_from(*images_of(17, 8, 1, 3), 3)
     assert record["training_images_sha256"] == data.part(slice(0, 12)).sha256()
     assert len(record["loss_per_pixel"]) == 6
     card = (folder / "README.md").read_text()
@@ -249,49 +256,32 @@ def test_kept_images_are_not_trained_on(tmp_path, monkeypatch):
         ),
     )
     train_small(tmp_path)
-    data = labelled(*images_of(17, 8, 1, 3), (1, 8, 8), 3, "data")
-    assert torch.equal(seen[0].images, data.pixels()[:12])
+    data = examples_from(*images_of(17, 8, 1, 3), 3)
+    assert torch.equal(seen[0].images, data.images[:12])
     with pytest.raises(InputError, match="expected more than the 17 images kept"):
         train_small(tmp_path, assignment=small(kept=17))
 
 
-def test_pixels_are_scaled_as_image_sources_scale_them():
-    images = np.array([[[0, 255], [51, 204]]], np.uint8)
-    data = labelled(images, np.array([0]), (1, 2, 2), 1, "data")
-    expected = torch.tensor([[[[-1, 1], [-0.6, 0.6]]]])
-    assert torch.allclose(data.pixels(), expected, atol=1e-6)
+def test_the_digest_is_of_the_bytes():
+    images, labels = images_of(12, 8, 3, 3)
+    digest = hashlib.sha256(images.transpose(0, 3, 1, 2).tobytes())
+    digest.update(labels.astype("<i8").tobytes())
+    assert examples_from(images, labels, 3).sha256() == digest.hexdigest()
+    assert examples_from(images, labels[::-1], 3).sha256() != digest.hexdigest()
 
 
 @pytest.mark.parametrize(
-    ("change", "match"),
+    ("labels", "match"),
     [
-        ({"images": np.zeros((4, 8, 8), np.float32)}, "expected uint8 images .n, 8, 8, 1."),
-        ({"images": np.zeros((4, 9, 8), np.uint8)}, "expected uint8 images"),
-        ({"labels": np.zeros(3, np.int64)}, "expected 4 integer labels"),
-        ({"labels": np.zeros(4)}, "expected 4 integer labels"),
-        ({"labels": np.array([0, 1, 2, 3])}, "expected labels from 0 to 2"),
-        ({"labels": np.array([0, 1, 2, -1])}, "expected labels from 0 to 2"),
-        ({"labels": None}, "expected arrays 'images' and 'labels'"),
+        (None, "expected labels with the images of .*, got none"),
+        (["a", "b", "a", "b"], "got texts"),
+        (torch.tensor([0, 1, 2, 3]), "expected labels from 0 to 2 in .*, got 3"),
     ],
 )
-def test_bad_data_is_refused_in_one_line(tmp_path, change, match):
-    arrays = {"images": np.zeros((4, 8, 8), np.uint8), "labels": np.zeros(4, np.int64)} | change
-    np.savez(tmp_path / "data.npz", **{k: v for k, v in arrays.items() if v is not None})
-    with pytest.raises(InputError, match=match) as error:
-        read_npz(tmp_path / "data.npz", (1, 8, 8), 3)
-    assert "\n" not in str(error.value)
-
-
-def test_a_file_that_is_no_npz_is_refused(tmp_path):
-    (tmp_path / "data.npz").write_text("no")
-    with pytest.raises(InputError, match="cannot be read as one"):
-        read_npz(tmp_path / "data.npz", (1, 8, 8), 3)
-
-
-def test_torchvision_is_asked_for_only_when_needed(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "torchvision", None)
-    with pytest.raises(InputError, match=r"expected --data FILE\.npz, or torchvision"):
-        from_torchvision("FashionMNIST", tmp_path, (1, 28, 28), 10)
+def test_images_without_such_labels_are_refused(labels, match):
+    source = ImageSource("data", 4, lambda i, j: torch.zeros(j - i, 1, 8, 8), labels=labels)
+    with pytest.raises(InputError, match=match):
+        labelled(source, 3)
 
 
 @pytest.mark.parametrize(("name", "side", "channels"), [("fashion", 28, 1), ("cifar10", 32, 3)])
@@ -299,10 +289,10 @@ def test_recipes_run(name, side, channels):
     """A few images through the whole network, for two steps."""
     assignment = ASSIGNMENTS[name]
     recipe = replace(assignment.recipe, steps=2, batch_size=2)
-    data = labelled(*images_of(4, side, channels, 10), assignment.shape, 10, name)
+    data = examples_from(*images_of(4, side, channels, 10), 10)
     trainer = Trainer(assignment.network(0), DDPMScheduler(), recipe, CPU)
     before = [p.detach().clone() for p in trainer.network.parameters()]
-    losses = [trainer.step(Examples(data.pixels(), data.labels, 10)) for _ in range(2)]
+    losses = [trainer.step(data) for _ in range(2)]
     assert all(0 < loss < 3 for loss in losses)
     changed = [
         not torch.equal(p, q) for p, q in zip(before, trainer.network.parameters(), strict=True)
