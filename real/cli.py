@@ -1,6 +1,6 @@
 """``python -m real``: which command is meant, and running it."""
 
-from real.commands import audit, calibrate, listing, sample, study, train, validate
+from real.commands import audit, calibrate, listing, quality, sample, study, train, validate
 from theory.program import Parser
 
 COMMANDS = {
@@ -8,6 +8,7 @@ COMMANDS = {
     "calibrate": calibrate,
     "validate": validate,
     "sample": sample,
+    "quality": quality,
     "study": study,
     "audit": audit,
     "train": train,

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from real import plots
 from real.checkpoints import Checkpoint
+from real.sampling import Samples
 from real.templates import render
 from theory.estimates import LEVEL, Estimate
 from theory.likelihood import bits_per_dim
@@ -14,7 +15,21 @@ from theory.program import replacing_folder, write_json
 from theory.validation import Validation
 
 
-def numbers(checkpoint: Checkpoint, validation: Validation, **settings: Any) -> dict[str, Any]:
+def sampling(before: Samples, after: Samples) -> dict[str, Any]:
+    """How the samples of a report were drawn, from the same noise without and with calibration."""
+    return {
+        "solver": before.solver,
+        "nfe": before.nfe,
+        "samples": len(before.images),
+        "seconds_before": before.seconds,
+        "seconds_after": after.seconds,
+        "mean_change": (after.images - before.images).abs().mean().item(),
+    }
+
+
+def numbers(
+    checkpoint: Checkpoint, validation: Validation, sampled: dict[str, Any], **settings: Any
+) -> dict[str, Any]:
     """Everything that ``report.json`` holds."""
     calibration = validation.calibration
     log_snr = calibration.schedule.log_snr(calibration.times)
@@ -30,6 +45,7 @@ def numbers(checkpoint: Checkpoint, validation: Validation, **settings: Any) -> 
         "dimensions": dimensions,
         "confidence": LEVEL,
         "settings": settings,
+        "sampling": sampled,
         "times": [
             {
                 "t": t,
@@ -100,10 +116,7 @@ def write(
         plots.save_all(folder, report)
         for name, images in (("before", before), ("after", after), ("held_out", held_out)):
             plots.grid(images).save(folder / f"samples_{name}.png")
-        change = (after - before).abs().mean().item()
-        page = render(
-            "report.html.j2", report=report, summary=summary(report), sample_change=change
-        )
+        page = render("report.html.j2", report=report, summary=summary(report))
         (folder / "report.html").write_text(page)
         return sorted(p.name for p in folder.iterdir())
 

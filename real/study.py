@@ -73,11 +73,13 @@ class Plan:
         return len(self.times) * (len(self.images) * self.truth_draws + subsets + checks)
 
 
-def study(plan: Plan, generated_steps: int = 20) -> Study:
+def study(plan: Plan, generated_nfe: int = 20) -> Study:
     """Run the whole study."""
     truth = _truth(plan)
     noise = latents(plan.checkpoint, max(plan.sizes), plan.seed).to(plan.device)
-    generated = sample(plan.checkpoint, plan.checkpoint.predict, noise, generated_steps).cpu()
+    generated = sample(
+        plan.checkpoint, plan.checkpoint.predict, noise, solver="ddim", nfe=generated_nfe
+    ).images
     errors, gains = [], []
     for size, seed, images in _subsets(plan):
         of = {"images": size, "seed": seed}

@@ -11,6 +11,7 @@ from real.commands.common import (
     ON_DEVICE,
     counting,
     fraction,
+    images_for,
     on_device,
     times,
 )
@@ -51,16 +52,12 @@ def run(options: argparse.Namespace) -> None:
     from real import calibrations
     from real.calibrating import calibrate_checkpoint, described
     from real.checkpoints import load
-    from real.images import open_images
     from theory.budget import Goal
 
     require_file(options.out)
     device = on_device(options.device)
     checkpoint = load(options.checkpoint, device, options.family)
-    images = open_images(
-        options.data, "calibration", checkpoint.shape,
-        limit=options.images, batch_size=options.batch_size,
-    )  # fmt: skip
+    images = images_for(checkpoint, options, "calibration", device)
     times = checkpoint.schedule.times(options.at or checkpoint.schedule.grid(options.times))
     goal = None
     if options.budget or options.precision:

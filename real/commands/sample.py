@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import COMMON, NETWORK, ON_DEVICE, PICTURES, bar, on_device
+from real.commands.common import COMMON, NETWORK, ON_DEVICE, PICTURES, counting, on_device
 from theory.program import replacing_file, require_file
 
 
@@ -13,9 +13,9 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "sample", parents=[NETWORK, PICTURES, COMMON, ON_DEVICE],
         help="draw samples, with or without a calibration",
-        description="Draw DDIM samples as a grid; the same seed starts from the same noise.",
+        description="Draw samples as a grid; the same seed starts from the same noise.",
         epilog="example: python -m real sample digits --calibration digits.safetensors "
-        "--steps 20 --out samples.png",
+        "--solver dpm-multi-2 --nfe 20 --out samples.png",
     )  # fmt: skip
     command.add_argument("--calibration", type=Path, metavar="FILE")
     command.add_argument("--out", type=Path, required=True, metavar="PNG", help="file to write")
@@ -23,10 +23,10 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real import calibrations
+    from real import calibrations, solvers
     from real.checkpoints import load
     from real.plots import grid
-    from real.sampling import latents, sample
+    from real.sampling import evaluations, latents, sample
     from theory.calibration import Calibrated
 
     require_file(options.out)
@@ -39,8 +39,18 @@ def run(options: argparse.Namespace) -> None:
             checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
         )
         predict = Calibrated(predict, calibration)
+    solver = solvers.chosen(options.solver, checkpoint.schedule)
+    total = options.samples * evaluations(checkpoint, solver, options.nfe)
     noise = latents(checkpoint, options.samples, options.seed).to(device)
-    images = sample(checkpoint, predict, noise, options.steps, bar("sample", options.quiet))
+    with counting(total, "sample", options.quiet) as on_progress:
+        samples = sample(
+            checkpoint, predict, noise,
+            solver=solver, nfe=options.nfe, seed=options.seed, on_progress=on_progress,
+        )  # fmt: skip
     with replacing_file(options.out) as temporary:
-        grid(images.cpu()).save(temporary, format="PNG")
+        grid(samples.images).save(temporary, format="PNG")
     print(options.out)
+    print(
+        f"{solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} samples "
+        f"in {samples.seconds:.1f} s"
+    )

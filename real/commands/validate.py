@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ from real.commands.common import (
     NETWORK,
     ON_DEVICE,
     PICTURES,
-    bar,
     counting,
+    images_for,
     on_device,
 )
 from theory.program import require_folder
@@ -34,10 +35,9 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real import calibrations, report
+    from real import calibrations, report, solvers
     from real.checkpoints import load
-    from real.images import open_images
-    from real.sampling import latents, sample
+    from real.sampling import evaluations, latents, sample
     from theory.calibration import Calibrated
     from theory.validation import validate
 
@@ -48,30 +48,31 @@ def run(options: argparse.Namespace) -> None:
     calibration.require(
         checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
     )
-    images = open_images(
-        options.data, "held-out", checkpoint.shape,
-        limit=options.images, batch_size=options.batch_size,
-    )  # fmt: skip
-    evaluations = len(images) * len(calibration.times) * options.draws
-    with counting(evaluations, "validate", options.quiet) as on_progress:
+    solver = solvers.chosen(options.solver, checkpoint.schedule)
+    sampling = 2 * options.samples * evaluations(checkpoint, solver, options.nfe)
+    images = images_for(checkpoint, options, "held-out", device)
+    measuring = len(images) * len(calibration.times) * options.draws
+    with counting(measuring, "validate", options.quiet) as on_progress:
         validation = validate(
             checkpoint.predict, calibration, images=images, seed=options.seed,
             draws=options.draws, device=device, on_progress=on_progress,
         )  # fmt: skip
     noise = latents(checkpoint, options.samples, options.seed).to(device)
-    before, after = (
-        sample(checkpoint, predict, noise, options.steps, bar(name, options.quiet)).cpu()
-        for predict, name in (
-            (checkpoint.predict, "sample without"),
-            (Calibrated(checkpoint.predict, calibration), "sample with"),
-        )
-    )
+    with counting(sampling, "sample", options.quiet) as on_progress:
+        drawn = partial(
+            sample, checkpoint, noise=noise, solver=solver, nfe=options.nfe, seed=options.seed,
+            batch_size=options.batch_size, on_progress=on_progress,
+        )  # fmt: skip
+        before = drawn(checkpoint.predict)
+        after = drawn(Calibrated(checkpoint.predict, calibration))
     numbers = report.numbers(
-        checkpoint, validation,
-        data=options.data, seed=options.seed, draws=options.draws, steps=options.steps,
+        checkpoint, validation, report.sampling(before, after),
+        data=options.data, seed=options.seed, draws=options.draws,
     )  # fmt: skip
     shown = next(iter(replace(images, batch_size=options.samples)))
-    report.write(options.out, numbers, before, after, shown)
+    if checkpoint.codec:
+        shown = checkpoint.codec.decode(shown.to(device)).cpu()
+    report.write(options.out, numbers, before.images, after.images, shown)
     for line in report.summary(numbers):
         print(line)
     print(f"report: {options.out / 'report.html'}")

@@ -1,14 +1,21 @@
-"""Image sources: the split of the digits, folders, npz files, and what is refused."""
+"""Image sources: what each gives, with which labels, and what is refused."""
 
+import io
 import itertools
+import json
+import sys
+import types
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from real.images import digits, open_images
-from theory.errors import InputError
+from real.checkpoints.base import Codec
+from real.images import digits, latents, latents_of, npz, open_images
+from theory.errors import InputError, NonFiniteError
 from theory.identity import image_ids
 
 ROLES = ("training", "calibration", "held-out")
@@ -58,7 +65,7 @@ def _npz(path, **arrays):
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"images": np.zeros((5, 4, 4), np.uint8)}, "takes images of shape"),
+        ({"images": np.zeros((5, 1, 4, 4), np.float32)}, "takes images of shape"),
         ({"images": np.full((5, 1, 8, 8), 1.5, np.float32)}, r"in \[-1, 1\]"),
         ({"images": np.full((5, 1, 8, 8), np.nan, np.float32)}, r"in \[-1, 1\]"),
         ({"images": np.zeros((5, 1, 8, 8), np.int64)}, "expected uint8"),
@@ -86,13 +93,312 @@ def test_what_is_no_data_is_refused(tmp_path):
             open_images(reference, "calibration", (1, 8, 8))
 
 
-def test_folder_refuses_other_sizes_and_broken_files(tmp_path):
-    for i in range(2):
-        Image.new("L", (8, 8)).save(tmp_path / f"{i}.png")
+def _pictures(folder, sizes, mode="L"):
+    folder.mkdir(exist_ok=True)
+    for i, size in enumerate(sizes):
+        noise = np.random.default_rng(i).integers(0, 256, (*size[::-1], 3), dtype=np.uint8)
+        Image.fromarray(noise).convert(mode).save(folder / f"{i}.png")
+    return folder
+
+
+def _all(reference, shape, **more):
+    return torch.cat(list(open_images(str(reference), "calibration", shape, **more)))
+
+
+def test_broken_pictures_are_refused(tmp_path):
+    _pictures(tmp_path, [(8, 8), (8, 8)])
     source = open_images(str(tmp_path), "calibration", (1, 8, 8))
-    Image.new("L", (9, 8)).save(tmp_path / "1.png")
-    with pytest.raises(InputError, match="got 9x8"):
+    for content in (b"\x89PNG broken", b"", (tmp_path / "0.png").read_bytes()[:70]):
+        (tmp_path / "1.png").write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read as an image"):
+            list(source)
+    (tmp_path / "1.png").unlink()
+    with pytest.raises(InputError, match="No such file"):
         list(source)
-    (tmp_path / "1.png").write_bytes(b"\x89PNG broken")
-    with pytest.raises(InputError, match="cannot be read as an image"):
-        list(source)
+
+
+def test_pictures_of_16_bits_are_refused(tmp_path):
+    for i in range(2):
+        Image.fromarray(np.full((8, 8), 60000, np.uint16)).save(tmp_path / f"{i}.png")
+    with pytest.raises(InputError, match="8 bits per channel"):
+        _all(tmp_path, (1, 8, 8))
+
+
+def test_a_picture_with_far_too_many_pixels_is_refused(tmp_path, monkeypatch):
+    _pictures(tmp_path, [(8, 8), (40, 40)])
+    for most in (1000, 100):  # Pillow warns of the first, and raises at twice as many
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+        with pytest.raises(InputError, match="too many pixels"):
+            _all(tmp_path, (1, 8, 8))
+
+
+def test_other_sizes_lose_their_edges_and_are_averaged_down(tmp_path):
+    pixels = np.zeros((16, 24, 3), np.uint8)
+    pixels[:, 4:20] = np.indices((16, 16)).sum(0)[..., None] % 2 * 255
+    for i in range(2):
+        Image.fromarray(pixels).save(tmp_path / f"{i}.png")
+    images = _all(tmp_path, (3, 8, 8))
+    assert images.shape == (2, 3, 8, 8)
+    assert images.abs().max() < 0.1
+    kept = _all(tmp_path, (3, 16, 24))
+    assert torch.equal(kept[0], torch.from_numpy(pixels).permute(2, 0, 1) / 127.5 - 1)
+
+
+def test_grey_and_colour_become_each_other(tmp_path):
+    _pictures(tmp_path, [(8, 8), (8, 8)], "L")
+    grey, colour = _all(tmp_path, (1, 8, 8)), _all(tmp_path, (3, 8, 8))
+    assert torch.equal(colour, grey.expand(-1, 3, -1, -1))
+    _pictures(tmp_path, [(8, 8), (8, 8)], "RGB")
+    colour, grey = _all(tmp_path, (3, 8, 8)), _all(tmp_path, (1, 8, 8))
+    weights = torch.tensor([0.299, 0.587, 0.114])[:, None, None]
+    assert torch.allclose((colour * weights).sum(1, keepdim=True), grey, atol=0.01)
+    np.savez(tmp_path / "rgb.npz", images=np.zeros((2, 9, 9, 3), np.uint8))
+    assert _all(tmp_path / "rgb.npz", (1, 8, 8)).shape == (2, 1, 8, 8)
+
+
+def _zip(path, folder, labels=None):
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in folder.glob("*.png"):
+            archive.write(file, f"00000/{file.name}")
+        if labels is not None:
+            archive.writestr("dataset.json", json.dumps({"labels": labels}))
+    return path
+
+
+def test_zip_gives_the_folders_images_with_their_labels(tmp_path):
+    folder = _pictures(tmp_path / "f", [(8, 8)] * 4, "RGB")
+    labels = [[f"00000/{i}.png", 10 + i] for i in (2, 0, 3, 1)]
+    path = _zip(tmp_path / "set.zip", folder, labels)
+    source = open_images(str(path), "calibration", (3, 8, 8), limit=3, batch_size=2)
+    assert torch.equal(torch.cat(list(source)), _all(folder, (3, 8, 8))[:3])
+    assert source.labels.tolist() == [10, 11, 12]
+    assert torch.equal(torch.cat(list(source)), torch.cat(list(source)))
+    assert open_images(str(_zip(path, folder)), "calibration", (3, 8, 8)).labels is None
+    (folder / "dataset.json").write_text(
+        json.dumps({"labels": [[f"{i}.png", i] for i in range(4)]})
+    )
+    assert open_images(str(folder), "calibration", (3, 8, 8)).labels.tolist() == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([["00000/0.png", 1]], "has no label for 00000/1.png"),
+        ([["00000/0.png", 1], ["00000/1.png", "cat"]], "expected .*labels"),
+        ([["00000/0.png", 1], ["00000/1.png", -1]], "labels from 0"),
+        ("none", "expected .*labels"),
+        (3, "expected .*labels"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused(tmp_path, labels, message):
+    path = _zip(tmp_path / "set.zip", _pictures(tmp_path / "f", [(8, 8)] * 2), labels)
+    with pytest.raises(InputError, match=message):
+        open_images(str(path), "calibration", (1, 8, 8))
+
+
+def test_broken_zips_and_bombs_are_refused(tmp_path, monkeypatch):
+    path = _zip(tmp_path / "set.zip", _pictures(tmp_path / "f", [(8, 8)] * 2))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="expected a zip file"):
+        _all(path, (1, 8, 8))
+    data = bytearray(whole)
+    data[60:70] = bytes(10)
+    path.write_bytes(bytes(data))
+    with pytest.raises(InputError, match="broken at or after"):
+        _all(path, (1, 8, 8))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for i in range(2):
+            archive.writestr(f"{i}.png", bytes(2**26 + 1))
+    with pytest.raises(InputError, match="would unpack to 67,108,865 bytes"):
+        _all(path, (1, 8, 8))
+
+
+def test_npz_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.npz"
+    np.savez_compressed(path, images=np.zeros((300, 32, 32), np.uint8))
+    assert len(_all(path, (1, 32, 32))) == 300
+    monkeypatch.setattr(npz, "BOMB_BYTES", 2**18)
+    with pytest.raises(InputError, match="would unpack from"):
+        _all(path, (1, 32, 32))
+    monkeypatch.undo()
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        header, {"descr": "|u1", "fortran_order": False, "shape": (10**9, 10**6)}
+    )
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("images.npy", header.getvalue())
+    with pytest.raises(InputError, match="claims an array"):
+        _all(path, (1, 32, 32))
+
+
+def test_npz_labels(tmp_path):
+    images = np.zeros((3, 8, 8), np.uint8)
+    reference = _npz(tmp_path / "l.npz", images=images, labels=np.array([4, 5, 6], np.uint8))
+    assert open_images(reference, "held-out", (1, 8, 8), limit=2).labels.tolist() == [4, 5]
+    for labels in (np.zeros(2, int), np.zeros(3), np.array([0, 1, -1])):
+        reference = _npz(tmp_path / "l.npz", images=images, labels=labels)
+        with pytest.raises(InputError, match="labels"):
+            open_images(reference, "held-out", (1, 8, 8))
+
+
+def test_digits_carry_their_labels():
+    source = open_images("digits", "calibration", (1, 8, 8))
+    assert source.labels.shape == (400,)
+    assert set(source.labels.tolist()) == set(range(10))
+
+
+def _captions(folder, rows):
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "metadata.jsonl"
+
+
+def test_captions_say_which_images_in_what_order(tmp_path):
+    folder = _pictures(tmp_path / "f", [(8, 8)] * 3)
+    uncaptioned = _all(folder, (1, 8, 8))
+    rows = [{"file_name": "2.png", "text": "two"}, {"file_name": "0.png", "text": "zero"}]
+    file = _captions(folder, rows)
+    for reference in (folder, file):
+        source = open_images(str(reference), "calibration", (1, 8, 8))
+        assert source.labels == ["two", "zero"]
+        assert torch.equal(torch.cat(list(source)), uncaptioned[[2, 0]])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"file_name": "0.png"}, "line 2"),
+        ({"file_name": 3, "text": "x"}, "line 2"),
+        ({"file_name": "../secret.png", "text": "x"}, "outside of its folder"),
+        ({"file_name": "/etc/secret.png", "text": "x"}, "outside of its folder"),
+        (["0.png", "x"], "line 2"),
+    ],
+)
+def test_bad_captions_are_refused(tmp_path, row, message):
+    folder = _pictures(tmp_path / "f", [(8, 8)] * 2)
+    _captions(folder, [{"file_name": "0.png", "text": "x"}, row])
+    with pytest.raises(InputError, match=message):
+        open_images(str(folder), "calibration", (1, 8, 8))
+
+
+class Rows:
+    """A table of rows as torchvision and the library datasets offer it."""
+
+    def __init__(self, root, train=True, split=None, download=False):
+        if not download:
+            raise RuntimeError("Dataset not found.\nYou can use download=True to download it")
+        self.pictures = [Image.new("RGB", (10, 8), (i, i, i)) for i in range(4)]
+        self.targets = [int(train), 1, 2, 3]
+
+    def __len__(self):
+        return 4
+
+    def __getitem__(self, i):
+        return self.pictures[i], self.targets[i]
+
+
+def test_torchvision_sets(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    with pytest.raises(InputError, match="needs torchvision, which is not installed"):
+        open_images("cifar10", "calibration", (3, 8, 8))
+    fake = types.SimpleNamespace(datasets=types.SimpleNamespace(CIFAR10=Rows))
+    monkeypatch.setitem(sys.modules, "torchvision", fake)
+    with pytest.raises(InputError, match="--download fetches it") as caught:
+        open_images("cifar10", "calibration", (3, 8, 8), data_root=tmp_path)
+    assert "\n" not in str(caught.value)
+    for role, first in (("calibration", 1), ("held-out", 0)):
+        source = open_images("cifar10", role, (3, 8, 8), data_root=tmp_path, download=True)
+        assert source.labels.tolist() == [first, 1, 2, 3]
+        levels = torch.cat(list(source)).amax((1, 2, 3))
+        assert torch.allclose(levels, torch.arange(4) / 127.5 - 1, atol=1e-6)
+
+
+class Table:
+    """As the library datasets has it: rows and columns by index, and what kind each column is."""
+
+    def __init__(self, **columns):
+        self.columns = columns
+        kinds = {"image": "Image", "label": "ClassLabel", "text": "Value"}
+        self.features = {name: type(kinds[name], (), {})() for name in columns}
+
+    def __len__(self):
+        return 3
+
+    def __getitem__(self, key):
+        if isinstance(key, str):
+            return self.columns[key]
+        return {name: values[key] for name, values in self.columns.items()}
+
+
+def test_hub_sets(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(InputError, match="needs the library datasets, which is not installed"):
+        open_images("hub:a/b", "calibration", (1, 8, 8))
+    asked = []
+    pictures = [Image.new("L", (8, 8), i) for i in range(3)]
+    tables = {
+        "a/classes": Table(image=pictures, label=[2, 1, 0]),
+        "a/texts": Table(image=pictures, text=["x", "y", "z"]),
+        "a/words": Table(text=["x", "y", "z"]),
+    }
+
+    def load_dataset(name, split, download_config):
+        asked.append((name, split, download_config))
+        if name not in tables:
+            raise ConnectionError("no\nway")
+        return tables[name]
+
+    fake = types.SimpleNamespace(load_dataset=load_dataset, DownloadConfig=lambda **kw: kw)
+    monkeypatch.setitem(sys.modules, "datasets", fake)
+    classes = open_images("hub:a/classes:test", "calibration", (1, 8, 8), download=True)
+    assert classes.labels.tolist() == [2, 1, 0]
+    assert torch.cat(list(classes)).shape == (3, 1, 8, 8)
+    assert open_images("hub:a/texts", "calibration", (3, 8, 8)).labels == ["x", "y", "z"]
+    assert asked == [
+        ("a/classes", "test", {"local_files_only": False}),
+        ("a/texts", "train", {"local_files_only": True}),
+    ]
+    with pytest.raises(InputError, match="expected a column of images"):
+        open_images("hub:a/words", "calibration", (1, 8, 8))
+    with pytest.raises(InputError, match="--download fetches it") as caught:
+        open_images("hub:a/none", "calibration", (1, 8, 8))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("in_memory", [2**30, 100])
+def test_latents_are_encoded_once_and_kept(tmp_path, monkeypatch, in_memory):
+    monkeypatch.setattr(latents, "IN_MEMORY", in_memory)
+    calls = []
+
+    def encode(images):
+        calls.append(len(images))
+        return images.mean(1, keepdim=True)[..., ::2] * 3
+
+    images = open_images("digits", "calibration", (1, 8, 8), limit=10, batch_size=4)
+    coded = latents_of(images, Codec((1, 8, 8), encode, lambda z: z))
+    encoded = len(calls)
+    for _ in range(2):
+        assert torch.equal(torch.cat(list(coded)), torch.cat(list(images))[..., ::2] * 3)
+    assert len(calls) == encoded
+    assert torch.equal(coded.labels, images.labels)
+    assert coded.batch_size == 4
+    with pytest.raises(NonFiniteError, match="latent"):
+        latents_of(images, Codec((1, 8, 8), lambda x: x / 0, lambda z: z))
+
+
+DATA = next(
+    (p / "shared/data" for p in Path(__file__).parents if (p / "shared/data").is_dir()), None
+)
+
+
+@pytest.mark.skipif(DATA is None, reason="the image sets are not here")
+@pytest.mark.parametrize(
+    ("name", "count"), [("fashion_mnist_test.npz", 10000), ("cifar10_jpeg_test.npz", 2000)]
+)
+def test_real_sets_open_at_any_size(name, count):
+    source = open_images(str(DATA / name), "held-out", (3, 16, 16), batch_size=50)
+    assert len(source) == len(source.labels) == count
+    assert set(source.labels.tolist()) == set(range(10))
+    batch = next(iter(source))
+    assert batch.shape == (50, 3, 16, 16)
+    assert -1 <= batch.min() < -0.8 < 0.8 < batch.max() <= 1

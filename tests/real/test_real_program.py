@@ -1,13 +1,16 @@
 """``python -m real`` from end to end, and every kind of bad input: one line, status 2, no output."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import avg_pool2d
 
+from real.checkpoints.base import Codec
 from real.cli import main
 from tests.real.conftest import save_pipeline
 from theory.program import run
@@ -24,7 +27,7 @@ TIME_KEYS = {
 def report(tmp_path_factory, digits_calibration):
     out = tmp_path_factory.mktemp("out") / "report"
     arguments = ["validate", "digits", "--calibration", str(digits_calibration), "--data", "digits"]
-    main([*arguments, "--out", str(out), "--steps", "3", "--samples", "9", *SMALL])
+    main([*arguments, "--out", str(out), "--nfe", "3", "--samples", "9", *SMALL])
     return out
 
 
@@ -32,6 +35,9 @@ def test_report_holds_the_promised_keys(report):
     content = json.loads((report / "report.json").read_text())
     assert {"checkpoint", "fingerprint", "images_held_out"} <= set(content)
     assert content["images_held_out"] == 32
+    assert content["sampling"]["solver"] == "ddim"
+    assert content["sampling"]["nfe"] == 3
+    assert content["sampling"]["seconds_before"] > 0
     assert len(content["times"]) == 4
     assert all(set(row) >= TIME_KEYS for row in content["times"])
     for name in ("bound_gain_nats", "bound_gain_bits_per_dim"):
@@ -55,18 +61,47 @@ def test_a_users_own_network_from_folder_to_report(tmp_path, pipeline):
     common = [str(pipeline), "--data", str(data), "--quiet"]
     main(["calibrate", *common, "--images", "12", "--at", "10,500,999", "--out", str(out)])
     arguments = ["validate", *common, "--calibration", str(out), "--out", str(tmp_path / "r")]
-    main([*arguments, "--steps", "2", "--samples", "2"])
+    main([*arguments, "--nfe", "2", "--samples", "2"])
     content = json.loads((tmp_path / "r" / "report.json").read_text())
     assert content["images_held_out"] == 8
     assert content["images_left_out"] == 12
     assert [row["t"] for row in content["times"]] == [10, 500, 999]
 
 
+def test_a_latent_network_from_images_to_report(tmp_path, monkeypatch, digits_checkpoint):
+    """Its codec halves colour images to the digits network's 8x8: all passes are in latents."""
+    import real.checkpoints
+
+    def encode(images):
+        return avg_pool2d(images.mean(1, keepdim=True), 2)
+
+    def decode(z):
+        return z.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
+
+    checkpoint = replace(digits_checkpoint, codec=Codec((3, 16, 16), encode, decode))
+    monkeypatch.setattr(real.checkpoints, "load", lambda *given: checkpoint)
+    images = np.random.default_rng(0).integers(0, 256, (24, 20, 16, 3), dtype=np.uint8)
+    np.savez(tmp_path / "images.npz", images=images)
+    common = ["digits", "--data", str(tmp_path / "images.npz"), "--quiet"]
+    found, out = tmp_path / "c.safetensors", tmp_path / "out"
+    main(["calibrate", *common, "--images", "12", "--at", "500,999", "--out", str(found)])
+    common += ["--calibration", str(found)]
+    main(["validate", *common, "--nfe", "2", "--samples", "4", "--out", str(out)])
+    assert json.loads((out / "report.json").read_text())["images_left_out"] == 12
+    shown = np.asarray(Image.open(out / "samples_held_out.png"))
+    assert shown.ndim == 2 or shown.shape[2] == 3
+    main([
+        "quality", *common, "--nfe", "2", "--features", "pixels", "--samples", "6", "--out",
+        str(out),
+    ])  # fmt: skip
+    assert json.loads((out / "quality.json").read_text())["feature_width"] == 3 * 16 * 16
+
+
 def test_sample_differs_with_a_calibration_only(tmp_path, digits_calibration):
     pictures = []
     for name, more in (("a", []), ("b", []), ("c", ["--calibration", str(digits_calibration)])):
         out = tmp_path / f"{name}.png"
-        main(["sample", "--steps", "3", "--samples", "4", "--out", str(out), "--quiet", *more])
+        main(["sample", "--nfe", "3", "--samples", "4", "--out", str(out), "--quiet", *more])
         pictures.append(np.asarray(Image.open(out)))
     assert np.array_equal(pictures[0], pictures[1])
     assert not np.array_equal(pictures[0], pictures[2])
@@ -127,7 +162,7 @@ def bad(tmp_path, pipeline, digits_calibration):
     """Command lines that must fail, by name, with a part of what they must say."""
     (tmp_path / "file").write_text("")
     np.savez(tmp_path / "other.npz", stats=np.zeros((3, 2)))
-    np.savez(tmp_path / "rgb.npz", images=np.zeros((4, 16, 16, 3), np.uint8))
+    np.savez(tmp_path / "rgb.npz", images=np.zeros((4, 3, 16, 16), np.float32))
     broken = save_pipeline(tmp_path / "nan", shape=(1, 8, 8))
     from diffusers import UNet2DModel
 
@@ -163,6 +198,15 @@ def bad(tmp_path, pipeline, digits_calibration):
         "other statistics": (["audit", tmp_path / "other.npz", *audited], "has none"),
         "budget": (["calibrate", "--budget", "0", *out], "positive whole number"),
         "precision": (["calibrate", "--precision", "2", *out], "between 0 and 1"),
+        "solver": (
+            ["sample", "--solver", "magic", "--out", tmp_path / "out"],
+            "expected one of ddim",
+        ),
+        "too many steps": (
+            ["sample", "--nfe", "1001", "--out", tmp_path / "out"],
+            "at most 1000 steps",
+        ),
+        "not downloaded": (["calibrate", "--data", "hub:some/set", *out], "data: hub:some/set"),
         "sample with another's": (
             ["sample", pipeline, "--calibration", digits_calibration, "--out", tmp_path / "out"],
             "made for another",
@@ -174,7 +218,7 @@ NAMES = (
     "no checkpoint", "no data", "image shape", "one image", "time outside", "time twice",
     "fraction", "nan", "device", "output", "output folder", "other shape", "other network",
     "no calibration", "no statistics", "other statistics", "budget", "precision",
-    "sample with another's",
+    "sample with another's", "solver", "too many steps", "not downloaded",
 )  # fmt: skip
 
 

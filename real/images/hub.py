@@ -1,0 +1,66 @@
+"""Data sets of the Hugging Face Hub: ``hub:ID`` or ``hub:ID:SPLIT``. Needs the library datasets."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from real.images.base import ImageSource, Labels, whole_labels
+from real.images.pixels import fitted, require_channels, scaled
+from theory.errors import InputError
+
+PREFIX = "hub:"
+DEFAULT_SPLIT = "train"
+TEXTS = ("text", "caption")
+
+
+def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageSource:
+    """Open the first column of pictures; a column of classes or of texts becomes the labels.
+
+    Raises:
+        InputError: the library is not installed, there is no such set, it is not here and not to
+            be fetched, or it has no pictures.
+    """
+    require_channels(shape)
+    name, _, split = reference.removeprefix(PREFIX).partition(":")
+    rows = _load(name, split or DEFAULT_SPLIT, reference, download)
+    kinds = {column: type(kind).__name__ for column, kind in rows.features.items()}
+    column = next((c for c, kind in kinds.items() if kind == "Image"), None)
+    if column is None:
+        raise InputError(
+            f"data: expected a column of images in {reference}, got {', '.join(kinds)}"
+        )
+
+    def load(first: int, end: int) -> Tensor:
+        try:
+            pictures = rows[first:end][column]
+        except (OSError, ValueError) as error:
+            raise InputError(f"data: images {first} to {end} of {reference} are broken") from error
+        return scaled(np.stack([fitted(picture, shape) for picture in pictures]))
+
+    return ImageSource(reference, len(rows), load, labels=_labels(rows, kinds, reference))
+
+
+def _load(name: str, split: str, reference: str, download: bool) -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise InputError(
+            f"data: {reference} needs the library datasets, which is not installed "
+            "(pip install datasets)"
+        ) from error
+    try:
+        config = datasets.DownloadConfig(local_files_only=not download)
+        return datasets.load_dataset(name, split=split, download_config=config)
+    except (OSError, ValueError, RuntimeError) as error:
+        advice = "cannot be fetched" if download else "is not there; --download fetches it"
+        raise InputError(f"data: {reference} {advice}") from error
+
+
+def _labels(rows: Any, kinds: dict[str, str], reference: str) -> Labels:
+    classes = next((c for c, kind in kinds.items() if kind == "ClassLabel"), None)
+    if classes is not None:
+        return whole_labels(torch.tensor(list(rows[classes])), len(rows), reference)
+    texts = next((c for c in TEXTS if c in kinds), None)
+    return None if texts is None else [str(text) for text in rows[texts]]

@@ -1,0 +1,105 @@
+"""Images in an .npz file.
+
+``images``: uint8 (n, h, w) or (n, h, w, c), which are fitted to the network, or floating point
+in [-1, 1] of shape (n, c, h, w), which must fit already. ``labels``: whole numbers (n,), optional.
+"""
+
+import math
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from real.images.base import ImageSource, whole_labels
+from real.images.pixels import fitted_array, require_channels, scaled
+from theory.errors import InputError
+
+BOMB_BYTES = 2**28
+BOMB_RATIO = 100
+"""An array above that size which shrank by more than that ratio holds no photographs."""
+
+HEADERS = {
+    (1, 0): np.lib.format.read_array_header_1_0,
+    (2, 0): np.lib.format.read_array_header_2_0,
+}
+
+
+def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
+    """Open such a file.
+
+    Raises:
+        InputError: no such file, no ``images``, or images of another layout, shape or range.
+    """
+    images, labels = _read(path)
+    found = (
+        None if labels is None else whole_labels(torch.from_numpy(labels), len(images), str(path))
+    )
+    if images.dtype == np.uint8 and (images.ndim == 3 or images.shape[-1:] in {(1,), (3,)}):
+        require_channels(shape)
+        pixels = images[..., None] if images.ndim == 3 else images
+        if 0 in pixels.shape[1:] or pixels.ndim != 4:
+            raise InputError(f"data: expected images of some size in {path}, got {images.shape}")
+        return ImageSource(
+            str(path), len(pixels), lambda i, j: scaled(fitted_array(pixels[i:j], shape)),
+            labels=found,
+        )  # fmt: skip
+    if not np.issubdtype(images.dtype, np.floating) or images.ndim != 4:
+        raise InputError(
+            f"data: expected uint8 (n, h, w[, 1 or 3]) or floating-point (n, c, h, w) images in "
+            f"{path}, got {images.dtype} {images.shape}"
+        )
+    if images.shape[1:] != shape:
+        raise InputError(
+            f"data: the network takes images of shape {shape}, got {images.shape[1:]} from {path} "
+            "(floating-point images are not resized)"
+        )
+    if images.size and not (images.min() >= -1 and images.max() <= 1):
+        raise InputError(
+            f"data: expected floating-point images in [-1, 1] in {path}, "
+            f"got {images.min():g} to {images.max():g}"
+        )
+    tensor = torch.from_numpy(images.astype(np.float32))
+    return ImageSource(str(path), len(tensor), lambda i, j: tensor[i:j], labels=found)
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
+    try:
+        _require_no_bomb(path)
+        with np.load(path, allow_pickle=False) as archive:
+            if "images" not in archive:
+                raise InputError(
+                    f"data: expected an array 'images' in {path}, got {', '.join(archive) or 'none'}"
+                )
+            labels = archive.get("labels", None)
+            return archive["images"], labels
+    except (
+        OSError, ValueError, TypeError, AttributeError, EOFError, MemoryError, NotImplementedError,
+        RuntimeError, zlib.error, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"data: expected an .npz file, {path} cannot be read as one") from error
+
+
+def _require_no_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        for part in archive.infolist():
+            if part.file_size > BOMB_BYTES and part.file_size > BOMB_RATIO * part.compress_size:
+                raise InputError(
+                    f"data: {path} would unpack from {part.compress_size:,} to "
+                    f"{part.file_size:,} bytes, which no images do"
+                )
+            _require_honest_header(archive, part, path)
+
+
+def _require_honest_header(archive: zipfile.ZipFile, part: zipfile.ZipInfo, path: Path) -> None:
+    """An array's header may claim far more than the file holds, and memory is taken at its word."""
+    with archive.open(part) as file:
+        version = np.lib.format.read_magic(file)
+        if version not in HEADERS:
+            raise ValueError(f"array format {version}")
+        shape, _, dtype = HEADERS[version](file)
+    if math.prod(shape) * dtype.itemsize > part.file_size:
+        raise InputError(f"data: {path} claims an array {shape} larger than what it holds")

@@ -1,0 +1,85 @@
+"""From decoded pictures and arrays of pixels to what a network takes."""
+
+import io
+import warnings
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from theory.errors import InputError
+
+MODES = {1: "L", 3: "RGB"}
+EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+
+
+def require_channels(shape: tuple[int, ...]) -> None:
+    """Refuse a network that takes neither grey nor colour images.
+
+    Raises:
+        InputError: it is one.
+    """
+    if len(shape) != 3 or shape[0] not in MODES:
+        raise InputError(f"data: pictures have 1 or 3 channels, the network takes {shape}")
+
+
+def read_picture(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The picture in a file, fitted to (c, h, w), as uint8 (h, w, c).
+
+    Raises:
+        InputError: no picture, a broken one, or one far too large to be real.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as picture:
+                return fitted(picture, shape)
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise InputError(
+            f"data: {name} has too many pixels: expected at most {Image.MAX_IMAGE_PIXELS}"
+        ) from error
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"data: {name} cannot be read as an image") from error
+
+
+def fitted(picture: Image.Image, shape: tuple[int, ...]) -> np.ndarray:
+    """A picture as uint8 (h, w, c): grey or colour, its central part, resized; see the package.
+
+    The filter is Lanczos', widened when shrinking, as in EDM's ``dataset_tool``.
+
+    Raises:
+        InputError: more than 8 bits per channel.
+    """
+    channels, height, width = shape
+    if picture.mode not in EIGHT_BIT:
+        raise InputError(f"data: expected pictures of 8 bits per channel, got mode {picture.mode}")
+    picture = picture.convert(MODES[channels])
+    if picture.size != (width, height):
+        box = _central_part(picture.size, (width, height))
+        picture = picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
+    return np.asarray(picture).reshape(height, width, channels)
+
+
+def _central_part(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int, int, int]:
+    scale = min(size[0] / wanted[0], size[1] / wanted[1])
+    width, height = round(wanted[0] * scale), round(wanted[1] * scale)
+    left, top = (size[0] - width) // 2, (size[1] - height) // 2
+    return left, top, left + width, top + height
+
+
+def fitted_array(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Pictures uint8 (b, h, w, c) of any size, 1 or 3 channels, as (b, *) of the network's."""
+    channels, height, width = shape
+    if pixels.shape[1:] == (height, width, channels):
+        return pixels
+    pictures = (Image.fromarray(p[..., 0] if p.shape[-1] == 1 else p) for p in pixels)
+    return np.stack([fitted(picture, shape) for picture in pictures])
+
+
+def scaled(pixels: np.ndarray) -> Tensor:
+    """Pixels uint8 (b, h, w, c) as float32 (b, c, h, w) in [-1, 1]."""
+    return torch.from_numpy(pixels.astype(np.float32) / 127.5 - 1).permute(0, 3, 1, 2).contiguous()

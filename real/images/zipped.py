@@ -1,0 +1,60 @@
+"""Images in a zip file, as EDM's ``dataset_tool`` writes it: pictures, and labels in dataset.json."""
+
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from real.images.base import ImageSource, Labels
+from real.images.edm_labels import LABELS, labels_of
+from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
+from theory.errors import InputError
+
+LARGEST = {True: 2**26, False: 2**29}
+"""Bytes that a picture (True) or the labels (False) may unpack to."""
+
+BROKEN = (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipfile.BadZipFile)
+
+
+def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
+    """Open such a file. Pictures are read when they are asked for, in the order of their names.
+
+    Raises:
+        InputError: no zip file, a broken one, or labels that do not fit the images.
+    """
+    require_channels(shape)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = {part.filename: part for part in archive.infolist()}
+            names = sorted(n for n in members if Path(n).suffix.lower() in SUFFIXES)
+            labels: Labels = None
+            if LABELS in members:
+                content = _unpack(archive, LABELS, path)
+                labels = labels_of(content, names, f"{path}/{LABELS}")
+    except BROKEN as error:
+        raise InputError(f"data: expected a zip file, {path} cannot be read as one") from error
+
+    def load(first: int, end: int) -> Tensor:
+        try:
+            with zipfile.ZipFile(path) as archive:
+                pictures = [_picture(archive, name, path, shape) for name in names[first:end]]
+        except BROKEN as error:
+            raise InputError(f"data: {path} is broken at or after {names[first]}") from error
+        return scaled(np.stack(pictures))
+
+    return ImageSource(str(path), len(names), load, labels=labels)
+
+
+def _picture(archive: zipfile.ZipFile, name: str, path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    return read_picture(_unpack(archive, name, path), f"{path}/{name}", shape)
+
+
+def _unpack(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
+    size, largest = archive.getinfo(name).file_size, LARGEST[name != LABELS]
+    if size > largest:
+        raise InputError(
+            f"data: {path}/{name} would unpack to {size:,} bytes: expected at most {largest:,}"
+        )
+    return archive.read(name)

@@ -1,0 +1,119 @@
+"""Samples with and without calibration against real images: over evaluations, repeated over seeds.
+
+Both start from the same noise, and so do all numbers of evaluations of one seed; what is said of
+their difference is paired. Intervals are Student's over the seeds: they speak of the noise that
+samples start from, not of the choice of the real images.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from real.checkpoints import Checkpoint
+from real.images import ImageSource
+from real.quality.distances import frechet_distance, kernel_distance, tint
+from real.quality.features import Features, features_of
+from real.sampling import latents, sample
+from theory.errors import InputError
+from theory.estimates import Estimate
+from theory.observations import Predict
+
+LEAST_SEEDS = 3
+MEASURES = ("frechet", "kid", "tint")
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real images, as samples are compared with them."""
+
+    features: Features
+    rows: Tensor
+    mean: Tensor
+    device: Any
+
+    @classmethod
+    def of(cls, features: Features, images: ImageSource, device: Any) -> "Reference":
+        """Features (n, d) and mean colour (c,) of the images."""
+        means = [batch.double().mean((2, 3)) for batch in images]
+        return cls(
+            features, features_of(features, images, device), torch.cat(means).mean(0), device
+        )
+
+    def of_real(self, images: ImageSource, seed: int) -> dict[str, Any]:
+        """Distances of other real images: what samples could at best be expected to reach."""
+        return self.against(torch.cat(list(images)), seed, images.batch_size)
+
+    def against(self, images: Tensor, seed: int, batch_size: int) -> dict[str, Any]:
+        """Distances of images (n, c, h, w): ``frechet``, ``kid`` with its interval, ``tint``.
+
+        The tint is the root mean square over channels; ``tint_channels`` has each.
+        """
+        rows = features_of(self.features, images.split(batch_size), self.device)
+        kid, off = kernel_distance(rows, self.rows, seed), tint(images, self.mean)
+        return {
+            "frechet": frechet_distance(rows, self.rows),
+            "kid": kid.value,
+            "kid_lower": kid.lower,
+            "kid_upper": kid.upper,
+            "tint": off.square().mean().sqrt().item(),
+            "tint_channels": off.tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is sampled: by which solver, how often, how many, and how many at once."""
+
+    checkpoint: Checkpoint
+    predicts: dict[str, Predict]
+    solver: str
+    nfe: tuple[int, ...]
+    seeds: tuple[int, ...]
+    samples: int
+    batch_size: int
+    device: Any
+    condition: Tensor | list[str] | None = None
+    on_progress: Callable[[int], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Raises: InputError, fewer seeds than an interval needs."""
+        if len(self.seeds) < LEAST_SEEDS:
+            raise InputError(f"seeds: expected at least {LEAST_SEEDS}, got {len(self.seeds)}")
+
+
+def measure(plan: Plan, reference: Reference) -> Iterator[dict[str, Any]]:
+    """One row per network, number of evaluations and seed."""
+    for seed in plan.seeds:
+        noise = latents(plan.checkpoint, plan.samples, seed).to(plan.device)
+        for nfe in plan.nfe:
+            for network, predict in plan.predicts.items():
+                drawn = sample(
+                    plan.checkpoint, predict, noise, solver=plan.solver, nfe=nfe, seed=seed,
+                    condition=plan.condition, batch_size=plan.batch_size,
+                    on_progress=plan.on_progress,
+                )  # fmt: skip
+                row = {"network": network, "nfe": drawn.nfe, "seed": seed, "seconds": drawn.seconds}
+                yield row | reference.against(drawn.images, seed, plan.batch_size)
+
+
+def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Per number of evaluations: each measure before and after, and its paired change."""
+    return [
+        {"nfe": nfe}
+        | {name: _paired([row for row in rows if row["nfe"] == nfe], name) for name in MEASURES}
+        for nfe in sorted({row["nfe"] for row in rows})
+    ]
+
+
+def _paired(rows: list[dict[str, Any]], name: str) -> dict[str, dict[str, float]]:
+    before, after = (
+        torch.tensor([row[name] for row in rows if row["network"] == network], dtype=torch.float64)
+        for network in ("before", "after")
+    )
+    return {
+        what: vars(Estimate.of_mean(values))
+        for what, values in (("before", before), ("after", after), ("change", after - before))
+    }

@@ -1,0 +1,41 @@
+"""Solvers of the reverse process, by name. Their steps are diffusers'."""
+
+from real.solvers import ddim, dpm, euler, heun
+from real.solvers.base import Plan, Solver
+from theory.errors import InputError
+from theory.schedules import EDM, RectifiedFlow, Schedule
+
+__all__ = ["NAMED", "Plan", "Solver", "chosen", "default_for", "named"]
+
+NAMED = {
+    solver.name: solver
+    for module in (ddim, dpm, heun, euler)
+    for solver in module.SOLVERS
+}  # fmt: skip
+
+
+def named(name: str) -> Solver:
+    """The solver of that name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if name not in NAMED:
+        raise InputError(f"solver: expected one of {', '.join(NAMED)}, got {name!r}")
+    return NAMED[name]
+
+
+def default_for(schedule: Schedule) -> str:
+    """The solver that networks of such a schedule are usually sampled with."""
+    if isinstance(schedule, EDM):
+        return "heun"
+    return "flow-euler" if isinstance(schedule, RectifiedFlow) else "ddim"
+
+
+def chosen(name: str | None, schedule: Schedule) -> str:
+    """The name of a solver that there is: the one asked for, or else the schedule's usual one.
+
+    Raises:
+        InputError: there is none of that name.
+    """
+    return named(name or default_for(schedule)).name

@@ -1,0 +1,44 @@
+"""DPM-Solver, single-step and multistep, of orders 1 to 3, on times equally spaced in log-SNR.
+
+Lu et al., "DPM-Solver" (2022) and "DPM-Solver++" (2022); the form that predicts the data, which is
+the one that diffusers maintains. A single-step solver of order k takes k evaluations per step; its
+last step, to x_0 itself, is of order 1.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from diffusers import DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler
+from torch import Tensor
+
+from real.solvers.base import Draw, Plan, Solver, ratios, run_through, variance_preserving
+from real.solvers.grids import evenly_in_log_snr
+from theory.schedules import Schedule
+
+ORDERS = (1, 2, 3)
+KINDS = {"single": DPMSolverSinglestepScheduler, "multi": DPMSolverMultistepScheduler}
+
+
+def plan(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, kind: Any, order: int) -> Plan:
+    """As many evaluations as asked for."""
+    times = evenly_in_log_snr(schedule, nfe)
+    solver = kind(
+        solver_order=order, algorithm_type="dpmsolver++", prediction_type="sample",
+        solver_type="heun" if order == 3 else "midpoint", lower_order_final=True,
+    )  # fmt: skip
+    solver.set_timesteps(nfe)
+    run_through(solver, torch.cat([ratios(schedule, times), torch.zeros(1)]))
+
+    def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
+        return solver.step(x_0, solver.timesteps[i], x).prev_sample
+
+    return Plan(times, variance_preserving, 1.0, step)
+
+
+SOLVERS = tuple(
+    Solver(f"dpm-{name}-{order}", partial(plan, kind=kind, order=order))
+    for name, kind in KINDS.items()
+    for order in ORDERS
+)
