@@ -75,6 +75,10 @@ class Settings:
     device: Any = None
     on_progress: Callable[[int], None] | None = None
 
+    def telling(self, on_progress: Callable[[int], None]) -> "Settings":
+        """The same, which tells its progress."""
+        return replace(self, on_progress=on_progress)
+
 
 def evaluations(settings: Settings, images: int, held_out: int) -> int:
     """Network evaluations that are counted: those of a reference are not."""

@@ -8,7 +8,7 @@ images; training takes three evaluations an image.
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,7 +23,7 @@ from real.repair import Settings, held_out_losses
 from real.repair_biases import with_trained_biases
 from real.sampling import latents, sample
 from theory.batches import batches
-from theory.calibration import Calibrated, Calibration, conclude, prepare
+from theory.calibration import Calibrated, Calibration, calibrate, conclude, prepare
 from theory.estimates import Estimate
 from theory.estimators import PLAIN, REGRESSION, Estimator
 from theory.likelihood import gain_weights
@@ -103,6 +103,19 @@ class Recipe:
         return Corrected(self.network.predict, self.correct)
 
 
+def evaluations(plan: Plan) -> int:
+    """About how many network evaluations the study takes."""
+    corrected, others = len(MAIN), 6
+    per_image = len(plan.times) * len(NETWORKS) * len(plan.seeds)
+    sampled = plan.samples * len(NETWORKS) * len(plan.seeds)
+    of_few = plan.few * plan.few_seeds + len(plan.held_out)
+    return (
+        per_image * (4 * len(plan.images) + 2 * len(plan.held_out))
+        + sampled * (corrected * sum(plan.nfe) + others * COMPARED)
+        + len(plan.times) * len(NETWORKS) * of_few
+    )
+
+
 def study(plan: Plan, reference: Reference) -> Study:
     """Run the whole study."""
     losses: Rows = []
@@ -127,22 +140,21 @@ def _recipes(
 ) -> dict[str, Recipe]:
     images, half = plan.images, plan.images[::2]
     budget = len(images) * len(plan.times)
-    plain = _measured(plan, network, images, seed, 0, PLAIN)(PUBLISHED)
-    zeroth = _measured(plan, network, images, seed, 0, REGRESSION)(CERTIFIED)
-    first = _measured(plan, network, images, seed, 1, REGRESSION)
+    plain = _measured(plan, network, images, seed, PLAIN)
+    measured = _measured(plan, network, images, seed)
     known = _sums(plan, network, images, seed)
     found = {
         NONE: Recipe(network, nothing, 0),
-        PLAIN_AVERAGE: Recipe(network, calibrated(plain), budget),
-        ORDER_0: Recipe(network, calibrated(zeroth), budget),
-        ORDER_1: Recipe(network, calibrated(first(CERTIFIED)), budget),
-        ORDER_1_SHRUNK: Recipe(network, calibrated(first(SHRUNK)), budget),
+        PLAIN_AVERAGE: Recipe(network, calibrated(plain(PUBLISHED, 0)), budget),
+        ORDER_0: Recipe(network, calibrated(measured(CERTIFIED, 0)), budget),
+        ORDER_1: Recipe(network, calibrated(measured(CERTIFIED, 1)), budget),
+        ORDER_1_SHRUNK: Recipe(network, calibrated(measured(SHRUNK, 1)), budget),
         EPSILON: Recipe(network, corrections.epsilon_scaling(known), budget),
     }
     if damage is None:
         return found
     full = plan.checkpoint.predict
-    against = _measured(plan, network, half, seed, 1, REGRESSION, full)(CERTIFIED)
+    against = _measured(plan, network, half, seed, REGRESSION, full)(CERTIFIED, 1)
     sums = _sums(plan, network, half, seed, full)
     trained = with_trained_biases(
         damaged(plan.checkpoint, damage), images.to(plan.device), plan.times,
@@ -161,17 +173,21 @@ def _measured(
     network: Checkpoint,
     images: Tensor,
     seed: int,
-    order: int,
-    estimator: Estimator,
+    estimator: Estimator = REGRESSION,
     reference: Predict | None = None,
-) -> Callable[[Policy], Calibration]:
-    """One pass, from which every policy makes its calibration."""
+) -> Callable[[Policy, int], Calibration]:
+    """One pass, from which the calibration of every policy and order is made."""
     setup = prepare(
         network.predict, network.schedule, network.target, images, plan.times, seed=seed,
-        order=order, reference=reference, device=plan.device, on_progress=plan.on_progress,
+        order=1, reference=reference, device=plan.device, on_progress=plan.on_progress,
     )  # fmt: skip
     measured = over_all(setup, estimator, 1)
-    return lambda policy: conclude(setup, measured, policy)
+
+    def made(policy: Policy, order: int) -> Calibration:
+        affine = measured.affine if order else []
+        return conclude(replace(setup, order=order), replace(measured, affine=affine), policy)
+
+    return made
 
 
 def _sums(
@@ -229,9 +245,9 @@ def _few(plan: Plan, network: Checkpoint) -> Rows:
     for seed in range(plan.few_seeds):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(plan.images), generator=generator)[: plan.few]
-        made = _measured(plan, network, plan.images[chosen], seed, 1, REGRESSION)
+        made = _measured(plan, network, plan.images[chosen], seed)
         for name, policy in (("certified", CERTIFIED), ("shrunk", SHRUNK)):
-            corrects[f"{name} {seed}"] = calibrated(made(policy))
+            corrects[f"{name} {seed}"] = calibrated(made(policy, 1))
     recipes = {name: Recipe(network, correct, 0) for name, correct in corrects.items()}
     found = _losses(plan, recipes, plan.seeds[0])
     rows = _loss_rows(plan, recipes, found, found[NONE])
@@ -251,7 +267,10 @@ def cost(plan: Plan) -> dict[str, float]:
     seconds = {}
     for order in (0, 1):
         start = time.process_time()
-        made = _measured(plan, network, plan.images, 0, order, REGRESSION)(CERTIFIED)
+        made = calibrate(
+            network.predict, network.schedule, target=network.target, images=plan.images,
+            times=plan.times, order=order, device=plan.device,
+        )  # fmt: skip
         seconds[f"calibrate_order_{order}"] = time.process_time() - start
     noise = latents(plan.checkpoint, TIMED_SAMPLES, 0).to(plan.device)
     taken = []
