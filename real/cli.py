@@ -1,6 +1,17 @@
 """``python -m real``: which command is meant, and running it."""
 
-from real.commands import audit, calibrate, listing, quality, sample, study, train, validate
+from real.commands import (
+    audit,
+    calibrate,
+    listing,
+    quality,
+    repair,
+    repair_study,
+    sample,
+    study,
+    train,
+    validate,
+)
 from theory.program import Parser
 
 COMMANDS = {
@@ -10,6 +21,8 @@ COMMANDS = {
     "sample": sample,
     "quality": quality,
     "study": study,
+    "repair": repair,
+    "repair-study": repair_study,
     "audit": audit,
     "train": train,
 }

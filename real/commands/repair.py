@@ -1,0 +1,84 @@
+"""Quantize or prune a network, calibrate it, and save both together."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from real.commands.common import (
+    COMMON,
+    DATA,
+    NETWORK,
+    ON_DEVICE,
+    counting,
+    fraction,
+    images_for,
+    on_device,
+)
+from theory.errors import InputError
+from theory.program import count, require_folder
+from theory.shrinkage import POLICIES
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    command = commands.add_parser(
+        "repair", parents=[NETWORK, DATA, COMMON, ON_DEVICE],
+        help="quantize or prune a network, calibrate it, and save both together",
+        description="Round or prune the weights of convolutions and linear layers, calibrate the "
+        "network that remains, compare it with full precision on held-out images, and save network, "
+        "calibration and comparison in one folder, which loads as a checkpoint. Images other than "
+        "the digits are dealt into two: every other one to calibrate, the rest held out.",
+        epilog="example: python -m real repair digits --quantize int4 --out digits-int4",
+    )  # fmt: skip
+    command.add_argument(
+        "--quantize", metavar="FORMAT",
+        help="int8, int4, int3, fp8, float16, bfloat16, or torchao-int8, torchao-int4 (linear "
+        "layers only, by that library)",
+    )  # fmt: skip
+    command.add_argument(
+        "--prune", type=fraction, metavar="P", help="set this share of each weight tensor to zero"
+    )
+    command.add_argument(
+        "--order", type=int, choices=(0, 1), default=1,
+        help="subtract a constant, or also what is affine in x_t and the prediction (1)",
+    )  # fmt: skip
+    command.add_argument(
+        "--times", type=count, default=50, metavar="N",
+        help="number of times, equally spaced in log-SNR (50)",
+    )  # fmt: skip
+    command.add_argument(
+        "--policy", choices=list(POLICIES), default="certified",
+        help="apply only what is certain to gain (default), all that gains in expectation, or all",
+    )  # fmt: skip
+    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run it."""
+    from real import repair_report
+    from real.checkpoints import load
+    from real.damage import Damage
+    from real.images import DIGITS
+    from real.repair import Settings, evaluations, repair
+
+    if options.quantize is None and options.prune is None:
+        raise InputError("repair: expected --quantize or --prune")
+    damage = Damage(options.quantize, options.prune)
+    require_folder(options.out)
+    device = on_device(options.device)
+    original = load(options.checkpoint, device, options.family)
+    images = images_for(original, options, "calibration", device)
+    if options.data == DIGITS:
+        held_out = images_for(original, options, "held-out", device)
+    else:
+        images, held_out = images.every_other(0), images.every_other(1)
+    settings = Settings(
+        original.schedule.times(original.schedule.grid(options.times)), options.order,
+        POLICIES[options.policy], options.seed, options.draws, device,
+    )  # fmt: skip
+    total = evaluations(settings, len(images), len(held_out))
+    with counting(total, "repair", options.quiet) as on_progress:
+        found = repair(original, damage, images, held_out, settings.telling(on_progress))
+    for line in repair_report.summary(repair_report.write(options.out, found)):
+        print(line)
+    print(options.out / "repair.html")
