@@ -9,6 +9,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from real.checkpoints import Checkpoint
 from theory import targets
 from theory.calibration import Calibration
 from theory.errors import InputError
@@ -132,3 +133,16 @@ def load(path: Path) -> Calibration:
         if isinstance(error, InputError):
             raise
         raise InputError(f"calibration: {path} cannot be read as a calibration") from error
+
+
+def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
+    """Read a calibration of this very network.
+
+    Raises:
+        InputError: as ``load``, or it was made for another network.
+    """
+    calibration = load(path)
+    calibration.require(
+        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
+    )
+    return calibration

@@ -71,11 +71,8 @@ def run(options: argparse.Namespace) -> None:
 
     require_folder(options.out)
     device = on_device(options.device)
-    calibration = calibrations.load(options.calibration)
     checkpoint = run_network(options, device)
-    calibration.require(
-        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
-    )
+    calibration = calibrations.load_for(checkpoint, options.calibration)
     solver = solvers.chosen(options.solver, checkpoint.schedule)
     known, real = _two_sets(checkpoint, options)
     samples = options.samples or len(real)

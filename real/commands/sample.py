@@ -87,8 +87,5 @@ def _calibrated(checkpoint: "Checkpoint", file: Path | None) -> Predict:
 
     if file is None:
         return checkpoint.predict
-    calibration = calibrations.load(file)
-    calibration.require(
-        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
-    )
+    calibration = calibrations.load_for(checkpoint, file)
     return Calibrated(checkpoint.predict, calibration)

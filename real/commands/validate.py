@@ -45,11 +45,8 @@ def run(options: argparse.Namespace) -> None:
 
     require_folder(options.out)
     device = on_device(options.device)
-    calibration = calibrations.load(options.calibration)
     checkpoint = run_network(options, device)
-    calibration.require(
-        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
-    )
+    calibration = calibrations.load_for(checkpoint, options.calibration)
     without, calibrated = solvers.pair(options.solver, checkpoint.schedule, calibration)
     sampling = 2 * options.samples * evaluations(checkpoint, without, options.nfe)
     images = images_for(checkpoint, options, "held-out", device)
