@@ -1,6 +1,7 @@
 """Sample quality: distances against closed forms, and what must be seen and what must not."""
 
 import json
+import re
 import sys
 import types
 
@@ -148,6 +149,7 @@ def test_trained_features_tell_real_images_from_spoilt_ones(labelled):
         source = ImageSource("digits", len(source), source.load)
     found = train(source, 0, "cpu", steps=120)
     assert ("10 classes" if labelled else "quarter turns") in found.description
+    assert int(re.search(r"right in (\d+)%", found.description)[1]) > 60
     assert "FID" not in found.distance
     real = found.extract(digits("held-out"))
     other = found.extract(digits("training")[: len(real)])
