@@ -5,6 +5,7 @@ of all networks share them. Whatever needs the full network's prediction as well
 images; training takes three evaluations an image.
 """
 
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from real.repair_biases import with_trained_biases
 from real.sampling import latents, sample
 from theory.batches import batches
 from theory.calibration import Calibrated, Calibration, calibrate, conclude, prepare
+from theory.errors import NonFiniteError
 from theory.estimates import Estimate
 from theory.estimators import PLAIN, REGRESSION, Estimator
 from theory.likelihood import gain_weights
@@ -230,13 +232,23 @@ def _samples(plan: Plan, recipes: dict[str, Recipe], reference: Reference, seed:
     rows = []
     for nfe in plan.nfe:
         for name in recipes if nfe == COMPARED else MAIN:
-            drawn = sample(
-                plan.checkpoint, recipes[name].predict, noise, solver=plan.solver, nfe=nfe,
-                seed=seed, on_progress=plan.on_progress,
-            )  # fmt: skip
-            distance = reference.against(drawn.images, seed, len(drawn.images))["frechet"]
-            rows.append({"correction": name, "nfe": drawn.nfe, "frechet": distance})
+            distance = distance_of(plan, recipes[name], reference, noise, nfe, seed)
+            rows.append({"correction": name, "nfe": nfe, "frechet": distance})
     return rows
+
+
+def distance_of(
+    plan: Plan, recipe: Recipe, reference: Reference, noise: Tensor, nfe: int, seed: int
+) -> float:
+    """Frechet distance of samples from this noise; infinity where they diverge."""
+    try:
+        drawn = sample(
+            plan.checkpoint, recipe.predict, noise, solver=plan.solver, nfe=nfe, seed=seed,
+            on_progress=plan.on_progress,
+        )  # fmt: skip
+    except NonFiniteError:
+        return math.inf
+    return reference.against(drawn.images, seed, len(drawn.images))["frechet"]
 
 
 def _few(plan: Plan, network: Checkpoint) -> Rows:

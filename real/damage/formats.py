@@ -45,7 +45,7 @@ class Format:
         return self.decode(self.encode(weight), tuple(weight.shape))
 
 
-def _scales(weight: Tensor, largest: float) -> Float32[Tensor, "out"]:
+def _scales(weight: Tensor, largest: int | float) -> Float32[Tensor, "out"]:
     """One per output channel; one where all its weights are zero."""
     most = weight.float().flatten(1).abs().amax(1)
     return torch.where(most > 0, most / largest, 1.0)

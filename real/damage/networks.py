@@ -21,6 +21,7 @@ OUTPUT_AXIS = {"weight": 0, "W": 1}
 """Axis of the output channels, by the name that layers give their weights."""
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+NO_LAYERS = (nn.Embedding, nn.LayerNorm)
 KEPT = ("vae", "text")
 """How the names of networks begin that do not denoise."""
 
@@ -166,7 +167,7 @@ def _axes(checkpoint: Checkpoint) -> dict[str, int]:
     axes = {}
     for part, network in denoisers(checkpoint):
         for path, module in network.named_modules():
-            if isinstance(module, nn.Embedding):
+            if isinstance(module, NO_LAYERS):
                 continue
             for name, tensor in module.named_parameters(recurse=False):
                 if name in OUTPUT_AXIS and tensor.dim() >= 2:

@@ -14,7 +14,13 @@ def pack(codes: Int8[Tensor, "*shape"], bits: int) -> UInt8[Tensor, "byte"]:
 
 
 def unpack(packed: UInt8[Tensor, "byte"], bits: int, count: int) -> Int8[Tensor, "count"]:
-    """The first ``count`` codes."""
+    """The codes that ``pack`` was given.
+
+    Raises:
+        ValueError: more or fewer bytes than so many codes take.
+    """
+    if len(packed) != -(-count * bits // 8):
+        raise ValueError(f"{count} codes of {bits} bits do not fit {len(packed)} bytes")
     of_each = np.unpackbits(packed.numpy(), count=count * bits, bitorder="little")
     unsigned = of_each.reshape(count, bits).astype(np.int16) @ (1 << np.arange(bits))
     return torch.from_numpy((unsigned - 2 ** (bits - 1)).astype(np.int8))
