@@ -107,7 +107,7 @@ REGISTRY = (
     Known(
         "fashion", "diffusers-unet", (1, 28, 28), DDPM_LINEAR, "noise", APACHE, "shipped",
         tried=FULL,
-    ),  # fmt: skip
+    ),
     _hub("ddpm-cifar10", 32, "google/ddpm-cifar10-32"),
     _hub("ddpm-celebahq-256", 256, "google/ddpm-celebahq-256"),
     _hub("ddpm-church-256", 256, "google/ddpm-church-256"),
