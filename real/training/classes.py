@@ -28,7 +28,7 @@ class Assignment:
         data: the set of that name, where no other images are given.
         shape: (c, h, w).
         classes: what the labels 0, 1, ... mean; the null label is their number.
-        kept: images at the end of the training file that are kept for calibration.
+        kept: images of the training file that are kept for calibration.
         network: untrained, from a seed.
         recipe: unless told otherwise.
     """
@@ -101,6 +101,7 @@ def train_classes(
             f"data: expected more than the {assignment.kept} images kept for calibration, "
             f"got {len(data)}"
         )
+    data = data.shuffled()
     training, kept = data.part(slice(0, end)), data.part(slice(end, None))
     digest, null = training.sha256(), len(assignment.classes)
     scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
@@ -114,8 +115,9 @@ def train_classes(
         "recipe": asdict(recipe),
         "classes": list(assignment.classes),
         "null_class": null,
-        "trained_on": f"images 0 to {end - 1} of the training file",
-        "kept_for_calibration": f"images {end} to {len(data) - 1} of the training file",
+        "trained_on": f"the first {end} images of the training file, in the order of their blake2b",
+        "kept_for_calibration": f"the other {len(kept)} images of the training file",
+        "training_images_of_each_class": training.counts(null),
         "training_images_sha256": digest,
         "weights": sum(p.numel() for p in network.parameters()),
         "seconds": round(trainer.progress.seconds, 1),

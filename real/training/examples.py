@@ -1,6 +1,7 @@
 """What a network learns from: images, with labels or without."""
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -32,6 +33,20 @@ class Examples:
         labels = None if self.labels is None else self.labels[chosen]
         return Examples(self.images[chosen], labels, self.null_label)
 
+    def counts(self, classes: int) -> list[int]:
+        """Images of each class."""
+        return [] if self.labels is None else self.labels.bincount(minlength=classes).tolist()
+
+    def shuffled(self) -> "Examples":
+        """The same in the order of a hash of each image: any order that they come in gives this one.
+
+        Sets are often sorted by class; so ordered, any part is like the whole.
+        """
+        digests = [hashlib.blake2b(image.numpy().tobytes()).digest() for image in self._bytes()]
+        order = torch.tensor(sorted(range(len(self)), key=digests.__getitem__))
+        labels = None if self.labels is None else self.labels[order]
+        return Examples(self.images[order], labels, self.null_label)
+
     def without_labels(self) -> "Examples":
         """The same, each with the null label."""
         if self.labels is None or self.null_label is None:
@@ -42,11 +57,15 @@ class Examples:
     def sha256(self) -> str:
         """Of the bytes of the images as uint8 (n, c, h, w), then of the labels as int64."""
         digest = hashlib.sha256()
-        for images in self.images.split(1000):
-            digest.update(((images + 1) * 127.5).round().byte().contiguous().numpy().tobytes())
+        for image in self._bytes():
+            digest.update(image.numpy().tobytes())
         if self.labels is not None:
             digest.update(self.labels.numpy().astype("<i8").tobytes())
         return digest.hexdigest()
+
+    def _bytes(self) -> Iterator[Tensor]:
+        for image in self.images:
+            yield ((image + 1) * 127.5).round().byte().contiguous()
 
 
 def labelled(source: ImageSource, classes: int) -> Examples:

@@ -228,10 +228,11 @@ def test_weights_are_stored_in_half_precision(classes):
 def test_the_record_says_what_was_trained_on(classes):
     folder, record = classes
     assert json.loads((folder / "training.json").read_text())["recipe"]["drop_label"] == 0.5
-    assert record["trained_on"] == "images 0 to 11 of the training file"
-    assert record["kept_for_calibration"] == "images 12 to 16 of the training file"
+    assert record["trained_on"].startswith("the first 12 images of the training file")
+    assert record["kept_for_calibration"] == "the other 5 images of the training file"
+    assert sum(record["training_images_of_each_class"]) == 12
     data = examples_from(*images_of(17, 8, 1, 3), 3)
-    assert record["training_images_sha256"] == data.part(slice(0, 12)).sha256()
+    assert record["training_images_sha256"] == data.shuffled().part(slice(0, 12)).sha256()
     assert len(record["loss_per_pixel"]) == 6
     card = (folder / "README.md").read_text()
     assert "3 none" in card
@@ -257,9 +258,29 @@ def test_kept_images_are_not_trained_on(tmp_path, monkeypatch):
     )
     train_small(tmp_path)
     data = examples_from(*images_of(17, 8, 1, 3), 3)
-    assert torch.equal(seen[0].images, data.images[:12])
+    assert torch.equal(seen[0].images, data.shuffled().images[:12])
     with pytest.raises(InputError, match="expected more than the 17 images kept"):
         train_small(tmp_path, assignment=small(kept=17))
+
+
+def test_the_order_of_the_images_does_not_matter():
+    images, labels = images_of(300, 8, 1, 3)
+    by_class, mixed = np.argsort(labels), np.random.default_rng(1).permutation(300)
+    one, other = (examples_from(images[o], labels[o], 3).shuffled() for o in (by_class, mixed))
+    assert torch.equal(one.images, other.images)
+    assert torch.equal(one.labels, other.labels)
+    pairs = {image.tobytes(): int(label) for image, label in zip(images, labels, strict=True)}
+    bytes_of = [((image + 1) * 127.5).round().byte().numpy().tobytes() for image in one.images]
+    assert [pairs[b] for b in bytes_of] == one.labels.tolist()
+
+
+def test_every_part_of_a_sorted_set_has_every_class():
+    images, labels = images_of(600, 8, 1, 3)
+    ordered = np.argsort(labels, kind="stable")
+    data = examples_from(images[ordered], labels[ordered], 3).shuffled()
+    for part in (slice(0, 500), slice(500, None)):
+        share = data.part(part).labels.bincount(minlength=3) / len(data.part(part))
+        assert (share > 0.2).all()
 
 
 def test_the_digest_is_of_the_bytes():
