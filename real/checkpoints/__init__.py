@@ -21,7 +21,7 @@ from theory.errors import InputError
 __all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load"]
 
 ASSETS = Path(__file__).parent.parent / "assets"
-EMBEDDED = {"digits": ASSETS / "digits", "fashion": ASSETS / "fashion"}
+EMBEDDED = {"digits": ASSETS / "digits"}
 """Networks that ship with the toolkit, by name."""
 
 ANY_FOLDER = Family(

@@ -33,7 +33,7 @@ ON_DEVICE.add_argument("--device", default="auto", help="auto (CUDA if there), c
 NETWORK = Parser(add_help=False)
 NETWORK.add_argument(
     "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
-    help="digits (shipped, default), fashion (shipped), a name that `list` shows, a folder, a file, "
+    help="digits (shipped, default), a name that `list` shows, a folder, a file, "
     "a Hub id, or your own network as FILE.py:NAME",
 )  # fmt: skip
 NETWORK.add_argument("--family", metavar="NAME", help="family, where its content is not to decide")

@@ -31,7 +31,6 @@ def test_the_list_shows_every_network_and_what_was_tried(capsys):
             assert part in line
     assert [line.split()[0] for line in lines if "full weights" in line] == [
         "digits",
-        "fashion",
     ]
     assert all("by hand" in line for line in lines if "drive.google" in line)
 
