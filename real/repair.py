@@ -28,6 +28,9 @@ from theory.shrinkage import CERTIFIED, Policy
 
 FULL, NONE, ORDER_0, ORDER_1 = "full precision", "damaged", "order 0", "order 1"
 AGAINST_FULL = "against full precision"
+TRUTH, ORIGINAL = "truth", "original"
+AGAINST = (TRUTH, ORIGINAL)
+"""What the calibration that is kept may be made against."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +40,7 @@ class Repair:
     Attributes:
         calibration: made against the truth.
         against_full: made against the original's predictions, at as many evaluations.
+        kept: the one of the two that was asked for.
         losses: (n, T) squared error of each image and time, by name: ``FULL``, ``NONE`` ...
     """
 
@@ -45,6 +49,7 @@ class Repair:
     damage: Damage
     calibration: Calibration
     against_full: Calibration
+    kept: Calibration
     losses: Mapping[str, Tensor]
 
     @property
@@ -65,11 +70,12 @@ class Repair:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to calibrate."""
+    """How to calibrate, and which of the two calibrations to keep (one of ``AGAINST``)."""
 
     times: Tensor
     order: int = 1
     policy: Policy = CERTIFIED
+    against: str = TRUTH
     seed: int = 0
     draws: int = 1
     device: Any = None
@@ -106,7 +112,8 @@ def repair(
     unseen = Unseen(held_out, calibration.image_ids)
     losses = held_out_losses(original, {FULL: nothing}, unseen, settings)
     losses |= held_out_losses(network, corrections, unseen, settings)
-    return Repair(original, network, damage, calibration, against_full, losses)
+    kept = calibration if settings.against == TRUTH else against_full
+    return Repair(original, network, damage, calibration, against_full, kept, losses)
 
 
 def calibration_of(

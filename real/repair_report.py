@@ -19,6 +19,8 @@ LINES = {
     AGAINST_FULL: (PINK, "-"),
 }  # fmt: skip
 
+ORDERS = (ORDER_0, ORDER_1)
+
 
 def write(out: Path, repair: Repair) -> dict[str, Any]:
     """Write network, calibration, numbers, figure and page, and return the numbers.
@@ -26,7 +28,7 @@ def write(out: Path, repair: Repair) -> dict[str, Any]:
     The folder appears whole or not at all.
     """
     with replacing_folder(out) as folder:
-        storage.save(folder, repair.original, repair.damage, repair.network, repair.calibration)
+        storage.save(folder, repair.original, repair.damage, repair.network, repair.kept)
         stored = folder / storage.NETWORK
         found = numbers(repair, stored.stat().st_size if stored.exists() else None)
         write_json(folder / "repair.json", found)
@@ -46,6 +48,9 @@ def numbers(repair: Repair, size: int | None) -> dict[str, Any]:
         "original": repair.original.reference,
         "damage": str(repair.damage),
         "fingerprint": repair.network.fingerprint,
+        "kept": AGAINST_FULL
+        if repair.kept is repair.against_full
+        else ORDERS[c.provenance["order"]],
         "parameters": parameters,
         "bytes": size,
         "confidence": LEVEL,
@@ -68,6 +73,7 @@ def summary(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"{name}: bound {above['value']:+.3g} nats from full precision's "
             f"[{above['lower']:+.3g}, {above['upper']:+.3g}]"
+            + (", kept" if name == found["kept"] else "")
         )
     return lines
 

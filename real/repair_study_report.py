@@ -141,7 +141,8 @@ def summary(shown: dict[str, Any]) -> list[str]:
     for row in shown["frechet_compared"]:
         cells = zip(shown["networks"], row["cells"], strict=True)
         values = ", ".join(f"{n} {cell['value']:.3g}" for n, cell in cells if cell)
-        lines.append(f"  {row['correction']}: {values}")
+        if values:
+            lines.append(f"  {row['correction']}: {values}")
     lines.append(f"order 1 adds {shown['cost']['ratio'] - 1:.1%} to sampling time")
     return lines
 

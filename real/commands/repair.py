@@ -50,6 +50,11 @@ def add(commands: Any) -> None:
         "--policy", choices=list(POLICIES), default="certified",
         help="apply only what is certain to gain (default), all that gains in expectation, or all",
     )  # fmt: skip
+    command.add_argument(
+        "--against", choices=("truth", "original"), default="truth",
+        help="keep the calibration against the known truth (default) or against the predictions of "
+        "the original network; both are compared",
+    )  # fmt: skip
     command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
@@ -74,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
         images, held_out = images.every_other(0), images.every_other(1)
     settings = Settings(
         original.schedule.times(original.schedule.grid(options.times)), options.order,
-        POLICIES[options.policy], options.seed, options.draws, device,
+        POLICIES[options.policy], options.against, options.seed, options.draws, device,
     )  # fmt: skip
     total = evaluations(settings, len(images), len(held_out))
     with counting(total, "repair", options.quiet) as on_progress:

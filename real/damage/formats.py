@@ -18,7 +18,6 @@ from jaxtyping import Float, Float32
 from torch import Tensor
 
 from real.damage.packing import pack, unpack
-from theory.errors import InputError
 
 Parts = Mapping[str, Tensor]
 """What is stored of one weight, by name."""
@@ -109,13 +108,5 @@ FORMATS = {
 
 
 def named(name: str | None) -> Format:
-    """The format of that name; without one, that in which nothing is lost.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name is None:
-        return WHOLE
-    if name not in FORMATS:
-        raise InputError(f"quantize: expected one of {', '.join(FORMATS)}, got {name!r}")
-    return FORMATS[name]
+    """The format of that name; without one, that in which nothing is lost."""
+    return WHOLE if name is None else FORMATS[name]

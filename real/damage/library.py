@@ -12,7 +12,7 @@ from theory.errors import InputError
 
 PREFIX = "torchao-"
 TYPES = {f"{PREFIX}{name}": getattr(torch, name) for name in ("int8", "int4")}
-NAMES = frozenset(TYPES)
+NAMES = tuple(TYPES)
 
 
 def quantize(network: Any, name: str) -> None:

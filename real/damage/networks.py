@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from real.checkpoints import FAMILIES, Checkpoint, load
 from real.damage import library
-from real.damage.formats import Parts, named
+from real.damage.formats import FORMATS, Parts, named
 from theory.errors import InputError
 from theory.identity import fingerprint
 
@@ -43,8 +43,9 @@ class Damage:
 
     def __post_init__(self) -> None:
         """Raises: InputError, an unknown format or a share that is not between 0 and 1."""
-        if self.quantize not in library.NAMES:
-            named(self.quantize)
+        known = (*FORMATS, *library.NAMES)
+        if self.quantize is not None and self.quantize not in known:
+            raise InputError(f"quantize: expected one of {', '.join(known)}, got {self.quantize!r}")
         if self.prune is not None and not 0 < self.prune < 1:
             raise InputError(f"prune: expected a share between 0 and 1, got {self.prune:g}")
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from real import checkpoints
+from real import calibrations, checkpoints
 from real.damage import FORMATS, Damage, damaged, folder, library
 from real.damage.formats import named
 from real.damage.networks import encode, pruned, with_weights
@@ -168,8 +168,6 @@ def knows_repaired(monkeypatch):
 
 @pytest.fixture
 def saved(tmp_path, digits_checkpoint, digits_calibration):
-    from real import calibrations
-
     damage = Damage("int4")
     network = damaged(digits_checkpoint, damage)
     folder.save(tmp_path, digits_checkpoint, damage, network, calibrations.load(digits_calibration))
@@ -244,3 +242,15 @@ def test_the_library_rounds_linear_layers_as_we_do(digits_checkpoint, name):
 def test_without_the_library_one_line_says_so(digits_checkpoint):
     with pytest.raises(InputError, match="torchao-int8 needs torchao, which is not installed"):
         damaged(digits_checkpoint, Damage("torchao-int8"))
+
+
+@needs_torchao
+def test_what_the_library_made_is_made_again_when_loaded(
+    tmp_path, knows_repaired, digits_checkpoint, digits_calibration
+):
+    damage = Damage("torchao-int8", 0.5)
+    network = damaged(digits_checkpoint, damage)
+    calibration = calibrations.load(digits_calibration)
+    folder.save(tmp_path, digits_checkpoint, damage, network, calibration)
+    assert not (tmp_path / folder.NETWORK).exists()
+    assert checkpoints.load(tmp_path).fingerprint == network.fingerprint

@@ -85,7 +85,8 @@ def test_the_calibration_of_a_damaged_network_is_refused_for_its_original(found)
 @pytest.fixture(scope="module")
 def repaired(tmp_path_factory):
     out = tmp_path_factory.mktemp("repair") / "int4"
-    assert main(["repair", "digits", "--quantize", "int4", "--out", str(out), *QUICK]) == 0
+    arguments = ["--quantize", "int4", "--against", "original", "--out", str(out), *QUICK]
+    assert main(["repair", "digits", *arguments]) == 0
     return out
 
 
@@ -98,6 +99,7 @@ def test_network_and_calibration_are_saved_together_and_load(repaired, monkeypat
     calibration = calibrations.load(repaired / folder.CALIBRATION)
     calibration.require(network.schedule, network.target, network.shape, network.fingerprint)
     assert calibration.slopes is not None
+    assert calibration.provenance["images"] == 24  # half of them: against the original
 
 
 def test_the_page_and_the_numbers_say_the_same(repaired):
@@ -107,6 +109,7 @@ def test_the_page_and_the_numbers_say_the_same(repaired):
     for name, above in numbers["above_full"].items():
         assert name in page and f"{above['value']:+.3f}" in page
     assert len(numbers["times"]) == 3
+    assert numbers["kept"] == AGAINST_FULL
     assert (repaired / "repair.png").stat().st_size > 10_000
 
 
