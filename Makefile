@@ -30,7 +30,7 @@ lint: .venv/.ready
 # Fill README.md's figures from what the demo and the studies wrote (about 10 minutes more).
 readme: demo
 	$(BIN)/python -m real study digits --times 8 --seeds 3 --out build/study
-	$(BIN)/python -m real repair-study digits --nfe 20 --out build/repair-study
+	$(BIN)/python -m real repair-study digits --times 12 --samples 200 --out build/repair-study
 	$(BIN)/python docs/readme.py $(DEMO) build/study build/repair-study
 
 clean:
