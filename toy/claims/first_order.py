@@ -156,6 +156,7 @@ CLAIMS = (
         "cross-moments", "8", "regressing on y_theta - y is regressing on the model's own error",
         CASES, cross_error,
         (Mutant("cross-about-the-mean", lambda c: cross_error(c, _about_the_mean)),),
+        share=0.5,
     ),
     ExactClaim(
         "affine-removed", "8", "an affine misfit of an exact model is removed exactly", AFFINE,
@@ -175,6 +176,7 @@ CLAIMS = (
             Mutant("explained-raw", lambda c: fall_error(c, _raw)),
             Mutant("explained-not-centred", lambda c: fall_error(c, offset=_features_not_centred)),
         ),
+        share=0.5,
     ),
     ExactClaim(
         "order-1-over-0", "8", "order 1 never takes off less than order 0", CASES, order_error,
@@ -182,5 +184,6 @@ CLAIMS = (
             Mutant("slopes-added", lambda c: order_error(c, lambda of: -least_squares(of))),
             Mutant("order-1-not-centred", lambda c: order_error(c, offset=_features_not_centred)),
         ),
+        share=0.5,
     ),
 )  # fmt: skip
