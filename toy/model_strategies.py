@@ -1,10 +1,12 @@
-"""Hypothesis strategies for models: guided, misfit in two dimensions, amortized shifts."""
+"""Hypothesis strategies for models: guided, misfit, with features, amortized shifts."""
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -13,11 +15,14 @@ from theory.schedules import DiscreteSchedule, Schedule
 from toy.affine import AffineModel
 from toy.diffusion import Diffusion, as_time
 from toy.guided import GuidedCase
+from toy.misfit import Misfit
 from toy.strategies import (
     Components,
+    MisfitCase,
     TimePair,
     components,
     log_snr_range,
+    misfit_cases,
     schedule,
     times,
 )
@@ -155,6 +160,42 @@ class LineCase:
 
 
 @dataclass(frozen=True)
+class RegressionCase:
+    """A model with planted error, which also scales, and two features to regress it on."""
+
+    misfit: MisfitCase
+    scale: float
+    features: tuple[str, str]
+
+    @cached_property
+    def model(self) -> Misfit:
+        """The model."""
+        return replace(self.misfit.model(), scale=self.scale)
+
+
+@dataclass(frozen=True)
+class StateCase:
+    """A diffusion at a time, and coefficients of a polynomial of x_t, from the lowest."""
+
+    components: Components
+    times: TimePair
+    coefficients: tuple[float, ...]
+
+    @cached_property
+    def diffusion(self) -> Diffusion:
+        """Of the data."""
+        return Diffusion(self.components.mixture(), self.times.schedule)
+
+    def polynomial(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Its value and its derivative."""
+        value, slope = torch.zeros_like(x), torch.zeros_like(x)
+        for coefficient in reversed(self.coefficients):
+            slope = slope * x + value
+            value = value * x + coefficient
+        return value, slope
+
+
+@dataclass(frozen=True)
 class PreconditionCase:
     """Some output of an EDM network, at x = x_t/alpha_t and any sigma_data."""
 
@@ -285,6 +326,28 @@ def line_cases() -> st.SearchStrategy[LineCase]:
         near_times(of=smooth()),
         _number(-3.0, 3.0),
     )
+
+
+def regression_cases(features: tuple[str, ...]) -> st.SearchStrategy[RegressionCase]:
+    """Models with all planted errors, any target, and any two of the features."""
+    pairs = list(itertools.permutations(features, 2))
+    return st.builds(RegressionCase, misfit_cases(), _number(-0.6, 1.0), st.sampled_from(pairs))
+
+
+def state_cases() -> st.SearchStrategy[StateCase]:
+    """Polynomials up to degree 4."""
+    return st.builds(
+        StateCase,
+        components(1, reach=4.0, least=0.3),
+        times(),
+        st.lists(_number(-2.0, 2.0), max_size=4).map(lambda lower: (*lower, 1.0)),
+    )
+
+
+def affine_cases(features: tuple[str, str]) -> st.SearchStrategy[RegressionCase]:
+    """Models whose planted error is affine in x_t and the prediction."""
+    affine = misfit_cases().map(lambda case: replace(case, amplitude=0.0))
+    return st.builds(RegressionCase, affine, _number(-0.6, 1.0), st.just(features))
 
 
 def precondition_cases() -> st.SearchStrategy[PreconditionCase]:

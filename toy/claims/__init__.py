@@ -11,11 +11,14 @@ from toy.claims import (
     estimation,
     extremes,
     fields,
+    first_order,
     guidance,
     likelihood,
     martingale,
+    reverse_variance,
     sampling,
     schedules,
+    slopes,
     stopping,
     tower,
 )
@@ -38,5 +41,8 @@ ALL: tuple[Claim, ...] = (
     *chains.CLAIMS,
     *tower.CLAIMS,
     *energy.CLAIMS,
+    *first_order.CLAIMS,
+    *slopes.CLAIMS,
+    *reverse_variance.CLAIMS,
     *extremes.CLAIMS,
 )

@@ -12,6 +12,7 @@ from toy.figures.dynamics import energy, euler, schedules
 from toy.figures.martingales import posterior, residuals, score_paths, tower, translation
 from toy.figures.models import guidance, loss, recovery
 from toy.figures.nats import likelihood, refinement
+from toy.figures.orders import orders
 
 
 def _unseeded(compute: Callable[[], Any], seed: int) -> Any:
@@ -35,5 +36,6 @@ ALL: dict[str, Callable[[int], Any]] = {
     "loss_and_shift": partial(_unseeded, loss),
     "guidance": partial(_unseeded, guidance),
     "planted_and_recovered": recovery,
+    "order_0_and_1": orders,
 }
 """By the name of the figure's files."""

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from theory.program import write_json
 from theory.style import STYLE
-from toy.plots import bounds, dynamics, martingales, models, nats
+from toy.plots import bounds, dynamics, martingales, models, nats, orders
 
 WIDTH = 5.5
 """Inches: a column."""
@@ -43,6 +43,7 @@ ALL: dict[str, Drawing] = {
     "loss_and_shift": Drawing(models.draw_loss, 2, 2.8),
     "guidance": Drawing(models.draw_guidance, 2, 2.8),
     "planted_and_recovered": Drawing(models.draw_recovery, 2),
+    "order_0_and_1": Drawing(orders.draw_orders, 2, 2.8),
 }
 """By the name of the figure's files."""
 

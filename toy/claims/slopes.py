@@ -1,0 +1,108 @@
+"""Certificates of order 1 where the truth is known.
+
+Pixels are N(0, 1), so that x_t is, and the network is y_theta = (sigma + kappa) x_t + w z with z
+unknown to all but itself: its own error kappa x_t + w z is affine in (x_t, y_theta), as large as
+its estimate's noise, and the gain of any slopes is known in closed form.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from scipy.stats import binom
+from torch import Tensor
+
+from theory.affine_sums import AffineSums
+from theory.cells import pixels
+from theory.estimates import LEVEL as CONFIDENCE
+from theory.first_order import FirstOrder, first_order
+from theory.least_squares import explained
+from theory.noise import keyed_noise
+from theory.observations import GROUPS, Observation
+from theory.shrinkage import SHRUNK
+from toy.claims.base import Mutant, StatisticalClaim, Trial
+
+LEVEL = 1e-8
+SHAPE, IMAGES, REPETITIONS = (2, 2, 2), 96, 100
+SIGMAS = (0.3, 0.6, 0.9)
+KAPPA, OWN = 0.05, 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What order 1 makes of some images: the slopes, their true gains and those on these images."""
+
+    order: FirstOrder
+    gains: Tensor
+    own_gains: Tensor
+
+
+Bound = Callable[[Found], Tensor]
+
+
+def _certificates(found: Found) -> Tensor:
+    return found.order.slopes.certificates
+
+
+def certificate(seed: int, bound: Bound = _certificates) -> Trial:
+    """All certificates together are below the true gains, but for one time in twenty."""
+    missed = sum(bool((bound(found) > found.gains).any()) for found in _found(seed))
+    most = float(binom.isf(LEVEL, REPETITIONS, 1 - CONFIDENCE))
+    return Trial(missed / most, REPETITIONS)
+
+
+@lru_cache(maxsize=2)
+def _found(seed: int) -> tuple[Found, ...]:
+    """Of every repetition; the claim and its mutants judge the same ones."""
+    return tuple(_repetition(seed, r) for r in range(REPETITIONS))
+
+
+def _repetition(seed: int, repetition: int) -> Found:
+    sums = [_sums(seed, repetition, k) for k in range(len(SIGMAS))]
+    sigmas = torch.tensor(SIGMAS, dtype=torch.float64)
+    log_snr = torch.log(1 / sigmas**2 - 1)
+    centres = torch.zeros(len(SIGMAS), 3, torch.Size(SHAPE).numel(), dtype=torch.float64)
+    order = first_order(sums, centres, log_snr, SHRUNK, len(SIGMAS))
+    slopes = order.slopes.pixel.flatten(2)
+    cells = pixels(SHAPE)
+    own = torch.stack([s.centred(c, cells).mean(0) for s, c in zip(sums, centres, strict=True)])
+    truth = torch.stack([_products(sigma) for sigma in SIGMAS])
+    return Found(order, explained(slopes, truth), explained(slopes, own))
+
+
+def _sums(seed: int, repetition: int, k: int) -> AffineSums:
+    sigma = SIGMAS[k]
+    x_0, e, z = (
+        keyed_noise(seed, purpose, k, repetition, torch.arange(IMAGES), SHAPE)
+        for purpose in ("x_0", "e", "z")
+    )
+    alpha = (1 - sigma**2) ** 0.5
+    prediction = (sigma + KAPPA) * (alpha * x_0 + sigma * e) + OWN * z
+    sums = AffineSums(SHAPE)
+    sums.add_(
+        Observation(
+            k, torch.arange(IMAGES) % GROUPS, x_0, e[None], prediction[None], 0.0, 1.0, alpha, sigma
+        )
+    )
+    return sums
+
+
+def _products(sigma: float) -> Tensor:
+    """True products of x_t, y_theta and the residual, of every pixel, (6, d)."""
+    slope, d = sigma + KAPPA, torch.Size(SHAPE).numel()
+    own = KAPPA**2 + OWN**2
+    of_pixel = [1.0, slope, slope**2 + OWN**2, KAPPA, slope * KAPPA + OWN**2, own + 1 - sigma**2]
+    return torch.tensor(of_pixel, dtype=torch.float64)[:, None].expand(6, d)
+
+
+CLAIMS = (
+    StatisticalClaim(
+        "slopes-certificate", "8", "certificates of order 1 hold together 95 times in 100", LEVEL,
+        certificate,
+        (
+            Mutant("gain-on-its-own-images", lambda seed: certificate(seed, lambda f: f.own_gains)),
+            Mutant("expected-gain", lambda seed: certificate(seed, lambda f: f.order.slopes.gains)),
+        ),
+    ),
+)  # fmt: skip
