@@ -16,7 +16,7 @@ demo: .venv/.ready
 	$(BIN)/python -m theory --json $(DEMO)/theory.json
 	$(BIN)/python -m toy verify --examples 50 --json $(DEMO)/verify.json
 	$(BIN)/python -m toy plots --out $(DEMO)/figures
-	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
+	$(BIN)/python -m real calibrate digits --order 1 --out $(DEMO)/digits.safetensors
 	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
 
 test: .venv/.ready lint
@@ -27,10 +27,11 @@ lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Fill README.md's figures from what the demo and the study wrote (about 2 minutes more).
+# Fill README.md's figures from what the demo and the studies wrote (about 10 minutes more).
 readme: demo
 	$(BIN)/python -m real study digits --times 8 --seeds 3 --out build/study
-	$(BIN)/python docs/readme.py $(DEMO) build/study
+	$(BIN)/python -m real repair-study digits --times 12 --samples 200 --out build/repair-study
+	$(BIN)/python docs/readme.py $(DEMO) build/study build/repair-study
 
 clean:
 	rm -rf .venv build

@@ -1,4 +1,7 @@
-"""Fill README.md from what the demo wrote: ``python docs/readme.py build/demo build/study``."""
+"""Fill README.md from what commands wrote.
+
+``python docs/readme.py build/demo build/study build/repair-study``
+"""
 
 import json
 import math
@@ -14,10 +17,12 @@ from jinja2 import Environment, StrictUndefined
 DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures.json"
 SHOWN_TIMES = (400, 800, 999)
+REPAIR_NFE = 20
+REPAIRS = ("none", "plain average", "order 0", "order 1", "order 1, shrunk")
 
 
-def figures(demo: Path, study: Path) -> dict[str, Any]:
-    """Every figure that the README names, from the files of the demo and of the study."""
+def figures(demo: Path, study: Path, repair: Path) -> dict[str, Any]:
+    """Every figure that the README names, from the files of the demo and of the studies."""
     proofs = _read(demo / "theory.json")["statements"]
     verified = _read(demo / "verify.json")
     report = _read(demo / "report" / "report.json")
@@ -46,6 +51,10 @@ def figures(demo: Path, study: Path) -> dict[str, Any]:
         "machine": f"{platform.machine()} CPU, torch {torch.__version__}",
         "ratio_mean": f"{math.exp(sum(map(math.log, ratios.values())) / len(ratios)):.0f}",
         "ratios": ", ".join(f"{ratios[t]:,.0f} at t = {t}" for t in shown),
+        "shift_nats": {k: f"{v:.3f}" for k, v in report["shift_bound_gain_nats"].items()},
+        "sloped": sum(row["slopes"] != "none" for row in rows),
+        "certified": f"{report['total_certificate']:.3f}",
+        "shipped": _shipped(),
         "nats": {k: f"{v:.3f}" for k, v in report["bound_gain_nats"].items()},
         "bits": {k: f"{v:.1e}" for k, v in report["bound_gain_bits_per_dim"].items()},
         "better": sum(row["heldout_gain_lower"] > 0 for row in rows),
@@ -54,6 +63,7 @@ def figures(demo: Path, study: Path) -> dict[str, Any]:
         "best_t": best["t"],
         "applied": sum(row["weight"] > 0 for row in rows),
         "study": _study(_read(study / "study.json")),
+        "repair": _repair(_read(repair / "repair-study.json")),
     }
 
 
@@ -84,6 +94,41 @@ def _study(study: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def _repair(study: dict[str, Any]) -> dict[str, Any]:
+    """Mean Frechet distance over the seeds at 20 evaluations, by network and correction."""
+    rows = [row for row in study["samples"] if row["nfe"] == REPAIR_NFE]
+    networks = list(dict.fromkeys(row["network"] for row in rows))
+
+    def distance(network: str, correction: str) -> str:
+        found = [
+            row["frechet"]
+            for row in rows
+            if row["network"] == network and row["correction"] == correction
+        ]
+        return f"{sum(found) / len(found):.2f}"
+
+    return {
+        "nfe": REPAIR_NFE,
+        "seeds": len({row["seed"] for row in rows}),
+        "corrections": list(REPAIRS),
+        "rows": [
+            {"network": network, "distances": [distance(network, name) for name in REPAIRS]}
+            for network in networks
+        ],
+        "ratio": f"{100 * (study['cost']['ratio'] - 1):+.1f}",
+    }
+
+
+def _shipped() -> str:
+    """The networks that ship, and their sizes."""
+    sizes = {
+        folder.name: _read(folder / "training.json")["weights"]
+        for folder in sorted((DOCS.parent / "real" / "assets").iterdir())
+        if (folder / "training.json").is_file()
+    }
+    return ", ".join(f"`{name}` ({weights:,} weights)" for name, weights in sizes.items())
+
+
 def readme(values: dict[str, Any]) -> str:
     """The README with these figures."""
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
@@ -95,8 +140,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    demo_folder, study_folder = map(Path, sys.argv[1:])
-    values = figures(demo_folder, study_folder)
+    demo_folder, study_folder, repair_folder = map(Path, sys.argv[1:])
+    values = figures(demo_folder, study_folder, repair_folder)
     FIGURES.write_text(json.dumps(values, indent=2) + "\n")
     (DOCS.parent / "README.md").write_text(readme(values))
     shutil.copy(demo_folder / "report" / "calibration.png", DOCS / "calibration.png")

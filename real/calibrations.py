@@ -1,7 +1,7 @@
 """Calibrations on disk: safetensors, with everything that is not a tensor as JSON metadata."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import torch
@@ -9,11 +9,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from real.checkpoints import Checkpoint
 from theory import targets
 from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.measurement import Choice
+from theory.pooling import ClassShift
 from theory.program import replacing_file
 from theory.schedules import from_description
 from theory.slopes import Slopes
@@ -49,6 +51,8 @@ def save(calibration: Calibration, path: Path) -> None:
         tensors |= _slope_tensors(calibration.slopes)
         tensors["noise_energy"] = calibration.noise_energy
         metadata["kinds"] = json.dumps(calibration.slopes.kinds)
+    if calibration.class_shift is not None:
+        tensors |= {f"class_{k}": v for k, v in vars(calibration.class_shift).items()}
     with replacing_file(path) as temporary:
         save_file(tensors, temporary, metadata)
 
@@ -65,7 +69,8 @@ def _slope_tensors(slopes: Slopes) -> dict[str, Tensor]:
         "slope_gains": slopes.gains,
         "slope_certificates": slopes.certificates,
     }
-    return tensors if slopes.cosine is None else tensors | {"slope_cosine": slopes.cosine}
+    some = {"slope_cosine": slopes.cosine, "slope_low_rank": slopes.low_rank}
+    return tensors | {name: tensor for name, tensor in some.items() if tensor is not None}
 
 
 def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | None:
@@ -78,7 +83,14 @@ def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | No
         kinds=tuple(json.loads(metadata["kinds"])),
         gains=tensors["slope_gains"],
         certificates=tensors["slope_certificates"],
+        low_rank=tensors.get("slope_low_rank"),
     )
+
+
+def _class_shift(tensors: dict[str, Tensor]) -> ClassShift | None:
+    if "class_shift" not in tensors:
+        return None
+    return ClassShift(**{f.name: tensors[f"class_{f.name}"] for f in fields(ClassShift)})
 
 
 def load(path: Path) -> Calibration:
@@ -108,6 +120,7 @@ def load(path: Path) -> Calibration:
             smoothing=json.loads(metadata["smoothing"]),
             bands=json.loads(metadata["bands"]),
             slopes=_slopes(tensors, metadata),
+            class_shift=_class_shift(tensors),
             noise_energy=tensors.get("noise_energy"),
             certificates=tensors["certificates"],
             error_energy=tensors["error_energy"],
@@ -120,3 +133,16 @@ def load(path: Path) -> Calibration:
         if isinstance(error, InputError):
             raise
         raise InputError(f"calibration: {path} cannot be read as a calibration") from error
+
+
+def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
+    """Read a calibration of this very network.
+
+    Raises:
+        InputError: as ``load``, or it was made for another network.
+    """
+    calibration = load(path)
+    calibration.require(
+        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
+    )
+    return calibration

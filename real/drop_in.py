@@ -4,7 +4,7 @@
     images = pipe("a cat", num_inference_steps=10).images
     handle.remove()
 
-or ``with attach(pipe, calibration): ...``. The shift is subtracted from what ``pipe.unet`` or
+or ``with attach(pipe, calibration): ...``. The correction is subtracted from what ``pipe.unet`` or
 ``pipe.transformer`` returns, by a forward hook; the network itself is left as it is.
 """
 
@@ -79,7 +79,7 @@ def attach(
 
 @dataclass(frozen=True)
 class _Shifting:
-    """The forward hook: subtracts the shift from what the network returns."""
+    """The forward hook: subtracts the correction from what the network returns."""
 
     pipe: Any
     forward: inspect.Signature
@@ -91,12 +91,15 @@ class _Shifting:
     def __call__(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
         given = self.forward.bind(module, *args, **kwargs).arguments
         y, t = output[0], torch.as_tensor(given["timestep"]).reshape(-1).cpu() / self.time_scale
-        shift = _shift(self.calibration, t, y)
+        x_t = given["sample" if "sample" in given else "hidden_states"]
+        channels, labels = self.calibration.shape[0], given.get("class_labels")
+        seen = x_t, t, y[:, :channels], labels
+        correction = _correction(self.calibration, *seen)
         if self.unconditional is not None:
             rows = _unconditional_rows(self.pipe, given, len(y)).to(y.device)
-            shift = torch.where(rows[:, None, None, None], _shift(self.unconditional, t, y), shift)
-        channels = self.calibration.shape[0]
-        shifted = torch.cat([y[:, :channels] - shift, y[:, channels:]], 1)
+            other = _correction(self.unconditional, *seen)
+            correction = torch.where(rows[:, None, None, None], other, correction)
+        shifted = torch.cat([y[:, :channels] - correction, y[:, channels:]], 1)
         return (shifted,) if isinstance(output, tuple) else type(output)(sample=shifted)
 
 
@@ -145,15 +148,16 @@ def _require_free(*networks: Any) -> None:
             raise InputError("drop-in: a calibration is attached already; remove its handle first")
 
 
-def _shift(calibration: Calibration, t: Tensor, y: Tensor) -> Tensor:
-    """The shift at times (b,) or (1,), in the dtype and on the device of a prediction."""
+def _correction(
+    calibration: Calibration, x_t: Tensor, t: Tensor, y: Tensor, labels: Tensor | None
+) -> Tensor:
+    """What is subtracted at times (b,) or (1,), in the dtype and on the device of a prediction."""
     if tuple(y.shape[2:]) != calibration.shape[1:]:
         raise InputError(
             f"drop-in: calibrated for samples of shape {calibration.shape}, the pipeline runs at "
             f"{tuple(y.shape[2:])}"
         )
-    times, index = t.unique(return_inverse=True)
-    return calibration.at(times).to(y)[index.to(y.device)]
+    return calibration.correction(x_t, t, y, labels)
 
 
 def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Tensor:

@@ -9,9 +9,11 @@ from real import plots
 from real.checkpoints import Checkpoint
 from real.sampling import Samples
 from real.templates import render
+from theory.calibration import Calibration
 from theory.estimates import LEVEL, Estimate
 from theory.likelihood import bits_per_dim
 from theory.program import replacing_folder, write_json
+from theory.slopes import NONE
 from theory.validation import Validation
 
 
@@ -46,32 +48,14 @@ def numbers(
         "confidence": LEVEL,
         "settings": settings,
         "sampling": sampled,
-        "times": [
-            {
-                "t": t,
-                "log_snr": lam,
-                "eta_sq": eta_sq.value,
-                "eta_sq_lower": eta_sq.lower,
-                "eta_sq_upper": eta_sq.upper,
-                "heldout_gain": gain.value,
-                "heldout_gain_lower": gain.lower,
-                "heldout_gain_upper": gain.upper,
-                "denoising_loss": loss.value,
-                "error_energy": error,
-                "plain_error_energy": plain_error,
-                "weight": weight,
-                "certificate": certificate,
-            }
-            for t, lam, eta_sq, gain, loss, error, plain_error, weight, certificate in zip(
-                calibration.times.tolist(), log_snr.tolist(), validation.eta_sq,
-                validation.gain(), validation.loss(), calibration.error_energy.tolist(),
-                calibration.plain_error_energy.tolist(),
-                calibration.weights.tolist(), calibration.certificates.tolist(),
-                strict=True,
-            )
-        ],
+        "times": _rows(validation),
         "log_snr_from": log_snr.min().item(),
         "log_snr_to": log_snr.max().item(),
+        "order": calibration.provenance.get("order", 0),
+        "smoothing": calibration.smoothing,
+        "bands": calibration.bands,
+        "total_certificate": calibration.total_certificate,
+        "shift_bound_gain_nats": _plain(validation.shift_bound_gain()),
         "bound_gain_nats": _plain(nats),
         "bound_gain_bits_per_dim": _plain(bits_per_dim(nats, dimensions)),
     }  # fmt: skip
@@ -92,19 +76,38 @@ def summary(report: dict[str, Any]) -> list[str]:
     better, worse = clear_of_zero(report)
     best = max(report["times"], key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     share = best["heldout_gain"] / best["denoising_loss"]
-    applied = sum(row["weight"] > 0 for row in report["times"])
     return [
         f"held-out images: {report['images_held_out']} (calibrated on "
         f"{report['images_calibration']}, none in common)",
-        f"likelihood bound: lower by {nats['value']:.4f} nats "
-        f"[{nats['lower']:.4f}, {nats['upper']:.4f}], "
-        f"{bits['value']:.2e} bits/dim [{bits['lower']:.2e}, {bits['upper']:.2e}], "
-        f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
-        f"applied at {applied} of {len(report['times'])} times; the others are left alone, as no gain "
-        "is certain there",
+        f"likelihood bound: lower by {_interval(nats, '.4f')} nats, {_interval(bits, '.2e')} "
+        f"bits/dim, log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
+        *_parts(report),
         f"denoising loss: lower at {better} of {len(report['times'])} times and higher at {worse} "
         f"(per-time interval clear of zero); at best by {share:.1%} (t = {best['t']:g})",
     ]
+
+
+def _parts(report: dict[str, Any]) -> list[str]:
+    """Where the shift is applied, and the slopes if there are any."""
+    rows = report["times"]
+    shifted = sum(row["weight"] > 0 for row in rows)
+    lines = [
+        f"shift: applied at {shifted} of {len(rows)} times; the others are left alone, as no gain "
+        "is certain there"
+    ]
+    if report["order"]:
+        sloped = sum(row["slopes"] not in (None, NONE) for row in rows)
+        lines[0] += f"; alone it lowers the bound by {report['shift_bound_gain_nats']['value']:.4f}"
+        lines.append(f"slopes: applied at {sloped} of {len(rows)} times")
+    bound = report["total_certificate"]
+    if bound is not None and bound > 0:
+        lines.append(f"certified before, from the calibration images: at least {bound:.4f} nats")
+    return lines
+
+
+def _interval(estimate: dict[str, float], style: str) -> str:
+    value, lower, upper = (format(estimate[key], style) for key in ("value", "lower", "upper"))
+    return f"{value} [{lower}, {upper}]"
 
 
 def write(
@@ -119,6 +122,41 @@ def write(
         page = render("report.html.j2", report=report, summary=summary(report))
         (folder / "report.html").write_text(page)
         return sorted(p.name for p in folder.iterdir())
+
+
+def _rows(validation: Validation) -> list[dict[str, Any]]:
+    """Everything about each time."""
+    c = validation.calibration
+    kinds, slope_certificates = _slopes(c)
+    eta_sq, gain = validation.eta_sq, validation.gain()
+    columns = {
+        "t": c.times.tolist(),
+        "log_snr": c.schedule.log_snr(c.times).tolist(),
+        "eta_sq": [e.value for e in eta_sq],
+        "eta_sq_lower": [e.lower for e in eta_sq],
+        "eta_sq_upper": [e.upper for e in eta_sq],
+        "eta_sq_calibration": [_plain(e) for e in c.eta_sq],
+        "eta_sq_of_set": [_plain(e) for e in c.eta_sq_of_set],
+        "heldout_gain": [e.value for e in gain],
+        "heldout_gain_lower": [e.lower for e in gain],
+        "heldout_gain_upper": [e.upper for e in gain],
+        "denoising_loss": [e.value for e in validation.loss()],
+        "error_energy": c.error_energy.tolist(),
+        "plain_error_energy": c.plain_error_energy.tolist(),
+        "weight": c.weights.tolist(),
+        "certificate": c.certificates.tolist(),
+        "shift_gain_expected": c.gains.tolist(),
+        "slopes": kinds,
+        "slope_certificate": slope_certificates,
+    }
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _slopes(calibration: Calibration) -> tuple[list[str | None], list[float | None]]:
+    """Kind of slopes and their certificate, per time; None in a calibration of order 0."""
+    if calibration.slopes is None:
+        return [None] * len(calibration.times), [None] * len(calibration.times)
+    return list(calibration.slopes.kinds), calibration.slopes.certificates.tolist()
 
 
 def _plain(estimate: Estimate) -> dict[str, float]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from real import solvers
 from real.checkpoints import Checkpoint
+from real.solvers import Solver
 from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError, NonFiniteError
 from theory.noise import keyed_noise
@@ -39,7 +40,7 @@ def latents(checkpoint: Checkpoint, count: int, seed: int) -> Tensor:
     return keyed_noise(seed, "sample", 0, 0, torch.arange(count), checkpoint.shape).float()
 
 
-def evaluations(checkpoint: Checkpoint, solver: str, nfe: int) -> int:
+def evaluations(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> int:
     """How many network evaluations per sample a solver takes when it may take ``nfe``.
 
     Raises:
@@ -48,13 +49,23 @@ def evaluations(checkpoint: Checkpoint, solver: str, nfe: int) -> int:
     return len(_plan(checkpoint, solver, nfe).times)
 
 
+def solver_times(checkpoint: Checkpoint, solver: str, nfe: int) -> Tensor:
+    """The distinct times at which a solver evaluates the network, in its order.
+
+    Raises:
+        InputError: as ``evaluations``.
+    """
+    times = _plan(checkpoint, solver, nfe).times
+    return times[torch.tensor([t not in times[:i] for i, t in enumerate(times)])]
+
+
 @torch.no_grad()
 def sample(
     checkpoint: Checkpoint,
     predict: Predict,
     noise: Tensor,
     *,
-    solver: str,
+    solver: str | Solver,
     nfe: int,
     seed: int = 0,
     condition: Tensor | Sequence[str] | None = None,
@@ -66,7 +77,7 @@ def sample(
     Args:
         predict: the checkpoint's own prediction, or its ``Calibrated`` one.
         noise: standard noise (n, c, h, w), from ``latents``, on the device of the network.
-        solver: a name in ``real.solvers``.
+        solver: one of ``real.solvers``, or its name.
         nfe: network evaluations per sample, at most; Heun's method uses an odd number of them.
         seed: key of the noise that stochastic solvers add; it belongs to the sample, not the batch.
         condition: labels (n,) or n texts, handed to ``predict``.
@@ -89,13 +100,15 @@ def sample(
     seconds = time.perf_counter() - start
     if checkpoint.codec:
         images = [checkpoint.codec.decode(x.to(noise.device)).cpu() for x in images]
-    return Samples(torch.cat(images).clamp(-1, 1), solver, used, seconds)
+    name = solver.name if isinstance(solver, Solver) else solver
+    return Samples(torch.cat(images).clamp(-1, 1), name, used, seconds)
 
 
-def _plan(checkpoint: Checkpoint, solver: str, nfe: int) -> solvers.Plan:
+def _plan(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> solvers.Plan:
     if nfe < 1:
         raise InputError(f"nfe: expected at least 1, got {nfe}")
-    return solvers.named(solver).plan(checkpoint.schedule, nfe, checkpoint.scheduler_config)
+    found = solver if isinstance(solver, Solver) else solvers.named(solver)
+    return found.plan(checkpoint.schedule, nfe, checkpoint.scheduler_config)
 
 
 def _run(

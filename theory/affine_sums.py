@@ -10,6 +10,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theory.cells import Cells, cosines, has_frequencies
+from theory.low_rank import LowRankSums
 from theory.observations import GROUPS, Observation
 
 XX, XY, YY, XR, YR, RR = range(6)
@@ -27,6 +28,7 @@ class AffineSums:
         self.cosine_products = torch.zeros(
             GROUPS, 6 if has_frequencies(shape) else 0, d, dtype=torch.float64
         )
+        self.low_rank = LowRankSums(shape) if has_frequencies(shape) else None
         self.error = torch.zeros(d, dtype=torch.float64)
 
     def add_(self, seen: Observation) -> None:
@@ -43,6 +45,8 @@ class AffineSums:
         if self.cosine_products.shape[1]:
             turned = (cosines(v, self.shape) for v in (x, y, r))
             _add_products(self.cosine_products, member, *turned)
+        if self.low_rank is not None:
+            self.low_rank.add_(member, x, y, r)
         self.error += seen.error.sum((0, 1)).flatten()
 
     def mean_error(self) -> Float64[Tensor, "d"]:

@@ -20,9 +20,10 @@ from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.measurement import Choice
 from theory.observations import Predict
+from theory.pooling import ClassShift
 from theory.schedules import Schedule
 from theory.shapes import along_batch
-from theory.slopes import Slopes
+from theory.slopes import NONE, Slopes
 from theory.smoothing import curvature
 from theory.targets import Target
 
@@ -56,6 +57,7 @@ class Calibration:
         image_ids: identities of the images that it was made from, so that no validation uses them.
         provenance: how it was made: images, seed, evaluations, and what a program adds.
         slopes: what order 1 adds; None in a calibration of order 0.
+        class_shift: what each class has beyond the shared shift; None if none was asked for.
         noise_energy: (T, 2), E|e_theta|^2 / d without and with calibration; None at order 0.
     """
 
@@ -77,6 +79,7 @@ class Calibration:
     image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     slopes: Slopes | None = None
+    class_shift: ClassShift | None = None
     noise_energy: Float64[Tensor, "time 2"] | None = None
     _order: Tensor = field(init=False, repr=False)
     _log_snr: Tensor = field(init=False, repr=False)
@@ -90,6 +93,11 @@ class Calibration:
     def shape(self) -> tuple[int, ...]:
         """Shape of one image."""
         return tuple(self.shift.shape[1:])
+
+    @property
+    def is_shift(self) -> bool:
+        """Whether it is one constant per time and nothing else."""
+        return self.slopes is None and self.class_shift is None
 
     def with_provenance(self, **more: Any) -> "Calibration":
         """The same calibration with more said of how it was made."""
@@ -134,8 +142,11 @@ class Calibration:
         x_t: Float[Tensor, "b *shape"],
         t: Real[Tensor, "k"],
         y: Float[Tensor, "b *shape"],
+        condition: Any = None,
     ) -> Float[Tensor, "any *shape"]:
         """All that is subtracted from predictions y at x_t and times (b,) or (1,).
+
+        A shift of each class is part of it where the conditions are its labels (b,).
 
         Raises:
             InputError: a time outside the schedule.
@@ -143,12 +154,16 @@ class Calibration:
         if len(t) > 1 and bool((t == t[0]).all()):
             t = t[:1]
         left, right, weight, known = self._neighbours(t)
-        shift = self._shift(left, right, weight, known).to(y)
-        if self.slopes is None:
-            return shift
-        return shift + along_batch(known.to(y), y) * self.slopes.correction(
-            left, right, weight, x_t.to(y), y
-        )
+        result = self._shift(left, right, weight, known).to(y)
+        inside = along_batch(known.to(y), y)
+        if self.slopes is not None:
+            result = result + inside * self.slopes.correction(left, right, weight, x_t.to(y), y)
+        if self.class_shift is not None and isinstance(condition, Tensor):
+            labels = condition.cpu()
+            result = result + inside * self.class_shift.correction(left, right, weight, labels).to(
+                y
+            )
+        return result
 
     def _shift(self, left: Tensor, right: Tensor, weight: Tensor, known: Tensor) -> Tensor:
         later, inside = along_batch(weight, self.shift), along_batch(known.double(), self.shift)
@@ -169,19 +184,44 @@ class Calibration:
         result[self._order] = curvature(self._log_snr, self.shift[self._order])
         return result
 
+    def noise_energy_at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b 2"]:
+        """E|e_theta|^2 / d without and with calibration, linear in log-SNR between the times.
+
+        Before the first and after the last it is taken to stay as it is there.
+
+        Raises:
+            InputError: a calibration of order 0, or a time outside the schedule.
+        """
+        if self.noise_energy is None:
+            raise InputError("calibration: expected one of order 1, which measures noise energies")
+        left, right, weight, _ = self._neighbours(t)
+        return torch.lerp(self.noise_energy[left], self.noise_energy[right], weight[:, None])
+
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
         """Lower bound of the gain at calibrated times; between two, the smaller of theirs.
 
+        It is that of all parts which are applied, the sum of their bounds, as these hold together.
         Zero where nothing is applied.
 
         Raises:
             InputError: a time outside the schedule.
         """
         left, right, weight, known = self._neighbours(t)
-        applied = torch.where(self.weights > 0, self.certificates, 0.0)
+        applied = self._applied_certificates()
         at_right = torch.where(weight > 0, applied[right], applied[left])
         at_left = torch.where(weight < 1, applied[left], applied[right])
         return torch.where(known, torch.minimum(at_left, at_right), 0.0)
+
+    def _applied_certificates(self) -> Float64[Tensor, "time"]:
+        """Of each part where it is applied, added up."""
+        total = torch.where(self.weights > 0, self.certificates, 0.0)
+        if self.slopes is not None:
+            sloped = torch.tensor([kind != NONE for kind in self.slopes.kinds])
+            total = total + torch.where(sloped, self.slopes.certificates, 0.0)
+        if self.class_shift is not None:
+            differing = self.class_shift.shift.flatten(1).any(1)
+            total = total + torch.where(differing, self.class_shift.certificates, 0.0)
+        return total
 
     def _neighbours(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Indices of the calibrated times around t, the weight of the later, and whether there are."""
@@ -228,8 +268,13 @@ class Calibrated:
                 f"got {tuple(x_t.shape[1:])}"
             )
         y = self.predict(x_t, t) if condition is None else self.predict(x_t, t, condition)
-        return y - self.calibration.correction(x_t, t.reshape(-1), y)
+        return y - self.calibration.correction(x_t, t.reshape(-1), y, condition)
 
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
-        """Lower bound of what the shift takes off the squared error at these times."""
+        """Lower bound of what the calibration takes off the squared error at these times."""
         return self.calibration.certified_gain(t)
+
+    @property
+    def total_certificate(self) -> float:
+        """Lower bound of what it takes off the likelihood bound, or what it was made for."""
+        return self.calibration.total_certificate

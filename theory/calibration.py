@@ -32,6 +32,7 @@ from theory.first_order import first_order
 from theory.likelihood import gain_weights
 from theory.measurement import Measured, Sequential, Setup, over_all
 from theory.observations import Predict, require_key
+from theory.pooling import class_shift
 from theory.reverse_variance import noise_energies
 from theory.schedules import Schedule, Times
 from theory.shrinkage import CERTIFIED, Policy
@@ -55,6 +56,7 @@ def calibrate(
     goal: Goal | None = None,
     policy: Policy = CERTIFIED,
     order: int = 0,
+    classes: int | None = None,
     reference: Predict | None = None,
     importance: Float64[Tensor, "time"] | None = None,
     seed: int = 0,
@@ -79,6 +81,8 @@ def calibrate(
         policy: how much of the estimate is applied; the default shrinks it, and applies nothing
             at a time whose gain is not certain.
         order: 0 subtracts a constant; 1 also what is affine in x_t and the prediction.
+        classes: how many classes the conditions label, for a shift of each, pooled toward the
+            shared one; default: one for all.
         reference: a network of the same target to be repaired toward, such as the one that was
             quantized: its prediction takes the place of the known target.
         importance: what a unit of gain at each time is worth, (T,), such as ``solver_weights``;
@@ -97,7 +101,7 @@ def calibrate(
     setup = prepare(
         predict, schedule, target, images, times, seed=seed, conditions=conditions, draws=draws,
         batch_size=batch_size, device=device, on_progress=on_progress, importance=importance,
-        order=order, reference=reference,
+        order=order, classes=classes, reference=reference,
     )  # fmt: skip
     measured = over_all(setup, estimator, draws) if goal is None else Sequential(setup, goal).run()
     return conclude(setup, measured, policy, **provenance)
@@ -109,7 +113,7 @@ def prepare(
     batch_size: int = DEFAULT_BATCH, device: Any = None,
     on_progress: Callable[[int], None] | None = None,
     importance: Float64[Tensor, "time"] | None = None, order: int = 0,
-    reference: Predict | None = None,
+    classes: int | None = None, reference: Predict | None = None,
 ) -> Setup:  # fmt: skip
     """Check everything and look at the images once, before the network is run."""
     times = schedule.times(times)
@@ -119,9 +123,14 @@ def prepare(
     _require_importance(importance, times)
     if order not in ORDERS:
         raise InputError(f"order: expected 0 or 1, got {order}")
+    if classes is not None and (classes < 1 or conditions is None):
+        raise InputError(
+            f"classes: expected a positive number of them and a label for each image, got {classes}"
+            + ("" if conditions is not None else " and no labels")
+        )
     return Setup(
         predict, schedule, target, images, survey(images, batch_size, conditions), times, seed,
-        batch_size, importance, order, device, on_progress, conditions, reference,
+        batch_size, importance, order, classes, device, on_progress, conditions, reference,
     )  # fmt: skip
 
 
@@ -144,9 +153,9 @@ def conclude(setup: Setup, measured: Measured, policy: Policy, **provenance: Any
     """The calibration that follows from the moments."""
     moments, times = measured.moments, setup.times
     log_snr = setup.schedule.log_snr(times)
-    statements = len(times) * (1 + setup.order) + 1
+    statements = len(times) * (1 + setup.order + bool(setup.classes)) + 1
     decision = decide(moments, log_snr, setup.importance, policy, statements)
-    gains, slopes, energies = decision.gains, None, None
+    gains, slopes, energies, of_classes = decision.gains, None, None, None
     if measured.affine:
         centres = _centres(setup, measured)
         found = first_order(measured.affine, centres, log_snr, policy, statements)
@@ -154,6 +163,11 @@ def conclude(setup: Setup, measured: Measured, policy: Policy, **provenance: Any
         energies = noise_energies(
             setup.schedule, setup.target, times, measured.affine, centres, decision.shift, slopes
         )
+    if measured.by_class:
+        of_classes, more = class_shift(
+            measured.by_class, measured.noise_slopes, decision.shift, policy, statements
+        )
+        gains = gains + more
     total = lower_bounds((gains @ setup.importance)[:, None], statements).item()
     made = {
         "images": setup.survey.count, "seed": setup.seed, "evaluations": measured.evaluations,
@@ -171,6 +185,7 @@ def conclude(setup: Setup, measured: Measured, policy: Policy, **provenance: Any
         smoothing=decision.smoothing,
         bands=decision.bands,
         slopes=slopes,
+        class_shift=of_classes,
         noise_energy=energies,
         eta_sq=tuple(m.squared_norm() for m in moments),
         eta_sq_of_set=tuple(m.squared_norm_of_set() for m in moments),

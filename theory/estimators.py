@@ -37,6 +37,10 @@ class Collector(ABC):
     def moments(self, everyone: "MeanImage | None") -> Moments:
         """Moments of the units, given the mean of all images where only some were observed."""
 
+    def noise_slope(self) -> Float64[Tensor, "group *shape"]:
+        """What multiple of the noise is taken off each group's residuals, broadcastable."""
+        return torch.zeros(GROUPS, 1, dtype=torch.float64)
+
 
 @dataclass(frozen=True)
 class MeanImage:
@@ -132,6 +136,9 @@ class Regression(Collector):
         return Moments(
             self.count, total, square.flatten(1).sum(1), common, self._contrast(beta, everyone)
         )
+
+    def noise_slope(self) -> Float64[Tensor, "group *shape"]:
+        return self._coefficients(self.count.reshape(-1, *[1] * (self.sums.dim() - 2)))[0]
 
     def _contrast(self, beta: Tensor, everyone: MeanImage | None) -> Contrast | None:
         """Where every image was seen, with draws enough."""

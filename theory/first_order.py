@@ -17,10 +17,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
 from torch import Tensor
 
-from theory.affine_sums import RR, XR, XX, XY, YR, YY, AffineSums
+from theory import low_rank
+from theory.affine_sums import RR, XX, YY, AffineSums
 from theory.cells import (
     Cells,
     channels,
@@ -32,26 +33,25 @@ from theory.cells import (
     whole,
 )
 from theory.certificates import LEAST_GROUPS, lower_bounds
+from theory.least_squares import LEAST_RIDGE, explained, fit
 from theory.shrinkage import Policy
-from theory.slopes import Slopes
+from theory.slopes import NONE, Slopes
 from theory.smoothing import smoothers
 
 RIDGES = (0.01, 0.1, 1.0)
-LEAST_RIDGE = 1e-9
-"""What keeps the slopes of collinear features finite."""
-
 SMOOTHINGS = slice(0, None, 3)
 """Which of the smoothing strengths are tried."""
-
-NONE = "none"
 
 
 @dataclass(frozen=True, eq=False)
 class _Candidate:
-    """One way of fitting all times: slopes (T, 2, cell), and gains (G, T) on left-out groups."""
+    """One way of fitting all times: its slopes, and its gains (G, T) on left-out groups.
 
-    cells: Cells
-    slopes: Float64[Tensor, "time 2 cell"]
+    The slopes are (T, 2, cell), or (T, 2 rank, d) where there are no cells: those of low rank.
+    """
+
+    cells: Cells | None
+    slopes: Float64[Tensor, "time feature target"]
     gains: Float64[Tensor, "group time"]
 
 
@@ -86,6 +86,7 @@ def first_order(
         for cells, ridges in _ways(shape)
         for candidate in _candidates(_products(sums, centres, cells)[used], cells, ridges, log_snr)
     ]
+    candidates += _low_rank_candidates(sums, centres, used)
     n, times = int(used.sum()), len(sums)
     nothing = torch.zeros(1, n, times, dtype=torch.float64)
     gains = torch.cat([nothing, *(c.gains[None] for c in candidates)])
@@ -93,10 +94,18 @@ def first_order(
     bounds = lower_bounds(honest, statements)
     best = gains.mean(1).argmax(0)
     best = torch.where(policy.applies(bounds), best, 0)
-    slopes = _assemble(best.tolist(), candidates, centres, shape)
+    chosen = [candidates[k - 1] if k else None for k in best.tolist()]
+    offset, pixel, cosine, dense = _assemble(chosen, sums, centres)
     honest = torch.where(best > 0, honest, 0.0)
-    kinds = tuple(candidates[k - 1].cells.name if k else NONE for k in best.tolist())
-    return FirstOrder(Slopes(*slopes, kinds, honest.mean(0), bounds), honest)
+    kinds = tuple(_kind(candidate) for candidate in chosen)
+    slopes = Slopes(offset, pixel, cosine, kinds, honest.mean(0), bounds, dense)
+    return FirstOrder(slopes, honest)
+
+
+def _kind(candidate: _Candidate | None) -> str:
+    if candidate is None:
+        return NONE
+    return candidate.cells.name if candidate.cells else low_rank.NAME
 
 
 def _ways(shape: tuple[int, ...]) -> Iterator[tuple[Cells, tuple[float, ...]]]:
@@ -128,49 +137,19 @@ def _candidates(
     scale = torch.where(scale > 0, scale, 1.0)
     matrices = smoothers(log_snr, mean[:, RR].mean(1) / n)[SMOOTHINGS]
     for ridge in ridges:
-        fitted = _fit(mean, ridge) * scale
+        fitted = fit(mean, ridge) * scale
         if n >= LEAST_GROUPS:
-            left_out = torch.stack([_fit((total - p) / (n - 1), ridge) for p in products]) * scale
+            left_out = torch.stack([fit((total - p) / (n - 1), ridge) for p in products]) * scale
         for matrix in matrices:
             gains = torch.full(products.shape[:2], -torch.inf, dtype=torch.float64)
             if n >= LEAST_GROUPS:
-                gains = _gains(_smooth(matrix, left_out) / scale, products)
+                gains = explained(_smooth(matrix, left_out) / scale, products)
             yield _Candidate(cells, _smooth(matrix, fitted) / scale, gains)
-
-
-def _fit(products: Float64[Tensor, "time 6 cell"], ridge: float) -> Float64[Tensor, "time 2 cell"]:
-    """Ridge regression toward the slopes of the whole, in every cell."""
-    of_whole = _solve(products.sum(2, keepdim=True), torch.zeros(2, 1).double(), LEAST_RIDGE)
-    return _solve(products, of_whole, ridge)
-
-
-def _solve(products: Tensor, toward: Tensor, ridge: float) -> Tensor:
-    xx, xy, yy, xr, yr = (products[:, k] for k in (XX, XY, YY, XR, YR))
-    a, b = toward.expand(len(products), 2, -1).unbind(1)
-    least = torch.finfo(torch.float64).tiny
-    right_x, right_y = xr + ridge * xx * a, yr + ridge * yy * b
-    xx, yy = (1 + ridge) * xx + least, (1 + ridge) * yy + least
-    determinant = xx * yy - xy**2
-    return torch.stack(
-        [(yy * right_x - xy * right_y) / determinant, (xx * right_y - xy * right_x) / determinant],
-        1,
-    )
 
 
 def _smooth(matrix: Tensor, slopes: Tensor) -> Tensor:
     """Smooth (..., T, 2, cell) over times."""
     return torch.einsum("st,...tkc->...skc", matrix, slopes)
-
-
-def _gains(
-    slopes: Float64[Tensor, "group time 2 cell"],
-    products: Float64[Tensor, "group time 6 cell"],
-) -> Float64[Tensor, "group time"]:
-    """2 E theta.f r - E (theta.f)^2 of each group under its slopes."""
-    a, b = slopes.unbind(2)
-    xx, xy, yy, xr, yr = (products[:, :, k] for k in (XX, XY, YY, XR, YR))
-    per_cell = 2 * (a * xr + b * yr) - (a**2 * xx + 2 * a * b * xy + b**2 * yy)
-    return per_cell.sum(2)
 
 
 def _chosen_by_others(
@@ -183,21 +162,51 @@ def _chosen_by_others(
     return gains.gather(0, others.argmax(0, keepdim=True))[0]
 
 
-def _assemble(
-    best: list[int],
-    candidates: list[_Candidate],
+def _low_rank_candidates(
+    sums: list[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
-    shape: tuple[int, ...],
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Offset, slopes on pixels and slopes on cosines, of all times."""
-    times, d = len(best), centres.shape[2]
+    used: Bool[Tensor, "group"],
+) -> Iterator[_Candidate]:
+    """Every ridge of the slopes of low rank; none for what has no frequencies."""
+    pairs = [
+        s.low_rank.centred(s.draws, s.sums, c)
+        for s, c in zip(sums, centres, strict=True)
+        if s.low_rank is not None
+    ]
+    if not pairs:
+        return
+    square, cross = (torch.stack(part, 1)[used] for part in zip(*pairs, strict=True))
+    n = len(square)
+    for ridge in RIDGES:
+        gains = torch.full(square.shape[:2], -torch.inf, dtype=torch.float64)
+        if n >= LEAST_GROUPS:
+            for g in range(n):
+                others = (square.sum(0) - square[g]) / (n - 1)
+                slopes = low_rank.fit(others, (cross.sum(0) - cross[g]) / (n - 1), ridge)
+                gains[g] = low_rank.explained(slopes, square[g], cross[g])
+        yield _Candidate(None, low_rank.fit(square.mean(0), cross.mean(0), ridge), gains)
+
+
+def _assemble(
+    chosen: list[_Candidate | None],
+    sums: list[AffineSums],
+    centres: Float64[Tensor, "time 3 d"],
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    """Offset, slopes on pixels, on cosines and of low rank, of all times."""
+    shape, times, d = sums[0].shape, len(chosen), centres.shape[2]
     pixel, cosine = torch.zeros(2, times, 2, d, dtype=torch.float64)
     offset = torch.zeros(times, d, dtype=torch.float64)
-    for k, choice in enumerate(best):
-        if choice == 0:
+    dense = torch.zeros(times, 2 * low_rank.RANK, d, dtype=torch.float64)
+    for k, candidate in enumerate(chosen):
+        if candidate is None:
             continue
-        cells = candidates[choice - 1].cells
-        slopes = candidates[choice - 1].slopes[k][:, cells.index]
+        cells, of_features = candidate.cells, sums[k].low_rank
+        if cells is None:
+            dense[k] = candidate.slopes[k]
+            if of_features is not None:
+                offset[k] = -(of_features.features(*centres[k, :2]) @ dense[k])
+            continue
+        slopes = candidate.slopes[k][:, cells.index]
         centre = (slopes * cells.coordinates(centres[k, :2])).sum(0)
         offset[k] = -(from_cosines(centre, shape) if cells.cosine else centre)
         (cosine if cells.cosine else pixel)[k] = slopes
@@ -205,4 +214,5 @@ def _assemble(
         offset.reshape(times, *shape),
         pixel.reshape(times, 2, *shape),
         cosine.reshape(times, 2, *shape) if cosine.any() else None,
+        dense.reshape(times, -1, *shape) if dense.any() else None,
     )

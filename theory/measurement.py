@@ -15,6 +15,7 @@ from theory.budget import GROWTH, PILOT_IMAGES, Goal, allocate, evaluations_for
 from theory.estimators import NAMED, PLAIN, Collector, Estimator, MeanImage
 from theory.moments import Moments
 from theory.observations import Observation, Predict, observe
+from theory.pooling import ClassSums
 from theory.schedules import Schedule
 from theory.survey import Survey
 from theory.targets import Target
@@ -37,6 +38,7 @@ class Setup:
     batch_size: int
     importance: Float64[Tensor, "time"]
     order: int
+    classes: int | None
     device: Any = None
     on_progress: Callable[[int], None] | None = None
     conditions: Conditions | None = None
@@ -60,6 +62,11 @@ class Setup:
         """Empty sums of order 1, one per time; none for order 0."""
         shape = tuple(self.survey.mean_image.mean.shape)
         return [AffineSums(shape) for _ in self.times] if self.order else []
+
+    def class_sums(self) -> list[ClassSums]:
+        """Empty sums by class, one per time; none where classes are not told apart."""
+        shape = tuple(self.survey.mean_image.mean.shape)
+        return [ClassSums(shape, self.classes) for _ in self.times] if self.classes else []
 
     def collectors(self, estimator: Estimator) -> list[Collector]:
         """Empty collectors, one per time."""
@@ -90,15 +97,18 @@ class Measured:
     plain_error_energy: list[float]
     evaluations: int
     affine: list[AffineSums]
+    by_class: list[ClassSums]
+    noise_slopes: list[Tensor]
 
 
 def over_all(setup: Setup, estimator: Estimator, draws: int) -> Measured:
     """Every image at every time."""
     collectors, plain = setup.collectors(estimator), setup.collectors(PLAIN)
-    affine = setup.affine_sums()
+    affine, by_class = setup.affine_sums(), setup.class_sums()
     for seen in setup.observe(draws):
-        if affine:
-            affine[seen.time_index].add_(seen)
+        for sums in (affine, by_class):
+            if sums:
+                sums[seen.time_index].add_(seen)
         collectors[seen.time_index].add_(seen)
         plain[seen.time_index].add_(seen.first(1))
     choice = Choice(estimator.name, setup.survey.count, draws)
@@ -108,6 +118,8 @@ def over_all(setup: Setup, estimator: Estimator, draws: int) -> Measured:
         [c.moments(None).error_energy() / draws for c in plain],
         choice.evaluations * len(collectors),
         affine,
+        by_class,
+        [c.noise_slope() for c in collectors],
     )
 
 
@@ -125,7 +137,7 @@ class Sequential:
         generator = torch.Generator().manual_seed(setup.seed)
         self.rank = torch.randperm(count, generator=generator)
         self.taken = torch.zeros(times, dtype=torch.int64)
-        self.affine = setup.affine_sums()
+        self.affine, self.by_class = setup.affine_sums(), setup.class_sums()
         self.pilot_evaluations = 0
 
     def run(self) -> Measured:
@@ -141,7 +153,15 @@ class Sequential:
             variance / choice.evaluations
             for variance, choice in zip(self.plain_variance, choices, strict=True)
         ]
-        return Measured(self._moments(), choices, plain_error_energy, self.evaluations, self.affine)
+        return Measured(
+            self._moments(),
+            choices,
+            plain_error_energy,
+            self.evaluations,
+            self.affine,
+            self.by_class,
+            [c.noise_slope() for c in self.collectors],
+        )
 
     @property
     def evaluations(self) -> int:
@@ -224,8 +244,9 @@ class Sequential:
 
     def _observe(self, draws: int, until: Tensor) -> Iterator[Observation]:
         for seen in self.setup.observe(draws, self._members(until), self.rank):
-            if self.affine:
-                self.affine[seen.time_index].add_(seen)
+            for sums in (self.affine, self.by_class):
+                if sums:
+                    sums[seen.time_index].add_(seen)
             yield seen
 
     def _members(self, until: Tensor) -> Tensor:

@@ -36,6 +36,7 @@ class Observation:
         a, b, alpha, sigma: the target is a x_0 + b noise, and x_t = alpha x_0 + sigma noise.
         reference: another network's prediction of the same, to be held against in place of the
             target; None if the target itself is.
+        conditions: of the images, if they have any.
     """
 
     time_index: int
@@ -48,6 +49,7 @@ class Observation:
     alpha: float
     sigma: float
     reference: Float64[Tensor, "m b *shape"] | None = None
+    conditions: Conditions | None = None
 
     def first(self, draws: int) -> "Observation":
         """The same with only the first noise draws."""
@@ -170,6 +172,7 @@ def observe(
                 alphas[k],
                 sigmas[k],
                 torch.stack(references) if references else None,
+                chosen.conditions,
             )
 
 

@@ -65,20 +65,27 @@ def noise_energies(
         moments = torch.einsum("g,gjd->jd", of_time.draws / of_time.draws.sum(), products)
         mean = p[k] * centres[k, 1] + q[k] * centres[k, 0]
         ones = torch.ones_like(on_x)
-        rows.append(
-            torch.stack(
-                [
-                    _energy(moments, p[k] * ones, q[k] * ones, mean),
-                    _energy(
-                        moments,
-                        p[k] * (1 - on_y),
-                        q[k] - p[k] * on_x,
-                        mean - p[k] * shift[k].flatten(),
-                    ),
-                ]
-            )
-        )
+        before = _energy(moments, p[k] * ones, q[k] * ones, mean)
+        left = mean - p[k] * shift[k].flatten()
+        after = _energy(moments, p[k] * (1 - on_y), q[k] - p[k] * on_x, left)
+        if slopes.low_rank is not None:
+            after = after + _of_low_rank(of_time, centres[k], slopes.low_rank[k], p[k], q[k])
+        rows.append(torch.stack([before, after]))
     return torch.stack(rows)
+
+
+def _of_low_rank(
+    sums: AffineSums, centres: Tensor, dense: Tensor, of_y: Tensor, of_x: Tensor
+) -> Tensor:
+    """What E|e - of_y W^T f|^2 / d has beyond E|e|^2 / d, e = of_y y + of_x x about the mean."""
+    features, w = sums.low_rank, dense.flatten(1)
+    if features is None:
+        return torch.zeros((), dtype=torch.float64)
+    squares, _ = features.centred(sums.draws, sums.sums, centres)
+    square = torch.einsum("g,gij->ij", sums.draws / sums.draws.sum(), squares)
+    with_x, with_y = features.with_network(sums.draws, sums.sums, centres)
+    cross = 2 * of_y * (w * (of_x * with_x + of_y * with_y)).sum()
+    return (of_y**2 * (w * (square @ w)).sum() - cross) / w.shape[1]
 
 
 def _energy(moments: Tensor, of_y: Tensor, of_x: Tensor, mean: Tensor) -> Tensor:

@@ -14,7 +14,11 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from theory.cells import cosines, from_cosines
+from theory.low_rank import patterns
 from theory.shapes import along_batch
+
+NONE = "none"
+"""The kind of a time without slopes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +32,8 @@ class Slopes:
         kinds: what the slopes of each time are shared by; "none" where there are none.
         gains: (T,), fall of the squared error to expect of them, by leaving out images.
         certificates: (T,), lower bounds of it, which hold together with those of the shift.
+        low_rank: (T, 2 rank, *shape), from the lowest frequencies of x_t and y_theta to every pixel;
+            None where no time has any.
     """
 
     offset: Float64[Tensor, "time *shape"]
@@ -36,6 +42,7 @@ class Slopes:
     kinds: tuple[str, ...]
     gains: Float64[Tensor, "time"]
     certificates: Float64[Tensor, "time"]
+    low_rank: Float64[Tensor, "time feature *shape"] | None = None
 
     def correction(
         self,
@@ -56,9 +63,14 @@ class Slopes:
 
         a, b = between(self.pixel).unbind(1)
         correction = between(self.offset) + a * x_t + b * y
-        if self.cosine is None:
-            return correction
         shape = tuple(y.shape[1:])
-        a, b = between(self.cosine).flatten(2).unbind(1)
-        spectrum = a * cosines(x_t.flatten(1), shape) + b * cosines(y.flatten(1), shape)
-        return correction + from_cosines(spectrum, shape).reshape(y.shape)
+        if self.cosine is not None:
+            a, b = between(self.cosine).flatten(2).unbind(1)
+            spectrum = a * cosines(x_t.flatten(1), shape) + b * cosines(y.flatten(1), shape)
+            correction = correction + from_cosines(spectrum, shape).reshape(y.shape)
+        if self.low_rank is not None:
+            lowest = patterns(shape).to(y).T
+            features = torch.cat([x_t.flatten(1) @ lowest, y.flatten(1) @ lowest], 1)
+            dense = (features[:, None] @ between(self.low_rank).flatten(2))[:, 0]
+            correction = correction + dense.reshape(y.shape)
+        return correction

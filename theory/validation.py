@@ -114,7 +114,7 @@ def validate(
         unit, shift = residual.mean(0), calibration.shift[seen.time_index]
         losses[k].append(residual.square().flatten(2).sum(2).mean(0))
         shift_gains[k].append(2 * dot(unit, shift) - shift.square().sum())
-        gains[k].append(_gain(calibration, seen) if calibration.slopes else shift_gains[k][-1])
+        gains[k].append(shift_gains[k][-1] if calibration.is_shift else _gain(calibration, seen))
         moments[k].add_(seen.group, unit)
     return Validation(
         calibration=calibration,
@@ -131,7 +131,7 @@ def _gain(calibration: Calibration, seen: Observation) -> Float64[Tensor, "b"]:
     t = calibration.times[seen.time_index][None]
     falls = []
     for x_t, y, residual in zip(seen.x_t, seen.prediction, seen.residual, strict=True):
-        correction = calibration.correction(x_t, t, y).expand_as(y)
+        correction = calibration.correction(x_t, t, y, seen.conditions).expand_as(y)
         falls.append((2 * correction * residual - correction**2).flatten(1).sum(1))
     return torch.stack(falls).mean(0)
 

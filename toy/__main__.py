@@ -1,7 +1,7 @@
 """``python -m toy``: verify every claim against exact truth; draw the theory figures."""
 
 import argparse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -20,8 +20,8 @@ from theory.program import (
 from toy import falsify, figures
 from toy.brought import load_model, load_schedule
 from toy.claims import ALL
-from toy.claims.base import Claim
-from toy.verify import Verdict, as_json, lines, stands, verify
+from toy.parallel import default_jobs, verify_apart
+from toy.verify import Verdict, as_json, lines, stands, summary, verify
 
 
 def main(arguments: list[str]) -> int:
@@ -38,31 +38,30 @@ def _verify(options: argparse.Namespace) -> int:
         verdicts.append(verdict)
         for line in lines(verdict):
             tqdm.write(line)
-    report = as_json(verdicts)
-    passed, caught = (sum(x[key] for x in report[part]) for part, key in
-                      (("claims", "passed"), ("mutants", "caught")))  # fmt: skip
-    print(
-        f"{passed} of {len(report['claims'])} claims hold, "
-        f"{caught} of {len(report['mutants'])} mutants caught; probability of a false alarm "
-        f"in the whole run at most {report['false_alarm_probability']:.0e}"
-    )
+    print(summary(verdicts))
     if options.json:
-        write_json(options.json, report)
+        write_json(options.json, as_json(verdicts))
     return 0 if stands(verdicts) else 1
 
 
 def _verdicts(options: argparse.Namespace) -> Iterator[Verdict]:
+    tried = (options.examples, options.seed)
     if options.schedule:
         claims = falsify.schedule_claims(load_schedule(options.schedule))
+        verdicts = falsify.falsify(claims, *tried)
     elif options.model:
         claims = falsify.model_claims(load_model(options.model))
+        verdicts = falsify.falsify(claims, *tried)
     else:
-        return verify(_bar(ALL, options), options.examples, options.seed)
-    return falsify.falsify(_bar(claims, options), options.examples, options.seed)
+        claims = ALL
+        verdicts = _of_all(*tried, jobs=options.jobs)
+    yield from tqdm(verdicts, "verify", len(claims), disable=options.quiet, delay=1)
 
 
-def _bar(claims: tuple[Claim, ...], options: argparse.Namespace) -> Iterable[Claim]:
-    return tqdm(claims, desc="verify", disable=options.quiet, delay=1)
+def _of_all(examples: int, seed: int, jobs: int) -> Iterator[Verdict]:
+    if jobs == 1:
+        return verify(ALL, examples, seed)
+    return verify_apart([claim.id for claim in ALL], examples, seed, jobs)
 
 
 def _plots(options: argparse.Namespace) -> int:
@@ -97,6 +96,12 @@ def _parser() -> Parser:
         epilog="example: python -m toy verify --examples 200 --json verify.json",
     )
     command.add_argument("--examples", type=count, default=200, help="cases per exact claim (200)")
+    command.add_argument(
+        "--jobs",
+        type=count,
+        default=default_jobs(),
+        help="processes at once, which change nothing but the time (one per core)",
+    )
     brought = command.add_mutually_exclusive_group()
     brought.add_argument(
         "--schedule",

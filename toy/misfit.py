@@ -2,11 +2,12 @@
 
 In the parametrization y = A x_0 + B e of the target, the model predicts
 
-    y_theta = E[y|x_t] + c_t + kappa (x_t - alpha_t E[x_0]) + a sin(omega x_t + phi)
+    y_theta = E[y|x_t] + c_t + kappa (x_t - alpha_t E[x_0]) + rho (E[y|x_t] - A_t E[x_0])
+              + a sin(omega x_t + phi)
 
 so that eta_t = E[y_theta] - A E[x_0] = c_t + a E[sin(omega x_t + phi)], and for a component
 N(m, v) of a coordinate E sin(omega x + phi) = exp(-omega^2 v / 2) sin(omega m + phi). The linear
-part has mean zero: no constant can mend it.
+parts have mean zero: no constant can mend them.
 """
 
 import math
@@ -28,7 +29,7 @@ class Misfit:
     Attributes:
         diffusion, target: the exact model, and what is predicted.
         constant: c_t, from a time to a tensor that broadcasts to (d,).
-        slope, amplitude, frequency, phase: kappa, a, omega, phi.
+        slope, amplitude, frequency, phase, scale: kappa, a, omega, phi, rho.
     """
 
     diffusion: Diffusion
@@ -38,6 +39,7 @@ class Misfit:
     amplitude: float = 0.0
     frequency: float = 1.0
     phase: float = 0.0
+    scale: float = 0.0
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         y = torch.empty_like(x_t)
@@ -47,9 +49,10 @@ class Misfit:
 
     def at(self, x_t: Tensor, t: float) -> Tensor:
         """The prediction at one time, (*batch, d)."""
-        mean = self.diffusion.scales(t)[0] * self.diffusion.data.mean()
-        planted = self.constant(t) + self.slope * (x_t - mean)
-        return self.exact(x_t, t) + planted + self.amplitude * self._wave(x_t)
+        mean, y = self.diffusion.data.mean(), self.exact(x_t, t)
+        a, _ = self.target.coefficients(self.diffusion.schedule, as_time(t))
+        planted = self.constant(t) + self.slope * (x_t - self.diffusion.scales(t)[0] * mean)
+        return y + planted + self.scale * (y - a * mean) + self.amplitude * self._wave(x_t)
 
     def exact(self, x_t: Tensor, t: float) -> Tensor:
         """E[y|x_t], (*batch, d)."""

@@ -16,6 +16,9 @@ from torch import Tensor
 
 from theory.errors import InputError
 
+ASYMMETRY = 1e-6
+"""Of a covariance, relative to its largest entry: what rounding leaves of symmetry."""
+
 
 @dataclass(frozen=True)
 class GaussianMixture:
@@ -38,7 +41,8 @@ class GaussianMixture:
         """Weights (K,), means (K, d), variances (K, d) or, for isotropic components, (K,).
 
         Raises:
-            InputError: shapes that do not fit, or weights or variances that are not positive.
+            InputError: shapes that do not fit, weights or variances that are not positive, or
+                anything that is not finite.
         """
         weights, means, variances = (x.double() for x in (weights, means, variances))
         if variances.dim() == 1:
@@ -57,6 +61,8 @@ class GaussianMixture:
             )
         if not ((weights > 0).all() and (variances > 0).all()):
             raise InputError("mixture: expected positive weights and variances")
+        if not all(x.isfinite().all() for x in (weights, means, variances)):
+            raise InputError("mixture: expected finite weights, means and variances")
         log_weights = torch.log(weights) - torch.log(weights.sum())
         return cls(log_weights, means, variances.expand(means.shape).contiguous())
 
@@ -65,13 +71,18 @@ class GaussianMixture:
         """Weights (K,), means (K, d), symmetric positive definite covariances (K, d, d).
 
         Raises:
-            InputError: as for ``diagonal``, or covariances of another kind.
+            InputError: as for ``diagonal``, or covariances of another kind; what is symmetric but
+                for the rounding of single precision passes, and is made so.
         """
+        covariances = covariances.double()
         if covariances.dim() != 3 or covariances.shape[1:] != means.shape[1:] * 2:
             raise InputError(
                 f"mixture: expected covariances (K, d, d), got {tuple(covariances.shape)}"
             )
-        variances, rotations = torch.linalg.eigh(covariances.double())
+        size = covariances.abs().amax((1, 2), keepdim=True)
+        if not ((covariances - covariances.mT).abs() <= ASYMMETRY * size).all():
+            raise InputError("mixture: expected finite symmetric covariances")
+        variances, rotations = torch.linalg.eigh((covariances + covariances.mT) / 2)
         axis_aligned = cls.diagonal(weights, means, variances)
         return cls(axis_aligned.log_weights, axis_aligned.means, variances, rotations)
 
@@ -95,8 +106,8 @@ class GaussianMixture:
     def log_components(self, x: Tensor) -> Tensor:
         """log(w_k N(x; m_k, C_k)), (*batch, K)."""
         z = self.centred(x)
-        exponent = (z**2 / self.variances + torch.log(2 * torch.pi * self.variances)).sum(-1)
-        return self.log_weights - exponent / 2
+        squares = torch.einsum("...kd,kd->...k", z * z, 1 / self.variances)
+        return self.log_weights - (squares + torch.log(2 * torch.pi * self.variances).sum(-1)) / 2
 
     def log_density(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch"]:
         """log q(x), (*batch,)."""
@@ -117,7 +128,7 @@ class GaussianMixture:
     def hessian(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch d d"]:
         """Hess log q(x) = Cov_k(grad log N_k) - sum_k P(k|x) C_k^{-1}, (*batch, d, d)."""
         p, scores = self.responsibilities(x), self.component_scores(x)
-        centred = scores - self.score(x)[..., None, :]
+        centred = scores - torch.einsum("...k,...kd->...d", p, scores)[..., None, :]
         spread = torch.einsum("...k,...ki,...kj->...ij", p, centred, centred)
         return spread - torch.einsum("...k,kij->...ij", p, self.precisions())
 

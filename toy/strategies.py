@@ -215,12 +215,14 @@ def reverse_cases(
     )
 
 
-def shifted_cases(dimension: int, reach: float, least: float) -> st.SearchStrategy[ShiftedCase]:
-    """Reverse cases with shifts of up to three."""
+def shifted_cases(
+    dimension: int, reach: float, least: float, most: float = 3.0, farthest: float = 3.0
+) -> st.SearchStrategy[ShiftedCase]:
+    """Reverse cases with shifts whose entries are ``farthest`` at most."""
     return st.builds(
         ShiftedCase,
-        reverse_cases(dimension, reach, least),
-        st.tuples(*[_number(-3.0, 3.0)] * dimension),
+        reverse_cases(dimension, reach, least, most),
+        st.tuples(*[_number(-farthest, farthest)] * dimension),
     )
 
 

@@ -31,15 +31,18 @@ class Verdict:
     mutants: tuple[Catch, ...]
 
 
+def judge(claim: Claim, examples: int, seed: int) -> Verdict:
+    """One claim and its mutants, tried."""
+    evidence = claim.uphold(examples, seed)
+    mutants = tuple(
+        Catch(mutant.id, claim.id, claim.catch(mutant, examples, seed)) for mutant in claim.mutants
+    )
+    return Verdict(claim.says, evidence, mutants)
+
+
 def verify(claims: Iterable[Claim], examples: int, seed: int) -> Iterator[Verdict]:
     """Each claim's verdict in turn."""
-    for claim in claims:
-        evidence = claim.uphold(examples, seed)
-        mutants = tuple(
-            Catch(mutant.id, claim.id, claim.catch(mutant, examples, seed))
-            for mutant in claim.mutants
-        )
-        yield Verdict(claim.says, evidence, mutants)
+    return (judge(claim, examples, seed) for claim in claims)
 
 
 def stands(verdicts: list[Verdict]) -> bool:
@@ -62,6 +65,17 @@ def lines(verdict: Verdict) -> Iterator[str]:
     for mutant in verdict.mutants:
         word = "caught" if mutant.caught else "SURVIVES"
         yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"
+
+
+def summary(verdicts: list[Verdict]) -> str:
+    """How many claims hold and mutants were caught, and how likely a false alarm was; one line."""
+    evidence, mutants = [v.evidence for v in verdicts], [m for v in verdicts for m in v.mutants]
+    parts = [f"{sum(e.passed for e in evidence)} of {len(evidence)} claims hold"]
+    if mutants:
+        parts.append(f"{sum(m.caught for m in mutants)} of {len(mutants)} mutants caught")
+    level = false_alarm_probability(evidence)
+    chance = f"at most {level:.0e}" if level else "none, as every claim is exact"
+    return f"{', '.join(parts)}; probability of a false alarm in the whole run: {chance}"
 
 
 def as_json(verdicts: list[Verdict]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ from theory.errors import InputError
 
 __all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load"]
 
-EMBEDDED = {"digits": Path(__file__).parent.parent / "assets" / "digits"}
+ASSETS = Path(__file__).parent.parent / "assets"
+EMBEDDED = {"digits": ASSETS / "digits"}
 """Networks that ship with the toolkit, by name."""
 
 ANY_FOLDER = Family(

@@ -2,27 +2,36 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from real.commands.common import (
     COMMON,
+    CONDITION,
     DATA,
     NETWORK,
     ON_DEVICE,
+    RUNNING,
     counting,
     fraction,
     images_for,
     on_device,
+    run_network,
     times,
 )
+from theory.errors import InputError
 from theory.program import count, require_file
 from theory.shrinkage import POLICIES
+
+if TYPE_CHECKING:
+    from real.checkpoints import Checkpoint
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "calibrate", parents=[NETWORK, DATA, COMMON, ON_DEVICE],
+        "calibrate", parents=[NETWORK, DATA, COMMON, ON_DEVICE, RUNNING, CONDITION],
         help="estimate the shift of a network at each time",
         description="Estimate the mean error of a network's prediction at each time, and save it.",
         epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
@@ -32,7 +41,20 @@ def add(commands: Any) -> None:
         "--times", type=count, default=50, metavar="N",
         help="number of times, equally spaced in log-SNR (50)",
     )  # fmt: skip
-    command.add_argument("--at", type=times, metavar="T,T,...", help="these times instead")
+    where = command.add_mutually_exclusive_group()
+    where.add_argument("--at", type=times, metavar="T,T,...", help="these times instead")
+    where.add_argument(
+        "--for", type=solver_and_nfe, dest="solver", metavar="SOLVER:NFE",
+        help="the times of this solver instead, each worth what its step is (e.g. ddim:20)",
+    )  # fmt: skip
+    command.add_argument(
+        "--order", type=int, choices=[0, 1], default=0,
+        help="0 subtracts a constant (default), 1 also what is affine in x_t and the prediction",
+    )  # fmt: skip
+    command.add_argument(
+        "--per-class", action="store_true",
+        help="a shift for each class, pooled toward the shared one where images are few",
+    )  # fmt: skip
     command.add_argument(
         "--policy", choices=list(POLICIES), default="certified",
         help="apply only what is certain to gain (default), all that gains in expectation, or all",
@@ -47,18 +69,27 @@ def add(commands: Any) -> None:
     )  # fmt: skip
 
 
+def solver_and_nfe(text: str) -> tuple[str, int]:
+    """A solver's name and a number of network evaluations."""
+    name, _, nfe = text.partition(":")
+    return name, count(nfe)
+
+
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import calibrations
     from real.calibrating import calibrate_checkpoint, described
-    from real.checkpoints import load
+    from real.conditions import of_images
     from theory.budget import Goal
 
     require_file(options.out)
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device, options.family)
+    checkpoint = run_network(options, device)
     images = images_for(checkpoint, options, "calibration", device)
-    times = checkpoint.schedule.times(options.at or checkpoint.schedule.grid(options.times))
+    conditions = of_images(checkpoint, images, options.condition)
+    if options.per_class and not isinstance(checkpoint.conditions, int):
+        raise InputError(f"per-class: {checkpoint.reference} takes no class labels")
+    times, importance = _times(checkpoint, options)
     goal = None
     if options.budget or options.precision:
         goal = Goal(options.budget, options.precision)
@@ -67,8 +98,24 @@ def run(options: argparse.Namespace) -> None:
         calibration = calibrate_checkpoint(
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
             policy=POLICIES[options.policy], device=device, on_progress=on_progress,
+            conditions=conditions, order=options.order, importance=importance,
+            classes=checkpoint.conditions if options.per_class else None,
+            condition=options.condition, dtype=options.dtype,
+            solver=":".join(map(str, options.solver)) if options.solver else None,
         )  # fmt: skip
     calibrations.save(calibration, options.out)
     print(options.out)
     for line in described(calibration):
         print(line)
+
+
+def _times(checkpoint: "Checkpoint", options: argparse.Namespace) -> tuple[Any, Tensor | None]:
+    """Where to calibrate, and what a gain there is worth if that is not the likelihood bound's."""
+    from real.sampling import solver_times
+    from theory.likelihood import solver_weights
+
+    schedule = checkpoint.schedule
+    if not options.solver:
+        return schedule.times(options.at or schedule.grid(options.times)), None
+    times = solver_times(checkpoint, *options.solver)
+    return times, solver_weights(schedule, checkpoint.target, times)

@@ -9,12 +9,21 @@ from typing import TYPE_CHECKING, Any
 import torch
 from tqdm import tqdm
 
+from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError
 from theory.program import Parser, count, seed
 
 if TYPE_CHECKING:
     from real.checkpoints import Checkpoint
     from real.images import ImageSource, Role
+
+AUTO = "auto"
+
+
+def batch_size(text: str) -> int | str:
+    """A positive whole number, or ``auto``."""
+    return AUTO if text == AUTO else count(text)
+
 
 COMMON = Parser(add_help=False)
 COMMON.add_argument("--seed", type=seed, default=0, help="seed of everything random (0)")
@@ -24,24 +33,30 @@ ON_DEVICE.add_argument("--device", default="auto", help="auto (CUDA if there), c
 NETWORK = Parser(add_help=False)
 NETWORK.add_argument(
     "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
-    help="digits (shipped, default), a name that `list` shows, a folder, a file, a Hub id, or your "
-    "own network as FILE.py:NAME",
+    help="digits (shipped, default), a name that `list` shows, a folder, a file, "
+    "a Hub id, or your own network as FILE.py:NAME",
 )  # fmt: skip
 NETWORK.add_argument("--family", metavar="NAME", help="family, where its content is not to decide")
 SOLVER = Parser(add_help=False)
 SOLVER.add_argument(
     "--solver", metavar="NAME",
     help="ddim, ddpm, dpm-single-1, dpm-single-2, dpm-single-3, dpm-multi-1, dpm-multi-2, "
-    "dpm-multi-3, heun, heun-churn, euler or flow-euler (default: heun for EDM's schedule, "
+    "dpm-multi-3, heun, heun-churn, euler or flow-euler; ddpm-analytic in validate, with a calibration "
+    "of order 1 (default: heun for EDM's schedule, "
     "flow-euler for flow matching, ddim for others)",
 )  # fmt: skip
 PICTURES = Parser(add_help=False, parents=[SOLVER])
 PICTURES.add_argument(
-    "--nfe", type=count, default=20, metavar="N",
+    "--nfe", "--steps", type=count, default=20, metavar="N",
     help="network evaluations per sample, at most (20)",
 )  # fmt: skip
 PICTURES.add_argument("--samples", type=count, default=64, help="number of samples (64)")
-IMAGES = Parser(add_help=False)
+BATCHES = Parser(add_help=False)
+BATCHES.add_argument(
+    "--batch-size", type=batch_size, default=DEFAULT_BATCH, metavar="N",
+    help="images per network call (256), or auto: the fastest here",
+)  # fmt: skip
+IMAGES = Parser(add_help=False, parents=[BATCHES])
 IMAGES.add_argument(
     "--data", default="digits", metavar="DATA",
     help="digits (default), mnist, fashion-mnist, cifar10, celeba, hub:ID[:SPLIT], a folder of "
@@ -52,9 +67,21 @@ IMAGES.add_argument(
 )
 IMAGES.add_argument("--download", action="store_true", help="fetch a named set that is not there")
 IMAGES.add_argument("--images", type=count, metavar="N", help="use only the first N images")
-IMAGES.add_argument("--batch-size", type=count, default=256, help="images per network call (256)")
 DATA = Parser(add_help=False, parents=[IMAGES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
+RUNNING = Parser(add_help=False)
+RUNNING.add_argument(
+    "--dtype", choices=["float32", "bfloat16", "float16"], default="float32",
+    help="what the network computes in (float32)",
+)  # fmt: skip
+RUNNING.add_argument("--compile", action="store_true", help="compile the network (torch.compile)")
+
+
+CONDITION = Parser(add_help=False)
+CONDITION.add_argument(
+    "--condition", choices=["joint", "null"], default="joint",
+    help="each image under its own class or text (default), or all under the one for none",
+)  # fmt: skip
 
 
 def times(text: str) -> list[float]:
@@ -115,6 +142,27 @@ def images_for(
         return images
     with counting(len(images), "encode", options.quiet) as on_progress:
         return latents_of(images, checkpoint.codec, device, on_progress)
+
+
+def run_network(options: argparse.Namespace, device: torch.device) -> "Checkpoint":
+    """The checkpoint that ``NETWORK`` names, run as ``RUNNING`` says, its batch size settled.
+
+    Raises:
+        InputError: it cannot be loaded, or not compiled here.
+    """
+    from real.checkpoints import load
+    from real.running import best_batch_size, run_well, timed
+
+    checkpoint = run_well(
+        load(options.checkpoint, device, options.family),
+        device,
+        dtype=options.dtype,
+        compile=options.compile,
+    )
+    if options.batch_size == AUTO:
+        options.batch_size = best_batch_size(timed(checkpoint, device))
+        print(f"batch size {options.batch_size}")
+    return checkpoint
 
 
 @contextmanager

@@ -11,10 +11,12 @@ from real.commands.common import (
     IMAGES,
     NETWORK,
     ON_DEVICE,
+    RUNNING,
     SOLVER,
     counting,
     on_device,
     opened,
+    run_network,
 )
 from theory.program import count, require_folder
 
@@ -31,7 +33,7 @@ def counts(text: str) -> list[int]:
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "quality", parents=[NETWORK, IMAGES, SOLVER, COMMON, ON_DEVICE],
+        "quality", parents=[NETWORK, IMAGES, SOLVER, COMMON, ON_DEVICE, RUNNING],
         help="compare samples with and without a calibration against real images",
         description="Draw samples from the same noise with and without a calibration, and measure "
         "their Frechet and kernel distances to real images and the error of their mean colour, "
@@ -62,7 +64,6 @@ def run(options: argparse.Namespace) -> None:
     from dataclasses import replace
 
     from real import calibrations, solvers
-    from real.checkpoints import load
     from real.quality import features, report
     from real.quality.measure import Plan, Reference, measure
     from real.sampling import evaluations
@@ -70,11 +71,8 @@ def run(options: argparse.Namespace) -> None:
 
     require_folder(options.out)
     device = on_device(options.device)
-    calibration = calibrations.load(options.calibration)
-    checkpoint = load(options.checkpoint, device, options.family)
-    calibration.require(
-        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
-    )
+    checkpoint = run_network(options, device)
+    calibration = calibrations.load_for(checkpoint, options.calibration)
     solver = solvers.chosen(options.solver, checkpoint.schedule)
     known, real = _two_sets(checkpoint, options)
     samples = options.samples or len(real)

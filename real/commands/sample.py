@@ -2,50 +2,75 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from real.commands.common import COMMON, NETWORK, ON_DEVICE, PICTURES, counting, on_device
+from real.commands.common import (
+    BATCHES,
+    COMMON,
+    NETWORK,
+    ON_DEVICE,
+    PICTURES,
+    RUNNING,
+    counting,
+    on_device,
+    run_network,
+)
+from theory.applied import Calibrated
+from theory.observations import Predict
 from theory.program import replacing_file, require_file
+
+if TYPE_CHECKING:
+    from real.checkpoints import Checkpoint
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "sample", parents=[NETWORK, PICTURES, COMMON, ON_DEVICE],
+        "sample", parents=[NETWORK, PICTURES, COMMON, ON_DEVICE, RUNNING, BATCHES],
         help="draw samples, with or without a calibration",
         description="Draw samples as a grid; the same seed starts from the same noise.",
         epilog="example: python -m real sample digits --calibration digits.safetensors "
         "--solver dpm-multi-2 --nfe 20 --out samples.png",
     )  # fmt: skip
     command.add_argument("--calibration", type=Path, metavar="FILE")
+    command.add_argument(
+        "--condition", metavar="CLASS|TEXT", help="of every sample (default: all classes in turn)"
+    )
+    command.add_argument(
+        "--guidance", type=float, default=0.0, metavar="W",
+        help="classifier-free guidance, (1 + W) conditional - W unconditional (0)",
+    )  # fmt: skip
+    command.add_argument(
+        "--unconditional", type=Path, metavar="FILE",
+        help="calibration of the branch without condition (made with --condition null)",
+    )  # fmt: skip
     command.add_argument("--out", type=Path, required=True, metavar="PNG", help="file to write")
 
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real import calibrations, solvers
-    from real.checkpoints import load
+    from real import solvers
+    from real.conditions import of_samples
+    from real.guidance import Guided
     from real.plots import grid
     from real.sampling import evaluations, latents, sample
-    from theory.calibration import Calibrated
 
     require_file(options.out)
     device = on_device(options.device)
-    calibration = calibrations.load(options.calibration) if options.calibration else None
-    checkpoint = load(options.checkpoint, device, options.family)
-    predict = checkpoint.predict
-    if calibration:
-        calibration.require(
-            checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
-        )
-        predict = Calibrated(predict, calibration)
+    checkpoint = run_network(options, device)
+    condition = of_samples(checkpoint, options.samples, options.condition)
+    predict = _calibrated(checkpoint, options.calibration)
+    if options.guidance:
+        unconditional = _calibrated(checkpoint, options.unconditional)
+        predict = Guided(predict, unconditional, checkpoint.null_condition, options.guidance)
     solver = solvers.chosen(options.solver, checkpoint.schedule)
     total = options.samples * evaluations(checkpoint, solver, options.nfe)
     noise = latents(checkpoint, options.samples, options.seed).to(device)
     with counting(total, "sample", options.quiet) as on_progress:
         samples = sample(
             checkpoint, predict, noise,
-            solver=solver, nfe=options.nfe, seed=options.seed, on_progress=on_progress,
+            solver=solver, nfe=options.nfe, seed=options.seed, condition=condition,
+            batch_size=options.batch_size, on_progress=on_progress,
         )  # fmt: skip
     with replacing_file(options.out) as temporary:
         grid(samples.images).save(temporary, format="PNG")
@@ -54,3 +79,13 @@ def run(options: argparse.Namespace) -> None:
         f"{solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} samples "
         f"in {samples.seconds:.1f} s"
     )
+
+
+def _calibrated(checkpoint: "Checkpoint", file: Path | None) -> Predict:
+    """The network with the calibration of a file, or as it is."""
+    from real import calibrations
+
+    if file is None:
+        return checkpoint.predict
+    calibration = calibrations.load_for(checkpoint, file)
+    return Calibrated(checkpoint.predict, calibration)

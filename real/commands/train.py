@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import COMMON
+from real.commands.common import COMMON, on_device
+from theory.errors import InputError
 from theory.program import count, require_folder
 
 
@@ -12,24 +13,64 @@ def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "train", parents=[COMMON],
-        help="train the network that ships, on the CPU",
-        description="Train the digits network on its training images, from a seed.",
-        epilog="example: python -m real train digits --out build/digits",
+        help="train a network that ships",
+        description=(
+            "Train a network from a seed: digits (unconditional, on the CPU in minutes), fashion "
+            "(class-conditional 28x28, about an hour) or cifar10 (class-conditional 32x32, for a "
+            "GPU). An interrupted run goes on where it stopped, with as many --steps as it is then "
+            "told."
+        ),
+        epilog="example: python -m real train fashion --data train.npz --out build/fashion",
     )  # fmt: skip
-    command.add_argument("network", choices=["digits"], help="which network")
-    command.add_argument("--steps", type=count, default=5000, help="optimizer steps (5000)")
+    command.add_argument("network", choices=["digits", "fashion", "cifar10"], help="which network")
     command.add_argument(
-        "--out", type=Path, default=Path("build/digits"), metavar="DIR",
-        help="folder to write (build/digits)",
+        "--data", metavar="DATA",
+        help="training images with labels, as for calibrate (default: torchvision's set; digits "
+        "need none)",
     )  # fmt: skip
+    command.add_argument(
+        "--data-root", type=Path, metavar="DIR",
+        help="where torchvision's sets lie (a cache folder)",
+    )  # fmt: skip
+    command.add_argument(
+        "--download", action="store_true", help="fetch torchvision's set if it is not there"
+    )
+    command.add_argument(
+        "--steps", type=count, help="optimizer steps (digits 5000, fashion 5000, cifar10 100000)"
+    )
+    command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1 ... or auto")
+    command.add_argument(
+        "--out", type=Path, metavar="DIR", help="folder to write (build/ and the network's name)"
+    )
 
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real.training import Recipe, train_digits
+    out = options.out or Path("build") / options.network
+    require_folder(out)
+    record = _trained(options, out)
+    print(f"{out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
 
-    require_folder(options.out)
-    record = train_digits(
-        options.out, Recipe(seed=options.seed, steps=options.steps), options.quiet
-    )
-    print(f"{options.out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
+
+def _trained(options: argparse.Namespace, out: Path) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from real.images import open_images
+    from real.training import ASSIGNMENTS, Recipe, train_classes, train_digits
+    from real.training.examples import labelled
+
+    device = on_device(options.device)
+    if options.network == "digits":
+        if options.data:
+            raise InputError("data: digits come with the toolkit, expected no --data")
+        recipe = Recipe(seed=options.seed, steps=options.steps or Recipe.steps)
+        return train_digits(out, recipe, device, options.quiet)
+    assignment = ASSIGNMENTS[options.network]
+    images = open_images(
+        options.data or assignment.data, "training", assignment.shape,
+        data_root=options.data_root, download=options.download,
+    )  # fmt: skip
+    data = labelled(images, len(assignment.classes))
+    steps = options.steps or assignment.recipe.steps
+    recipe = replace(assignment.recipe, seed=options.seed, steps=steps)
+    return train_classes(assignment, data, out, recipe, device, options.quiet)

@@ -12,9 +12,11 @@ from real.commands.common import (
     NETWORK,
     ON_DEVICE,
     PICTURES,
+    RUNNING,
     counting,
     images_for,
     on_device,
+    run_network,
 )
 from theory.program import require_folder
 
@@ -22,7 +24,7 @@ from theory.program import require_folder
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "validate", parents=[NETWORK, DATA, PICTURES, COMMON, ON_DEVICE],
+        "validate", parents=[NETWORK, DATA, PICTURES, COMMON, ON_DEVICE, RUNNING],
         help="prove a calibration on held-out images, and write a report",
         description="Measure a calibration on images that neither training nor calibration has "
         "seen, with paired noise, and write report.json, figures and report.html.",
@@ -36,35 +38,34 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import calibrations, report, solvers
-    from real.checkpoints import load
+    from real.conditions import of_images, of_samples
     from real.sampling import evaluations, latents, sample
     from theory.calibration import Calibrated
     from theory.validation import validate
 
     require_folder(options.out)
     device = on_device(options.device)
-    calibration = calibrations.load(options.calibration)
-    checkpoint = load(options.checkpoint, device, options.family)
-    calibration.require(
-        checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
-    )
-    solver = solvers.chosen(options.solver, checkpoint.schedule)
-    sampling = 2 * options.samples * evaluations(checkpoint, solver, options.nfe)
+    checkpoint = run_network(options, device)
+    calibration = calibrations.load_for(checkpoint, options.calibration)
+    without, calibrated = solvers.pair(options.solver, checkpoint.schedule, calibration)
+    sampling = 2 * options.samples * evaluations(checkpoint, without, options.nfe)
     images = images_for(checkpoint, options, "held-out", device)
+    conditions = of_images(checkpoint, images, calibration.provenance.get("condition", "joint"))
     measuring = len(images) * len(calibration.times) * options.draws
     with counting(measuring, "validate", options.quiet) as on_progress:
         validation = validate(
             checkpoint.predict, calibration, images=images, seed=options.seed,
-            draws=options.draws, device=device, on_progress=on_progress,
+            conditions=conditions, draws=options.draws, device=device, on_progress=on_progress,
         )  # fmt: skip
     noise = latents(checkpoint, options.samples, options.seed).to(device)
     with counting(sampling, "sample", options.quiet) as on_progress:
         drawn = partial(
-            sample, checkpoint, noise=noise, solver=solver, nfe=options.nfe, seed=options.seed,
+            sample, checkpoint, noise=noise, nfe=options.nfe, seed=options.seed,
+            condition=of_samples(checkpoint, options.samples, None),
             batch_size=options.batch_size, on_progress=on_progress,
         )  # fmt: skip
-        before = drawn(checkpoint.predict)
-        after = drawn(Calibrated(checkpoint.predict, calibration))
+        before = drawn(checkpoint.predict, solver=without)
+        after = drawn(Calibrated(checkpoint.predict, calibration), solver=calibrated)
     numbers = report.numbers(
         checkpoint, validation, report.sampling(before, after),
         data=options.data, seed=options.seed, draws=options.draws,

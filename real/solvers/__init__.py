@@ -1,11 +1,16 @@
 """Solvers of the reverse process, by name. Their steps are diffusers'."""
 
-from real.solvers import ddim, dpm, euler, heun
+from functools import partial
+
+from torch import Tensor
+
+from real.solvers import analytic, ddim, dpm, euler, heun
 from real.solvers.base import Plan, Solver
+from theory.applied import Calibration
 from theory.errors import InputError
 from theory.schedules import EDM, RectifiedFlow, Schedule
 
-__all__ = ["NAMED", "Plan", "Solver", "chosen", "default_for", "named"]
+__all__ = ["NAMED", "Plan", "Solver", "chosen", "default_for", "named", "pair"]
 
 NAMED = {
     solver.name: solver
@@ -39,3 +44,24 @@ def chosen(name: str | None, schedule: Schedule) -> str:
         InputError: there is none of that name.
     """
     return named(name or default_for(schedule)).name
+
+
+def pair(name: str | None, schedule: Schedule, calibration: Calibration) -> tuple[Solver, Solver]:
+    """The solver for a network without and with its calibration: one and the same, but for
+    ``ddpm-analytic``, whose variance is that of the prediction which it is used with.
+
+    Raises:
+        InputError: there is none of that name, or the variance has not been measured.
+    """
+    if name != analytic.NAME:
+        usual = named(chosen(name, schedule))
+        return usual, usual
+    calibration.noise_energy_at(calibration.times[:1])
+    return (
+        analytic.solver(partial(_energy, calibration, 0)),
+        analytic.solver(partial(_energy, calibration, 1)),
+    )
+
+
+def _energy(calibration: Calibration, column: int, times: Tensor) -> Tensor:
+    return calibration.noise_energy_at(times)[:, column]

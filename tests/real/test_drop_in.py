@@ -18,6 +18,8 @@ from real.drop_in import attach
 from tests.real import tiny_pipelines
 from theory.calibration import Calibrated, calibrate
 from theory.errors import InputError
+from theory.pooling import ClassShift
+from theory.slopes import Slopes
 
 KINDS = ("ddpm", "sd1", "sd2", "xl", "dit", "sd3-t5")
 PROMPT, LABEL, STEPS = "a cat", 7, 3
@@ -53,6 +55,21 @@ def calibrated(checkpoint, scale, **provenance):
     )  # fmt: skip
     shift = torch.randn(made.shift.shape, dtype=torch.float64, generator=generator())
     return replace(made, shift=scale * shift)
+
+
+def of_order_one(calibration):
+    """With slopes and a shift of each class, large enough to be seen."""
+
+    def some(*shape):
+        return torch.randn(*shape, dtype=torch.float64, generator=generator())
+
+    n, shape = len(calibration.times), calibration.shape
+    slopes = Slopes(
+        offset=some(n, *shape), pixel=0.2 * some(n, 2, *shape), cosine=0.2 * some(n, 2, *shape),
+        kinds=("pixel",) * n, gains=some(n), certificates=some(n),
+    )  # fmt: skip
+    of_classes = ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))
+    return replace(calibration, slopes=slopes, class_shift=of_classes)
 
 
 def generator():
@@ -101,12 +118,16 @@ def condition(kind):
     return torch.tensor([LABEL, 8, 1000, 1000]) if kind == "dit" else ["", "", PROMPT, "b"]
 
 
+@pytest.mark.parametrize("order", [0, 1])
 @pytest.mark.parametrize("kind", KINDS)
-def test_network_of_the_pipeline_is_the_calibrated_one(folders, checkpoints, calibrations, kind):
+def test_network_of_the_pipeline_is_the_calibrated_one(
+    folders, checkpoints, calibrations, kind, order
+):
     pipe, checkpoint = pipeline(folders[kind]), checkpoints[kind]
-    model = Calibrated(checkpoint.predict, calibrations[kind])
+    calibration = of_order_one(calibrations[kind]) if order else calibrations[kind]
+    model = Calibrated(checkpoint.predict, calibration)
     plain = sample(pipe, kind)
-    with attach(pipe, calibrations[kind]):
+    with attach(pipe, calibration):
         images, calls = watched(pipe, kind)
     assert len(calls) == STEPS
     assert not torch.allclose(images, plain, atol=1e-2)

@@ -29,7 +29,9 @@ def test_the_list_shows_every_network_and_what_was_tried(capsys):
         line = next(line for line in lines if line.startswith(f"{known.name} "))
         for part in (known.family, known.licence, known.address, known.tried, known.target):
             assert part in line
-    assert [line.split()[0] for line in lines if "full weights" in line] == ["digits"]
+    assert [line.split()[0] for line in lines if "full weights" in line] == [
+        "digits",
+    ]
     assert all("by hand" in line for line in lines if "drive.google" in line)
 
 

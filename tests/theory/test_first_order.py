@@ -6,8 +6,9 @@ import torch
 from theory.applied import Calibrated
 from theory.budget import Goal
 from theory.calibration import calibrate
-from theory.cells import cosines, from_cosines, octaves
+from theory.cells import cosines, from_cosines, octaves, pixels
 from theory.errors import InputError
+from theory.low_rank import patterns
 from theory.noise import keyed_noise
 from theory.schedules import EDM, VPCosine
 from theory.shrinkage import CERTIFIED, SHRUNK
@@ -58,11 +59,19 @@ def by_octaves(x_t, y):
     return from_cosines(OCTAVES * cosines(y.flatten(1), SHAPE), SHAPE).reshape(y.shape)
 
 
+def by_patterns(x_t, y):
+    """What the lowest frequencies of y show lands on other pixels."""
+    lowest = patterns(SHAPE)
+    dense = 0.3 * keyed_noise(5, "w", 0, 0, torch.arange(len(lowest)), SHAPE).flatten(1)
+    return (y.flatten(1) @ lowest.T @ dense).reshape(y.shape)
+
+
 DAMAGES = {
     "scale": lambda x_t, y: 0.2 * y,
     "pixel": lambda x_t, y: PIXELS * y + 0.1 * x_t - 0.2,
     "channel": lambda x_t, y: y * torch.tensor([0.2, -0.3]).double().reshape(2, 1, 1),
     "octave": by_octaves,
+    "low rank": by_patterns,
 }
 
 
@@ -111,6 +120,34 @@ def test_an_exact_model_is_left_alone(seed):
     assert set(calibration.slopes.kinds) == {"none"}
     assert not calibration.slopes.pixel.any()
     assert calibration.slopes.cosine is None
+
+
+WAYS = {
+    "pixel": lambda shape: iter([(pixels(shape), (0.01,))]),
+    "octave": lambda shape: iter([(octaves(shape), (0.01,))]),
+    "low rank": lambda shape: iter(()),
+}
+
+
+@pytest.mark.parametrize("name", WAYS)
+def test_every_kind_of_slopes_does_what_it_says(name, monkeypatch):
+    """Noise energies, gains and the misfit removed, by running the calibrated network."""
+    monkeypatch.setattr("theory.first_order._ways", WAYS[name])
+    if name != "low rank":
+        monkeypatch.setattr("theory.first_order._low_rank_candidates", lambda *_: iter(()))
+    network = damaged(DAMAGES[name])
+    calibration = made(network)
+    assert set(calibration.slopes.kinds) == {name}
+    validation = validate(network, calibration, images=HELD_OUT, draws=4)
+    gained = (validation.gains - validation.shift_gains).mean(0)
+    assert torch.allclose(gained, calibration.slopes.gains, rtol=0.25)
+    fresh, e = images(4000, "fresh"), keyed_noise(3, "e", 0, 0, torch.arange(4000), SHAPE)
+    for k, t in enumerate(TIMES):
+        time = torch.full((4000,), t, dtype=torch.float64)
+        x_t = SCHEDULE.alpha(time[0]) * fresh + SCHEDULE.sigma(time[0]) * e
+        for column, predict in enumerate((network, Calibrated(network, calibration))):
+            energy = predict(x_t, time).square().mean().item()
+            assert calibration.noise_energy[k, column].item() == pytest.approx(energy, rel=0.04)
 
 
 def test_less_careful_policies_apply_more_than_is_certain():
@@ -182,3 +219,16 @@ def test_two_images_are_too_few():
 def test_other_orders_are_refused():
     with pytest.raises(InputError, match="order: expected 0 or 1, got 2"):
         made(exact(), order=2)
+
+
+def test_the_certified_gain_is_of_all_that_is_applied():
+    network = damaged(DAMAGES["pixel"])
+    calibrated = Calibrated(network, made(network))
+    calibration = calibrated.calibration
+    t = torch.tensor(TIMES[:2], dtype=torch.float64)
+    gain = validate(network, calibration, images=HELD_OUT).gains.mean(0)[:2]
+    certified = calibrated.certified_gain(t)
+    of_shift = torch.where(calibration.weights > 0, calibration.certificates, 0.0)[:2]
+    assert torch.allclose(certified, of_shift + calibration.slopes.certificates[:2])
+    assert (certified < gain).all()
+    assert calibrated.total_certificate == calibration.total_certificate > 0

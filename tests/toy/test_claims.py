@@ -22,7 +22,7 @@ MUTANTS = [(claim, mutant) for claim in ALL for mutant in claim.mutants]
 def test_every_claim_holds(claim):
     evidence = claim.uphold(EXAMPLES, SEED)
     assert evidence.passed, evidence.counterexample
-    assert evidence.examples >= EXAMPLES
+    assert evidence.examples >= EXAMPLES * getattr(claim, "share", 1.0)
 
 
 @pytest.fixture
@@ -113,6 +113,28 @@ def test_a_mutant_that_is_the_claim_survives():
     assert falling.catch(Mutant("same", falling.error), 200, SEED) is None
     chance = statistical(0.5)
     assert chance.catch(Mutant("same", chance.trial), 200, SEED) is None
+
+
+def test_a_claim_may_try_a_share_of_the_cases():
+    assert replace(exact(below(6000)), share=0.25).uphold(100, SEED).examples == 25
+
+
+def seldom(n):
+    """An error on one case that no strategy below a thousand makes."""
+    return 1.0 if n == 5000 else 0.0
+
+
+def test_what_is_always_tried_is_tried_at_every_seed():
+    claim = replace(exact(below(6000)), always=(5000,))
+    assert claim.uphold(10, SEED).examples > 10
+    assert claim.catch(Mutant("seldom", seldom), 10, SEED) == "5000, error 1"
+    assert claim.catch(Mutant("often", below(10)), 200, SEED) == "10, error 11"
+    assert exact(below(6000)).catch(Mutant("seldom", seldom), 10, SEED) is None
+
+
+def test_a_claim_falls_on_what_is_always_tried():
+    evidence = replace(exact(seldom), always=(4, 5000)).uphold(10, SEED)
+    assert (evidence.passed, evidence.counterexample, evidence.examples) == (False, "5000", 2)
 
 
 def test_a_mutant_is_caught_only_where_the_claim_holds():

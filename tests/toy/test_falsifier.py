@@ -153,6 +153,13 @@ def test_the_counterexample_is_small(brought, tmp_path):
     assert "t=0.5)" in claims["derivatives"]["counterexample"]
 
 
+def test_the_last_line_says_what_was_tried(brought, capsys):
+    main(["verify", "--schedule", f"{brought}:Flow", *EXAMPLES])
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("6 of 6 claims hold; probability of a false alarm")
+    assert "mutants" not in last
+
+
 def test_a_schedule_that_does_not_decrease_is_tried_no_further(brought, tmp_path):
     _, claims = verdicts(brought, "--schedule", "Backwards", tmp_path)
     assert list(claims) == ["decreasing"]

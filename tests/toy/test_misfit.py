@@ -29,7 +29,7 @@ def planted(data, schedule, target):
     bias = torch.linspace(0.5, -0.25, data.dimension, dtype=torch.float64)
     return Misfit(
         Diffusion(data, schedule), target, growing(bias), slope=0.3, amplitude=0.7,
-        frequency=2.5, phase=0.4,
+        frequency=2.5, phase=0.4, scale=0.2,
     )  # fmt: skip
 
 
@@ -101,7 +101,12 @@ def test_a_model_with_nothing_planted_is_exact(target, schedule):
 
 @pytest.mark.parametrize(
     "planted_error",
-    [{"slope": 0.1}, {"amplitude": 0.1}, {"constant": growing(torch.tensor([0.1]).double())}],
+    [
+        {"slope": 0.1},
+        {"scale": 0.1},
+        {"amplitude": 0.1},
+        {"constant": growing(torch.tensor([0.1]).double())},
+    ],
     ids=lambda p: next(iter(p)),
 )
 def test_a_model_with_something_planted_is_not(planted_error):

@@ -259,6 +259,7 @@ def test_a_batch_of_mixtures_samples_each_from_its_own():
 
 
 ONES, MEANS, EYES = torch.ones(2), torch.zeros(2, 3), torch.eye(3).repeat(2, 1, 1)
+UPPER = torch.ones(3, 3).triu(1)
 REFUSED = {
     "zero weight": (lambda: GaussianMixture.diagonal(0 * ONES, MEANS, ONES), "positive weights"),
     "zero variance": (lambda: GaussianMixture.diagonal(ONES, MEANS, 0 * ONES), "positive"),
@@ -274,6 +275,14 @@ REFUSED = {
         lambda: GaussianMixture.full(ONES, MEANS, torch.eye(2).repeat(2, 1, 1)), r"got \(2, 2, 2\)"
     ),
     "indefinite": (lambda: GaussianMixture.full(ONES, MEANS, -EYES), "positive weights and variances"),
+    "NaN mean": (lambda: GaussianMixture.diagonal(ONES, MEANS * torch.nan, ONES), "finite"),
+    "infinite weight": (lambda: GaussianMixture.diagonal(ONES * torch.inf, MEANS, ONES), "finite"),
+    "infinite variance": (lambda: GaussianMixture.diagonal(ONES, MEANS, ONES * torch.inf), "finite"),
+    "NaN mean, full": (lambda: GaussianMixture.full(ONES, MEANS * torch.nan, EYES), "finite"),
+    "NaN covariance": (lambda: GaussianMixture.full(ONES, MEANS, EYES * torch.nan), "finite sym"),
+    "infinite covariance": (lambda: GaussianMixture.full(ONES, MEANS, EYES + torch.inf), "finite sym"),
+    "asymmetric": (lambda: GaussianMixture.full(ONES, MEANS, EYES + 0.1 * UPPER), "symmetric"),
+    "no covariances": (lambda: GaussianMixture.full(ONES, MEANS, EYES[:0]), "got"),
     "too few covariances": (lambda: GaussianMixture.full(ONES, MEANS, EYES[:1]), "got"),
 }  # fmt: skip
 
@@ -292,3 +301,8 @@ def test_good_mixtures_are_not():
     ):
         assert law.dimension == 3
         assert torch.exp(law.log_weights).tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_what_rounding_leaves_of_symmetry_passes():
+    law = GaussianMixture.full(ONES, MEANS, (EYES + 1e-8 * UPPER).float())
+    assert (law.covariances() == law.covariances().mT).all()

@@ -115,13 +115,34 @@ def wave_error(law, frequency, **options):
     return abs(value - math.exp(-(frequency**2) / 2))
 
 
-ALIAS = 2 * math.pi / (quadrature.FIRST_STEP / 2)
-"""A wave that looks constant on both of the first grids."""
+STEP_WAVE = 2 * math.pi / quadrature.FIRST_STEP
+"""A wave whose period is the step of the first grid."""
+
+ALIAS = 40 * STEP_WAVE
+"""A wave that looks constant on the first grid and on those moved by 0.475 and 0.95 of its step."""
 
 
-def test_a_wave_is_right_when_its_scale_is_given():
-    assert wave_error(NORMAL_PLANE, ALIAS, scale=1 / ALIAS) < 1e-11
+@pytest.mark.parametrize("periods", [1, 2, 3])
+def test_no_wave_of_few_periods_to_a_step_hides(periods):
+    frequency = periods * STEP_WAVE
+    assert wave_error(NORMAL_PLANE, frequency) < 1e-11
+    assert wave_error(NORMAL_PLANE, frequency, scale=1 / frequency) < 1e-11
+
+
+def test_a_wave_may_hide_if_its_scale_is_not_given():
     assert wave_error(NORMAL_PLANE, ALIAS) > 0.1
+
+
+@pytest.mark.parametrize("place", torch.linspace(0, 0.75, 13).tolist())
+def test_no_phase_hides_an_error(place):
+    """The same peak wherever it lies between two points of the grid."""
+    moved = GaussianMixture.diagonal(
+        torch.ones(2), torch.tensor([[0.0, 0.0], [3.0 + place, 0.0]]), torch.ones(2)
+    )
+    fine = expectation(moved, peak(0.2)).value.item()
+    for rtol in (1e-1, 1e-2, 1e-4):
+        rough = expectation(moved, peak(0.2), rtol=rtol)
+        assert abs(rough.value.item() - fine) <= rough.error <= rtol
 
 
 @pytest.mark.parametrize("frequency", [1.0, 10.0, 300.0])

@@ -13,6 +13,7 @@ from theory.errors import InputError
 from theory.program import run
 from toy.claims import calibration, schedules
 from toy.claims.base import ExactClaim, Mutant, StatisticalClaim, Trial
+from toy.parallel import default_jobs, verify_apart
 
 SOME = tuple(
     c
@@ -44,7 +45,7 @@ CHANCE = StatisticalClaim("chance", "0", "says", 1e-9, lambda seed: Trial(0.5, 9
 
 def verify(monkeypatch, claims, *arguments):
     monkeypatch.setattr(program, "ALL", claims)
-    return program.main(["verify", "--quiet", *map(str, arguments)])
+    return program.main(["verify", "--quiet", "--jobs", "1", *map(str, arguments)])
 
 
 def test_verify_writes_every_verdict(monkeypatch, tmp_path, capsys):
@@ -82,6 +83,25 @@ def test_the_status_tells_whether_the_theory_stands(
     assert all(everything) == (status == 0)
 
 
+def test_the_number_of_processes_changes_nothing():
+    ids = [claim.id for claim in SOME]
+    one, two = (list(verify_apart(ids, 5, 3, jobs)) for jobs in (1, 2))
+    assert one == two
+    assert [v.evidence.claim for v in one] == ids
+    assert one != list(verify_apart(ids, 5, 4, 2))
+
+
+def test_an_error_in_a_process_is_not_hidden():
+    with pytest.raises(ValueError, match="not enough values to unpack"):
+        list(verify_apart(["no claim of this id"], 5, 0, 1))
+
+
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_by_default_a_process_per_core(monkeypatch, cores):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    assert default_jobs() == min(cores, 8)
+
+
 def test_what_falls_is_shown_with_its_counterexample(monkeypatch, capsys):
     verify(monkeypatch, (FALLS, SURVIVED), "--examples", 200)
     lines = capsys.readouterr().out.splitlines()
@@ -111,6 +131,7 @@ def leave(monkeypatch, *arguments):
     [
         ["verify", "--examples", "0"],
         ["verify", "--examples", "many"],
+        ["verify", "--jobs", "0"],
         ["verify", "--json", "FILE/below.json"],
         ["verify", "--json", "FOLDER"],
         ["plots", "--out", "FILE"],
@@ -140,9 +161,9 @@ def test_bad_arguments_are_one_line_and_status_two(monkeypatch, tmp_path, capsys
 
 def test_good_arguments_leave_with_the_programs_status(monkeypatch):
     monkeypatch.setattr(program, "ALL", (HOLDS,))
-    assert leave(monkeypatch, "verify", "--quiet", "--examples", "200") == 0
+    assert leave(monkeypatch, "verify", "--quiet", "--jobs", "1") == 0
     monkeypatch.setattr(program, "ALL", (FALLS,))
-    assert leave(monkeypatch, "verify", "--quiet", "--examples", "200") == 1
+    assert leave(monkeypatch, "verify", "--quiet", "--jobs", "1") == 1
 
 
 def test_errors_are_raised_to_callers():

@@ -1,6 +1,6 @@
 """Every statement that algebra can prove, in the order of the theory; a module per family."""
 
-from theory.proofs import calibration, likelihood, martingale, schedules, tower
+from theory.proofs import calibration, first_order, likelihood, martingale, schedules, tower
 from theory.symbolic import Statement
 
 STATEMENTS: tuple[Statement, ...] = (
@@ -8,5 +8,6 @@ STATEMENTS: tuple[Statement, ...] = (
     *martingale.STATEMENTS,
     *calibration.STATEMENTS,
     *likelihood.STATEMENTS,
+    *first_order.STATEMENTS,
     *tower.STATEMENTS,
 )

@@ -115,6 +115,7 @@ STATEMENTS = (
     Statement("tower-mixed", "9", "alpha^2 q_xy/q is a reverse martingale", lambda: [tower((1, 1))]),
     Statement("tower-mixed-2", "9", "every second derivative in two coordinates", lambda: mixed(2)),
     Statement("tower-mixed-3", "9", "every third derivative in two coordinates", lambda: mixed(3)),
+    Statement("tower-mixed-4", "9", "every fourth derivative in two coordinates", lambda: mixed(4)),
     Statement("energy-1d", "9", "d(alpha^2 I)/dt = -alpha^2 g^2 E[((log q)'')^2]", lambda: energy(1)),
     Statement("energy-2d", "9", "the same for the Fisher information matrix", lambda: energy(2)),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from toy.claims import (
     calibration,
+    chains,
     concentration,
     coverage,
     denoising,
@@ -34,6 +35,7 @@ ALL: tuple[Claim, ...] = (
     *fields.CLAIMS,
     *likelihood.CLAIMS,
     *dynamics.CLAIMS,
+    *chains.CLAIMS,
     *tower.CLAIMS,
     *energy.CLAIMS,
     *extremes.CLAIMS,

@@ -39,7 +39,11 @@ class Mutant:
 
 @dataclass(frozen=True)
 class ExactClaim:
-    """``error(case)``, relative, is at most ``tolerance`` for every case of the strategy."""
+    """``error(case)``, relative, is at most ``tolerance`` for every case of the strategy.
+
+    The cases that are ``always`` tried are those which few seeds would come upon. Where a case takes
+    long, only a ``share`` of the number that is asked for is tried.
+    """
 
     id: str
     section: str
@@ -48,15 +52,14 @@ class ExactClaim:
     error: Callable[[Any], float]
     mutants: tuple[Mutant, ...]
     tolerance: float = EXACT_TOLERANCE
+    always: tuple[Any, ...] = ()
+    share: float = 1.0
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """Try the claim on so many cases; a failure carries its shrunk counterexample."""
         errors: list[float] = []
         failures: list[tuple[float, Any]] = []
 
-        @seed(run_seed)
-        @_settings(examples)
-        @given(self.strategy)
         def attempt(case: Any) -> None:
             error = _resolved(self.error, case, otherwise=math.inf)
             errors.append(error)
@@ -64,8 +67,12 @@ class ExactClaim:
                 failures.append((error, case))
                 raise Falsified(self.id)
 
+        most = math.ceil(self.share * examples)
+        attempt_random = seed(run_seed)(_settings(most)(given(self.strategy)(attempt)))
         try:
-            attempt()
+            for case in self.always:
+                attempt(case)
+            attempt_random()
         except Falsified:
             error, case = failures[-1]
             return self._evidence(len(errors), error, repr(case))
@@ -77,9 +84,18 @@ class ExactClaim:
         )
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
-        """The shrunk case on which the claim holds and the mutant fails, or None if it survives."""
+        """The case on which the claim holds and the mutant fails, or None if it survives.
+
+        It is shrunk, unless only one of those that are always tried tells them apart.
+        """
+        case = self._found(mutant, examples, run_seed)
+        if case is None:
+            case = next((c for c in self.always if self._tells_apart(c, mutant)), None)
+        return None if case is None else f"{case!r}, error {mutant.check(case):.3g}"
+
+    def _found(self, mutant: Mutant, examples: int, run_seed: int) -> Any | None:
         try:
-            case = find(
+            return find(
                 self.strategy,
                 lambda case: self._tells_apart(case, mutant),
                 settings=_settings(examples),
@@ -87,11 +103,11 @@ class ExactClaim:
             )
         except NoSuchExample:
             return None
-        return f"{case!r}, error {mutant.check(case):.3g}"
 
     def _tells_apart(self, case: Any, mutant: Mutant) -> bool:
-        holds = _resolved(self.error, case, otherwise=math.inf) <= self.tolerance
-        return holds and not _resolved(mutant.check, case, otherwise=0.0) <= self.tolerance
+        if _resolved(mutant.check, case, otherwise=0.0) <= self.tolerance:
+            return False
+        return _resolved(self.error, case, otherwise=math.inf) <= self.tolerance
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,8 @@ def _averaging(name: str, unit: Callable[[Observation], Tensor]) -> Estimator:
     return Estimator(name, lambda shape: Averaging(shape, unit))
 
 
-_FORGOTTEN_DATA_MEAN = _averaging("raw", lambda seen: seen.prediction.mean(0))
-_DATA_SIGN = _averaging("sign", lambda seen: (seen.residual + 2 * seen.a * seen.x_0).mean(0))
+_FORGOTTEN_DATA_MEAN = _averaging("raw", lambda seen: seen.prediction)
+_DATA_SIGN = _averaging("sign", lambda seen: seen.residual + 2 * seen.a * seen.x_0)
 
 CASES = strategies.misfit_cases()
 

@@ -140,9 +140,10 @@ def _step(drift_share: float = 1.0, noise_power: float = 1.0, scale: float = 1.0
     return step
 
 
-def _drift_g(
+def drift_g(
     score: Score, schedule: Schedule, x_t: Tensor, s: Tensor, t: Tensor, noise: Tensor
 ) -> Tensor:
+    """A step with g for g^2 in the drift."""
     g_sq = schedule.diffusion_sq(t)
     drift = schedule.drift(t) * x_t - g_sq.sqrt() * score(x_t, t)
     return x_t - drift * (t - s) + torch.sqrt(g_sq * (t - s)) * noise
@@ -166,7 +167,7 @@ CLAIMS = (
         "weak-order", "1", "Euler-Maruyama's moments tend to the exact kernel's, in powers of h",
         CASES, weak_error,
         (
-            Mutant("g-for-g-squared-drift", lambda c: weak_error(c, _drift_g)),
+            Mutant("g-for-g-squared-drift", lambda c: weak_error(c, drift_g)),
             Mutant("ode-drift-sde-noise", lambda c: weak_error(c, ODE_DRIFT)),
             Mutant("g-squared-noise", lambda c: weak_error(c, G_SQUARED_NOISE)),
             Mutant("linear-drift-forgotten", lambda c: weak_error(c, NO_DRIFT)),
@@ -186,7 +187,7 @@ CLAIMS = (
         martingale_drift_error,
         (
             Mutant("chain-ode-drift", lambda c: martingale_drift_error(c, ODE_DRIFT)),
-            Mutant("chain-g-for-g-squared", lambda c: martingale_drift_error(c, _drift_g)),
+            Mutant("chain-g-for-g-squared", lambda c: martingale_drift_error(c, drift_g)),
         ),
     ),
 )  # fmt: skip

@@ -59,12 +59,15 @@ def _fisher_and_rate(diffusion: Diffusion, x: Tensor, t: float) -> tuple[Tensor,
     d_variances = 2 * alpha_t * d_alpha * diffusion.data.variances + 2 * sigma_t * d_sigma
     z = law.centred(x) / law.variances
     moving = d_alpha * law._into(diffusion.data.means)
-    d_log = (z * moving + (z**2 - 1 / law.variances) * d_variances / 2).sum(-1)
+    swelling = d_variances / 2
+    d_log = torch.einsum("...kd,kd->...k", z * z, swelling) - (swelling / law.variances).sum(-1)
+    d_log = d_log + torch.einsum("...kd,kd->...k", z, moving)
     d_scores = law._out_of((z * d_variances + moving) / law.variances)
     p, scores = law.responsibilities(x), law.component_scores(x)
-    d_log_q = (p * d_log).sum(-1, keepdim=True)
-    score = (p[..., None] * scores).sum(-2)
-    d_score = (p[..., None] * ((d_log - d_log_q)[..., None] * scores + d_scores)).sum(-2)
+    d_log_q = torch.einsum("...k,...k->...", p, d_log)[..., None]
+    score = torch.einsum("...k,...kd->...d", p, scores)
+    d_score = torch.einsum("...k,...kd->...d", p * (d_log - d_log_q), scores)
+    d_score = d_score + torch.einsum("...k,...kd->...d", p, d_scores)
     cross = d_score[:, :, None] * score[:, None, :]
     fisher = score[:, :, None] * score[:, None, :]
     return fisher, d_log_q[..., None] * fisher + cross + cross.mT
@@ -79,6 +82,7 @@ def _squared_fisher(law: GaussianMixture, x: Tensor) -> Tensor:
 
 LINE = strategies.reverse_cases(1, reach=10.0, least=0.05)
 PLANE = strategies.reverse_cases(2, reach=1.5, least=0.8, most=1.2)
+SPACE = strategies.reverse_cases(3, reach=1.0, least=0.9, most=1.1)
 
 CLAIMS = (
     ExactClaim(
@@ -92,5 +96,10 @@ CLAIMS = (
     ExactClaim(
         "energy-2d", "9", "the same for the Fisher information matrix", PLANE, energy_error,
         (Mutant("elementwise-square", lambda c: energy_error(c, lambda law, x: law.hessian(x) ** 2)),),
+    ),
+    ExactClaim(
+        "energy-3d", "9", "the same in three dimensions", SPACE, energy_error,
+        (Mutant("energy-no-alpha-3d", lambda c: energy_error(c, alpha_moves=False)),),
+        share=0.25,
     ),
 )  # fmt: skip

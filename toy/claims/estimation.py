@@ -6,6 +6,7 @@ limits at ``LEVEL``.
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from scipy.stats import binom
@@ -24,6 +25,7 @@ from toy.claims.base import Mutant, StatisticalClaim, Trial
 LEVEL = 1e-8
 DIMENSION, IMAGES, TIMES = 16, 96, 5
 REPETITIONS, CURVES = 1000, 100
+SIZE = 0.05
 LOG_SNR = torch.linspace(-4, 4, TIMES, dtype=torch.float64)
 
 
@@ -63,11 +65,9 @@ def _without_noise(decision: Decision) -> Tensor:
 
 def certificate(seed: int, bound: Callable[[Decision], Tensor] = _certificates) -> Trial:
     """All certificates of a curve together are below the gains, but for one time in twenty."""
-    eta = 0.05 * torch.outer(torch.cos(LOG_SNR / 3), torch.ones(DIMENSION, dtype=torch.float64))
+    eta = SIZE * _curve()
     missed = 0
-    for r in range(CURVES):
-        units = [eta[k] + _draw(seed, "certificate", r, k) for k in range(TIMES)]
-        decision = _decide(units, SHRUNK)
+    for decision in _decisions(seed, "certificate", SHRUNK, SIZE):
         shift = decision.weights[:, None] * decision.estimate
         gains = (2 * shift * eta - shift**2).sum(1)
         missed += bool((bound(decision) > gains).any())
@@ -76,11 +76,8 @@ def certificate(seed: int, bound: Callable[[Decision], Tensor] = _certificates) 
 
 def harmless(seed: int, policy: Policy = CERTIFIED) -> Trial:
     """Where there is nothing to gain, the certified policy seldom applies anything."""
-    harmed = 0
-    for r in range(CURVES):
-        units = [_draw(seed, "harmless", r, k) for k in range(TIMES)]
-        decision = _decide(units, policy)
-        harmed += bool((decision.weights > 0).any())
+    decisions = _decisions(seed, "nothing", policy)
+    harmed = sum(bool((decision.weights > 0).any()) for decision in decisions)
     return _at_most(harmed, CURVES, 1 - CONFIDENCE)
 
 
@@ -113,18 +110,34 @@ def shrinking(seed: int, policy: Policy = SHRUNK) -> Trial:
     With nothing to find, the shrunk estimate is the better one in every repetition but a few.
     """
     lost = 0
-    for r in range(CURVES):
-        units = [_draw(seed, "shrinking", r, k) for k in range(TIMES)]
-        raw = torch.stack([u.mean(0) for u in units])
-        decision = _decide(units, policy)
+    for r, decision in enumerate(_decisions(seed, "nothing", policy)):
+        raw = torch.stack([unit.mean(0) for unit in _units(seed, "nothing", r)])
         shift = decision.weights[:, None] * decision.estimate
         lost += bool(shift.square().sum() >= raw.square().sum())
     return _at_most(lost, CURVES, 0.05)
 
 
-def _decide(units: list[Tensor], policy: Policy) -> Decision:
-    moments = [_moments(u) for u in units]
-    return decide(moments, LOG_SNR, torch.ones(TIMES, dtype=torch.float64), policy)
+def _curve() -> Tensor:
+    """A shift over time, of one in every direction where it is largest."""
+    return torch.outer(torch.cos(LOG_SNR / 3), torch.ones(DIMENSION, dtype=torch.float64))
+
+
+def _units(seed: int, purpose: str, repetition: int, size: float = 0.0) -> list[Tensor]:
+    """Units at every time around ``size`` times the curve."""
+    eta = size * _curve()
+    return [eta[k] + _draw(seed, purpose, repetition, k) for k in range(TIMES)]
+
+
+@lru_cache(maxsize=4)
+def _decisions(seed: int, purpose: str, policy: Policy, size: float = 0.0) -> tuple[Decision, ...]:
+    """What is decided over the repetitions; a claim and its mutants judge the same ones."""
+    return tuple(
+        decide(
+            [_moments(unit) for unit in _units(seed, purpose, r, size)],
+            LOG_SNR, torch.ones(TIMES, dtype=torch.float64), policy,
+        )
+        for r in range(CURVES)
+    )  # fmt: skip
 
 
 def _at_most(count: int, repetitions: int, probability: float) -> Trial:

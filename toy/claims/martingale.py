@@ -152,6 +152,8 @@ def _gain_without_a(diffusion: Diffusion, x_t: Tensor, s: float, t: float) -> Ga
 LINE = strategies.reverse_cases(1, reach=10.0, least=0.05)
 PLANE = strategies.reverse_cases(2, reach=4.0, least=0.3)
 SPACE = strategies.reverse_cases(3, reach=4.0, least=0.1)
+CUBE = strategies.reverse_cases(3, reach=1.0, least=0.9, most=1.1)
+"""Where a grid in three dimensions is small enough."""
 
 CLAIMS = (
     ExactClaim(
@@ -174,6 +176,12 @@ CLAIMS = (
             Mutant("no-alpha-2d", lambda c: kernel_expectation_error(c, _score)),
             Mutant("gain-without-A", lambda c: kernel_expectation_error(c, kernel=_gain_without_a)),
         ),
+    ),
+    ExactClaim(
+        "martingale-3d", "1", "E[M_s(x_s)|x_t] = M_t(x_t), all three coordinates", CUBE,
+        kernel_expectation_error,
+        (Mutant("sigma-for-alpha-3d", lambda c: kernel_expectation_error(c, _sigma_for_alpha)),),
+        share=0.5,
     ),
     ExactClaim(
         "zero-mean", "1", "E M_t = 0 under q_t", LINE, zero_mean_error,
@@ -212,5 +220,11 @@ CLAIMS = (
         lambda c: kernel_expectation_error(c, _component_probability),
         (Mutant("components-prior-weights", lambda c: kernel_expectation_error(
             c, _component_probability, _prior_weights)),),
+    ),
+    ExactClaim(
+        "components-3d", "9", "E[P(k|x_s)|x_t] = P(k|x_t), d = 3", CUBE,
+        lambda c: kernel_expectation_error(c, _component_probability),
+        (Mutant("log-probability-3d", lambda c: kernel_expectation_error(c, _log_probability)),),
+        share=0.5,
     ),
 )  # fmt: skip

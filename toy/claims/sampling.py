@@ -16,10 +16,10 @@ from theory.concentration import mean_deviation, variance_proxy
 from theory.schedules import VPLinear
 from toy.claims.base import Mutant, StatisticalClaim, Trial
 from toy.diffusion import Diffusion
-from toy.mixture import GaussianMixture
+from toy.paths import on_a_sphere
 
 LEVEL = 1e-8
-VARIANCE, DIAMETER = 1.0, 3.0
+WEIGHTS, VARIANCE, DIAMETER = (0.5, 0.3, 0.2), 1.0, 3.0
 TIMES = [0.6, 0.45, 0.3, 0.2, 0.1]
 DIRECTIONS = 20
 
@@ -37,7 +37,11 @@ def exact_step(
 def ode_step(
     diffusion: Diffusion, x_t: Tensor, s: float, t: float, generator: torch.Generator
 ) -> Tensor:
-    """The probability-flow ODE from t to s, dx/dt = f x - (g^2/2) score, by Heun steps."""
+    """The probability-flow ODE from t to s, dx/dt = f x - (g^2/2) score, by Heun steps.
+
+    It has no noise: paths that start from one point stay one path.
+    """
+    paths, x_t = len(x_t), x_t[:1]
     times = torch.linspace(t, s, 9, dtype=torch.float64)
 
     def slope(x: Tensor, time: Tensor) -> Tensor:
@@ -49,7 +53,7 @@ def ode_step(
         first = slope(x_t, now)
         second = slope(x_t + (then - now) * first, then)
         x_t = x_t + (then - now) * (first + second) / 2
-    return x_t
+    return x_t.expand(paths, -1)
 
 
 def path_trial(
@@ -61,15 +65,12 @@ def path_trial(
 ) -> Trial:
     """Largest |mean of u.(M_s - M_T)| over times and directions, in units of its threshold."""
     generator = torch.Generator().manual_seed(seed)
-    means = torch.randn(3, dimension, generator=generator, dtype=torch.float64)
-    means = means / means.norm(dim=1, keepdim=True) * DIAMETER / 2
-    variances = torch.full((3,), VARIANCE, dtype=torch.float64)
-    data = GaussianMixture.diagonal(torch.tensor([0.5, 0.3, 0.2]), means, variances)
+    data = on_a_sphere(dimension, WEIGHTS, DIAMETER, VARIANCE, generator)
     diffusion = Diffusion(data, VPLinear())
     x_t = diffusion.marginal(TIMES[0]).sample(generator)[0]
     start = process(diffusion, x_t, TIMES[0])
     units = torch.randn(DIRECTIONS, dimension, generator=generator, dtype=torch.float64)
-    units = torch.cat([units, start[None], means])
+    units = torch.cat([units, start[None], data.means])
     units = units / units.norm(dim=1, keepdim=True)
     level = LEVEL / (len(units) * (len(TIMES) - 1))
     x, worst = x_t.expand(paths, dimension), 0.0

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from theory.schedules import Schedule
-from theory.targets import VELOCITY, Target, convert, shift_factor
+from theory.schedules import Schedule, VPLinear
+from theory.targets import NOISE, VELOCITY, Target, convert, shift_factor
 from toy import strategies
 from toy.claims.base import ExactClaim, Mutant
 from toy.diffusion import as_time
@@ -91,6 +91,7 @@ _VELOCITY_SIGN = Target("velocity", lambda schedule, t: (schedule.sigma(t), sche
 
 PAIRS = strategies.times()
 CONVERSIONS = strategies.conversion_cases()
+FROM_VELOCITY = ConversionCase(VPLinear(), 0.5, VELOCITY, NOISE, x_0=1.0, e=0.0, eta=1.0)
 
 CLAIMS = (
     ExactClaim(
@@ -119,11 +120,13 @@ CLAIMS = (
         round_trip_error,
         (Mutant("velocity-sign", lambda c: round_trip_error(
             c, _VELOCITY_SIGN if c.source is VELOCITY else None)),),
+        always=(FROM_VELOCITY,),
     ),
     ExactClaim(
         "commutation", "4", "calibrating commutes with converting", CONVERSIONS,
         commutation_error,
         (Mutant("unscaled-shift", lambda c: commutation_error(
             c, lambda t, *_: torch.ones_like(t))),),
+        always=(FROM_VELOCITY,),
     ),
 )  # fmt: skip

@@ -30,10 +30,10 @@ from theory.stopping import (
 )
 from toy.claims.base import Mutant, StatisticalClaim, Trial
 from toy.diffusion import Diffusion
-from toy.mixture import GaussianMixture
+from toy.paths import on_a_sphere, reverse_paths
 
 LEVEL = 1e-8
-VARIANCE, DIAMETER = 1.0, 2.0
+WEIGHTS, VARIANCE, DIAMETER = (0.6, 0.3, 0.1), 1.0, 2.0
 START, END, STEPS = 0.5, 0.48, 25
 OUTWARDS = 1.5
 """How many times farther from a mean than a typical point the given x_T lies."""
@@ -69,7 +69,8 @@ def stopping_trial(
     ``hindsight`` puts a choice that looks ahead in place of the rules.
     """
     generator = torch.Generator().manual_seed(seed)
-    diffusion = _mixture(dimension, generator)
+    data = on_a_sphere(dimension, WEIGHTS, DIAMETER, VARIANCE, generator)
+    diffusion = Diffusion(data, VPLinear())
     alpha_t, sigma_t = diffusion.scales(START)
     proxy = variance_proxy(diffusion.schedule, VARIANCE, DIAMETER, END, START)
     law = diffusion.marginal(START)
@@ -78,9 +79,10 @@ def stopping_trial(
         (x_t.expand(count, dimension), proxy),
         (law.sample(generator, count), proxy + marginal_proxy(alpha_t, sigma_t, VARIANCE)),
     )
+    times = torch.linspace(START, END, STEPS, dtype=torch.float64)
     worst = 0.0
     for given, (x, variance) in zip((True, False), starts, strict=True):
-        paths = _paths(diffusion, x, generator)
+        paths = reverse_paths(diffusion, x, times, generator)
         expected = paths.martingale[0, 0] if given else torch.zeros_like(x[0])
         units = _units(diffusion, paths.martingale[0, 0], generator)
         choices = _choices(paths, seed, hindsight)
@@ -99,31 +101,10 @@ def _choices(
     return [stopping_index(rule, paths) for rule in stopping_times(seed)(paths)]
 
 
-def _mixture(dimension: int, generator: torch.Generator) -> Diffusion:
-    directions = torch.randn(3, dimension, generator=generator, dtype=torch.float64)
-    means = directions / directions.norm(dim=1, keepdim=True) * DIAMETER / 2
-    variances = torch.full((3,), VARIANCE, dtype=torch.float64)
-    data = GaussianMixture.diagonal(torch.tensor([0.6, 0.3, 0.1]), means, variances)
-    return Diffusion(data, VPLinear())
-
-
 def _units(diffusion: Diffusion, start: Tensor, generator: torch.Generator) -> Tensor:
     units = torch.randn(10, len(start), generator=generator, dtype=torch.float64)
     units = torch.cat([units, start[None], diffusion.data.means])
     return units / units.norm(dim=1, keepdim=True)
-
-
-def _paths(diffusion: Diffusion, x_t: Tensor, generator: torch.Generator) -> Paths:
-    times = torch.linspace(START, END, STEPS, dtype=torch.float64)
-    x = torch.stack(list(diffusion.reverse_path(x_t, times.tolist(), generator)))
-    marginals = [diffusion.marginal(t) for t in times.tolist()]
-    alphas = diffusion.schedule.alpha(times)
-    scores = torch.stack([law.score(x_r) for law, x_r in zip(marginals, x, strict=True)])
-    components = [law.responsibilities(x_r) for law, x_r in zip(marginals, x, strict=True)]
-    return Paths(
-        diffusion.schedule.log_snr(times), x, alphas[:, None, None] * scores,
-        torch.stack(components),
-    )  # fmt: skip
 
 
 def _last_exit(paths: Paths) -> Hindsight:

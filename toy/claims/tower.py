@@ -150,6 +150,7 @@ PLANE = strategies.reverse_cases(2, reach=4.0, least=0.3)
 SPACE = strategies.reverse_cases(3, reach=4.0, least=0.1)
 SHIFTED_LINE = strategies.shifted_cases(1, reach=10.0, least=0.05)
 SHIFTED_PLANE = strategies.shifted_cases(2, reach=4.0, least=0.3)
+SHIFTED_SPACE = strategies.shifted_cases(3, reach=1.0, least=0.9, most=1.1, farthest=1.0)
 
 CLAIMS = (
     ExactClaim(
@@ -184,5 +185,10 @@ CLAIMS = (
     ExactClaim(
         "translation-2d", "9", "L_t(h), full covariances", SHIFTED_PLANE, translation_error,
         (Mutant("ratio-to-first-order", lambda c: translation_error(c, log_ratio=_first_order)),),
+    ),
+    ExactClaim(
+        "translation-3d", "9", "L_t(h), all three coordinates", SHIFTED_SPACE, translation_error,
+        (Mutant("h-unscaled-3d", lambda c: translation_error(c, _unscaled)),),
+        share=0.5,
     ),
 )  # fmt: skip

@@ -1,7 +1,6 @@
 """Tails against their bounds, and optional stopping."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,6 +36,7 @@ from theory.stopping import (
 )
 from toy.diffusion import Diffusion
 from toy.figures.common import Frequencies, along, frequencies, gaussian, pair, times_between
+from toy.paths import reverse_paths
 
 T, S = 1.0, 0.05
 DOOB_ORDERS = (1.0, 2.0, 4.0, 8.0)
@@ -157,7 +157,8 @@ def stopping(seed: int, count: int = 4000, steps: int = 60) -> Stopping:
     generator, diffusion = torch.Generator().manual_seed(seed), pair(8, 2.0, 1.0)
     law = diffusion.marginal(0.6)
     x_t = law.means[0] + 1.5 * (law.sample(generator)[0] - law.means[0])
-    paths = _paths(diffusion, x_t.expand(count, 8), steps, generator)
+    times = times_between(diffusion, 0.6, S, steps)
+    paths = reverse_paths(diffusion, x_t.expand(count, 8), times, generator)
     start = paths.martingale[0, 0]
     chosen = {name: stopping_index(rule, paths) for name, rule in _rules(paths, seed).items()}
     radius = paths.x[steps // 2].norm(dim=-1).median().item()
@@ -183,17 +184,3 @@ def _rules(paths: Paths, seed: int) -> dict[str, Rule]:
         "log-SNR level": SnrLevel((low + high) / 2),
         "random clock": RandomClock(2 / (high - low), seed),
     }
-
-
-def _paths(diffusion: Diffusion, x: Tensor, steps: int, generator: torch.Generator) -> Paths:
-    times = times_between(diffusion, 0.6, S, steps)
-    each = times.tolist()
-    path = torch.stack(list(diffusion.reverse_path(x, each, generator)))
-
-    def of(process: Callable[[Tensor, float], Tensor]) -> Tensor:
-        return torch.stack([process(x_t, t) for x_t, t in zip(path, each, strict=True)])
-
-    return Paths(
-        diffusion.schedule.log_snr(times), path, of(diffusion.martingale),
-        of(lambda x, t: diffusion.marginal(t).responsibilities(x)),
-    )  # fmt: skip

@@ -1,0 +1,69 @@
+"""Conditions of images and of samples, as a network takes them."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from real.checkpoints import Checkpoint
+from real.images import ImageSource
+from theory.batches import Conditions
+from theory.errors import InputError
+
+Kind = Literal["joint", "null"]
+"""Each image under its own condition, or all under the one that stands for none."""
+
+
+def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Conditions | None:
+    """Conditions of the images; None for an unconditional network.
+
+    Raises:
+        InputError: the network takes conditions that the images do not have, or knows none that
+            stands for no condition.
+    """
+    if checkpoint.conditions is None:
+        return None
+    if kind == "null":
+        return _null(checkpoint, len(images))
+    classes = checkpoint.conditions if isinstance(checkpoint.conditions, int) else None
+    if not isinstance(images.labels, list if classes is None else Tensor):
+        what = "texts" if classes is None else "class labels"
+        raise InputError(
+            f"data: the network takes {what}, {images.name} has none "
+            "(--condition null calibrates its branch without condition)"
+        )
+    if classes and isinstance(images.labels, Tensor) and int(images.labels.max()) >= classes:
+        raise InputError(
+            f"data: the network knows classes 0 to {classes - 1}, {images.name} has "
+            f"labels up to {int(images.labels.max())}"
+        )
+    return images.labels
+
+
+def of_samples(checkpoint: Checkpoint, count: int, wanted: str | None) -> Conditions | None:
+    """Conditions of so many samples: the one that is wanted, or else all classes in turn.
+
+    Raises:
+        InputError: no such class, a text network without a text, or an unconditional network.
+    """
+    if checkpoint.conditions is None:
+        if wanted is not None:
+            raise InputError(f"condition: {checkpoint.reference} is unconditional, got {wanted!r}")
+        return None
+    if isinstance(checkpoint.conditions, int):
+        classes = checkpoint.conditions
+        if wanted is None:
+            return torch.arange(count) % classes
+        if not wanted.isdecimal() or int(wanted) >= classes:
+            raise InputError(f"condition: expected a class from 0 to {classes - 1}, got {wanted!r}")
+        return torch.full((count,), int(wanted))
+    return [wanted or ""] * count
+
+
+def _null(checkpoint: Checkpoint, count: int) -> Conditions:
+    null = checkpoint.null_condition
+    if null is None:
+        raise InputError(
+            f"condition: {checkpoint.reference} knows no condition that stands for none"
+        )
+    return torch.full((count,), null) if isinstance(null, int) else [null] * count

@@ -1,0 +1,38 @@
+"""Running a network well: half precision, compilation, within memory, at the best batch size."""
+
+from dataclasses import replace
+
+import torch
+
+from real.checkpoints.base import Checkpoint
+from real.running.batch_size import best_batch_size, timed
+from real.running.memory import WithinMemory, is_out_of_memory
+from real.running.precision import DTYPES, compiled, in_dtype
+
+__all__ = [
+    "DTYPES",
+    "WithinMemory",
+    "best_batch_size",
+    "compiled",
+    "in_dtype",
+    "is_out_of_memory",
+    "run_well",
+    "timed",
+]
+
+
+def run_well(
+    checkpoint: Checkpoint, device: torch.device, *, dtype: str = "float32", compile: bool = False
+) -> Checkpoint:
+    """The same checkpoint in a precision, compiled if asked for, halving batches out of memory.
+
+    Args:
+        dtype: a name in ``DTYPES``.
+
+    Raises:
+        InputError: it cannot be compiled here.
+    """
+    fast = in_dtype(checkpoint, DTYPES[dtype], device)
+    if compile:
+        fast = compiled(fast, device)
+    return replace(fast, predict=WithinMemory(fast.predict))

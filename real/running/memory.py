@@ -1,0 +1,69 @@
+"""Out of memory: halve the batch and go on."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from theory.errors import InputError
+from theory.observations import Predict
+
+SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "status_alloc_failed")
+"""What the messages of CUDA, MPS, the CPU's allocator, cuBLAS and cuDNN have in them."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
+
+
+class WithinMemory:
+    """A network that is called on as many images at once as memory allows.
+
+    A call that runs out of memory is repeated on half as many images, down to one; the size that
+    worked is kept for later calls. The order of the images is kept.
+
+    Args:
+        predict: predict(x_t, t, condition=None) -> y, image by image.
+
+    Raises:
+        InputError: when called, if memory does not suffice for one image.
+    """
+
+    def __init__(self, predict: Predict) -> None:
+        self.predict = predict
+        self.most: int | None = None
+
+    def __call__(self, x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        """y (b, *shape) at x_t (b, *shape), t (b,) or ()."""
+        count, parts, first = len(x_t), [], 0
+        times = t.reshape(-1).expand(count)
+        while first < count:
+            part = slice(first, first + min(count - first, self.most or count))
+            y = self._attempt(x_t[part], times[part], condition, part)
+            if y is None:
+                self._halve(len(x_t[part]))
+            else:
+                parts.append(y)
+                first += len(y)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _attempt(self, x_t: Tensor, t: Tensor, condition: Any, part: slice) -> Tensor | None:
+        """The prediction, or None if memory does not suffice."""
+        try:
+            if condition is None:
+                return self.predict(x_t, t)
+            return self.predict(x_t, t, condition[part])
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+        return None
+
+    def _halve(self, size: int) -> None:
+        if size == 1:
+            raise InputError("memory: expected room for one image, got none (out of memory)")
+        self.most = size // 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()

@@ -1,0 +1,51 @@
+"""Half precision and compilation of a network that computes in float32 on its own."""
+
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from real.checkpoints.base import Checkpoint
+from real.running.trial import trial
+from theory.errors import InputError
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+CODEC = "vae"
+"""Among a checkpoint's modules, the one that no prediction runs through."""
+
+
+def in_dtype(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Checkpoint:
+    """The same network, its matrix products and convolutions in this type.
+
+    Weights stay in float32, as do sums and norms (torch.autocast): a network that is preconditioned
+    by float32 arithmetic outside its layers keeps it. float32 leaves everything as it is. The
+    prediction has the dtype of x_t.
+    """
+    if dtype == torch.float32:
+        return checkpoint
+
+    def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        with torch.autocast(device.type, dtype):
+            return checkpoint.predict(x_t, t, condition).to(x_t)
+
+    return replace(checkpoint, predict=predict)
+
+
+def compiled(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
+    """The same checkpoint, its networks compiled by torch.compile, tried on two blank images.
+
+    Raises:
+        InputError: its networks are not known, or it does not compile here.
+    """
+    if not checkpoint.modules:
+        raise InputError(f"compile: expected a torch module, {checkpoint.reference} names none")
+    for name, module in checkpoint.modules.items():
+        if name != CODEC:
+            module.compile()
+    try:
+        trial(checkpoint, 2, device)
+    except (RuntimeError, ImportError, OSError) as error:
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise InputError(f"compile: torch.compile does not work here: {reason}") from error
+    return checkpoint
