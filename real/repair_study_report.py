@@ -183,6 +183,8 @@ def draw_frechet(ax: Axes, shown: dict[str, Any], network: str) -> None:
     ax.set_yscale("log")
     ax.set_xticks(nfe, [str(n) for n in nfe])
     ax.xaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter("{x:.3g}")
     ax.set(xlabel="network evaluations per sample", title=f"{network}: {shown['distance']}")
 
 
