@@ -107,8 +107,8 @@ CLAIMS = (
         "population-interval", "7", "the interval of |eta|^2 covers 95 times in 100", LEVEL,
         of_population,
         (
-            Mutant("half-the-interval", lambda seed: of_population(seed, 0.5)),
-            Mutant("twice-the-interval", lambda seed: of_population(seed, 2.0)),
+            Mutant("half-as-wide", lambda seed: of_population(seed, 0.5)),
+            Mutant("twice-as-wide", lambda seed: of_population(seed, 2.0)),
         ),
     ),
     StatisticalClaim(
