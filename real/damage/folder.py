@@ -16,8 +16,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from real import calibrations
-from real.checkpoints.base import Checkpoint, Family, Source
+from real import calibrations, checkpoints
+from real.checkpoints.base import Checkpoint, Source
+from real.checkpoints.repaired import MANIFEST, NAME
 from real.damage import library
 from real.damage.formats import Parts
 from real.damage.networks import Damage, encode, with_weights
@@ -25,8 +26,6 @@ from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.program import write_json
 
-NAME = "repaired"
-MANIFEST = "repaired.json"
 NETWORK = "network.safetensors"
 CALIBRATION = "calibration.safetensors"
 FORMAT = "diffusion-martingale repaired network 1"
@@ -83,21 +82,14 @@ def save(
     write_json(folder / MANIFEST, vars(manifest))
 
 
-def recognizes(source: Source) -> bool:
-    """Whether it is a folder that ``save`` wrote."""
-    return (source.path / MANIFEST).is_file()
-
-
 def load(source: Source, device: Any) -> Checkpoint:
     """The damaged network, uncalibrated; its calibration lies beside it.
 
     Raises:
         InputError: the original is not to be had or another one, or a file is missing or broken.
     """
-    from real.checkpoints import load as load_original  # which knows this family too
-
     manifest = _read(source.path / MANIFEST)
-    original = load_original(manifest.original, device, manifest.family)
+    original = checkpoints.load(manifest.original, device, manifest.family)
     if original.fingerprint != manifest.original_fingerprint:
         raise InputError(
             f"checkpoint: {source.path} was made from another {manifest.original} than there is now"
@@ -137,6 +129,3 @@ def _parts(path: Path) -> dict[str, Parts]:
         weight, _, part = name.rpartition(SEPARATOR)
         parts.setdefault(weight, {})[part] = tensor
     return dict(parts)
-
-
-FAMILY = Family(NAME, recognizes, load)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from real import calibrations, checkpoints
+from real.checkpoints import repaired
 from real.damage import FORMATS, Damage, damaged, folder, library
 from real.damage.formats import named
 from real.damage.networks import encode, pruned, with_weights
@@ -162,7 +163,7 @@ def test_weights_of_another_network_are_refused(digits_checkpoint):
 
 @pytest.fixture
 def knows_repaired(monkeypatch):
-    families = (folder.FAMILY, *(f for f in checkpoints.FAMILIES if f.name != folder.NAME))
+    families = (repaired.FAMILY, *(f for f in checkpoints.FAMILIES if f.name != repaired.NAME))
     monkeypatch.setattr(checkpoints, "FAMILIES", families)
 
 
@@ -188,8 +189,8 @@ def test_a_saved_network_is_small_and_loads_as_it_was(saved, knows_repaired, dig
 
 
 def rewrite(path, **changes):
-    manifest = json.loads((path / folder.MANIFEST).read_text())
-    (path / folder.MANIFEST).write_text(json.dumps(manifest | changes))
+    manifest = json.loads((path / repaired.MANIFEST).read_text())
+    (path / repaired.MANIFEST).write_text(json.dumps(manifest | changes))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import torch
 
 from real import calibrations, checkpoints, repair_study, repair_study_report
 from real.checkpoints import load
+from real.checkpoints import repaired as repaired_family
 from real.cli import main
 from real.corrections import nothing
 from real.damage import Damage, damaged, folder
@@ -93,7 +94,7 @@ def repaired(tmp_path_factory):
 def test_network_and_calibration_are_saved_together_and_load(repaired, monkeypatch):
     monkeypatch.setattr(
         checkpoints, "FAMILIES",
-        (folder.FAMILY, *(f for f in checkpoints.FAMILIES if f.name != folder.NAME)),
+        (repaired_family.FAMILY, *(f for f in checkpoints.FAMILIES if f.name != repaired_family.NAME)),
     )  # fmt: skip
     network = load(repaired)
     calibration = calibrations.load(repaired / folder.CALIBRATION)

@@ -1,0 +1,27 @@
+"""Folders that ``repair`` wrote: a damaged network, with its calibration beside it."""
+
+from typing import Any
+
+from real.checkpoints.base import Checkpoint, Family, Source
+
+NAME = "repaired"
+MANIFEST = "repaired.json"
+
+
+def recognizes(source: Source) -> bool:
+    """Whether it is such a folder."""
+    return (source.path / MANIFEST).is_file()
+
+
+def load(source: Source, device: Any) -> Checkpoint:
+    """The damaged network, uncalibrated.
+
+    Raises:
+        InputError: the original is not to be had or another one, or a file is missing or broken.
+    """
+    from real.damage import folder  # which loads the original through this package
+
+    return folder.load(source, device)
+
+
+FAMILY = Family(NAME, recognizes, load)
