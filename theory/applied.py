@@ -30,6 +30,9 @@ from theory.targets import Target
 TIME_TOLERANCE = 1e-6
 """Relative room for a time that went through float32 on its way to ``Calibrated``."""
 
+WIDEST_GAP = 2.0
+"""Slopes are not interpolated between times further apart in log-SNR: their scale changes with it."""
+
 
 @dataclass(frozen=True, eq=False)
 class Calibration:
@@ -157,13 +160,22 @@ class Calibration:
         result = self._shift(left, right, weight, known).to(y)
         inside = along_batch(known.to(y), y)
         if self.slopes is not None:
-            result = result + inside * self.slopes.correction(left, right, weight, x_t.to(y), y)
+            near = along_batch(self._near(left, right, weight).to(y), y)
+            result = result + near * inside * self.slopes.correction(
+                left, right, weight, x_t.to(y), y
+            )
         if self.class_shift is not None and isinstance(condition, Tensor):
             labels = condition.cpu()
             result = result + inside * self.class_shift.correction(left, right, weight, labels).to(
                 y
             )
         return result
+
+    def _near(self, left: Tensor, right: Tensor, weight: Tensor) -> Tensor:
+        """Whether slopes are known there: at a calibrated time, or between two that are close."""
+        log_snr = self.schedule.log_snr(self.times)
+        close = (log_snr[left] - log_snr[right]).abs() <= WIDEST_GAP
+        return close | (weight == 0) | (weight == 1)
 
     def _shift(self, left: Tensor, right: Tensor, weight: Tensor, known: Tensor) -> Tensor:
         later, inside = along_batch(weight, self.shift), along_batch(known.double(), self.shift)

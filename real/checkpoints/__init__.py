@@ -11,6 +11,7 @@ from real.checkpoints import (
     files,
     guided,
     own,
+    repaired,
     score_sde,
 )
 from real.checkpoints.base import Checkpoint, Family, Source
@@ -34,6 +35,7 @@ ANY_FOLDER = Family(
 """Says what is wrong with a folder that no family recognizes."""
 
 FAMILIES: tuple[Family, ...] = (
+    repaired.FAMILY,
     *diffusers_pipelines.FAMILIES,
     ANY_FOLDER,
     ddpm.FAMILY,

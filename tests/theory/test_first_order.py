@@ -232,3 +232,13 @@ def test_the_certified_gain_is_of_all_that_is_applied():
     assert torch.allclose(certified, of_shift + calibration.slopes.certificates[:2])
     assert (certified < gain).all()
     assert calibrated.total_certificate == calibration.total_certificate > 0
+
+
+def test_slopes_are_not_interpolated_across_a_wide_gap():
+    network = damaged(DAMAGES["scale"])
+    calibration = made(network, times=[0.3, 0.9])
+    x_t, y = HELD_OUT[:3], HELD_OUT[3:6]
+    for t, sloped in ((0.3, True), (0.6, False), (0.9, True)):
+        time = torch.tensor([t], dtype=torch.float64)
+        correction = calibration.correction(x_t, time, y)
+        assert torch.equal(correction.expand_as(y), calibration.at(time).expand_as(y)) != sloped
