@@ -15,7 +15,7 @@ from theory.schedules import SubVP, VEGeometric
 from theory.targets import NAMED as TARGETS
 
 NOISE = torch.randn(600, 2, 1, 1, generator=torch.Generator().manual_seed(0)).double()
-STOCHASTIC = {"ddpm", "heun-churn"}
+STOCHASTIC = ("ddpm", "heun-churn")
 DETERMINISTIC = [name for name in solvers.NAMED if name not in STOCHASTIC]
 FIRST, SECOND, THIRD = (0.8, 1.2), (1.7, 2.5), (2.7, 3.5)
 ORDER = {
