@@ -146,6 +146,9 @@ def _rows(validation: Validation) -> list[dict[str, Any]]:
         "weight": c.weights.tolist(),
         "certificate": c.certificates.tolist(),
         "shift_gain_expected": c.gains.tolist(),
+        "shift_error_left_out": [
+            max(0.0, e.value - gain) for e, gain in zip(c.eta_sq, c.gains.tolist(), strict=True)
+        ],
         "slopes": kinds,
         "slope_certificate": slope_certificates,
     }
