@@ -188,6 +188,17 @@ def test_half_precision_rounds_as_it_should(digits_checkpoint, dtype, rounding):
     assert 0.1 * rounding < error < 4 * rounding
 
 
+def test_the_prediction_has_the_dtype_of_its_input(digits_checkpoint):
+    """Also where the network leaves it in half precision."""
+    bare = replace(
+        digits_checkpoint, predict=lambda x_t, t, c: torch.nn.functional.linear(x_t, torch.eye(8))
+    )
+    x_t, t = torch.zeros(1, 1, 8, 8), torch.zeros(1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert bare.predict(x_t, t, None).dtype == torch.bfloat16
+    assert in_dtype(bare, torch.bfloat16, CPU).predict(x_t, t).dtype == torch.float32
+
+
 def test_float32_is_the_network_itself(digits_checkpoint):
     assert in_dtype(digits_checkpoint, torch.float32, CPU) is digits_checkpoint
 

@@ -239,12 +239,19 @@ def test_the_record_says_what_was_trained_on(classes):
     assert str(record["kept_images_loss_per_pixel"]["labels"]) in card
 
 
-def test_figures_are_pictures_and_nothing_is_left_over(classes):
+def test_the_state_of_a_finished_run_is_removed(tmp_path, monkeypatch):
+    from real.training import classes as module
+
+    monkeypatch.setattr(module, "fit", partial(fit, save_seconds=0.0))
+    train_small(tmp_path)
+    assert not (tmp_path / "state.pt").exists()
+
+
+def test_figures_are_pictures(classes):
     folder, _ = classes
     for name in ("training.png", "samples.png"):
         with Image.open(folder / name) as picture:
             assert min(picture.size) > 100
-    assert not (folder / "state.pt").exists()
 
 
 def test_kept_images_are_not_trained_on(tmp_path, monkeypatch):
