@@ -184,8 +184,8 @@ def test_unconditional_latent_network(tmp_path):
     assert (checkpoint.shape, checkpoint.image_shape) == ((3, 8, 8), (3, 16, 16))
     with torch.no_grad():
         coded = checkpoint.codec.encode(images), checkpoint.codec.decode(latents)
-        assert torch.allclose(coded[0], pipe.vqvae.encode(images).latents * 0.5, atol=1e-6)
-        assert torch.allclose(coded[1], pipe.vqvae.decode(latents / 0.5).sample, atol=1e-6)
+        assert torch.allclose(coded[0], pipe.vqvae.encode(images).latents * 0.5, atol=1e-5)
+        assert torch.allclose(coded[1], pipe.vqvae.decode(latents / 0.5).sample, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["ddpm", "sd1", "dit"])
