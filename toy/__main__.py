@@ -95,7 +95,7 @@ def _parser() -> Parser:
         "a mutant survives.",
         epilog="example: python -m toy verify --examples 200 --json verify.json",
     )
-    command.add_argument("--examples", type=count, default=200, help="cases per exact claim (200)")
+    command.add_argument("--examples", type=count, default=150, help="cases per exact claim (150)")
     command.add_argument(
         "--jobs",
         type=count,
