@@ -62,7 +62,10 @@ def draw(axes: tuple[Axes, Axes], errors: Rows, gains: Rows) -> None:
         left.fill_between(sizes, low, high, color=colour, alpha=0.2, lw=0)
     left.set(xlabel="network evaluations", ylabel=r"$|\hat\eta-\eta|^2$, mean over $t$")
     left.set_title("Error of the estimate")
-    left.legend()
+    left.legend(loc="lower left", fontsize=7, ncols=2)
+    left.set_ylim(bottom=left.get_ylim()[0] / 5)
+    left.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    left.minorticks_off()
     for (name, rows), colour in zip(_by(gains, "recipe"), COLOURS, strict=False):
         sizes, middle, low, high = _spread(rows, "gain", "images")
         right.plot(sizes, middle, "o-", ms=3, lw=1, color=colour, label=name)
