@@ -2,11 +2,14 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from real.commands.common import COMMON, on_device
 from theory.errors import InputError
 from theory.program import count, require_folder
+
+if TYPE_CHECKING:
+    from real.training import Recipe
 
 
 def add(commands: Any) -> None:
@@ -38,6 +41,11 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--steps", type=count, help="optimizer steps (digits 5000, fashion 5000, cifar10 100000)"
     )
+    command.add_argument(
+        "--precision", choices=["float32", "bfloat16"],
+        help="of the forward pass; weights are always float32 (digits and fashion float32, cifar10 "
+        "bfloat16)",
+    )  # fmt: skip
     command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1 ... or auto")
     command.add_argument(
         "--out", type=Path, metavar="DIR", help="folder to write (build/ and the network's name)"
@@ -53,8 +61,6 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _trained(options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    from dataclasses import replace
-
     from real.images import open_images
     from real.training import ASSIGNMENTS, Recipe, train_classes, train_digits
     from real.training.examples import labelled
@@ -63,14 +69,23 @@ def _trained(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     if options.network == "digits":
         if options.data:
             raise InputError("data: digits come with the toolkit, expected no --data")
-        recipe = Recipe(seed=options.seed, steps=options.steps or Recipe.steps)
-        return train_digits(out, recipe, device, options.quiet)
+        return train_digits(out, _told(Recipe(), options), device, options.quiet)
     assignment = ASSIGNMENTS[options.network]
     images = open_images(
         options.data or assignment.data, "training", assignment.shape,
         data_root=options.data_root, download=options.download,
     )  # fmt: skip
     data = labelled(images, len(assignment.classes))
-    steps = options.steps or assignment.recipe.steps
-    recipe = replace(assignment.recipe, seed=options.seed, steps=steps)
+    recipe = _told(assignment.recipe, options)
     return train_classes(assignment, data, out, recipe, device, options.quiet)
+
+
+def _told(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
+    from dataclasses import replace
+
+    return replace(
+        recipe,
+        seed=options.seed,
+        steps=options.steps or recipe.steps,
+        precision=options.precision or recipe.precision,
+    )
