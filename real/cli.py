@@ -3,6 +3,7 @@
 from real.commands import (
     audit,
     calibrate,
+    encode,
     listing,
     quality,
     repair,
@@ -23,6 +24,7 @@ COMMANDS = {
     "study": study,
     "repair": repair,
     "repair-study": repair_study,
+    "encode": encode,
     "audit": audit,
     "train": train,
 }

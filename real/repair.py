@@ -21,7 +21,6 @@ from theory.batches import Batch, Images, batches
 from theory.calibration import calibrate
 from theory.errors import InputError
 from theory.estimates import Estimate
-from theory.identity import image_ids
 from theory.likelihood import gain_weights
 from theory.observations import observe
 from theory.shrinkage import CERTIFIED, Policy
@@ -173,7 +172,7 @@ class Unseen:
     def __iter__(self) -> Any:
         kept = 0
         for batch in batches(self.images):
-            unseen = batch.select(~torch.isin(image_ids(batch.images), self.seen))
+            unseen = batch.select(~torch.isin(batch.ids, self.seen))
             kept += len(unseen)
             if len(unseen):
                 yield unseen

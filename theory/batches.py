@@ -9,9 +9,14 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from theory.errors import InputError
+from theory.identity import image_ids
 
 Images = Tensor | Iterable[Any]
-"""Images (n, *shape), or an iterable of batches (b, *shape) of them; checked by ``batches``."""
+"""Images (n, *shape), or an iterable of batches (b, *shape) of them; checked by ``batches``.
+
+An iterable may have an attribute ``ids``, int64 (n,): who its images are, where their values do not
+tell, such as latents, which another batch size or device computes a little differently.
+"""
 
 Conditions = Tensor | Sequence[str]
 """One condition for each image in their order: a tensor (n, ...), such as class labels, or n texts."""
@@ -21,10 +26,16 @@ DEFAULT_BATCH = 256
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (b, *shape), and their conditions if they have any."""
+    """Images (b, *shape), their conditions if they have any, and who they are."""
 
     images: Float[Tensor, "b *shape"]
     conditions: Conditions | None = None
+    given_ids: Int64[Tensor, "b"] | None = None
+
+    @property
+    def ids(self) -> Int64[Tensor, "b"]:
+        """Identities (b,): those that the source gave, or else of the values."""
+        return image_ids(self.images) if self.given_ids is None else self.given_ids
 
     def __len__(self) -> int:
         return len(self.images)
@@ -32,7 +43,8 @@ class Batch:
     def select(self, chosen: Bool[Tensor, "b"] | Int64[Tensor, "k"]) -> "Batch":
         """The chosen ones, by mask or by position."""
         positions = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
-        return Batch(self.images[positions], take(self.conditions, positions))
+        ids = None if self.given_ids is None else self.given_ids[positions.cpu()]
+        return Batch(self.images[positions], take(self.conditions, positions), ids)
 
 
 def take(conditions: Conditions | None, positions: Int64[Tensor, "k"]) -> Conditions | None:
@@ -48,9 +60,10 @@ def batches(
     """Batches of checked images: floating point, finite, all of one shape.
 
     Raises:
-        InputError: anything else, fewer than two images in all, or another number of conditions.
+        InputError: anything else, fewer than two images in all, or another number of conditions or
+            identities.
     """
-    shape, count = None, 0
+    shape, count, ids = None, 0, getattr(images, "ids", None)
     for images_here in images.split(batch_size) if isinstance(images, Tensor) else images:
         _require_images(images_here)
         shape = shape or images_here.shape[1:]
@@ -64,7 +77,13 @@ def batches(
             raise InputError(
                 f"conditions: expected one for each image, got {len(conditions)} for more images"
             )
-        yield Batch(images_here, take(conditions, torch.arange(first, count)))
+        if ids is not None and len(ids) < count:
+            raise InputError(f"images: expected one identity each, got {len(ids)} for more images")
+        yield Batch(
+            images_here,
+            take(conditions, torch.arange(first, count)),
+            None if ids is None else ids[first:count],
+        )
     if count < 2:
         raise InputError(f"images: expected at least two, got {count}")
     if conditions is not None and len(conditions) != count:

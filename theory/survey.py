@@ -10,7 +10,6 @@ from torch import Tensor
 from theory.batches import Conditions, Images, batches
 from theory.errors import InputError
 from theory.estimators import MeanImage
-from theory.identity import image_ids
 
 
 @dataclass(frozen=True)
@@ -39,7 +38,7 @@ def survey(images: Images, batch_size: int, conditions: Conditions | None = None
         )
     ids, total = [], torch.zeros(())
     for batch in batches(images, batch_size, conditions):
-        ids.append(image_ids(batch.images))
+        ids.append(batch.ids)
         total = total + batch.images.double().cpu().sum(0)
     count = sum(map(len, ids))
     return Survey(torch.cat(ids), MeanImage(total / count, count))

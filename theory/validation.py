@@ -21,7 +21,6 @@ from theory.batches import DEFAULT_BATCH, Batch, Conditions, Images, batches
 from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.estimates import Estimate
-from theory.identity import image_ids
 from theory.likelihood import gain_weights
 from theory.moments import Moments
 from theory.observations import GROUPS, Observation, Predict, observe, require_key
@@ -157,7 +156,7 @@ class _Unseen:
                 raise InputError(
                     f"images: expected shape {self.calibration.shape}, got {tuple(batch.images.shape[1:])}"
                 )
-            seen = torch.isin(image_ids(batch.images), self.calibration.image_ids)
+            seen = torch.isin(batch.ids, self.calibration.image_ids)
             self.left_out += int(seen.sum())
             unseen = batch.select(~seen)
             kept += len(unseen)

@@ -20,11 +20,13 @@ class Codec:
         shape: (c, h, w) of the images.
         encode: images (b, *shape) in [-1, 1] -> latents, deterministic (the posterior's mean).
         decode: latents -> images in [-1, 1].
+        fingerprint: digest of its weights and scale.
     """
 
     shape: tuple[int, ...]
     encode: Callable[[Tensor], Tensor]
     decode: Callable[[Tensor], Tensor]
+    fingerprint: str
 
 
 @dataclass(frozen=True)

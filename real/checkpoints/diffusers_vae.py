@@ -10,8 +10,11 @@ from torch import Tensor
 from real.checkpoints.base import Codec
 from real.checkpoints.diffusers_folder import load_part, read_json
 from theory.errors import InputError
+from theory.identity import fingerprint
 
 AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "VQModel": VQModel}
+PIXELS_AT_ONCE = 2**21
+"""In one call of an autoencoder, whose layers hold hundreds of numbers for each pixel."""
 
 
 def load_vae(folder: Path, device: Any) -> Any:
@@ -28,11 +31,29 @@ def load_vae(folder: Path, device: Any) -> Any:
     return load_part(AUTOENCODERS[name], folder, device)[0]
 
 
-def codec(vae: Any, latent: tuple[int, int, int]) -> Codec:
-    """Images to latents (c, h, w) and back.
+def codec(vae: Any, latent: tuple[int, ...]) -> Codec:
+    """Images to latents (c, h, w) and back, scaled as diffusers' pipelines scale them.
 
-    A latent is (mode - offset) * scale, with the offset and the scale that diffusers' pipelines
-    read from the configuration (shift_factor or latents_mean; scaling_factor and latents_std).
+    They read the offset and the scale from the configuration: shift_factor or latents_mean,
+    scaling_factor and latents_std.
+
+    Raises:
+        InputError: the autoencoder's latents have another number of channels.
+    """
+    mean = vae.config.get("latents_mean") or vae.config.get("shift_factor") or 0.0
+    deviation = _per_channel(vae.config.get("latents_std") or 1.0, vae)
+    return scaled_codec(vae, latent, mean, vae.config.scaling_factor / deviation)
+
+
+def scaled_codec(
+    vae: Any, latent: tuple[int, ...], offset: Any, scale: Any, lowest: float = -1.0
+) -> Codec:
+    """Images to latents (mode - offset) * scale and back.
+
+    Args:
+        latent: (c, h, w) of the latents.
+        offset, scale: numbers, or one per channel.
+        lowest: what the autoencoder takes as black; white is 1.
 
     Raises:
         InputError: the autoencoder's latents have another number of channels.
@@ -44,21 +65,30 @@ def codec(vae: Any, latent: tuple[int, int, int]) -> Codec:
             f"checkpoint: expected an autoencoder with {channels} latent channels, as the network "
             f"takes, got {own}"
         )
-    mean = vae.config.get("latents_mean") or vae.config.get("shift_factor") or 0.0
-    offset = _per_channel(mean, vae)
-    scale = vae.config.scaling_factor / _per_channel(vae.config.get("latents_std") or 1.0, vae)
+    offset, scale = _per_channel(offset, vae), _per_channel(scale, vae)
     factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    shape = (vae.config.in_channels, height * factor, width * factor)
+    at_once = max(1, PIXELS_AT_ONCE // (shape[1] * shape[2]))
+    half, middle = (1 - lowest) / 2, (1 + lowest) / 2
 
-    def encode(images: Tensor) -> Tensor:
-        coded = vae.encode(images.to(vae.device, vae.dtype))
+    def encode_some(images: Tensor) -> Tensor:
+        coded = vae.encode(images.to(vae.device, vae.dtype) * half + middle)
         mode = coded.latent_dist.mode() if "latent_dist" in coded else coded.latents
         return ((mode - offset.to(mode)) * scale.to(mode)).to(images)
 
-    def decode(latents: Tensor) -> Tensor:
+    def decode_some(latents: Tensor) -> Tensor:
         z = latents.to(vae.device, vae.dtype)
-        return vae.decode(z / scale.to(z) + offset.to(z)).sample.to(latents)
+        pictures = vae.decode(z / scale.to(z) + offset.to(z)).sample
+        return ((pictures - middle) / half).to(latents)
 
-    return Codec((vae.config.in_channels, height * factor, width * factor), encode, decode)
+    def encode(images: Tensor) -> Tensor:
+        return torch.cat([encode_some(part) for part in images.split(at_once)])
+
+    def decode(latents: Tensor) -> Tensor:
+        return torch.cat([decode_some(part) for part in latents.split(at_once)])
+
+    parts = [*vae.state_dict().items(), ("offset", offset), ("scale", scale)]
+    return Codec(shape, encode, decode, fingerprint(parts, str(lowest)))
 
 
 def _per_channel(value: Any, vae: Any) -> Tensor:

@@ -56,18 +56,19 @@ BATCHES.add_argument(
     "--batch-size", type=batch_size, default=DEFAULT_BATCH, metavar="N",
     help="images per network call (256), or auto: the fastest here",
 )  # fmt: skip
-IMAGES = Parser(add_help=False, parents=[BATCHES])
+IMAGES = Parser(add_help=False)
 IMAGES.add_argument(
     "--data", default="digits", metavar="DATA",
     help="digits (default), mnist, fashion-mnist, cifar10, celeba, hub:ID[:SPLIT], a folder of "
-    "images, or an .npz, .zip or .jsonl file; images of other sizes are cropped and resized",
+    "images, an .npz, .zip or .jsonl file, or a file that `encode` wrote; images of other sizes are "
+    "cropped and resized",
 )  # fmt: skip
 IMAGES.add_argument(
     "--data-root", type=Path, metavar="DIR", help="where torchvision's sets lie (a cache folder)"
 )
 IMAGES.add_argument("--download", action="store_true", help="fetch a named set that is not there")
-IMAGES.add_argument("--images", type=count, metavar="N", help="use only the first N images")
-DATA = Parser(add_help=False, parents=[IMAGES])
+IMAGES.add_argument("--images", type=count, metavar="N", help="use only N images, evenly spaced")
+DATA = Parser(add_help=False, parents=[IMAGES, BATCHES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
 RUNNING = Parser(add_help=False)
 RUNNING.add_argument(
@@ -113,7 +114,12 @@ def on_device(name: str) -> torch.device:
     return device
 
 
-def opened(options: argparse.Namespace, role: "Role", shape: tuple[int, ...]) -> "ImageSource":
+def opened(
+    options: argparse.Namespace,
+    role: "Role",
+    shape: tuple[int, ...],
+    batch_size: int = DEFAULT_BATCH,
+) -> "ImageSource":
     """The images that ``IMAGES`` names, of that shape.
 
     Raises:
@@ -122,7 +128,7 @@ def opened(options: argparse.Namespace, role: "Role", shape: tuple[int, ...]) ->
     from real.images import open_images
 
     return open_images(
-        options.data, role, shape, limit=options.images, batch_size=options.batch_size,
+        options.data, role, shape, limit=options.images, batch_size=batch_size,
         data_root=options.data_root, download=options.download,
     )  # fmt: skip
 
@@ -133,13 +139,17 @@ def images_for(
     """The same as the network takes them: as latents where it works on them.
 
     Raises:
-        InputError: as ``real.images.open_images``.
+        InputError: as ``real.images.open_images``, or latents of another autoencoder.
     """
-    from real.images import latents_of
+    from real.images import LATENTS, latents_of, require_codec
 
-    images = opened(options, role, checkpoint.image_shape)
     if not checkpoint.codec:
-        return images
+        return opened(options, role, checkpoint.shape, options.batch_size)
+    if options.data.endswith(LATENTS):
+        latents = opened(options, role, checkpoint.shape, options.batch_size)
+        require_codec(Path(options.data), checkpoint.codec)
+        return latents
+    images = opened(options, role, checkpoint.image_shape, options.batch_size)
     with counting(len(images), "encode", options.quiet) as on_progress:
         return latents_of(images, checkpoint.codec, device, on_progress)
 
@@ -151,7 +161,7 @@ def run_network(options: argparse.Namespace, device: torch.device) -> "Checkpoin
         InputError: it cannot be loaded, or not compiled here.
     """
     from real.checkpoints import load
-    from real.running import best_batch_size, run_well, timed
+    from real.running import run_well
 
     checkpoint = run_well(
         load(options.checkpoint, device, options.family),
@@ -159,10 +169,19 @@ def run_network(options: argparse.Namespace, device: torch.device) -> "Checkpoin
         dtype=options.dtype,
         compile=options.compile,
     )
+    settle_batch_size(checkpoint, options, device)
+    return checkpoint
+
+
+def settle_batch_size(
+    checkpoint: "Checkpoint", options: argparse.Namespace, device: torch.device
+) -> None:
+    """Put the best batch size in place of ``auto``."""
+    from real.running import best_batch_size, timed
+
     if options.batch_size == AUTO:
         options.batch_size = best_batch_size(timed(checkpoint, device))
         print(f"batch size {options.batch_size}")
-    return checkpoint
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import Tensor
 
 from real.commands.common import (
+    BATCHES,
     COMMON,
     IMAGES,
     NETWORK,
@@ -33,7 +34,7 @@ def counts(text: str) -> list[int]:
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "quality", parents=[NETWORK, IMAGES, SOLVER, COMMON, ON_DEVICE, RUNNING],
+        "quality", parents=[NETWORK, IMAGES, BATCHES, SOLVER, COMMON, ON_DEVICE, RUNNING],
         help="compare samples with and without a calibration against real images",
         description="Draw samples from the same noise with and without a calibration, and measure "
         "their Frechet and kernel distances to real images and the error of their mean colour, "
@@ -89,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
     total = 2 * samples * len(plan.seeds) * sum(plan.nfe)
     with counting(total, "sample", options.quiet) as on_progress:
         rows = list(measure(replace(plan, on_progress=on_progress), reference))
-    floor = reference.of_real(known.first(samples), options.seed)
+    floor = reference.of_real(known.spread(samples), options.seed)
     numbers = report.numbers(
         plan, reference, rows, floor, calibration=str(options.calibration), data=options.data
     )

@@ -13,6 +13,7 @@ from real.commands.common import (
     fraction,
     images_for,
     on_device,
+    settle_batch_size,
 )
 from theory.errors import InputError
 from theory.program import count, require_folder
@@ -72,6 +73,7 @@ def run(options: argparse.Namespace) -> None:
     require_folder(options.out)
     device = on_device(options.device)
     original = load(options.checkpoint, device, options.family)
+    settle_batch_size(original, options, device)
     images = images_for(original, options, "calibration", device)
     if options.data == DIGITS:
         held_out = images_for(original, options, "held-out", device)

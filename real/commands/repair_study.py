@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
     reference = Reference.of(chosen, held_out, device)
     with counting(evaluations(plan), "repair-study", options.quiet) as on_progress:
         found = study(replace(plan, on_progress=on_progress), reference)
-    floor = reference.of_real(images.first(plan.samples), options.seed)["frechet"]
+    floor = reference.of_real(images.spread(plan.samples), options.seed)["frechet"]
     for line in summary(write(options.out, plan, found, chosen.distance, floor)):
         print(line)
     print(options.out / "repair-study.html")

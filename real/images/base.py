@@ -1,6 +1,6 @@
 """What every source of images is."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,45 +17,56 @@ Labels = Tensor | list[str] | None
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Re-iterable batches of images: ``load(i, j)`` gives images i to j - 1.
+    """Re-iterable batches of images: ``load(positions)`` gives those at the positions.
 
     Attributes:
         name: what the user called it.
         count: number of images, n.
-        load: load(i, j) -> float32 (j - i, c, h, w) in [-1, 1], or latents.
+        load: load(positions) -> float32 (b, c, h, w) in [-1, 1], or latents.
         labels: of the images in their order.
+        ids: who the images are, int64 (n,), where their values do not tell (``theory.batches``).
     """
 
     name: str
     count: int
-    load: Callable[[int, int], Tensor]
+    load: Callable[[Sequence[int]], Tensor]
     batch_size: int = DEFAULT_BATCH
     labels: Labels = None
+    ids: Tensor | None = None
 
     def __len__(self) -> int:
         return self.count
 
     def __iter__(self) -> Iterator[Tensor]:
         for first in range(0, self.count, self.batch_size):
-            yield self.load(first, min(first + self.batch_size, self.count))
+            yield self.load(range(first, min(first + self.batch_size, self.count)))
 
-    def first(self, count: int) -> "ImageSource":
-        """The same with at most so many images."""
-        count = min(count, self.count)
-        labels = None if self.labels is None else self.labels[:count]
-        return replace(self, count=count, labels=labels)
+    def at(self, positions: Sequence[int]) -> "ImageSource":
+        """Those images, in that order."""
+        labels = self.labels
+        if labels is not None:
+            labels = (
+                labels[list(positions)] if isinstance(labels, Tensor) else _at(labels, positions)
+            )
+        ids = None if self.ids is None else self.ids[list(positions)]
+        return replace(
+            self, count=len(positions), labels=labels, ids=ids,
+            load=lambda chosen: self.load([positions[k] for k in chosen]),
+        )  # fmt: skip
+
+    def spread(self, count: int) -> "ImageSource":
+        """At most so many images, evenly spaced: sets are often sorted by class."""
+        if count >= self.count:
+            return self
+        return self.at([i * self.count // count for i in range(count)])
 
     def every_other(self, start: int) -> "ImageSource":
-        """The images start, start + 2, start + 4 ...: of two halves, that of 0 or that of 1.
+        """The images start, start + 2, start + 4 ...: of two halves, that of 0 or that of 1."""
+        return self.at(range(start, self.count, 2))
 
-        Sets are often sorted by class, so that a first and a second half would not be alike.
-        """
-        labels = None if self.labels is None else self.labels[start::2]
-        count = len(range(start, self.count, 2))
-        return replace(self, count=count, labels=labels, load=self._every_other(start))
 
-    def _every_other(self, start: int) -> Callable[[int, int], Tensor]:
-        return lambda i, j: self.load(2 * i, min(2 * j, self.count))[start::2]
+def _at(texts: list[str], positions: Sequence[int]) -> list[str]:
+    return [texts[i] for i in positions]
 
 
 def whole_labels(values: Tensor, count: int, where: str) -> Tensor:

@@ -6,6 +6,7 @@ in the folder and below, ordered by path.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def _of_files(name: str, files: list[Path], labels: Labels, shape: tuple[int, ..
         except OSError as error:
             raise InputError(f"data: {path} cannot be read: {error.strerror}") from error
 
-    def load(first: int, end: int) -> Tensor:
-        return scaled(np.stack([read(path) for path in files[first:end]]))
+    def load(chosen: Sequence[int]) -> Tensor:
+        return scaled(np.stack([read(files[i]) for i in chosen]))
 
     return ImageSource(name, len(files), load, labels=labels)

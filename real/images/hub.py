@@ -1,5 +1,6 @@
 """Data sets of the Hugging Face Hub: ``hub:ID`` or ``hub:ID:SPLIT``. Needs the library datasets."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -32,11 +33,13 @@ def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageS
             f"data: expected a column of images in {reference}, got {', '.join(kinds)}"
         )
 
-    def load(first: int, end: int) -> Tensor:
+    def load(chosen: Sequence[int]) -> Tensor:
         try:
-            pictures = rows[first:end][column]
+            pictures = rows[list(chosen)][column]
         except (OSError, ValueError) as error:
-            raise InputError(f"data: images {first} to {end} of {reference} are broken") from error
+            raise InputError(
+                f"data: one of images {chosen[0]} to {chosen[-1]} of {reference} is broken"
+            ) from error
         return scaled(np.stack([fitted(picture, shape) for picture in pictures]))
 
     return ImageSource(reference, len(rows), load, labels=_labels(rows, kinds, reference))

@@ -1,19 +1,30 @@
-"""Images as the latents of a codec: each encoded once, then kept."""
+"""Images as the latents of a codec: each encoded once, then kept, in memory or in a file."""
 
+import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
 
 from real.checkpoints.base import Codec
-from real.images.base import ImageSource
-from theory.errors import NonFiniteError
+from real.images.base import ImageSource, Labels, whole_labels
+from theory.errors import InputError, NonFiniteError
+from theory.identity import image_ids
+from theory.program import replacing_file
 
 IN_MEMORY = 2**30
 """Bytes of latents up to which they stay in memory; more go to a temporary file."""
+
+LATENTS = ".safetensors"
+"""How the name of a file of latents ends."""
 
 
 @torch.no_grad()
@@ -25,6 +36,8 @@ def latents_of(
 ) -> ImageSource:
     """Encode all images, and give their latents (n, c, h, w) float32 with the same labels.
 
+    Their identities are those of the images.
+
     Args:
         device: where the codec runs (default: where the images are).
         on_progress: told the number of images after each batch.
@@ -32,22 +45,104 @@ def latents_of(
     Raises:
         NonFiniteError: a latent that is not finite.
     """
-    shape = codec.encode(source.load(0, 1).to(device)).shape[1:]
-    array = _room((source.count, *shape))
+    shape = codec.encode(source.load([0]).to(device)).shape[1:]
+    array, ids = _room((source.count, *shape)), []
     first = 0
     for batch in source:
         latents = codec.encode(batch.to(device)).to("cpu", torch.float32)
         if not torch.isfinite(latents).all():
             raise NonFiniteError(f"codec: NaN or infinity in a latent of {source.name}")
         array[first : first + len(latents)] = latents.numpy()
+        ids.append(image_ids(batch))
         first += len(latents)
         if on_progress:
             on_progress(len(latents))
+    known = torch.cat(ids) if source.ids is None else source.ids
+    coded = _source(source.name, torch.from_numpy(array), source.labels, known)
+    return replace(coded, batch_size=source.batch_size)
 
-    return ImageSource(
-        source.name, source.count, lambda i, j: torch.from_numpy(array[i:j].copy()),
-        source.batch_size, source.labels,
-    )  # fmt: skip
+
+def save_latents(latents: ImageSource, codec: Codec, path: Path) -> None:
+    """Write latents with their labels and identities; the file appears whole or not at all."""
+    tensors = {"latents": torch.cat(list(latents)), "ids": latents.ids}
+    metadata = {"codec": codec.fingerprint}
+    if isinstance(latents.labels, Tensor):
+        tensors["labels"] = latents.labels
+    elif latents.labels is not None:
+        metadata["texts"] = json.dumps(latents.labels)
+    known = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
+    with replacing_file(path) as temporary:
+        save_file(known, temporary, metadata)
+
+
+def latents_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
+    """Open a file that ``save_latents`` wrote, or another like it.
+
+    Such a file holds ``latents`` (n, c, h, w) in floating point, and if there are any ``labels``
+    (n,), ``ids`` (n,), and as metadata ``texts`` (a JSON list) and ``codec``.
+
+    Raises:
+        InputError: no such file, or latents of another layout or shape.
+    """
+    tensors, metadata = _read(path)
+    if "latents" not in tensors:
+        raise InputError(f"data: expected an array 'latents' in {path}, got {', '.join(tensors)}")
+    latents = tensors["latents"]
+    if latents.dim() != 4 or not latents.is_floating_point() or tuple(latents.shape[1:]) != shape:
+        raise InputError(
+            f"data: expected floating-point latents (n, {', '.join(map(str, shape))}) in {path}, "
+            f"got {latents.dtype} {tuple(latents.shape)}"
+        )
+    ids = tensors.get("ids")
+    if ids is not None and (ids.dtype != torch.int64 or tuple(ids.shape) != (len(latents),)):
+        raise InputError(f"data: expected ids int64 ({len(latents)},) in {path}, got {ids.dtype}")
+    labels = _labels(tensors, metadata, len(latents), path)
+    return _source(str(path), latents.float(), labels, ids)
+
+
+def _labels(tensors: dict[str, Tensor], metadata: dict[str, str], count: int, path: Path) -> Labels:
+    if "labels" in tensors:
+        return whole_labels(tensors["labels"], count, str(path))
+    if "texts" not in metadata:
+        return None
+    try:
+        texts = json.loads(metadata["texts"])
+    except ValueError:
+        texts = None
+    fits = isinstance(texts, list) and len(texts) == count
+    if not fits or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"data: expected a JSON list of {count} texts in {path}")
+    return texts
+
+
+def require_codec(path: Path, codec: Codec) -> None:
+    """Refuse latents that another codec has made; what does not say who made it is let through.
+
+    Raises:
+        InputError: they are such, or cannot be read.
+    """
+    made_by = _read(path)[1].get("codec", codec.fingerprint)
+    if made_by != codec.fingerprint:
+        raise InputError(
+            f"data: {path} holds latents of another autoencoder than the network's: expected "
+            f"{codec.fingerprint}, got {made_by}"
+        )
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return tensors, file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"data: {path} cannot be read as safetensors") from error
+
+
+def _source(name: str, latents: Tensor, labels: Labels, ids: Tensor | None) -> ImageSource:
+    def load(chosen: Sequence[int]) -> Tensor:
+        return latents[list(chosen)]
+
+    return ImageSource(name, len(latents), load, labels=labels, ids=ids)
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:

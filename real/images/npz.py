@@ -42,7 +42,7 @@ def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         if 0 in pixels.shape[1:] or pixels.ndim != 4:
             raise InputError(f"data: expected images of some size in {path}, got {images.shape}")
         return ImageSource(
-            str(path), len(pixels), lambda i, j: scaled(fitted_array(pixels[i:j], shape)),
+            str(path), len(pixels), lambda chosen: scaled(fitted_array(pixels[list(chosen)], shape)),
             labels=found,
         )  # fmt: skip
     if not np.issubdtype(images.dtype, np.floating) or images.ndim != 4:
@@ -61,7 +61,7 @@ def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
             f"got {images.min():g} to {images.max():g}"
         )
     tensor = torch.from_numpy(images.astype(np.float32))
-    return ImageSource(str(path), len(tensor), lambda i, j: tensor[i:j], labels=found)
+    return ImageSource(str(path), len(tensor), lambda chosen: tensor[list(chosen)], labels=found)
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

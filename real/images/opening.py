@@ -7,6 +7,7 @@ from real.images.base import ImageSource, Role
 from real.images.digits import DIGITS, digits_source
 from real.images.folder import captions_source, folder_source
 from real.images.hub import PREFIX, hub_source
+from real.images.latents import LATENTS, latents_source
 from real.images.npz import npz_source
 from real.images.torchvision_sets import SETS, torchvision_source
 from real.images.zipped import zip_source
@@ -14,7 +15,9 @@ from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError
 
 CACHE = Path("~/.cache/diffusion-martingale/data")
-FILES = {".npz": npz_source, ".zip": zip_source, ".jsonl": captions_source}
+FILES = {
+    ".npz": npz_source, ".zip": zip_source, ".jsonl": captions_source, LATENTS: latents_source,
+}  # fmt: skip
 
 
 def open_images(
@@ -31,11 +34,12 @@ def open_images(
 
     ``digits`` (the part for this role); ``mnist``, ``fashion-mnist``, ``cifar10``, ``celeba``
     (training part, or test part if held out); ``hub:ID[:SPLIT]``; a folder; an .npz, .zip or
-    .jsonl file. A file or folder of one of those names is meant by a path such as ``./digits``.
+    .jsonl file; a .safetensors file of latents. A file or folder of one of those names is meant by
+    a path such as ``./digits``.
 
     Args:
         shape: (c, h, w) of the images that the network takes; they are made to fit.
-        limit: use only the first so many.
+        limit: use only so many, evenly spaced.
         data_root: where torchvision's sets lie (default: ``CACHE``).
         download: fetch a named set that is not there.
 
@@ -43,7 +47,7 @@ def open_images(
         InputError: nothing there, fewer than two images, or images that cannot be used.
     """
     source = _open(reference, role, shape, data_root or CACHE.expanduser(), download)
-    source = source if limit is None else source.first(limit)
+    source = source if limit is None else source.spread(limit)
     if source.count < 2:
         raise InputError(f"data: expected at least two images, got {source.count} from {reference}")
     return replace(source, batch_size=batch_size)
@@ -64,6 +68,6 @@ def _open(
     if path.is_file() and path.suffix.lower() in FILES:
         return FILES[path.suffix.lower()](path, shape)
     raise InputError(
-        f"data: expected 'digits', a folder, an .npz, .zip or .jsonl file, {', '.join(SETS)} or "
-        f"hub:ID, got {reference!r}"
+        f"data: expected 'digits', a folder, an .npz, .zip, .jsonl or .safetensors file, "
+        f"{', '.join(SETS)} or hub:ID, got {reference!r}"
     )

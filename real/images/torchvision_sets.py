@@ -3,7 +3,7 @@
 Networks are trained and calibrated on the set's training part; the test part is held out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def torchvision_source(
     targets = getattr(images, "targets", None)
     labels = None if targets is None else whole_labels(torch.as_tensor(targets), len(images), name)
 
-    def load(first: int, end: int) -> Tensor:
-        return scaled(np.stack([fitted(images[i][0], shape) for i in range(first, end)]))
+    def load(chosen: Sequence[int]) -> Tensor:
+        return scaled(np.stack([fitted(images[i][0], shape) for i in chosen]))
 
     return ImageSource(name, len(images), load, labels=labels)

@@ -2,6 +2,7 @@
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,12 @@ def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
     except BROKEN as error:
         raise InputError(f"data: expected a zip file, {path} cannot be read as one") from error
 
-    def load(first: int, end: int) -> Tensor:
+    def load(chosen: Sequence[int]) -> Tensor:
         try:
             with zipfile.ZipFile(path) as archive:
-                pictures = [_picture(archive, name, path, shape) for name in names[first:end]]
+                pictures = [_picture(archive, names[i], path, shape) for i in chosen]
         except BROKEN as error:
-            raise InputError(f"data: {path} is broken at or after {names[first]}") from error
+            raise InputError(f"data: {path} is broken at or after {names[chosen[0]]}") from error
         return scaled(np.stack(pictures))
 
     return ImageSource(str(path), len(names), load, labels=labels)

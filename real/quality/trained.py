@@ -49,7 +49,7 @@ def train(images: ImageSource, seed: int, device: Any, steps: int = STEPS) -> Fe
 
     The same seed gives the same features on the same machine.
     """
-    known = images.first(MOST_IMAGES)
+    known = images.spread(MOST_IMAGES)
     pixels = torch.cat([squared(batch) for batch in known])
     labels = known.labels if isinstance(known.labels, Tensor) else None
     classes = 4 if labels is None else int(labels.max()) + 1

@@ -1,14 +1,17 @@
 """EDM2 pickles: what its layers preserve, and small networks from file to validation."""
 
 import math
+import pickle
 
 import pytest
 import torch
 
-from real.checkpoints import edm, edm2
+from real.checkpoints import edm, edm2, load
 from real.checkpoints.unpickling import Stored
 from real.networks import edm2_unet
+from tests.real import tiny_pipelines
 from tests.real.stored_networks import (
+    Persistent,
     calibrates_and_validates,
     install_persistence,
     persistent,
@@ -152,3 +155,55 @@ def test_unknown_arguments_are_refused(tmp_path):
     ema.meta["state"]["_init_kwargs"] = KWARGS | {"magic": 1}
     with pytest.raises(InputError, match=r"cannot build Precond: .*magic"):
         edm2.load(stored(tmp_path / "x.pkl", ema=ema), "cpu")
+
+
+STANDARD = {"raw_mean": [5.0, 3.0, 1.0, -2.0], "raw_std": [4.0, 2.0, 1.0, 0.5]}
+
+
+def on_latents(folder, name="autoencoder", **kwargs):
+    """A network on latents (4, 8, 8) in a file, its autoencoder in a folder beside it."""
+    folder.mkdir(exist_ok=True)
+    with torch.random.fork_rng(devices=[]):
+        vae = tiny_pipelines.vae()
+    vae.save_pretrained(folder / "autoencoder")
+    ema, _ = small(img_channels=4)
+    state = {"_init_args": (), "_init_kwargs": {"vae_name": name, **kwargs}, "_vae": None}
+    encoder = Persistent("StabilityVAEEncoder", state)
+    (folder / "x.pkl").write_bytes(pickle.dumps({"ema": ema, "encoder": encoder}))
+    return folder / "x.pkl", vae.eval()
+
+
+def test_the_autoencoder_is_called_as_upstream_calls_it(tmp_path):
+    path, vae = on_latents(tmp_path, **STANDARD)
+    codec = load(path).codec
+    assert codec.shape == (3, 16, 16)
+    images = torch.rand(3, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    mean, std = (torch.tensor(STANDARD[k])[:, None, None] for k in ("raw_mean", "raw_std"))
+    with torch.no_grad():
+        raw = vae.encode((images + 1) / 2).latent_dist.mean
+        latents = codec.encode(images)
+        assert torch.allclose(latents, (raw - mean) / std * 0.5, atol=1e-5)
+        pictures = vae.decode(latents / 0.5 * std + mean).sample
+        assert torch.allclose(codec.decode(latents), pictures * 2 - 1, atol=1e-4)
+
+
+def test_an_autoencoder_may_be_named_or_left_out(tmp_path):
+    path, _ = on_latents(tmp_path / "a", name="nobody/nothing")
+    with pytest.raises(InputError, match=r"autoencoder nobody/nothing, .*vae in x\.json") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+    path.with_suffix(".json").write_text('{"vae": "autoencoder"}')
+    named = load(path)
+    assert named.image_shape == (3, 16, 16)
+    assert set(named.modules) == {"denoiser", "vae"}
+    path.with_suffix(".json").write_text('{"vae": null}')
+    without = load(path)
+    assert without.codec is None
+    assert without.image_shape == (4, 8, 8)
+    assert without.fingerprint == named.fingerprint
+
+
+def test_an_encoder_of_other_than_numbers_is_refused(tmp_path):
+    path, _ = on_latents(tmp_path, raw_mean=["five"])
+    with pytest.raises(InputError, match="expected numbers in StabilityVAEEncoder"):
+        load(path)

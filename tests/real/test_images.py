@@ -7,15 +7,26 @@ import sys
 import types
 import warnings
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from real.checkpoints.base import Codec
-from real.images import digits, latents, latents_of, npz, open_images
+from real.images import (
+    ImageSource,
+    digits,
+    latents,
+    latents_of,
+    npz,
+    open_images,
+    require_codec,
+    save_latents,
+)
 from theory.errors import InputError, NonFiniteError
 from theory.identity import image_ids
 
@@ -50,12 +61,28 @@ def test_npz_and_folder_give_the_same_images(tmp_path):
     assert torch.allclose(torch.cat(list(from_npz)), expected, atol=1e-6)
 
 
-def test_limit_takes_the_first(tmp_path):
-    images = np.linspace(-1, 1, 6 * 4, dtype=np.float32).reshape(6, 1, 2, 2)
-    np.savez(tmp_path / "f.npz", images=images)
+def test_a_limit_takes_images_from_the_whole_set(tmp_path):
+    images = np.linspace(-1, 1, 7 * 4, dtype=np.float32).reshape(7, 1, 2, 2)
+    labels = np.array([0, 0, 1, 1, 2, 2, 2])
+    np.savez(tmp_path / "f.npz", images=images, labels=labels)
     source = open_images(str(tmp_path / "f.npz"), "calibration", (1, 2, 2), limit=3)
     assert len(source) == 3
-    assert torch.equal(torch.cat(list(source)), torch.from_numpy(images[:3]))
+    assert source.labels.tolist() == [0, 1, 2]
+    assert torch.equal(torch.cat(list(source)), torch.from_numpy(images[[0, 2, 4]]))
+    whole = open_images(str(tmp_path / "f.npz"), "calibration", (1, 2, 2), limit=9)
+    assert torch.equal(torch.cat(list(whole)), torch.from_numpy(images))
+
+
+def test_parts_of_parts_keep_captions_and_identities():
+    ids = torch.arange(10) * 7
+    source = ImageSource(
+        "x", 10, lambda chosen: torch.tensor(chosen)[:, None].float(),
+        labels=list("abcdefghij"), ids=ids,
+    )  # fmt: skip
+    part = source.every_other(1).spread(2)
+    assert torch.cat(list(part)).flatten().tolist() == [1, 5]
+    assert part.labels == ["b", "f"]
+    assert part.ids.tolist() == [7, 35]
 
 
 def _npz(path, **arrays):
@@ -329,7 +356,7 @@ class Table:
     def __getitem__(self, key):
         if isinstance(key, str):
             return self.columns[key]
-        return {name: values[key] for name, values in self.columns.items()}
+        return {name: [values[i] for i in key] for name, values in self.columns.items()}
 
 
 def test_hub_sets(monkeypatch):
@@ -377,15 +404,75 @@ def test_latents_are_encoded_once_and_kept(tmp_path, monkeypatch, in_memory):
         return images.mean(1, keepdim=True)[..., ::2] * 3
 
     images = open_images("digits", "calibration", (1, 8, 8), limit=10, batch_size=4)
-    coded = latents_of(images, Codec((1, 8, 8), encode, lambda z: z))
+    coded = latents_of(images, Codec((1, 8, 8), encode, lambda z: z, ""))
     encoded = len(calls)
     for _ in range(2):
         assert torch.equal(torch.cat(list(coded)), torch.cat(list(images))[..., ::2] * 3)
     assert len(calls) == encoded
     assert torch.equal(coded.labels, images.labels)
     assert coded.batch_size == 4
+    assert torch.equal(coded.ids, image_ids(torch.cat(list(images))))
     with pytest.raises(NonFiniteError, match="latent"):
-        latents_of(images, Codec((1, 8, 8), lambda x: x / 0, lambda z: z))
+        latents_of(images, Codec((1, 8, 8), lambda x: x / 0, lambda z: z, ""))
+
+
+def blurred(fingerprint="one", error=0.0):
+    """A codec whose latents are a little different for each size of a batch."""
+
+    def encode(images):
+        return images[..., ::2] * 3 + error * len(images)
+
+    return Codec((1, 8, 8), encode, lambda z: z, fingerprint)
+
+
+def test_latents_in_a_file_stay_who_they_are(tmp_path):
+    images = open_images("digits", "calibration", (1, 8, 8), limit=10, batch_size=4)
+    coded = latents_of(images, blurred())
+    save_latents(coded, blurred(), tmp_path / "x.safetensors")
+    opened = open_images(str(tmp_path / "x.safetensors"), "calibration", (1, 8, 4))
+    assert torch.equal(torch.cat(list(opened)), torch.cat(list(coded)))
+    assert opened.labels.tolist() == coded.labels.tolist()
+    again = latents_of(replace(images, batch_size=5), blurred(error=1e-5))
+    assert not torch.equal(torch.cat(list(again)), torch.cat(list(coded)))
+    assert torch.equal(again.ids, opened.ids)
+    require_codec(tmp_path / "x.safetensors", blurred())
+    with pytest.raises(InputError, match="another autoencoder"):
+        require_codec(tmp_path / "x.safetensors", blurred("two"))
+
+
+def test_captions_go_with_latents(tmp_path):
+    images = open_images("digits", "calibration", (1, 8, 8), limit=3)
+    images = replace(images, labels=["a", "b", "ü"])
+    save_latents(latents_of(images, blurred()), blurred(), tmp_path / "x.safetensors")
+    opened = open_images(str(tmp_path / "x.safetensors"), "calibration", (1, 8, 4))
+    assert opened.labels == ["a", "b", "ü"]
+
+
+LATENTS = torch.zeros(3, 1, 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "metadata", "message"),
+    [
+        ({"images": LATENTS}, {}, "expected an array 'latents'"),
+        ({"latents": LATENTS[0]}, {}, r"latents \(n, 1, 8, 4\)"),
+        ({"latents": LATENTS.int()}, {}, "floating-point latents"),
+        ({"latents": LATENTS, "ids": torch.arange(2)}, {}, r"ids int64 \(3,\)"),
+        ({"latents": LATENTS, "labels": torch.arange(2)}, {}, "one whole number per image"),
+        ({"latents": LATENTS}, {"texts": '["a"]'}, "JSON list of 3 texts"),
+        ({"latents": LATENTS}, {"texts": "["}, "JSON list of 3 texts"),
+        ({"latents": LATENTS}, {"texts": '["a", 1, "b"]'}, "JSON list of 3 texts"),
+        (None, {}, "cannot be read as safetensors"),
+    ],
+)
+def test_other_files_of_latents_are_refused(tmp_path, tensors, metadata, message):
+    path = tmp_path / "x.safetensors"
+    if tensors is None:
+        path.write_bytes(b"nothing")
+    else:
+        save_file(tensors, path, metadata)
+    with pytest.raises(InputError, match=message):
+        open_images(str(path), "calibration", (1, 8, 4))
 
 
 DATA = next(

@@ -10,9 +10,11 @@ import torch
 from PIL import Image
 from torch.nn.functional import avg_pool2d
 
+from real import calibrations
 from real.checkpoints.base import Codec
 from real.cli import main
 from tests.real.conftest import save_pipeline
+from theory.errors import InputError
 from theory.program import run
 
 SMALL = ["--images", "32", "--quiet"]
@@ -78,7 +80,7 @@ def test_a_latent_network_from_images_to_report(tmp_path, monkeypatch, digits_ch
     def decode(z):
         return z.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
 
-    checkpoint = replace(digits_checkpoint, codec=Codec((3, 16, 16), encode, decode))
+    checkpoint = replace(digits_checkpoint, codec=Codec((3, 16, 16), encode, decode, "codec"))
     monkeypatch.setattr(real.checkpoints, "load", lambda *given: checkpoint)
     images = np.random.default_rng(0).integers(0, 256, (24, 20, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=images)
@@ -95,6 +97,19 @@ def test_a_latent_network_from_images_to_report(tmp_path, monkeypatch, digits_ch
         str(out),
     ])  # fmt: skip
     assert json.loads((out / "quality.json").read_text())["feature_width"] == 3 * 16 * 16
+    kept = str(tmp_path / "kept.safetensors")
+    main(["encode", *common[:4], "--images", "12", "--out", kept])
+    again = tmp_path / "again.safetensors"
+    main(["calibrate", "digits", "--data", kept, "--quiet", "--at", "500,999", "--out", str(again)])
+    assert torch.equal(calibrations.load(again).shift, calibrations.load(found).shift)
+    with pytest.raises(InputError, match=r"expected a name with \.safetensors"):
+        main(["encode", *common[:4], "--out", str(tmp_path / "kept.npz")])
+
+
+def test_only_networks_on_latents_encode(tmp_path):
+    with pytest.raises(InputError, match="no autoencoder"):
+        main(["encode", "digits", "--out", str(tmp_path / "x.safetensors")])
+    assert not list(tmp_path.iterdir())
 
 
 def test_sample_differs_with_a_calibration_only(tmp_path, digits_calibration):
@@ -108,8 +123,6 @@ def test_sample_differs_with_a_calibration_only(tmp_path, digits_calibration):
 
 
 def test_results_do_not_depend_on_the_batch_size(tmp_path):
-    from real import calibrations
-
     shifts = []
     for size in ("7", "32"):
         out = tmp_path / f"{size}.safetensors"

@@ -49,7 +49,9 @@ def test_every_sample_is_given_its_own_condition(condition):
 
 
 def test_latents_are_decoded():
-    codec = Codec((1, 2, 2), lambda x: x.mean((2, 3)), lambda z: z.sum(1).expand(-1, 2, 2)[:, None])
+    codec = Codec(
+        (1, 2, 2), lambda x: x.mean((2, 3)), lambda z: z.sum(1).expand(-1, 2, 2)[:, None], ""
+    )
     plain, coded = exact_checkpoint("edm"), exact_checkpoint("edm", codec=codec)
     noise = latents(plain, 4, seed=0)
     bare, images = (

@@ -307,7 +307,7 @@ def test_the_digest_is_of_the_bytes():
     ],
 )
 def test_images_without_such_labels_are_refused(labels, match):
-    source = ImageSource("data", 4, lambda i, j: torch.zeros(j - i, 1, 8, 8), labels=labels)
+    source = ImageSource("data", 4, lambda chosen: torch.zeros(len(chosen), 1, 8, 8), labels=labels)
     with pytest.raises(InputError, match=match):
         labelled(source, 3)
 

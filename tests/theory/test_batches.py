@@ -43,6 +43,31 @@ def test_every_image_meets_its_own_condition(conditions, size):
     assert [c for batch in seen for c in batch] == LABELS.double().tolist()
 
 
+class Encoded:
+    """Images whose values are another time's: they say themselves who they are."""
+
+    def __init__(self, images, ids):
+        self.images, self.ids = images, ids
+
+    def __iter__(self):
+        return iter(self.images.split(7))
+
+
+@pytest.mark.parametrize(("told", "left_out"), [(True, 30), (False, 0)])
+def test_images_that_say_who_they_are_are_known_again(told, left_out):
+    ids = torch.arange(40) if told else None
+    first = Encoded(IMAGES[:30], None if ids is None else ids[:30])
+    network = {"predict": lambda x_t, t: x_t * 0, "schedule": SCHEDULE}
+    calibration = calibrate(**network, images=first, times=TIMES)
+    found = validate(network["predict"], calibration, images=Encoded(IMAGES + 1e-6, ids))
+    assert found.left_out == left_out
+
+
+def test_too_few_identities_are_refused():
+    with pytest.raises(InputError, match="one identity each, got 39"):
+        list(batches(Encoded(IMAGES, torch.arange(39))))
+
+
 def test_labels_and_texts_give_one_answer():
     assert torch.equal(made(LABELS).shift, made(TEXTS).shift)
 
