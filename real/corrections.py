@@ -148,7 +148,7 @@ def measure(
         f = seen.noise[0]
         if seen.reference is not None:
             f = convert(seen.reference, seen.x_t, t, target, NOISE, schedule)[0]
-        sums = torch.stack([q, f, q * q, q * f, f * f]).flatten(3).mean(3).sum(1)
+        sums = torch.stack([q, f, q * q, q * f, f * f]).flatten(3).mean(3).sum(1).cpu()
         totals[k] = totals[k] + torch.cat([sums, torch.full((1, sums.shape[1]), float(len(q)))])
         evaluations += len(q) * (1 if reference is None else 2)
     all_totals = torch.stack(totals)

@@ -159,7 +159,7 @@ def held_out_losses(
                 (correct(x_t, t, y) - truth).square().flatten(1).sum(1)
                 for x_t, y, truth in zip(seen.x_t, seen.prediction, target, strict=True)
             ]
-            found[name][seen.time_index].append(torch.stack(per_draw).mean(0))
+            found[name][seen.time_index].append(torch.stack(per_draw).mean(0).cpu())
     return {n: torch.stack([torch.cat(part) for part in parts], 1) for n, parts in found.items()}
 
 

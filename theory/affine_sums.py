@@ -12,12 +12,13 @@ from torch import Tensor
 from theory.cells import Cells, cosines, has_frequencies
 from theory.low_rank import LowRankSums
 from theory.observations import GROUPS, Observation
+from theory.sums import Sums
 
 XX, XY, YY, XR, YR, RR = range(6)
 """Positions of the products."""
 
 
-class AffineSums:
+class AffineSums(Sums):
     """Takes in observations of one time, every draw of an image in the image's group."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -33,8 +34,9 @@ class AffineSums:
 
     def add_(self, seen: Observation) -> None:
         """Take in an observation, in place."""
+        seen = self.beside(seen)
         draws = len(seen.prediction)
-        member = torch.nn.functional.one_hot(seen.group, GROUPS).double().T.repeat(1, draws)
+        member = seen.members().repeat(1, draws)
         x, y, r = (
             v.reshape(-1, self.sums.shape[2]) for v in (seen.x_t, seen.prediction, seen.residual)
         )
@@ -46,7 +48,7 @@ class AffineSums:
             turned = (cosines(v, self.shape) for v in (x, y, r))
             _add_products(self.cosine_products, member, *turned)
         if self.low_rank is not None:
-            self.low_rank.add_(member, x, y, r)
+            self.low_rank.add_(seen.group.repeat(draws), x, y, r)
         self.error += seen.error.sum((0, 1)).flatten()
 
     def mean_error(self) -> Float64[Tensor, "d"]:

@@ -24,9 +24,10 @@ from torch import Tensor
 
 from theory.moments import Contrast, Moments
 from theory.observations import GROUPS, Observation
+from theory.sums import Sums
 
 
-class Collector(ABC):
+class Collector(Sums, ABC):
     """Takes in observations of one time; gives the moments of the units that are averaged."""
 
     @abstractmethod
@@ -66,6 +67,7 @@ class Averaging(Collector):
         self.noise = Moments.empty(shape, GROUPS)
 
     def add_(self, seen: Observation) -> None:
+        seen = self.beside(seen)
         per_draw = self.unit(seen)
         self.sums.add_(seen.group, per_draw.mean(0))
         if seen.tells_noise:
@@ -96,22 +98,21 @@ class Regression(Collector):
         self.noise: Tensor | None = None
 
     def add_(self, seen: Observation) -> None:
+        seen = self.beside(seen)
         r, e, x = seen.residual.mean(0), seen.noise.mean(0), seen.x_0
-        group = seen.group
-        self.count.index_add_(0, group, torch.ones(len(group), dtype=torch.float64))
-        self.sums.index_add_(0, group, torch.stack([r, e, x], 1))
-        products = torch.stack([r * r, e * e, x * x, r * e, r * x, e * x], 1)
-        self.products.index_add_(0, group, products)
+        member = seen.members()
+        self.count += member.sum(1)
+        _add(self.sums, member, r, e, x)
+        _add(self.products, member, r * r, e * e, x * x, r * e, r * x, e * x)
         if seen.tells_noise:
-            self._add_noise(seen)
+            self._add_noise(seen, member)
 
-    def _add_noise(self, seen: Observation) -> None:
+    def _add_noise(self, seen: Observation, member: Tensor) -> None:
         r, e = seen.contrast(seen.residual), seen.contrast(seen.noise)
-        terms = torch.stack([r, e, r * r, e * e, r * e], 1)
         if self.noise is None:
-            self.noise = torch.zeros(GROUPS, *terms.shape[1:], dtype=torch.float64)
-        self.noise.index_add_(0, seen.group, terms)
-        self.noise_count += torch.bincount(seen.group, minlength=GROUPS)
+            self.noise = r.new_zeros(GROUPS, 5, *r.shape[1:])
+        _add(self.noise, member, r, e, r * r, e * e, r * e)
+        self.noise_count += member.sum(1)
 
     def moments(self, everyone: MeanImage | None) -> Moments:
         count = self.count.reshape(-1, *[1] * (self.sums.dim() - 2))
@@ -165,6 +166,12 @@ class Regression(Collector):
             shrunk_slope(with_noise, noise, variance, others),
             shrunk_slope(with_image, image, variance, others),
         )
+
+
+def _add(into: Tensor, member: Tensor, *terms: Tensor) -> None:
+    """Add sums over the images of each group to (G, terms, *shape)."""
+    for k, term in enumerate(terms):
+        into[:, k] += (member @ term.flatten(1)).reshape(into[:, k].shape)
 
 
 def shrunk_slope(

@@ -8,11 +8,12 @@ slopes see each coordinate by itself. W is a ridge regression toward none,
 """
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
 from theory.cells import from_cosines
 from theory.observations import GROUPS
+from theory.sums import Sums
 
 RANK = 8
 NAME = "low rank"
@@ -28,7 +29,7 @@ def patterns(shape: tuple[int, ...]) -> Float64[Tensor, "rank d"]:
     return from_cosines(unit, shape)
 
 
-class LowRankSums:
+class LowRankSums(Sums):
     """Sums of products of f with itself and with r, by group; and with x_t and y_theta, of all."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -42,11 +43,11 @@ class LowRankSums:
         """f (..., 2 rank) of flattened x_t and y_theta (..., d)."""
         return torch.cat([x @ self.patterns.T, y @ self.patterns.T], -1)
 
-    def add_(self, member: Tensor, x: Tensor, y: Tensor, r: Tensor) -> None:
-        """Take in draws (n, d), member (G, n) telling their groups."""
+    def add_(self, groups: Int64[Tensor, "n"], x: Tensor, y: Tensor, r: Tensor) -> None:
+        """Take in draws (n, d) of these groups, which are on the CPU."""
         f = self.features(x, y)
-        for g in member.any(1).nonzero()[:, 0].tolist():
-            here = member[g] > 0
+        for g in groups.unique().tolist():
+            here = (groups == g).nonzero()[:, 0].to(f.device)
             self.square[g] += f[here].T @ f[here]
             self.cross[g] += f[here].T @ r[here]
         self.with_features[0] += f.T @ x

@@ -111,6 +111,8 @@ def over_all(setup: Setup, estimator: Estimator, draws: int) -> Measured:
                 sums[seen.time_index].add_(seen)
         collectors[seen.time_index].add_(seen)
         plain[seen.time_index].add_(seen.first(1))
+    for kept in (*collectors, *plain, *affine, *by_class):
+        kept.to_("cpu")
     choice = Choice(estimator.name, setup.survey.count, draws)
     return Measured(
         [c.moments(None) for c in collectors],
@@ -145,6 +147,8 @@ class Sequential:
         self._pilot()
         while (wanted := self._wanted()).gt(self.taken).any():
             self._take(wanted)
+        for sums in (*self.affine, *self.by_class):
+            sums.to_("cpu")
         choices = [
             Choice(name, taken, draws)
             for (name, draws), taken in zip(self.chosen, self.taken.tolist(), strict=True)
@@ -185,7 +189,7 @@ class Sequential:
         self.chosen, self.collectors, self.plain_variance = [], [], []
         for k in range(len(self.taken)):
             variance = {
-                (name, draws): trial[name, draws][k].moments(everyone).error_energy()
+                (name, draws): trial[name, draws][k].to_("cpu").moments(everyone).error_energy()
                 * images
                 * draws
                 for name, draws in candidates
@@ -202,7 +206,7 @@ class Sequential:
     def _moments(self) -> list[Moments]:
         everyone, count = self._everyone(), self.setup.survey.count
         return [
-            collector.moments(everyone if taken < count else None)
+            collector.to_("cpu").moments(everyone if taken < count else None)
             for collector, taken in zip(self.collectors, self.taken.tolist(), strict=True)
         ]
 

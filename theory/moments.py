@@ -7,6 +7,7 @@ group at a time, and so that sums merge by addition.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float64, Int64
@@ -53,9 +54,16 @@ class Moments:
             self.count + other.count, self.total + other.total, self.square + other.square
         )
 
+    def to(self, device: Any) -> "Moments":
+        """The same on a device, before there is a contrast."""
+        return Moments(
+            self.count.to(device), self.total.to(device), self.square.to(device), self.common_error
+        )
+
     def add_(self, group: Int64[Tensor, "b"], units: Float64[Tensor, "b *shape"]) -> None:
         """Take in the units of images of these groups, in place."""
-        self.count.index_add_(0, group, torch.ones(len(units), dtype=torch.float64))
+        group = group.to(units.device)
+        self.count.index_add_(0, group, units.new_ones(len(units)))
         self.total.index_add_(0, group, units)
         self.square.index_add_(0, group, units.square().flatten(1).sum(1))
 

@@ -3,7 +3,8 @@
 A draw is keyed by (seed, purpose, time index, draw index) and positioned by the image's index, so
 that batch sizes, interruptions and the number of processes never change it. The generator is
 numpy's counter-based Philox; uniforms become normals through the inverse distribution function,
-one word each, which keeps positions fixed.
+one word each, which keeps positions fixed. Words are drawn on the CPU, in any thread; they become
+normals wherever they are, in float64, the same everywhere but for rounding.
 """
 
 import math
@@ -11,10 +12,11 @@ import math
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
-from scipy.special import ndtri
 from torch import Tensor
 
 WORDS_PER_BLOCK = 4
+BITS = 52
+"""Of a word that are used: one more, and the uniform nearest to 1 would round to it."""
 
 
 def keyed_noise(
@@ -25,7 +27,19 @@ def keyed_noise(
     images: Int64[Tensor, "b"],
     shape: tuple[int, ...],
 ) -> Float64[Tensor, "b *shape"]:
-    """Standard normal noise (b, *shape) for the images of these indices."""
+    """Standard normal noise (b, *shape) for the images of these indices, on the CPU."""
+    return normals(keyed_words(seed, purpose, time_index, draw, images, shape))
+
+
+def keyed_words(
+    seed: int,
+    purpose: str,
+    time_index: int,
+    draw: int,
+    images: Int64[Tensor, "b"],
+    shape: tuple[int, ...],
+) -> Int64[Tensor, "b *shape"]:
+    """What the noise is made from: whole numbers from 0 to 2^52 - 1, uniform."""
     entropy = [seed, *purpose.encode(), time_index, draw]
     key = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
     size = math.prod(shape)
@@ -39,8 +53,13 @@ def keyed_noise(
         ]
     )
     words = words.reshape(len(images), blocks * WORDS_PER_BLOCK)[:, :size]
-    uniform = ((words >> np.uint64(11)) + 0.5) * 2.0**-53
-    return torch.from_numpy(ndtri(uniform)).reshape(len(images), *shape)
+    top = (words >> np.uint64(64 - BITS)).view(np.int64)
+    return torch.from_numpy(top).reshape(len(images), *shape)
+
+
+def normals(words: Int64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
+    """Standard normal numbers from words of ``keyed_words``, on their device."""
+    return torch.special.ndtri((words.double() + 0.5) * 2.0**-BITS)
 
 
 def _runs(indices: list[int]) -> list[tuple[int, int]]:

@@ -6,20 +6,28 @@ draw's residual y_theta - y.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
+from torch.nn.functional import one_hot
 
+from theory.ahead import ahead
 from theory.batches import Batch, Conditions
 from theory.errors import InputError, NonFiniteError
-from theory.noise import keyed_noise
+from theory.noise import keyed_words, normals
 from theory.schedules import Schedule
 from theory.targets import Target
 
 Predict = Callable[..., Tensor]
 """predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,)."""
+
+WITHOUT_FLOAT64 = {"mps"}
+
+AHEAD = 2
+"""Calls whose noise is drawn while the network runs."""
 
 GROUPS = 16
 """Images are told apart by group = rank mod GROUPS wherever the error of a statistic is estimated."""
@@ -27,11 +35,11 @@ GROUPS = 16
 
 @dataclass(frozen=True)
 class Observation:
-    """Some images at one time, m noise draws each; float64 on the CPU.
+    """Some images at one time, m noise draws each; float64, on the network's device if it can.
 
     Attributes:
         time_index: position of the time.
-        group: of each image, so that every group has its share of the images.
+        group: of each image, so that every group has its share of the images; on the CPU.
         x_0: the images; noise and prediction: one per draw.
         a, b, alpha, sigma: the target is a x_0 + b noise, and x_t = alpha x_0 + sigma noise.
         reference: another network's prediction of the same, to be held against in place of the
@@ -51,6 +59,10 @@ class Observation:
     reference: Float64[Tensor, "m b *shape"] | None = None
     conditions: Conditions | None = None
 
+    def members(self) -> Float64[Tensor, "group b"]:
+        """One where an image is in a group, else zero."""
+        return one_hot(self.group, GROUPS).double().T.to(self.device)
+
     def first(self, draws: int) -> "Observation":
         """The same with only the first noise draws."""
         return replace(
@@ -58,6 +70,21 @@ class Observation:
             noise=self.noise[:draws],
             prediction=self.prediction[:draws],
             reference=None if self.reference is None else self.reference[:draws],
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where all but the groups are."""
+        return self.prediction.device
+
+    def to(self, device: Any) -> "Observation":
+        """The same on another device."""
+        return replace(
+            self,
+            x_0=self.x_0.to(device),
+            noise=self.noise.to(device),
+            prediction=self.prediction.to(device),
+            reference=None if self.reference is None else self.reference.to(device),
         )
 
     @property
@@ -78,7 +105,7 @@ class Observation:
         """Whether the draws fall into two halves of whole antithetic pairs."""
         return len(self.prediction) % 4 == 0
 
-    @property
+    @cached_property
     def error(self) -> Float64[Tensor, "m b *shape"]:
         """y_theta - y, per draw."""
         return self.prediction - self.a * self.x_0 - self.b * self.noise
@@ -138,59 +165,128 @@ def observe(
     """
     alphas, sigmas = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
     a_s, b_s = (c.tolist() for c in target.coefficients(schedule, times))
+    watch = _Finite()
+
+    def words(call: _Call) -> Tensor:
+        """For each pair of draws, (pairs, b, *shape)."""
+        pairs = range((draws + 1) // 2)
+        drawn = [
+            keyed_words(seed, purpose, call.time_index, j, call.everyone, call.shape) for j in pairs
+        ]
+        return torch.stack(drawn)
+
+    placed = None
+    for call, drawn in ahead(words, _calls(images, len(times), members), AHEAD):
+        if placed is None or placed.batch is not call.batch:
+            placed = _Placed.on(device, call.batch)
+        k = call.time_index
+        noise = _antithetic(normals(_sent(drawn, placed.exact.device)), draws)
+        networks = [predict] if reference is None else [predict, reference]
+        found: list[list[Tensor]] = [[] for _ in networks]
+        for e in noise:
+            x_t = alphas[k] * placed.images + sigmas[k] * e.to(placed.images)
+            for network, predictions in zip(networks, found, strict=True):
+                y = _predicted(network, x_t, times[k], placed.conditions).to(noise)
+                watch.add(y, times[k])
+                predictions.append(y)
+            if on_progress:
+                on_progress(len(x_t))
+        yield Observation(
+            k,
+            (call.everyone if rank is None else rank[call.everyone]) % GROUPS,
+            placed.exact,
+            noise,
+            torch.stack(found[0]),
+            a_s[k],
+            b_s[k],
+            alphas[k],
+            sigmas[k],
+            None if reference is None else torch.stack(found[1]),
+            call.batch.conditions,
+        )
+    watch.finish()
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The images of a batch that are taken at one time, and their positions among all."""
+
+    time_index: int
+    batch: Batch
+    everyone: Int64[Tensor, "b"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.batch.images.shape[1:])
+
+
+def _calls(images: Iterable[Batch], times: int, members: Tensor | None) -> Iterator[_Call]:
     first = 0
     for batch in images:
         everyone = torch.arange(first, first + len(batch))
-        group = (everyone if rank is None else rank[everyone]) % GROUPS
-        shape = tuple(batch.images.shape[1:])
+        for k in range(times):
+            if members is None:
+                yield _Call(k, batch, everyone)
+            elif len(here := everyone[members[k, everyone]]):
+                yield _Call(k, batch.select(here - first), here)
         first += len(batch)
-        for k, t in enumerate(times):
-            here = everyone if members is None else everyone[members[k, everyone]]
-            if not len(here):
-                continue
-            chosen = batch.select(here - everyone[0])
-            noise = _antithetic(seed, purpose, k, draws, here, shape)
-            x_0, predictions, references = chosen.images.to(device), [], []
-            condition = chosen.conditions
-            if isinstance(condition, Tensor):
-                condition = condition.to(x_0.device)
-            for e in noise:
-                x_t = alphas[k] * x_0 + sigmas[k] * e.to(x_0)
-                predictions.append(_checked(predict, x_t, t, condition))
-                if reference is not None:
-                    references.append(_checked(reference, x_t, t, condition))
-                if on_progress:
-                    on_progress(len(here))
-            yield Observation(
-                k,
-                group[here - everyone[0]],
-                chosen.images.double().cpu(),
-                noise,
-                torch.stack(predictions),
-                a_s[k],
-                b_s[k],
-                alphas[k],
-                sigmas[k],
-                torch.stack(references) if references else None,
-                chosen.conditions,
-            )
 
 
-def _antithetic(
-    seed: int, purpose: str, k: int, draws: int, images: Tensor, shape: tuple[int, ...]
-) -> Tensor:
-    pairs = [keyed_noise(seed, purpose, k, j, images, shape) for j in range((draws + 1) // 2)]
-    return torch.stack([signed for e in pairs for signed in (e, -e)][:draws])
+@dataclass(frozen=True)
+class _Placed:
+    """A batch where the network runs, and its images in float64 where sums are kept."""
+
+    batch: Batch
+    images: Tensor
+    conditions: Conditions | None
+    exact: Float64[Tensor, "b *shape"]
+
+    @classmethod
+    def on(cls, device: Any, batch: Batch) -> "_Placed":
+        images, conditions = batch.images.to(device), batch.conditions
+        if isinstance(conditions, Tensor):
+            conditions = conditions.to(images.device)
+        place = "cpu" if images.device.type in WITHOUT_FLOAT64 else images.device
+        return cls(batch, images, conditions, images.to(place, torch.float64))
 
 
-def _checked(predict: Predict, x_t: Tensor, t: Tensor, condition: Conditions | None) -> Tensor:
+def _sent(words: Tensor, device: torch.device) -> Tensor:
+    """The words on a device, without waiting for what it does."""
+    if device.type == "cuda":
+        words = words.pin_memory()
+    return words.to(device, non_blocking=True)
+
+
+def _antithetic(pairs: Float64[Tensor, "k b *shape"], draws: int) -> Float64[Tensor, "m b *shape"]:
+    return torch.stack([pairs, -pairs], 1).flatten(0, 1)[:draws]
+
+
+def _predicted(predict: Predict, x_t: Tensor, t: Tensor, condition: Conditions | None) -> Tensor:
     t_batch = (t.to(x_t.dtype) if t.is_floating_point() else t).to(x_t.device).expand(len(x_t))
     y = predict(x_t, t_batch) if condition is None else predict(x_t, t_batch, condition)
     if y.shape != x_t.shape:
         raise InputError(
             f"network: expected a prediction of shape {tuple(x_t.shape)}, got {tuple(y.shape)}"
         )
-    y = y.double().cpu()
-    if not torch.isfinite(y).all():
-        raise NonFiniteError(f"network: NaN or infinity in the prediction at t={t.item():g}")
     return y
+
+
+class _Finite:
+    """Refuses NaN and infinity one prediction late, so as not to wait for the last one."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, y: Tensor, t: Tensor) -> None:
+        self.waiting.append((torch.isfinite(y).all(), t))
+        if len(self.waiting) > 1:
+            self._check(*self.waiting.pop(0))
+
+    def finish(self) -> None:
+        for finite, t in self.waiting:
+            self._check(finite, t)
+
+    @staticmethod
+    def _check(finite: Tensor, t: Tensor) -> None:
+        if not finite:
+            raise NonFiniteError(f"network: NaN or infinity in the prediction at t={t.item():g}")

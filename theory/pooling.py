@@ -20,6 +20,7 @@ from theory.certificates import LEAST_GROUPS, lower_bounds
 from theory.errors import InputError
 from theory.observations import GROUPS, Observation
 from theory.shrinkage import Policy
+from theory.sums import Sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +57,7 @@ class ClassShift:
         return between * known.reshape(weight.shape)
 
 
-class ClassSums:
+class ClassSums(Sums):
     """Takes in labelled observations of one time: sums of residual and noise by group and class."""
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
@@ -78,9 +79,10 @@ class ClassSums:
                 f"classes: expected labels from 0 to {self.classes - 1}, "
                 f"got {int(labels.min())} to {int(labels.max())}"
             )
-        cell = seen.group * self.classes + labels.cpu()
+        seen = self.beside(seen)
+        cell = (seen.group * self.classes + labels.cpu()).to(seen.device)
         units = torch.stack([seen.residual.mean(0), seen.noise.mean(0)], 1)
-        self.count.view(-1).index_add_(0, cell, torch.ones(len(cell), dtype=torch.float64))
+        self.count.view(-1).index_add_(0, cell, units.new_ones(len(cell)))
         self.sums.flatten(0, 1).index_add_(0, cell, units)
 
     def totals(self, beta: Float64[Tensor, "group *pixels"]) -> Float64[Tensor, "group label d"]:

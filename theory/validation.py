@@ -110,17 +110,19 @@ def validate(
         seed=seed, purpose="validate", draws=draws, device=device, on_progress=on_progress,
     ):  # fmt: skip
         k, residual = seen.time_index, seen.residual
-        unit, shift = residual.mean(0), calibration.shift[seen.time_index]
+        unit = residual.mean(0)
+        shift = calibration.shift[seen.time_index].to(unit)
         losses[k].append(residual.square().flatten(2).sum(2).mean(0))
         shift_gains[k].append(2 * dot(unit, shift) - shift.square().sum())
         gains[k].append(shift_gains[k][-1] if calibration.is_shift else _gain(calibration, seen))
+        moments[k] = moments[k].to(unit.device)
         moments[k].add_(seen.group, unit)
     return Validation(
         calibration=calibration,
-        losses=torch.stack([torch.cat(column) for column in losses], 1),
-        gains=torch.stack([torch.cat(column) for column in gains], 1),
-        shift_gains=torch.stack([torch.cat(column) for column in shift_gains], 1),
-        eta_sq=tuple(m.squared_norm() for m in moments),
+        losses=torch.stack([torch.cat(column) for column in losses], 1).cpu(),
+        gains=torch.stack([torch.cat(column) for column in gains], 1).cpu(),
+        shift_gains=torch.stack([torch.cat(column) for column in shift_gains], 1).cpu(),
+        eta_sq=tuple(m.to("cpu").squared_norm() for m in moments),
         left_out=held_out.left_out,
     )
 

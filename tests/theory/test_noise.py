@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest, norm
 
-from theory.noise import keyed_noise
+from theory.noise import BITS, keyed_noise, keyed_words, normals
 
 LEVEL = 1e-6
 IMAGES, SHAPE = 3000, (5, 7)
@@ -112,3 +112,17 @@ def test_neighbours_are_uncorrelated(neighbours):
     one, other = NEIGHBOURS[neighbours]()
     assert correlation_p_value(one, other) >= LEVEL
     assert correlation_p_value(one, 0.05 * one + other) < LEVEL
+
+
+def test_no_word_is_infinite():
+    ends = normals(torch.tensor([0, 2**BITS - 1]))
+    assert ends[0] == -ends[1]
+    assert 8 < ends[1] < 9
+
+
+def test_words_are_whole_numbers_of_their_bits():
+    words = keyed_words(**KEY, images=torch.arange(100), shape=SHAPE)
+    assert words.dtype == torch.int64
+    assert 0 <= words.min() < 2 ** (BITS - 8)
+    assert 2**BITS - 2 ** (BITS - 8) < words.max() < 2**BITS
+    assert torch.equal(normals(words), draw(images=100))
