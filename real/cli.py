@@ -10,6 +10,7 @@ from real.commands import (
     repair_study,
     sample,
     study,
+    throughput,
     train,
     validate,
 )
@@ -25,6 +26,7 @@ COMMANDS = {
     "repair": repair,
     "repair-study": repair_study,
     "encode": encode,
+    "throughput": throughput,
     "audit": audit,
     "train": train,
 }

@@ -8,15 +8,18 @@ from real.checkpoints.base import Checkpoint
 from real.running.batch_size import best_batch_size, timed
 from real.running.memory import WithinMemory, is_out_of_memory
 from real.running.precision import DTYPES, compiled, in_dtype
+from real.running.throughput import Throughput, throughput
 
 __all__ = [
     "DTYPES",
+    "Throughput",
     "WithinMemory",
     "best_batch_size",
     "compiled",
     "in_dtype",
     "is_out_of_memory",
     "run_well",
+    "throughput",
     "timed",
 ]
 

@@ -14,10 +14,11 @@ def trial(checkpoint: Checkpoint, size: int, device: torch.device) -> Tensor:
     x_t = torch.zeros(size, *checkpoint.shape, device=device)
     t = checkpoint.schedule.grid(2)[-1]
     t = t.to(device, x_t.dtype if t.is_floating_point() else t.dtype).expand(size)
-    return checkpoint.predict(x_t, t, _any_condition(checkpoint, size))
+    return checkpoint.predict(x_t, t, any_condition(checkpoint, size))
 
 
-def _any_condition(checkpoint: Checkpoint, size: int) -> Any:
+def any_condition(checkpoint: Checkpoint, size: int) -> Any:
+    """Some condition for each image, as the network takes them; None for an unconditional one."""
     if checkpoint.conditions is None:
         return None
     if checkpoint.conditions == "text":

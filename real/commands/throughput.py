@@ -1,0 +1,63 @@
+"""How much of the bare network's throughput a calibration keeps."""
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from real.commands.common import (
+    BATCHES,
+    COMMON,
+    IMAGES,
+    NETWORK,
+    ON_DEVICE,
+    RUNNING,
+    images_for,
+    on_device,
+    run_network,
+)
+from theory.program import count, require_file, write_json
+
+
+def add(commands: Any) -> None:
+    """Its arguments."""
+    command = commands.add_parser(
+        "throughput", parents=[NETWORK, IMAGES, BATCHES, COMMON, ON_DEVICE, RUNNING],
+        help="how much of the bare network's throughput a calibration keeps",
+        description="Time whole calibrations against the bare network calls in them, taking turns "
+        "on the same machine.",
+        epilog="example: python -m real throughput digits --batch-size auto --dtype bfloat16",
+    )  # fmt: skip
+    command.add_argument("--times", type=count, default=10, metavar="N", help="times (10)")
+    command.add_argument("--order", type=int, choices=[0, 1], default=0, help="of calibration (0)")
+    command.add_argument("--turns", type=count, default=5, metavar="N", help="of each (5)")
+    command.add_argument("--out", type=Path, metavar="FILE", help="write the seconds as JSON")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run it."""
+    from functools import partial
+
+    from real.calibrating import calibrate_checkpoint
+    from real.conditions import of_images
+    from real.running import throughput
+
+    if options.out:
+        require_file(options.out)
+    device = on_device(options.device)
+    checkpoint = run_network(options, device)
+    images = images_for(checkpoint, options, "calibration", device)
+    times = checkpoint.schedule.times(checkpoint.schedule.grid(options.times))
+    whole = partial(
+        calibrate_checkpoint, checkpoint, images, times, seed=options.seed, device=device,
+        conditions=of_images(checkpoint, images, "joint"), order=options.order,
+    )  # fmt: skip
+    found = throughput(
+        checkpoint, whole, len(images), times, options.batch_size, options.turns, device
+    )
+    best = found.evaluations / min(found.bare)
+    print(f"{best:,.0f} bare network evaluations per second, batches of {options.batch_size}")
+    print(f"a calibration of order {options.order} runs at {found.ratio:.1%} of it (median)")
+    if options.out:
+        write_json(options.out, {"ratio": found.ratio, "device": str(device), **asdict(found)})
+        print(options.out)
