@@ -36,6 +36,7 @@ from theory.errors import InputError
 from theory.identity import fingerprint
 from theory.targets import NOISE, SCORE
 
+
 def recognizes(source: Source) -> bool:
     """Whether a file has a ``model`` with score_sde's table of noise levels and list of layers."""
     model = source.content.get("model") if isinstance(source.content, dict) else None

@@ -188,6 +188,26 @@ def test_unconditional_latent_network(tmp_path):
         assert torch.allclose(coded[1], pipe.vqvae.decode(latents / 0.5).sample, atol=1e-5)
 
 
+@pytest.mark.parametrize("scale", [None, 1.0, 0.18215])
+def test_latents_of_a_vector_quantizer_are_scaled_only_where_its_configuration_says_so(
+    tmp_path, scale
+):
+    with torch.random.fork_rng(devices=[]):
+        pipe = LDMPipeline(tiny_pipelines.vq(), tiny_pipelines.unet(), DDIMScheduler())
+    pipe.save_pretrained(tmp_path)
+    file = tmp_path / "vqvae" / "config.json"
+    config = json.loads(file.read_text())
+    del config["scaling_factor"]
+    file.write_text(json.dumps(config | ({} if scale is None else {"scaling_factor": scale})))
+    codec = load(tmp_path).codec
+    latents, images = torch.randn(2, 3, 8, 8, generator=generator()), torch.zeros(2, 3, 16, 16)
+    with torch.no_grad():
+        expected = pipe.vqvae.encode(images).latents * (scale or 1.0)
+        assert torch.allclose(codec.encode(images), expected, atol=1e-5)
+        expected = pipe.vqvae.decode(latents / (scale or 1.0)).sample
+        assert torch.allclose(codec.decode(latents), expected, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", ["ddpm", "sd1", "dit"])
 def test_any_network_may_be_of_a_rectified_flow(tmp_path, folders, checkpoints, kind):
     folder = tmp_path / kind

@@ -433,7 +433,11 @@ def reshape(written):
             {"config": config() | {"data": {"centered": True}}},
             "expected image_size",
         ),
-        (lambda c: None, {"config": config(name="ncsnv2")}, "model.name ncsnpp or ddpm, got 'ncsnv2'"),
+        (
+            lambda c: None,
+            {"config": config(name="ncsnv2")},
+            "model.name ncsnpp or ddpm, got 'ncsnv2'",
+        ),
         (lambda c: None, {"config": config(**AS_DDPM)}, "the network lacks"),
         (lambda c: None, {"config": config(name="ddpm")}, "nf of at least 128 with ddpm, got 8"),
         (
