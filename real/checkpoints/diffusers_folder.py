@@ -117,6 +117,18 @@ def require_plain(folder: Path) -> None:
 def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
     """A network of that class in float32, frozen, and the names of the weights it has no use for.
 
+    Raises:
+        InputError: as ``read_part``.
+    """
+    network, unused = read_part(kind, folder)
+    with quiet():
+        network.to(device, torch.float32)
+    return network, unused
+
+
+def read_part(kind: Any, folder: Path) -> tuple[Any, list[str]]:
+    """The same, in the precision and on the device that the library reads it to.
+
     Weights are read from safetensors, or from .bin files without running code; those of the variant
     fp16 only where there are no others.
 
@@ -139,9 +151,7 @@ def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
             f"checkpoint: cannot load the network in {folder}: no weights for "
             f"{min(info['missing_keys'])}"
         )
-    with quiet():
-        network.to(device, torch.float32).eval().requires_grad_(False)
-    return network, sorted(info["unexpected_keys"])
+    return network.eval().requires_grad_(False), sorted(info["unexpected_keys"])
 
 
 def _variant(folder: Path) -> str | None:

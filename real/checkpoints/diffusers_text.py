@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from real.checkpoints.diffusers_folder import load_part, model_index, quiet
+from real.checkpoints.diffusers_folder import model_index, quiet, read_part
+from real.checkpoints.half_weights import keep_halves
 from theory.errors import InputError
 
 TOKENIZERS = {
@@ -73,7 +74,9 @@ def _encoder(name: str, folder: Path, device: Any) -> Any:
     import transformers
 
     with _quiet_transformers():
-        return load_part(getattr(transformers, name), folder, device)[0]
+        network = read_part(getattr(transformers, name), folder)[0]
+    keep_halves(network, device)
+    return network
 
 
 def _tokenizer(name: str, folder: Path) -> Any:
