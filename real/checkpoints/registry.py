@@ -52,12 +52,11 @@ class Known:
             InputError: it cannot be reached, is not what was published, or is fetched by hand only.
         """
         if self.page:
-            beside = (
-                f", write {self.beside} to a file beside it that is called like it but for .json"
-            )
+            file = f" as {self.name}.pth" if self.beside else ""
+            beside = f", write {self.beside} as {self.name}.json beside it" if self.beside else ""
             raise InputError(
-                f"checkpoint: {self.name} is fetched by hand: save it from {self.address}"
-                f"{beside if self.beside else ''}, then name the file"
+                f"checkpoint: {self.name} is fetched by hand: save it from {self.address}{file}"
+                f"{beside}, then name the file"
             )
         if self.address.startswith("https://"):
             return fetch(self.name, self.address, self.digest)
