@@ -83,7 +83,9 @@ def _path(name: str) -> Path:
         return EMBEDDED[name]
     if name in NAMED:
         return NAMED[name].local()
-    return Path(name) if Path(name).exists() else download(name)
+    if Path(name).exists():
+        return Path(name)
+    return download(name, diffusers_pipelines.needed_parts)
 
 
 def _family_named(name: str) -> Family:

@@ -1,6 +1,7 @@
 """Folders as diffusers writes them: what they say they are, and their parts. No code is run."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,9 @@ from theory.errors import InputError
 NETWORK_PARTS = ("unet", "transformer", ".")
 FOREIGN = ("auto_map", "quantization_config", "attn_implementation", "_attn_implementation")
 """Keys by which a configuration asks for code or kernels other than the library's."""
+
+COPY, HALF = re.compile(r"\.(fp16|bf16|non_ema)[.-]"), re.compile(r"\.fp16[.-].*safetensors$")
+"""Names of weights beside the usual ones, and those of them that are read in their place."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -38,9 +42,18 @@ def network_folder(folder: Path) -> Path:
     Raises:
         InputError: in none of them.
     """
+    return folder / network_part(folder)
+
+
+def network_part(folder: Path) -> str:
+    """The same as a subfolder's name; "." is the top.
+
+    Raises:
+        InputError: in none of them.
+    """
     for part in NETWORK_PARTS:
         if (folder / part / "config.json").is_file():
-            return folder / part
+            return part
     raise InputError(
         f"checkpoint: expected unet/config.json, transformer/config.json or config.json in "
         f"{folder}, found neither"
@@ -89,24 +102,47 @@ def scheduler_config(folder: Path) -> dict[str, Any]:
     )
 
 
-def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
-    """A network of that class in float32, frozen, and the names of the weights it has no use for.
-
-    Weights are read from safetensors, or from .bin files without running code.
+def require_plain(folder: Path) -> None:
+    """Refuse a network whose configuration asks for more than the library's own.
 
     Raises:
-        InputError: files are missing or broken, weights are missing or of other shapes, or the
-            configuration asks for code of its own.
+        InputError: it asks for code, kernels or a quantization, or cannot be read.
     """
     config = read_json(folder / "config.json")
     asked = [key for key in FOREIGN if config.get(key) is not None]
     if asked:
         raise InputError(f"checkpoint: expected a plain network in {folder}, it has {asked[0]}")
+
+
+def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
+    """A network of that class in float32, frozen, and the names of the weights it has no use for.
+
+    Raises:
+        InputError: as ``read_part``.
+    """
+    network, unused = read_part(kind, folder)
+    with quiet():
+        network.to(device, torch.float32)
+    return network, unused
+
+
+def read_part(kind: Any, folder: Path) -> tuple[Any, list[str]]:
+    """The same, in the precision and on the device that the library reads it to.
+
+    Weights are read from safetensors, or from .bin files without running code; those of the variant
+    fp16 only where there are no others.
+
+    Raises:
+        InputError: files are missing or broken, weights are missing or of other shapes, or the
+            configuration asks for code of its own.
+    """
+    require_plain(folder)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
             network, info = kind.from_pretrained(
-                folder, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False
-            )
+                folder, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False,
+                variant=_variant(folder),
+            )  # fmt: skip
     except Exception as error:  # a broken folder makes the libraries raise errors of every kind
         reason = str(error).strip().split("\n")[0]
         raise InputError(f"checkpoint: cannot load the network in {folder}: {reason}") from error
@@ -115,9 +151,15 @@ def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
             f"checkpoint: cannot load the network in {folder}: no weights for "
             f"{min(info['missing_keys'])}"
         )
-    with quiet():
-        network.to(device, torch.float32).eval().requires_grad_(False)
-    return network, sorted(info["unexpected_keys"])
+    return network.eval().requires_grad_(False), sorted(info["unexpected_keys"])
+
+
+def _variant(folder: Path) -> str | None:
+    kinds = ("*model*.safetensors", "*model*.bin")
+    weights = [path.name for kind in kinds for path in folder.glob(kind)]
+    halves = [name for name in weights if HALF.search(name)]
+    plain = [name for name in weights if not COPY.search(name)]
+    return "fp16" if halves and not plain else None
 
 
 @contextmanager

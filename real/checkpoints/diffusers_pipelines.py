@@ -1,11 +1,22 @@
-"""Any diffusers folder: the family is told from the class of its network."""
+"""Any diffusers folder: the family is told from the class of its network.
+
+What a folder's configuration says is enough to refuse it, before any weights are there.
+"""
 
 from pathlib import Path
 from typing import Any
 
 from real.checkpoints import diffusers_dit, diffusers_sd3, diffusers_text_unet, diffusers_unet
-from real.checkpoints.base import Checkpoint, Source
-from real.checkpoints.diffusers_folder import class_name
+from real.checkpoints.base import Checkpoint, Family, Source
+from real.checkpoints.diffusers_folder import (
+    class_name,
+    network_part,
+    require_plain,
+    scheduler_config,
+)
+from real.checkpoints.diffusers_process import process_of
+from real.checkpoints.diffusers_text import named_encoders
+from real.checkpoints.diffusers_vae import autoencoder_class, autoencoder_part
 from theory.errors import InputError
 
 FAMILIES = (
@@ -14,6 +25,7 @@ FAMILIES = (
     diffusers_dit.FAMILY,
     diffusers_sd3.FAMILY,
 )
+TEXT_FAMILIES = (diffusers_text_unet.FAMILY, diffusers_sd3.FAMILY)
 
 
 def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
@@ -23,11 +35,37 @@ def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
         InputError: files are missing or broken, or the network is of another class.
     """
     source = Source(reference, folder)
-    found = class_name(folder)
+    return _family(source).load(source, device)
+
+
+def needed_parts(folder: Path) -> list[str]:
+    """The subfolders whose weights are loaded, told from the configuration alone.
+
+    Raises:
+        InputError: the network, its scheduler, its autoencoder or a text encoder is of a class that
+            is not loaded here or asks for code of its own, or their configuration is missing or
+            broken.
+    """
+    family = _family(Source(str(folder), folder))
+    process_of(scheduler_config(folder))
+    parts = [network_part(folder)]
+    vae = autoencoder_part(folder)
+    if vae:
+        autoencoder_class(folder / vae)
+        parts.append(vae)
+    if family in TEXT_FAMILIES:
+        parts += [part for part, encoder in named_encoders(folder).items() if encoder]
+    for part in parts:
+        require_plain(folder / part)
+    return parts
+
+
+def _family(source: Source) -> Family:
+    found = class_name(source.path)
     for family in FAMILIES:
         if family.recognizes(source):
-            return family.load(source, device)
+            return family
     raise InputError(
         "checkpoint: expected a UNet2DModel, UNet2DConditionModel, DiTTransformer2DModel or "
-        f"SD3Transformer2DModel in {folder}, got {found}"
+        f"SD3Transformer2DModel in {source.path}, got {found}"
     )

@@ -6,7 +6,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from real.checkpoints.diffusers_folder import load_part, model_index, quiet
+from real.checkpoints.diffusers_folder import model_index, quiet, read_part
+from real.checkpoints.half_weights import keep_halves
 from theory.errors import InputError
 
 TOKENIZERS = {
@@ -26,6 +27,21 @@ def load_text_parts(folder: Path, device: Any) -> dict[str, Any]:
         InputError: transformers is not installed, an encoder is of an unknown class, or one of
             them or of their tokenizers is broken.
     """
+    parts: dict[str, Any] = {}
+    for part, encoder in named_encoders(folder).items():
+        tokenizer = part.replace("text_encoder", "tokenizer")
+        parts[part] = encoder and _encoder(encoder, folder / part, device)
+        parts[tokenizer] = encoder and _tokenizer(TOKENIZERS[encoder], folder / tokenizer)
+    return parts
+
+
+def named_encoders(folder: Path) -> dict[str, str | None]:
+    """The class of each text encoder as model_index.json names it; None for one that is absent.
+
+    Raises:
+        InputError: transformers is not installed, there is no encoder, or one is of an unknown
+            class.
+    """
     if find_spec("transformers") is None:
         raise InputError(
             "checkpoint: a text-conditional network needs the transformers library: "
@@ -35,12 +51,13 @@ def load_text_parts(folder: Path, device: Any) -> dict[str, Any]:
     named = {part: _class(index[part]) for part in index if part.startswith("text_encoder")}
     if not any(named.values()):
         raise InputError(f"checkpoint: expected text encoders in {folder / 'model_index.json'}")
-    parts: dict[str, Any] = {}
-    for part, encoder in named.items():
-        tokenizer = part.replace("text_encoder", "tokenizer")
-        parts[part] = encoder and _encoder(encoder, folder / part, device)
-        parts[tokenizer] = encoder and _tokenizer(TOKENIZERS[encoder], folder / tokenizer)
-    return parts
+    for part, name in named.items():
+        if name and name not in TOKENIZERS:
+            raise InputError(
+                f"checkpoint: expected a text encoder {', '.join(TOKENIZERS)} in {folder / part}, "
+                f"got {name}"
+            )
+    return named
 
 
 def text_modules(parts: dict[str, Any]) -> dict[str, Any]:
@@ -54,14 +71,12 @@ def _class(entry: Any) -> str | None:
 
 
 def _encoder(name: str, folder: Path, device: Any) -> Any:
-    if name not in TOKENIZERS:
-        raise InputError(
-            f"checkpoint: expected a text encoder {', '.join(TOKENIZERS)} in {folder}, got {name}"
-        )
     import transformers
 
     with _quiet_transformers():
-        return load_part(getattr(transformers, name), folder, device)[0]
+        network = read_part(getattr(transformers, name), folder)[0]
+    keep_halves(network, device)
+    return network
 
 
 def _tokenizer(name: str, folder: Path) -> Any:

@@ -17,7 +17,7 @@ from real.checkpoints.diffusers_folder import (
 )
 from real.checkpoints.diffusers_network import identity, load_network, run, sample_shape
 from real.checkpoints.diffusers_process import process_of
-from real.checkpoints.diffusers_vae import codec, load_vae
+from real.checkpoints.diffusers_vae import autoencoder_part, codec, load_vae
 from theory.errors import InputError
 
 NAME = "diffusers-unet"
@@ -70,10 +70,8 @@ def load(source: Source, device: Any) -> Checkpoint:
 
 
 def _autoencoder(folder: Path, device: Any) -> Any:
-    for part in ("vae", "vqvae"):
-        if (folder / part).is_dir():
-            return load_vae(folder / part, device)
-    return None
+    part = autoencoder_part(folder)
+    return load_vae(folder / part, device) if part else None
 
 
 def _labels(network: UNet2DModel, folder: Path) -> Labels | None:

@@ -20,15 +20,47 @@ PIXELS_AT_ONCE = 2**21
 def load_vae(folder: Path, device: Any) -> Any:
     """The autoencoder in a pipeline's ``vae/`` or ``vqvae/``.
 
+    A VQModel whose configuration has no scaling_factor is older than that setting: its latents are
+    not scaled (huggingface/diffusers issue 6725), where the library would take that of Stable
+    Diffusion.
+
     Raises:
         InputError: it is not there, of an unknown class, or broken.
+    """
+    name, config = autoencoder_class(folder), read_json(folder / "config.json")
+    vae = load_part(AUTOENCODERS[name], folder, device)[0]
+    if name == "VQModel" and "scaling_factor" not in config:
+        vae.register_to_config(scaling_factor=1.0)
+    return vae
+
+
+def autoencoder_part(folder: Path) -> str | None:
+    """Which subfolder of a pipeline has an autoencoder, if one has."""
+    return next((part for part in ("vae", "vqvae") if (folder / part).is_dir()), None)
+
+
+def bare_autoencoder(folder: Path) -> list[str]:
+    """["."] for a folder that is an autoencoder itself, which is then all of it that is loaded.
+
+    Raises:
+        InputError: it is none, or of an unknown class.
+    """
+    autoencoder_class(folder)
+    return ["."]
+
+
+def autoencoder_class(folder: Path) -> str:
+    """The name of the class of the autoencoder in a folder, one of ``AUTOENCODERS``.
+
+    Raises:
+        InputError: it is not there, or of an unknown class.
     """
     name = read_json(folder / "config.json").get("_class_name")
     if name not in AUTOENCODERS:
         raise InputError(
             f"checkpoint: expected an autoencoder {' or '.join(AUTOENCODERS)} in {folder}, got {name}"
         )
-    return load_part(AUTOENCODERS[name], folder, device)[0]
+    return str(name)
 
 
 def codec(vae: Any, latent: tuple[int, ...]) -> Codec:

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 
 from real.checkpoints.base import Checkpoint, Family, Source
-from real.checkpoints.diffusers_vae import load_vae, scaled_codec
+from real.checkpoints.diffusers_vae import bare_autoencoder, load_vae, scaled_codec
 from real.checkpoints.edm import SIGMA_RANGE, constructor, denoiser, is_network
 from real.checkpoints.hub import download
 from real.checkpoints.unpickling import Stored
@@ -89,7 +89,7 @@ def _autoencoder(name: str, source: Source) -> Path:
     if beside.is_dir():
         return beside
     try:
-        return download(name)
+        return download(name, bare_autoencoder)
     except InputError as error:
         raise InputError(
             f"checkpoint: {source.reference} works on latents of the autoencoder {name}, which is "

@@ -24,13 +24,22 @@ TELLING = (
     "time_embed.0.weight", "input_blocks.0.0.weight", "input_blocks.1.0.out_layers.3.weight",
     "input_blocks.1.0.emb_layers.1.weight", "output_blocks.0.0.out_layers.3.weight", "out.2.weight",
 )  # fmt: skip
+ENCODER = ("time_embed.0.weight", "input_blocks.0.0.weight", "middle_block.0.in_layers.2.weight")
 OUTPUT = re.compile(r"output_blocks\.(\d+)\.(\d+)\.(.+)")
+UPSAMPLED = 6
+"""Channels that an upsampler takes: those of the image, and of one of low resolution."""
 UPWARDS = ("in_layers.2.weight", "conv.weight")
 
 
 def recognizes(source: Source) -> bool:
-    """Whether the names are those of these networks' residual blocks."""
-    return state_of(source.content).keys() >= set(TELLING)
+    """Whether the names are those of these networks' residual blocks, or of the classifiers."""
+    state = state_of(source.content)
+    return state.keys() >= set(TELLING) or _is_classifier(state)
+
+
+def _is_classifier(state: Mapping[str, Tensor]) -> bool:
+    """Whether it is the half of a network that leads to a classifier's logits."""
+    return state.keys() >= set(ENCODER) and not any(n.startswith("output_blocks.") for n in state)
 
 
 def read_architecture(state: Mapping[str, Tensor]) -> Architecture:
@@ -86,10 +95,20 @@ def load(source: Source, device: Any) -> Checkpoint:
     """The checkpoint.
 
     Raises:
-        InputError: names or shapes that are not these networks', or settings that nothing tells.
+        InputError: names or shapes that are not these networks', an upsampler or a classifier, or
+            settings that nothing tells.
     """
     state = state_of(source.content)
+    if _is_classifier(state):
+        raise InputError(
+            f"checkpoint: {source.reference} is a classifier for guidance, and no network that denoises"
+        )
     architecture = inferred(read_architecture, TELLING, state, source.reference)
+    if architecture.in_channels == UPSAMPLED and architecture.out_channels in (3, UPSAMPLED):
+        raise InputError(
+            f"checkpoint: {source.reference} is an upsampler, which also takes an image of low "
+            "resolution: expected a network that denoises images alone"
+        )
     known = presets.settings(source, architecture, NEEDED)
     presets.require_agreement(source, known, _by_shapes(architecture))
     if architecture.out_channels not in (architecture.in_channels, 2 * architecture.in_channels):

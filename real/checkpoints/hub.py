@@ -1,7 +1,9 @@
 """Fetch what is published: repositories of the Hugging Face Hub, and files by https, once each."""
 
 import hashlib
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from fnmatch import fnmatch
+from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 
 import torch
@@ -18,17 +20,19 @@ from theory.errors import InputError
 from theory.program import replacing_file
 
 CONFIGURATION = ["*.json", "*/*.json", "*/*.txt", "*/*.model"]
-SAFE_WEIGHTS = ["diffusion_pytorch_model*.safetensors", "*/*model*.safetensors"]
-OLD_WEIGHTS = ["diffusion_pytorch_model*.bin", "*/*model*.bin"]
-UNUSED = [
-    "*.fp16.*",
-    "*.bf16.*",
-    "*.non_ema.*",
-    "*flax*",
-    "*onnx*",
-    "*openvino*",
-    "safety_checker/*",
-]
+SAFE_WEIGHTS = ["diffusion_pytorch_model*.safetensors", "model*.safetensors"]
+OLD_WEIGHTS = ["diffusion_pytorch_model*.bin", "pytorch_model*.bin"]
+HALF_WEIGHTS = ["diffusion_pytorch_model*.fp16*.safetensors", "model*.fp16*.safetensors"]
+UNUSED = ["*flax*", "*onnx*", "*openvino*", "safety_checker/*"]
+HALF = ["*.fp16.*", "*.fp16-*"]
+OTHER_COPIES = ["*.bf16.*", "*.bf16-*", "*.non_ema.*", "*.non_ema-*"]
+WEIGHTS = (
+    (SAFE_WEIGHTS, [*HALF, *OTHER_COPIES]),
+    (OLD_WEIGHTS, [*HALF, *OTHER_COPIES]),
+    (HALF_WEIGHTS, OTHER_COPIES),
+)
+"""Names of a folder's weights, and which of them are meant by none of it; the first kind that is
+there is the one that is fetched."""
 ALREADY_HERE = "diffusion-martingale"
 CHUNK = 1 << 20
 KINDS = (
@@ -37,23 +41,26 @@ KINDS = (
 )
 
 
-def download(reference: str) -> Path:
+def download(reference: str, parts: Callable[[Path], Sequence[str]]) -> Path:
     """The local copy of a Hub repository, fetched if need be: one precision, safetensors if it can.
 
+    Args:
+        reference: Hub id.
+        parts: given the folder with no more than its configuration, the subfolders whose weights
+            are needed; "." is the top. What it refuses is not fetched.
+
     Raises:
-        InputError: no such repository, no leave to read it, or no connection and no local copy.
+        InputError: no such repository, no leave to read it, no connection and no local copy, no
+            weights, or what ``parts`` raises.
     """
     expected = f"checkpoint: expected {KINDS}, got {reference!r}"
     if reference.count("/") != 1 or reference.startswith((".", "/")):
         raise InputError(expected)
     try:
         folder = Path(
-            snapshot_download(
-                reference, allow_patterns=CONFIGURATION + SAFE_WEIGHTS, ignore_patterns=UNUSED
-            )
+            snapshot_download(reference, allow_patterns=CONFIGURATION, ignore_patterns=UNUSED)
         )
-        if not list(folder.rglob("*.safetensors")):
-            snapshot_download(reference, allow_patterns=OLD_WEIGHTS, ignore_patterns=UNUSED)
+        _fetch_weights(reference, folder, parts(folder))
         return folder
     except HFValidationError as error:
         raise InputError(expected) from error
@@ -71,6 +78,30 @@ def download(reference: str) -> Path:
             f"{expected}: no such file or folder, and the Hub cannot be reached "
             "(no network connection?)"
         ) from error
+
+
+def _fetch_weights(reference: str, folder: Path, parts: Sequence[str]) -> None:
+    wanting = list(parts)
+    for names, others in WEIGHTS:
+        if wanting:
+            patterns = [str(PurePosixPath(part) / name) for part in wanting for name in names]
+            unused = [*UNUSED, *others]
+            snapshot_download(reference, allow_patterns=patterns, ignore_patterns=unused)
+            wanting = [part for part in wanting if not _holds(folder / part, names, others)]
+    if wanting:
+        raise InputError(
+            f"checkpoint: expected weights in {' and '.join(wanting)} of {reference}: safetensors, "
+            ".bin, or safetensors of the variant fp16"
+        )
+
+
+def _holds(folder: Path, names: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether there is a file of one of these names, and of none of the others."""
+    return any(
+        not any(fnmatch(path.name, other) for other in others)
+        for name in names
+        for path in folder.glob(name)
+    )
 
 
 def fetch(name: str, address: str, digest: str | None) -> Path:

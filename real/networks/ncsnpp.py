@@ -17,7 +17,8 @@ from real.networks.resampling import downsample, filtered, separable, upsample
 EPS = 1e-6
 
 
-def _norm(channels: int) -> nn.GroupNorm:
+def norm(channels: int) -> nn.GroupNorm:
+    """Group normalization, as everywhere in these networks."""
     return nn.GroupNorm(min(channels // 4, 32), channels, eps=EPS)
 
 
@@ -63,7 +64,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int, rescale: bool) -> None:
         super().__init__()
         self.rescale = rescale
-        self.GroupNorm_0 = _norm(channels)
+        self.GroupNorm_0 = norm(channels)
         self.NIN_0 = NIN(channels, channels)
         self.NIN_1 = NIN(channels, channels)
         self.NIN_2 = NIN(channels, channels)
@@ -91,10 +92,10 @@ class ResidualBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.rescale, self.taps, self.resample = rescale, tuple(taps), resample
-        self.GroupNorm_0 = _norm(in_channels)
+        self.GroupNorm_0 = norm(in_channels)
         self.Conv_0 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.Dense_0 = nn.Linear(emb_channels, out_channels)
-        self.GroupNorm_1 = _norm(out_channels)
+        self.GroupNorm_1 = norm(out_channels)
         self.Conv_1 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         projected = resample or in_channels != out_channels
         self.Conv_2 = nn.Conv2d(in_channels, out_channels, 1) if projected else None
@@ -206,7 +207,7 @@ class NCSNpp(nn.Module):
 
     def _block(
         self, c_in: int, c_out: int, resample: Literal["up", "down"] | None = None
-    ) -> ResidualBlock:
+    ) -> nn.Module:
         return ResidualBlock(c_in, c_out, 4 * self.nf, self.rescale, self.taps, resample)
 
     def _embedding(self) -> list[nn.Module]:
@@ -248,7 +249,7 @@ class NCSNpp(nn.Module):
             if self.resolutions[level] in self.attn_resolutions:
                 made.append(Attention(width, self.rescale))
             if self.progressive == "output_skip" or level == 0:
-                output = [_norm(width), nn.Conv2d(width, channels, 3, padding=1)]
+                output = [norm(width), nn.Conv2d(width, channels, 3, padding=1)]
                 made.extend(output)
             if level:
                 made.append(self._block(width, width, "up"))

@@ -18,11 +18,13 @@ from diffusers import (
 )
 from diffusers.configuration_utils import FrozenDict
 from safetensors.torch import load_file, save_file
+from transformers import T5EncoderModel
 
-from real.checkpoints import load
+from real.checkpoints import diffusers_text, load
 from real.checkpoints.conditions import Texts
 from real.checkpoints.diffusers_network import identity
 from real.checkpoints.diffusers_process import process_of
+from real.checkpoints.half_weights import HALVES
 from tests.real import tiny_pipelines
 from theory.calibration import calibrate
 from theory.errors import InputError
@@ -186,6 +188,89 @@ def test_unconditional_latent_network(tmp_path):
         coded = checkpoint.codec.encode(images), checkpoint.codec.decode(latents)
         assert torch.allclose(coded[0], pipe.vqvae.encode(images).latents * 0.5, atol=1e-5)
         assert torch.allclose(coded[1], pipe.vqvae.decode(latents / 0.5).sample, atol=1e-5)
+
+
+ENCODERS = ("text_encoder", "text_encoder_2", "text_encoder_3")
+
+
+@pytest.fixture(scope="module", params=[torch.float16, torch.bfloat16], ids=str)
+def rounded(request, tmp_path_factory):
+    """The same rounded weights of text encoders, stored in half precision and in float32."""
+    root = tmp_path_factory.mktemp("rounded")
+    pipe = quiet_pipeline(tiny_pipelines.save("sd3-t5", root / "whole"))
+    for kind in ("halves", "wide"):
+        for part in ENCODERS:
+            encoder = getattr(pipe, part).to(request.param)
+            if kind == "wide":
+                encoder.float()
+        pipe.save_pretrained(root / kind)
+    return root
+
+
+def test_text_encoders_of_half_precision_stay_so_and_give_what_float32_gives(rounded, monkeypatch):
+    x_t, t = torch.randn(2, 4, 8, 8, generator=generator()), torch.tensor([0.3, 0.6])
+    with monkeypatch.context() as patch:
+        patch.setattr(diffusers_text, "keep_halves", lambda network, device: network.float())
+        expected = load(rounded / "halves").predict(x_t, t, ["a cat", "z"])
+    unrounded = load(rounded / "whole").predict(x_t, t, ["a cat", "z"])
+    assert not torch.allclose(unrounded, expected, rtol=1e-5, atol=1e-5)
+    for kind in ("halves", "wide"):
+        checkpoint = load(rounded / kind)
+        for _ in range(2):
+            got = checkpoint.predict(x_t, t, ["a cat", "z"])
+            assert torch.allclose(got, expected, rtol=1e-5, atol=1e-5)
+            for part in ENCODERS:
+                weights = dict(checkpoint.modules[part].named_parameters())
+                inner = {n for n in weights if ".layers." in n or ".block." in n}
+                assert inner
+                assert all(weights[n].dtype in HALVES for n in inner)
+                assert all(weights[n].dtype == torch.float32 for n in weights.keys() - inner)
+
+
+def test_an_encoder_computes_in_float32_and_not_in_half_precision(rounded):
+    ids = torch.tensor([[3, 4, 5, 1]])
+    kept = load(rounded / "halves").modules["text_encoder_3"]
+    with torch.no_grad():
+        ours = kept(ids)[0]
+        wide = T5EncoderModel.from_pretrained(rounded / "wide" / "text_encoder_3")(ids)[0]
+        half = T5EncoderModel.from_pretrained(rounded / "halves" / "text_encoder_3")(ids)[0]
+    assert (ours.dtype, half.dtype.itemsize) == (torch.float32, 2)
+    assert torch.allclose(ours, wide, rtol=1e-5, atol=1e-6)
+    assert not torch.allclose(half.float(), wide, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_that_half_precision_does_not_hold_stay_in_float32(checkpoints):
+    blocks = checkpoints["sd3-t5"].modules["text_encoder_3"].encoder.block
+    products = [w for n, w in blocks.named_parameters() if "layer_norm" not in n]
+    assert {weight.dtype for weight in products} == {torch.float32}
+
+
+def test_weights_are_as_they_were_after_a_call_that_fails(rounded):
+    encoder = load(rounded / "halves").modules["text_encoder_3"]
+    before = [weight.dtype for weight in encoder.parameters()]
+    with pytest.raises(RuntimeError):
+        encoder.encoder.block[0](torch.zeros(1, 2, 3))
+    assert [weight.dtype for weight in encoder.parameters()] == before
+
+
+@pytest.mark.parametrize("scale", [None, 1.0, 0.18215])
+def test_latents_of_a_vector_quantizer_are_scaled_only_where_its_configuration_says_so(
+    tmp_path, scale
+):
+    with torch.random.fork_rng(devices=[]):
+        pipe = LDMPipeline(tiny_pipelines.vq(), tiny_pipelines.unet(), DDIMScheduler())
+    pipe.save_pretrained(tmp_path)
+    file = tmp_path / "vqvae" / "config.json"
+    config = json.loads(file.read_text())
+    del config["scaling_factor"]
+    file.write_text(json.dumps(config | ({} if scale is None else {"scaling_factor": scale})))
+    codec = load(tmp_path).codec
+    latents, images = torch.randn(2, 3, 8, 8, generator=generator()), torch.zeros(2, 3, 16, 16)
+    with torch.no_grad():
+        expected = pipe.vqvae.encode(images).latents * (scale or 1.0)
+        assert torch.allclose(codec.encode(images), expected, atol=1e-5)
+        expected = pipe.vqvae.decode(latents / (scale or 1.0)).sample
+        assert torch.allclose(codec.decode(latents), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["ddpm", "sd1", "dit"])

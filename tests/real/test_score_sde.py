@@ -1,4 +1,4 @@
-"""score_sde checkpoints: the same numbers as EDM's network of that name, and its conventions."""
+"""score_sde checkpoints: the same numbers as EDM's and DDPM's networks, and its conventions."""
 
 import math
 from collections import OrderedDict
@@ -7,55 +7,60 @@ from dataclasses import replace
 import pytest
 import torch
 
-from real.checkpoints import score_sde
+from real.checkpoints import betas, score_sde
+from real.networks import ddpm_unet
 from real.networks.edm_layers import Convolution, FusedDownConvolution, GroupNorm, UNetBlock
-from real.networks.ncsnpp import NCSNpp
+from real.networks.ncsnpp_ddpm import DDPM, Resampling
 from real.networks.resampling import downsample, separable, upsample
 from real.networks.song_unet import SongUNet
 from real.networks.weights import filled
 from tests.real.stored_networks import calibrates_and_validates, random_state, source
 from theory.errors import InputError
-from theory.schedules import SubVP, VEGeometric, VPLinear
+from theory.schedules import DiscreteSchedule, SubVP, VEGeometric, VPLinear
 from theory.targets import NOISE, SCORE
 
 SDES = ("vpsde", "subvpsde", "vesde")
 
 
-def config(sde="vpsde", **model):
+def config(sde="vpsde", continuous=True, **model):
     """Upstream's configuration of a small network."""
     exploding = sde == "vesde"
     return {
-        "training": {"sde": sde, "continuous": True},
+        "training": {"sde": sde, "continuous": continuous},
         "data": {"image_size": 8, "num_channels": 2, "centered": not exploding},
         "model": {
             "name": "ncsnpp", "nf": 8, "ch_mult": [1, 2], "num_res_blocks": 1,
             "attn_resolutions": [4], "resblock_type": "biggan", "conditional": True, "fir": exploding,
             "fir_kernel": [1, 3, 3, 1], "skip_rescale": True, "progressive": "none",
             "progressive_input": "residual" if exploding else "none", "progressive_combine": "sum",
-            "embedding_type": "fourier" if exploding else "positional", "nonlinearity": "swish",
+            "embedding_type": "fourier" if exploding and continuous else "positional",
+            "nonlinearity": "swish",
             "scale_by_sigma": exploding, "sigma_min": 0.01, "sigma_max": 50, "beta_min": 0.1,
             "beta_max": 20.0, "dropout": 0.1, **model,
         },
     }  # fmt: skip
 
 
+SCALES = 100
+
+
 def state_of(settings, seed=0):
     with torch.device("meta"):
-        network = NCSNpp(num_scales=10, **settings.network)
-    state = random_state(network, seed)
-    state["sigmas"] = torch.logspace(math.log10(50), -2, 10)
+        network = settings.build(SCALES)
+    state = random_state(network, seed, scale=0.05 if settings.name == "ddpm" else 0.2)
+    state["sigmas"] = torch.logspace(math.log10(50), -2, SCALES)
     return state
 
 
 def network_of(settings, state):
-    return filled(lambda: NCSNpp(num_scales=10, **settings.network), state, "it")
+    return filled(lambda: settings.build(len(state["sigmas"])), state, "it")
 
 
 def content(settings):
     """As upstream saves it; the weights proper and their averages differ."""
     model, averaged = state_of(settings), state_of(settings, seed=1)
     model = {k: averaged[k] if k in ("sigmas", "all_modules.0.W") else v for k, v in model.items()}
-    frozen = {"sigmas"} | ({"all_modules.0.W"} if settings.sde == "vesde" else set())
+    frozen = {"sigmas", "all_modules.0.W"}
     shadow = [tensor for name, tensor in averaged.items() if name not in frozen]
     return {
         "optimizer": {"state": {}}, "step": 7,
@@ -68,13 +73,13 @@ def content(settings):
 def saved(tmp_path):
     """Through a file in upstream's format, read without running code."""
 
-    def save(sde="vpsde", change=lambda c: None, sidecar=None, **model):
-        written, averaged = content(score_sde.from_config(config(sde, **model)))
+    def save(sde="vpsde", change=lambda c: None, sidecar=None, **options):
+        written, averaged = content(score_sde.from_config(config(sde, **options)))
         change(written)
         path = tmp_path / "checkpoint_8.pth"
         torch.save(written, path)
         read = torch.load(path, map_location="cpu", weights_only=True)
-        beside = {"config": config(sde, **model)} if sidecar is None else sidecar
+        beside = {"config": config(sde, **options)} if sidecar is None else sidecar
         return source(path, read, **beside), averaged
 
     return save
@@ -86,9 +91,18 @@ def noisy():
     return torch.randn(3, 2, 8, 8, generator=generator), torch.tensor([0.01, 0.4, 0.9])
 
 
-@pytest.mark.parametrize("sde", SDES)
-def test_small_networks_load_calibrate_and_validate(saved, sde):
-    loaded, _ = saved(sde)
+AS_DDPM = {"name": "ddpm", "nf": 128, "resamp_with_conv": True}
+KINDS = [
+    *[(sde, {}) for sde in SDES],
+    ("vpsde", {"continuous": False}), ("vesde", {"continuous": False}),
+    ("vpsde", AS_DDPM), ("vpsde", AS_DDPM | {"continuous": False}),
+    ("vesde", AS_DDPM | {"continuous": False}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sde", "options"), KINDS)
+def test_small_networks_load_calibrate_and_validate(saved, sde, options):
+    loaded, _ = saved(sde, **options)
     assert score_sde.FAMILY.recognizes(loaded)
     checkpoint = score_sde.load(loaded, "cpu")
     assert (checkpoint.shape, checkpoint.conditions) == ((2, 8, 8), None)
@@ -117,6 +131,51 @@ def test_prediction_is_the_averaged_networks_noise(saved, noisy, sde):
     assert torch.allclose(checkpoint.predict(x, t), network(x, 999 * t), atol=1e-5)
     network = network_of(settings, {k.removeprefix("module."): v for k, v in own.items()})
     assert not torch.allclose(checkpoint.predict(x, t), network(x, 999 * t), atol=1e-3)
+
+
+@pytest.mark.parametrize("options", [{}, AS_DDPM])
+def test_network_of_table_times_is_told_their_indices(saved, noisy, options):
+    options = options | {"continuous": False}
+    loaded, averaged = saved("vpsde", **options)
+    checkpoint, x = score_sde.load(loaded, "cpu"), noisy[0]
+    network = network_of(score_sde.from_config(config("vpsde", **options)), averaged)
+    alphas_sq = torch.cumprod(1 - torch.linspace(1e-3, 0.2, SCALES, dtype=torch.float64), 0)
+    assert checkpoint.schedule == DiscreteSchedule(alphas_sq)
+    assert checkpoint.target == NOISE
+    t = torch.tensor([0, 40, 99])
+    assert torch.equal(checkpoint.predict(x, t), network(x, t.float()))
+    assert not torch.allclose(checkpoint.predict(x, t), network(x, 999 * t / 99), atol=1e-3)
+
+
+def test_the_table_of_the_published_network_is_ddpms():
+    schedule = score_sde.PRESETS["cifar10-ddpmpp-vp-discrete"].schedule(1000)
+    expected = DiscreteSchedule(torch.cumprod(1 - betas.linear(1000), 0))
+    t = torch.arange(1000)
+    assert torch.allclose(schedule.log_snr(t), expected.log_snr(t), rtol=1e-12)
+
+
+@pytest.mark.parametrize("options", [{}, AS_DDPM])
+def test_score_of_a_table_is_that_of_the_nearest_level(saved, noisy, options):
+    """Upstream's levels fall with their number: t = 1 - i/(n - 1) has the noise of level i."""
+    options = options | {"continuous": False}
+    loaded, averaged = saved("vesde", **options)
+    checkpoint, x_t = score_sde.load(loaded, "cpu"), noisy[0]
+    network = network_of(score_sde.from_config(config("vesde", **options)), averaged)
+    level = torch.tensor([0, 37, 99])
+    t = 1 - level.double() / 99
+    assert checkpoint.schedule == VEGeometric(0.02, 100.0, t_min=0.0)
+    assert checkpoint.target == SCORE
+    sigma = 2 * averaged["sigmas"][level]
+    assert torch.allclose(checkpoint.schedule.sigma(t).float(), sigma, rtol=1e-5)
+    expected = network(x_t, level.float()) / 2
+    nearest = (t + torch.tensor([-0.4, 0.4, 0.3]) / 99).double()
+    for times in (t, nearest):
+        assert torch.allclose(checkpoint.predict(x_t, times), expected, rtol=1e-5)
+    network.scale_by_sigma = False
+    unscaled = network(x_t, level.float())
+    assert torch.allclose(unscaled / sigma[:, None, None, None], expected, rtol=1e-4)
+    further = checkpoint.predict(x_t, t + torch.tensor([-0.6, 0.6, 0.6]) / 99)
+    assert not torch.allclose(further, expected, rtol=1e-2)
 
 
 def test_score_is_that_of_images_twice_as_wide(saved, noisy):
@@ -206,6 +265,51 @@ def test_numbers_are_those_of_edms_network(noisy, embedding, encoder, decoder, t
         assert not torch.allclose(ours(x, 1.1 * label), expected, atol=1e-4)
 
 
+def as_ddpm(network: DDPM, levels: int, blocks: int) -> dict[str, torch.Tensor]:
+    """The state of a network without attention but in the middle, with DDPM's own names."""
+    places = ["temb.dense.0", "temb.dense.1", "conv_in"]
+    for level in range(levels):
+        places += [f"down.{level}.block.{block}" for block in range(blocks)]
+        places += [f"down.{level}.downsample"] * (level < levels - 1)
+    places += ["mid.block_1", "mid.attn_1", "mid.block_2"]
+    for level in reversed(range(levels)):
+        places += [f"up.{level}.block.{block}" for block in range(blocks + 1)]
+        places += [f"up.{level}.upsample"] * (level > 0)
+    places += ["norm_out", "conv_out"]
+    block = {"GroupNorm_0": "norm1", "Conv_0": "conv1", "Dense_0": "temb_proj",
+             "GroupNorm_1": "norm2", "Conv_1": "conv2", "NIN_0": "nin_shortcut"}  # fmt: skip
+    attended = {"GroupNorm_0": "norm"} | {
+        f"NIN_{i}": part for i, part in enumerate(("q", "k", "v", "proj_out"))
+    }
+    state = {}
+    for place, layer in zip(places, network.all_modules, strict=True):
+        named = attended if "attn" in place else block
+        named = {"Conv_0": "conv"} if isinstance(layer, Resampling) else named
+        for name, tensor in layer.state_dict().items():
+            part, _, end = name.rpartition(".")
+            if end in "Wb":
+                tensor = tensor.t()[:, :, None, None] if end == "W" else tensor
+                end = {"W": "weight", "b": "bias"}[end]
+            state[".".join(filter(None, (place, named.get(part, part), end)))] = tensor
+    return state
+
+
+def test_numbers_are_those_of_ddpms_network(noisy):
+    """Upstream has attention once at a level on the way up, DDPM after every block."""
+    settings = score_sde.from_config(config(
+        **AS_DDPM, ch_mult=[1, 2], num_res_blocks=2, attn_resolutions=[]
+    ))  # fmt: skip
+    ours = network_of(settings, state_of(settings))
+    architecture = ddpm_unet.Architecture(2, 2, 128, (1, 2), 2, ())
+    state = ddpm_unet.renamed(as_ddpm(ours, levels=2, blocks=2))
+    theirs = filled(lambda: ddpm_unet.build(architecture, 8), state, "it")
+    x, label = noisy[0], torch.tensor([0.3, 200.0, 999.0])
+    with torch.no_grad():
+        expected = theirs(x, label).sample
+        assert torch.allclose(ours(x, label), expected, rtol=1e-4, atol=1e-5)
+        assert not torch.allclose(ours(x, 1.1 * label), expected, rtol=1e-3, atol=1e-4)
+
+
 def test_combining_by_concatenation_and_scaling_by_the_table(noisy):
     settings = score_sde.from_config(config(
         "vpsde", fir=True, progressive_input="input_skip", progressive_combine="cat",
@@ -249,10 +353,35 @@ def test_presets_that_weights_do_not_tell_apart_must_be_named(saved, monkeypatch
     assert named.schedule == SubVP(0.1, 20.0, t_min=1e-5)
 
 
+ALIKE = [
+    ["cifar10-ddpm-vp-discrete", "cifar10-ddpm-vp", "cifar10-ddpm-subvp"],
+    ["cifar10-ddpmpp-vp-discrete", "cifar10-ddpmpp-vp", "cifar10-ddpmpp-subvp"],
+    ["cifar10-ddpmpp-deep-vp", "cifar10-ddpmpp-deep-subvp"],
+]
+
+
+@pytest.mark.parametrize("name", score_sde.PRESETS)
+def test_weights_tell_published_networks_but_their_times_and_vp_from_subvp(tmp_path, name):
+    settings = score_sde.PRESETS[name]
+    with torch.device("meta"):
+        state = settings.build(1000).state_dict()
+    greatest = settings.limits[1] if settings.sde == "vesde" else 50.0
+    state["sigmas"] = torch.logspace(math.log10(greatest), -2, 1000)
+    file = source(tmp_path / "checkpoint_8.pth", {})
+    alike = next((group for group in ALIKE if name in group), [name])
+    if len(alike) == 1:
+        assert score_sde._settings(file, state) == settings
+        return
+    with pytest.raises(InputError, match=f" fits {' and '.join(alike)}, which weights do not tell"):
+        score_sde._settings(file, state)
+    named = replace(file, sidecar={"config": name})
+    assert score_sde._settings(named, state) == settings
+
+
 def test_published_presets_have_their_published_sizes():
     def parameters(name):
         with torch.device("meta"):
-            network = NCSNpp(num_scales=1000, **score_sde.PRESETS[name].network)
+            network = score_sde.PRESETS[name].build(1000)
         return round(sum(p.numel() for p in network.parameters()) / 1e6, 1)
 
     assert parameters("cifar10-ddpmpp-vp") == 61.8
@@ -260,14 +389,14 @@ def test_published_presets_have_their_published_sizes():
 
 
 def test_fingerprint_knows_the_averages_and_the_sde(saved):
-    def mark(sde="vpsde", change=lambda c: None):
-        return score_sde.load(saved(sde, change)[0], "cpu").fingerprint
+    def mark(sde="vpsde", change=lambda c: None, **options):
+        return score_sde.load(saved(sde, change, **options)[0], "cpu").fingerprint
 
     def nudge(written):
         written["ema"]["shadow_params"][3] += 1e-6
 
     assert mark() == mark()
-    assert len({mark(), mark("subvpsde"), mark(change=nudge)}) == 3
+    assert len({mark(), mark("subvpsde"), mark(change=nudge), mark(continuous=False)}) == 4
 
 
 def without(*path):
@@ -297,14 +426,25 @@ def reshape(written):
         (drop_both, None, "the network lacks all_modules.2.bias$"),
         (reshape, None, r"an average of all_modules.0.weight of shape .32, 8., got .3,."),
         (lambda c: None, {}, "fits no preset: expected checkpoint_8.json"),
-        (lambda c: None, {"config": "cifar11"}, "expected config to be one of cifar10-ddpmpp-vp"),
+        (lambda c: None, {"config": "cifar11"}, "expected config to be one of cifar10-ddpm-vp"),
         (lambda c: None, {"config": {}}, "expected the section training, got None"),
         (
             lambda c: None,
             {"config": config() | {"data": {"centered": True}}},
             "expected image_size",
         ),
-        (lambda c: None, {"config": config(name="ddpm")}, "model.name 'ncsnpp', got 'ddpm'"),
+        (
+            lambda c: None,
+            {"config": config(name="ncsnv2")},
+            "model.name ncsnpp or ddpm, got 'ncsnv2'",
+        ),
+        (lambda c: None, {"config": config(**AS_DDPM)}, "the network lacks"),
+        (lambda c: None, {"config": config(name="ddpm")}, "nf of at least 128 with ddpm, got 8"),
+        (
+            lambda c: None,
+            {"config": config(**AS_DDPM | {"resamp_with_conv": False})},
+            "model.resamp_with_conv True, got False",
+        ),
         (lambda c: None, {"config": config(resblock_type="ddpm")}, "resblock_type 'biggan'"),
         (lambda c: None, {"config": config(progressive="residual")}, "none or output_skip"),
         (lambda c: None, {"config": config(progressive="output_skip")}, "fir with a pyramid"),
@@ -321,9 +461,14 @@ def test_what_does_not_fit_is_refused_in_one_line(saved, change, sidecar, messag
 
 
 def test_networks_not_continuous_or_not_centered_are_refused():
-    discrete = config() | {"training": {"sde": "vpsde", "continuous": False}}
+    discrete = config("subvpsde", continuous=False)
+    fourier = config("vesde", continuous=False, embedding_type="fourier")
     uncentered = config() | {"data": {"image_size": 8, "num_channels": 2, "centered": False}}
-    for wrong, message in ((discrete, "continuous"), (uncentered, "centered with vpsde")):
+    for wrong, message in (
+        (discrete, "continuous with subvpsde"),
+        (fourier, "continuous with fourier"),
+        (uncentered, "centered with vpsde"),
+    ):
         with pytest.raises(InputError, match=message):
             score_sde.from_config(wrong)
 

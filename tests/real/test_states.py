@@ -325,6 +325,31 @@ def test_an_odd_number_of_channels_is_refused(tmp_path):
         load(write(tmp_path / "odd.pt", state, SMALL_SETTINGS))
 
 
+@pytest.mark.parametrize("out_channels", [3, 6])
+def test_an_upsampler_is_refused_in_one_line(tmp_path, out_channels):
+    shapes = dataclasses.replace(SMALL_GUIDED, in_channels=6, out_channels=out_channels)
+    for name, sidecar in (("bare", None), ("told", SMALL_SETTINGS)):
+        path = write(tmp_path / f"{name}.pt", guided_state(shapes), sidecar)
+        with pytest.raises(
+            InputError, match="is an upsampler, which also takes an image"
+        ) as caught:
+            load(path)
+        assert "\n" not in str(caught.value)
+    plain = dataclasses.replace(SMALL_GUIDED, in_channels=3, out_channels=out_channels)
+    assert load(write(tmp_path / "plain.pt", guided_state(plain), SMALL_SETTINGS)).shape[0] == 3
+
+
+@pytest.mark.parametrize("pool", [{"out.0.weight": (64,), "out.2.c_proj.weight": (10, 64, 1)},
+                                  {"out.3.weight": (10, 64, 1, 1)}])  # fmt: skip
+def test_a_classifier_is_refused_in_one_line(tmp_path, pool):
+    half = {n: t for n, t in guided_state().items() if not n.startswith(("output_blocks.", "out."))}
+    state = half | {name: torch.zeros(shape) for name, shape in pool.items()}
+    path = write(tmp_path / "64x64_classifier.pt", state)
+    for family in (None, "guided"):
+        with pytest.raises(InputError, match=r"64x64_classifier\.pt is a classifier for guidance"):
+            load(path, family=family)
+
+
 def test_a_family_may_be_named(tmp_path):
     path = write(tmp_path / "small.ckpt", ddpm_state(), {"image_size": 16})
     assert load(path, family="ddpm").fingerprint == load(path).fingerprint
