@@ -22,7 +22,7 @@ from theory.errors import InputError
 __all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load"]
 
 ASSETS = Path(__file__).parent.parent / "assets"
-EMBEDDED = {"digits": ASSETS / "digits"}
+EMBEDDED = {name: ASSETS / name for name in ("digits", "fashion")}
 """Networks that ship with the toolkit, by name."""
 
 ANY_FOLDER = Family(

@@ -121,6 +121,10 @@ REGISTRY = (
     Known(
         "digits", "diffusers-unet", (1, 8, 8), DDPM_LINEAR, "noise", APACHE, "shipped", tried=FULL
     ),
+    Known(
+        "fashion", "diffusers-unet", (1, 28, 28), DDPM_LINEAR, "noise", APACHE, "shipped",
+        tried=FULL,
+    ),
     _hub("ddpm-cifar10", 32, "google/ddpm-cifar10-32"),
     _hub("ddpm-celebahq-256", 256, "google/ddpm-celebahq-256"),
     _hub("ddpm-church-256", 256, "google/ddpm-church-256"),

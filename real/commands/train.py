@@ -39,7 +39,7 @@ def add(commands: Any) -> None:
         "--download", action="store_true", help="fetch torchvision's set if it is not there"
     )
     command.add_argument(
-        "--steps", type=count, help="optimizer steps (digits 5000, fashion 5000, cifar10 100000)"
+        "--steps", type=count, help="optimizer steps (digits 5000, fashion 3600, cifar10 100000)"
     )
     command.add_argument(
         "--precision", choices=["float32", "bfloat16"],

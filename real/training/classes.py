@@ -56,7 +56,7 @@ FASHION = Assignment(
     ),
     kept=10_000,
     network=fashion_network,
-    recipe=Recipe(learning_rate=1e-3, cool_down=0.3, drop_label=0.1),
+    recipe=Recipe(steps=3600, learning_rate=1e-3, cool_down=0.3, drop_label=0.1),
 )  # fmt: skip
 CIFAR10 = Assignment(
     name="cifar10",
