@@ -104,7 +104,8 @@ def repair(
     against_full = calibration_of(
         network, images.every_other(0), settings, original, data=images.name
     )
-    corrections = {NONE: nothing, ORDER_0: calibrated(replace(calibration, slopes=None))}
+    order_0 = replace(calibration, slopes=None, noise_energy=None)
+    corrections = {NONE: nothing, ORDER_0: calibrated(order_0)}
     if settings.order:
         corrections[ORDER_1] = calibrated(calibration)
     corrections[AGAINST_FULL] = calibrated(against_full)

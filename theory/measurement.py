@@ -12,6 +12,8 @@ from torch import Tensor
 from theory.affine_sums import AffineSums
 from theory.batches import Conditions, Images, batches
 from theory.budget import GROWTH, PILOT_IMAGES, Goal, allocate, evaluations_for
+from theory.checks import kind_of, require_whole
+from theory.errors import InputError
 from theory.estimators import NAMED, PLAIN, Collector, Estimator, MeanImage
 from theory.moments import Moments
 from theory.observations import Observation, Predict, observe
@@ -81,6 +83,13 @@ class Choice:
     estimator: str
     images: int
     draws: int
+
+    def __post_init__(self) -> None:
+        """Raises: InputError, anything but a name and positive whole numbers."""
+        if not isinstance(self.estimator, str):
+            raise InputError(f"choice: expected an estimator's name, got {kind_of(self.estimator)}")
+        require_whole("choice: images", self.images)
+        require_whole("choice: draws", self.draws)
 
     @property
     def evaluations(self) -> int:
