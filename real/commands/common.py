@@ -36,7 +36,7 @@ NETWORK.add_argument(
     help="digits (shipped, default), a name that `list` shows, a folder, a file, "
     "a Hub id, or your own network as FILE.py:NAME",
 )  # fmt: skip
-NETWORK.add_argument("--family", metavar="NAME", help="family, where its content is not to decide")
+NETWORK.add_argument("--family", metavar="NAME", help="family, where several know its content")
 SOLVER = Parser(add_help=False)
 SOLVER.add_argument(
     "--solver", metavar="NAME",
