@@ -1,6 +1,7 @@
 """What the three programs share: errors as one line, outputs that appear whole or not at all."""
 
 import argparse
+import errno
 import json
 import math
 import shutil
@@ -14,6 +15,8 @@ from typing import Any, NoReturn
 from theory.errors import InputError
 
 BAD_INPUT = 2
+INTERRUPTED = 130
+LONGEST_SHOWN = 60
 MAX_SEED = 2**63 - 1
 
 
@@ -46,10 +49,18 @@ def run(name: str, main: Callable[[list[str]], int]) -> None:
     try:
         sys.exit(main(sys.argv[1:]))
     except InputError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+        _refuse(name, str(error))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _refuse(name, f"file name too long: {str(error.filename)[:LONGEST_SHOWN]} ...")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+
+
+def _refuse(name: str, message: str) -> NoReturn:
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
 
 
 def require_file(path: Path) -> None:

@@ -159,9 +159,9 @@ WRONG_SETTINGS = [
       for more in ({}, FLOW)),
     *(("scheduler/scheduler_config.json", {"prediction_type": kind}, "expected prediction_type")
       for kind in (["epsilon"], None, 3, {}, "x\ny")),
-    *(("scheduler/scheduler_config.json", {"trained_betas": betas}, "")
+    *(("scheduler/scheduler_config.json", {"trained_betas": betas}, "alphas|schedule")
       for betas in ([[0.1, 0.2]], [[0.1], [0.1, 0.2]], ["x"], [0.1, math.nan], "x", 3, [], {"a": 1})),
-    *(("scheduler/scheduler_config.json", {name: value}, "")
+    *(("scheduler/scheduler_config.json", {name: value}, "alphas|schedule")
       for name in ("beta_start", "beta_end") for value in ("x", [1], math.nan, {}, -1.0, 1e300)),
     *(("scheduler/scheduler_config.json", {"beta_schedule": name}, "cannot read the schedule")
       for name in ("x", ["linear"], 3, "x\ny")),
