@@ -22,6 +22,9 @@ from theory.schedules import Schedule
 from theory.survey import Survey
 from theory.targets import Target
 
+LEAST_IMAGES, PILOT_DRAWS = 2, 2
+"""Images and draws at each time without which a pilot tells nothing."""
+
 
 @dataclass(frozen=True)
 class Setup:
@@ -138,11 +141,20 @@ class Sequential:
     A pilot on few images, in antithetic pairs, tries every estimator with one draw and with two;
     at each time the one of least variance per evaluation goes on. Images come in an order drawn
     from the seed.
+
+    Raises:
+        InputError: a number of evaluations that not even the smallest pilot keeps to.
     """
 
     def __init__(self, setup: Setup, goal: Goal) -> None:
         self.setup, self.goal = setup, goal
         count, times = setup.survey.count, len(setup.times)
+        least = LEAST_IMAGES * PILOT_DRAWS * times
+        if goal.evaluations is not None and goal.evaluations < least:
+            raise InputError(
+                f"budget: expected at least {least} evaluations for {times} times "
+                f"({LEAST_IMAGES} images with {PILOT_DRAWS} draws at each), got {goal.evaluations}"
+            )
         generator = torch.Generator().manual_seed(setup.seed)
         self.rank = torch.randperm(count, generator=generator)
         self.taken = torch.zeros(times, dtype=torch.int64)
@@ -181,15 +193,15 @@ class Sequential:
         count = self.setup.survey.count
         images = min(PILOT_IMAGES, count)
         if self.goal.evaluations is not None:
-            affordable = self.goal.evaluations // (2 * len(self.setup.times))
-            images = max(2, min(images, affordable))
+            images = min(images, self.goal.evaluations // (PILOT_DRAWS * len(self.setup.times)))
         candidates = list(product(NAMED, (1, 2)))
         trial = {c: self.setup.collectors(NAMED[c[0]]) for c in candidates}
-        for seen in self._observe(2, torch.full_like(self.taken, images)):
+        for seen in self._observe(PILOT_DRAWS, torch.full_like(self.taken, images)):
             for (_, draws), collectors in trial.items():
                 collectors[seen.time_index].add_(seen.first(draws))
         self.taken += images
-        self.pilot_images, self.pilot_evaluations = images, 2 * images * len(self.taken)
+        self.pilot_images = images
+        self.pilot_evaluations = PILOT_DRAWS * images * len(self.taken)
         everyone = self._everyone()
         self.chosen, self.collectors, self.plain_variance = [], [], []
         for k in range(len(self.taken)):

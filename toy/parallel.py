@@ -32,7 +32,7 @@ def default_jobs() -> int:
 def verify_apart(ids: Sequence[str], examples: int, seed: int, jobs: int) -> Iterator[Verdict]:
     """The verdicts of these claims in this order, from so many processes."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_prepare)
+    pool = ProcessPoolExecutor(min(jobs, len(ids)), context, initializer=_prepare)
     try:
         with _deaf_children():
             verdicts = pool.map(partial(_judge_by_id, examples=examples, seed=seed), ids)

@@ -18,6 +18,7 @@ from real.checkpoints.base import Checkpoint, Family, Source
 from real.checkpoints.hub import download
 from real.checkpoints.registry import NAMED
 from theory.errors import InputError
+from theory.program import exists
 
 __all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load"]
 
@@ -84,7 +85,7 @@ def _path(name: str) -> Path:
         return EMBEDDED[name]
     if name in NAMED:
         return NAMED[name].local()
-    return Path(name) if Path(name).exists() else download(name)
+    return Path(name) if exists(Path(name)) else download(name)
 
 
 def _named(name: str) -> tuple[Family, ...]:
