@@ -74,7 +74,7 @@ def _slope_tensors(slopes: Slopes) -> dict[str, Tensor]:
 
 
 def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | None:
-    if "slope_offset" not in tensors:
+    if "kinds" not in metadata and not any(name.startswith("slope_") for name in tensors):
         return None
     return Slopes(
         offset=tensors["slope_offset"],
@@ -88,7 +88,7 @@ def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | No
 
 
 def _class_shift(tensors: dict[str, Tensor]) -> ClassShift | None:
-    if "class_shift" not in tensors:
+    if not any(name.startswith("class_") for name in tensors):
         return None
     return ClassShift(**{f.name: tensors[f"class_{f.name}"] for f in fields(ClassShift)})
 
@@ -97,7 +97,7 @@ def load(path: Path) -> Calibration:
     """Read a calibration that ``save`` wrote.
 
     Raises:
-        InputError: there is no such file, or it is no calibration.
+        InputError: there is no such file, or it is no calibration, or a damaged one.
     """
     if not path.is_file():
         raise InputError(f"calibration: expected a file, there is none at {path}")
@@ -105,34 +105,48 @@ def load(path: Path) -> Calibration:
         with safe_open(path, "pt") as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise InputError(f"calibration: {path} is no calibration of format {FORMAT!r}")
+                raise InputError(f"calibration: this is no calibration of format {FORMAT!r}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Calibration(
-            schedule=from_description(json.loads(metadata["schedule"])),
-            target=targets.named(metadata["target"]),
-            times=tensors["times"],
-            shift=tensors["shift"],
-            weights=tensors["weights"],
-            eta_sq=tuple(Estimate(*row) for row in tensors["eta_sq"].tolist()),
-            eta_sq_of_set=tuple(Estimate(*row) for row in tensors["eta_sq_of_set"].tolist()),
-            gains=tensors["gains"],
-            total_certificate=json.loads(metadata["total_certificate"]),
-            smoothing=json.loads(metadata["smoothing"]),
-            bands=json.loads(metadata["bands"]),
-            slopes=_slopes(tensors, metadata),
-            class_shift=_class_shift(tensors),
-            noise_energy=tensors.get("noise_energy"),
-            certificates=tensors["certificates"],
-            error_energy=tensors["error_energy"],
-            plain_error_energy=tensors["plain_error_energy"],
-            choices=tuple(Choice(**choice) for choice in json.loads(metadata["choices"])),
-            image_ids=tensors["image_ids"],
-            provenance=json.loads(metadata["provenance"]),
-        )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
+        return _built(tensors, metadata)
+    except InputError as error:
+        raise InputError(f"{error} (in {path})") from error
+    except (
+        SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
+        OverflowError, RuntimeError,
+    ) as error:  # fmt: skip
         raise InputError(f"calibration: {path} cannot be read as a calibration") from error
+
+
+def _built(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Calibration:
+    """The calibration of these parts, which checks them."""
+    return Calibration(
+        schedule=from_description(json.loads(metadata["schedule"])),
+        target=targets.named(metadata["target"]),
+        times=tensors["times"],
+        shift=tensors["shift"],
+        weights=tensors["weights"],
+        eta_sq=_estimates(tensors["eta_sq"]),
+        eta_sq_of_set=_estimates(tensors["eta_sq_of_set"]),
+        gains=tensors["gains"],
+        total_certificate=json.loads(metadata["total_certificate"]),
+        smoothing=json.loads(metadata["smoothing"]),
+        bands=json.loads(metadata["bands"]),
+        slopes=_slopes(tensors, metadata),
+        class_shift=_class_shift(tensors),
+        noise_energy=tensors.get("noise_energy"),
+        certificates=tensors["certificates"],
+        error_energy=tensors["error_energy"],
+        plain_error_energy=tensors["plain_error_energy"],
+        choices=tuple(Choice(**choice) for choice in json.loads(metadata["choices"])),
+        image_ids=tensors["image_ids"],
+        provenance=json.loads(metadata["provenance"]),
+    )
+
+
+def _estimates(rows: Tensor) -> tuple[Estimate, ...]:
+    if rows.dtype != torch.float64:
+        raise InputError(f"calibration: expected estimates in float64, got {rows.dtype}")
+    return tuple(Estimate(*row) for row in rows.tolist())
 
 
 def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:

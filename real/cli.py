@@ -14,6 +14,7 @@ from real.commands import (
     train,
     validate,
 )
+from theory.errors import InputError
 from theory.program import Parser
 
 COMMANDS = {
@@ -45,5 +46,12 @@ def main(arguments: list[str]) -> int:
     for command in COMMANDS.values():
         command.add(commands)
     options = parser.parse_args(arguments)
-    COMMANDS[options.command].run(options)
+    try:
+        COMMANDS[options.command].run(options)
+    except (RuntimeError, MemoryError) as error:
+        from real.running import is_out_of_memory
+
+        if not is_out_of_memory(error):
+            raise
+        raise InputError("memory: this takes more than there is; fewer at once may fit") from error
     return 0

@@ -1,17 +1,59 @@
 """Conditions of images and of samples, as a network takes them."""
 
-from typing import Literal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from real.checkpoints import Checkpoint
-from real.images import ImageSource
-from theory.batches import Conditions
+from real.images import ImageSource, latents_of
+from theory.batches import DEFAULT_BATCH, Batch, Conditions, batches, take
 from theory.errors import InputError
 
 Kind = Literal["joint", "null"]
 """Each image under its own condition, or all under the one that stands for none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned:
+    """Images in memory (n, *shape) with the condition of each; none for an unconditional network."""
+
+    images: Tensor
+    conditions: Conditions | None = None
+
+    @classmethod
+    def of(
+        cls, checkpoint: Checkpoint, images: ImageSource, kind: Kind, device: Any
+    ) -> "Conditioned":
+        """Read images as the network takes them: as latents where it works on them.
+
+        Raises:
+            InputError: as ``of_images``.
+        """
+        conditions, codec = of_images(checkpoint, images, kind), checkpoint.codec
+        taken = latents_of(images, codec, device) if codec else images
+        return cls(torch.cat(list(taken)), conditions)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def at(self, positions: Tensor) -> "Conditioned":
+        """Those of these positions."""
+        return Conditioned(self.images[positions], take(self.conditions, positions))
+
+    def every_other(self) -> "Conditioned":
+        """The first, third, fifth ..."""
+        return self.at(torch.arange(0, len(self), 2))
+
+    def batches(self) -> Iterator[Batch]:
+        """Checked batches; see ``theory.batches``."""
+        return batches(self.images, DEFAULT_BATCH, self.conditions)
+
+    def in_turn(self, count: int) -> Conditions | None:
+        """Conditions of so many samples: those of the images, from the first again and again."""
+        return take(self.conditions, torch.arange(count) % len(self))
 
 
 def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Conditions | None:
@@ -19,9 +61,13 @@ def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Condit
 
     Raises:
         InputError: the network takes conditions that the images do not have, or knows none that
-            stands for no condition.
+            stands for no condition; or the null one is wanted of an unconditional network.
     """
     if checkpoint.conditions is None:
+        if kind == "null":
+            raise InputError(
+                f"condition: {checkpoint.reference} is unconditional, it has no null condition"
+            )
         return None
     if kind == "null":
         return _null(checkpoint, len(images))

@@ -22,7 +22,7 @@ from jaxtyping import Float, Float64, Real
 from torch import Tensor
 
 from theory.applied import Calibration
-from theory.batches import DEFAULT_BATCH, Images, batches
+from theory.batches import DEFAULT_BATCH, Conditions, Images, batches
 from theory.errors import InputError
 from theory.observations import Predict, observe
 from theory.schedules import Schedule
@@ -119,6 +119,7 @@ def measure(
     times: Real[Tensor, "time"],
     *,
     seed: int,
+    conditions: Conditions | None = None,
     reference: Predict | None = None,
     batch_size: int = DEFAULT_BATCH,
     device: Any = None,
@@ -129,6 +130,7 @@ def measure(
     Args:
         predict: the network that is to be corrected.
         times: at least two of finite log-SNR.
+        conditions: one for each image, for a network that takes them.
         reference: the full network; None to hold the prediction against the known noise.
 
     Raises:
@@ -140,7 +142,7 @@ def measure(
     totals: list[Tensor] = [torch.zeros(())] * len(times)
     evaluations = 0
     for seen in observe(
-        predict, schedule, target, batches(images, batch_size), times, seed=seed,
+        predict, schedule, target, batches(images, batch_size, conditions), times, seed=seed,
         purpose="calibrate", draws=1, reference=reference, device=device, on_progress=on_progress,
     ):  # fmt: skip
         k, t = seen.time_index, times[seen.time_index]

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from real.checkpoints import Checkpoint
+from real.conditions import Kind, of_images
 from real.corrections import Correct, calibrated, nothing
 from real.damage import Damage, damaged
 from real.images import ImageSource
+from real.running import WithinMemory
 from theory.applied import Calibration
-from theory.batches import Batch, Images, batches
+from theory.batches import DEFAULT_BATCH, Batch, Conditions, Images, batches
 from theory.calibration import calibrate
 from theory.errors import InputError
 from theory.estimates import Estimate
@@ -69,7 +71,10 @@ class Repair:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to calibrate, and which of the two calibrations to keep (one of ``AGAINST``)."""
+    """How to calibrate, and which of the two calibrations to keep (one of ``AGAINST``).
+
+    ``condition`` says whether each image goes with its own condition or with the null one.
+    """
 
     times: Tensor
     order: int = 1
@@ -79,6 +84,7 @@ class Settings:
     draws: int = 1
     device: Any = None
     on_progress: Callable[[int], None] | None = None
+    condition: Kind = "joint"
 
     def telling(self, on_progress: Callable[[int], None]) -> "Settings":
         """The same, which tells its progress."""
@@ -91,33 +97,43 @@ def evaluations(settings: Settings, images: int, held_out: int) -> int:
 
 
 def repair(
-    original: Checkpoint, damage: Damage, images: ImageSource, held_out: Images, settings: Settings
+    original: Checkpoint,
+    damage: Damage,
+    images: ImageSource,
+    held_out: ImageSource,
+    settings: Settings,
 ) -> Repair:
-    """Damage a network and calibrate it.
+    """Damage a network and calibrate it, each image under its condition.
 
     Raises:
-        InputError: as ``damaged`` and ``calibrate``, or fewer than two held-out images that are
-            not among those to calibrate with.
+        InputError: as ``damaged``, ``of_images`` and ``calibrate``, or fewer than two held-out
+            images that are not among those to calibrate with.
     """
-    network = damaged(original, damage)
+    conditions = of_images(original, held_out, settings.condition)
+    original, network = _within_memory(original), _within_memory(damaged(original, damage))
     calibration = calibration_of(network, images, settings, data=images.name)
     against_full = calibration_of(
         network, images.every_other(0), settings, original, data=images.name
     )
-    corrections = {NONE: nothing, ORDER_0: calibrated(replace(calibration, slopes=None))}
+    order_0 = replace(calibration, slopes=None, noise_energy=None)
+    corrections = {NONE: nothing, ORDER_0: calibrated(order_0)}
     if settings.order:
         corrections[ORDER_1] = calibrated(calibration)
     corrections[AGAINST_FULL] = calibrated(against_full)
-    unseen = Unseen(held_out, calibration.image_ids)
+    unseen = Unseen(held_out, calibration.image_ids, conditions)
     losses = held_out_losses(original, {FULL: nothing}, unseen, settings)
     losses |= held_out_losses(network, corrections, unseen, settings)
     kept = calibration if settings.against == TRUTH else against_full
     return Repair(original, network, damage, calibration, against_full, kept, losses)
 
 
+def _within_memory(network: Checkpoint) -> Checkpoint:
+    return replace(network, predict=WithinMemory(network.predict))
+
+
 def calibration_of(
     network: Checkpoint,
-    images: Images,
+    images: ImageSource,
     settings: Settings,
     original: Checkpoint | None = None,
     **provenance: Any,
@@ -125,14 +141,15 @@ def calibration_of(
     """The calibration of a network, against the truth or against its original.
 
     Raises:
-        InputError: as ``calibrate``.
+        InputError: as ``of_images`` and ``calibrate``.
     """
     return calibrate(
         network.predict, network.schedule, target=network.target, images=images,
+        conditions=of_images(network, images, settings.condition),
         times=settings.times, order=settings.order, policy=settings.policy, seed=settings.seed,
         draws=settings.draws, device=settings.device, on_progress=settings.on_progress,
         reference=original.predict if original else None, checkpoint=network.reference,
-        fingerprint=network.fingerprint, **provenance,
+        fingerprint=network.fingerprint, condition=settings.condition, **provenance,
     )  # fmt: skip
 
 
@@ -166,12 +183,12 @@ def held_out_losses(
 class Unseen:
     """Batches of those images that a calibration was not made from; re-iterable."""
 
-    def __init__(self, images: Images, seen: Tensor) -> None:
-        self.images, self.seen = images, seen
+    def __init__(self, images: Images, seen: Tensor, conditions: Conditions | None = None) -> None:
+        self.images, self.seen, self.conditions = images, seen, conditions
 
     def __iter__(self) -> Any:
         kept = 0
-        for batch in batches(self.images):
+        for batch in batches(self.images, DEFAULT_BATCH, self.conditions):
             unseen = batch.select(~torch.isin(batch.ids, self.seen))
             kept += len(unseen)
             if len(unseen):

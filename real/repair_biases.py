@@ -7,6 +7,7 @@ from torch import Tensor
 
 from real.checkpoints import Checkpoint
 from real.damage.networks import denoisers
+from theory.batches import Conditions, take
 from theory.identity import fingerprint
 from theory.shapes import along_batch
 
@@ -23,6 +24,7 @@ def with_trained_biases(
     *,
     evaluations: int,
     seed: int,
+    conditions: Conditions | None = None,
     batch_size: int = 32,
 ) -> Checkpoint:
     """Train all biases in place with Adam on the denoising loss, on as much as that many evaluations.
@@ -31,6 +33,7 @@ def with_trained_biases(
         fresh: a network of which nobody else needs the biases as they are.
         images: (n, *shape), on the network's device.
         times: the times to draw from.
+        conditions: one for each image, for a network that takes them.
     """
     generator = torch.Generator().manual_seed(seed)
     biases = [p for _, m in denoisers(fresh) for n, p in m.named_parameters() if _is_bias(n)]
@@ -41,12 +44,14 @@ def with_trained_biases(
         bias.requires_grad_(True)
     for _ in range(evaluations // (COST * batch_size)):
         k = torch.randint(len(times), (batch_size,), generator=generator)
-        x_0 = images[torch.randint(len(images), (batch_size,), generator=generator)]
+        chosen = torch.randint(len(images), (batch_size,), generator=generator)
+        x_0, condition = images[chosen], take(conditions, chosen)
         noise = torch.randn(x_0.shape, generator=generator).to(x_0)
         x_t = _mixed(alpha[k], x_0, sigma[k], noise)
         t = times[k].to(x_0.dtype) if times.is_floating_point() else times[k]
         with torch.enable_grad():
-            loss = (fresh.predict(x_t, t.to(x_0.device)) - _mixed(a[k], x_0, b[k], noise)).square()
+            y = fresh.predict(x_t, t.to(x_0.device), condition)
+            loss = (y - _mixed(a[k], x_0, b[k], noise)).square()
             optimizer.zero_grad()
             loss.mean().backward()
         optimizer.step()

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from real.damage import folder as storage
 from real.repair import AGAINST_FULL, FULL, NONE, ORDER_0, ORDER_1, Repair
 from real.templates import render
-from theory.estimates import LEVEL
+from theory.estimates import LEVEL, cautions
 from theory.program import replacing_folder, write_json
 from theory.style import BLUE, GREEN, GREY, ORANGE, PINK, STYLE
 
@@ -68,7 +68,8 @@ def numbers(repair: Repair, size: int | None) -> dict[str, Any]:
 def summary(found: dict[str, Any]) -> list[str]:
     """The main figures in words."""
     size = "" if found["bytes"] is None else f"; {found['bytes']:,} bytes"
-    lines = [f"{found['original']}, {found['damage']}: {found['parameters']:,} parameters{size}"]
+    lines = cautions("held-out images", found["images_held_out"])
+    lines += [f"{found['original']}, {found['damage']}: {found['parameters']:,} parameters{size}"]
     for name, above in found["above_full"].items():
         lines.append(
             f"{name}: bound {above['value']:+.3g} nats from full precision's "

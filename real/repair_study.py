@@ -17,13 +17,13 @@ from torch import Tensor
 
 from real import corrections
 from real.checkpoints import Checkpoint
+from real.conditions import Conditioned
 from real.corrections import Correct, Corrected, calibrated, nothing
 from real.damage import Damage, damaged
 from real.quality.measure import Reference
 from real.repair import Settings, held_out_losses
 from real.repair_biases import with_trained_biases
 from real.sampling import latents, sample
-from theory.batches import batches
 from theory.calibration import Calibrated, Calibration, calibrate, conclude, prepare
 from theory.errors import NonFiniteError
 from theory.estimates import Estimate
@@ -60,8 +60,8 @@ class Plan:
     """
 
     checkpoint: Checkpoint
-    images: Tensor
-    held_out: Tensor
+    images: Conditioned
+    held_out: Conditioned
     times: Tensor
     seeds: tuple[int, ...]
     nfe: tuple[int, ...]
@@ -140,7 +140,7 @@ def study(plan: Plan, reference: Reference) -> Study:
 def _recipes(
     plan: Plan, network: Checkpoint, damage: Damage | None, seed: int
 ) -> dict[str, Recipe]:
-    images, half = plan.images, plan.images[::2]
+    images, half = plan.images, plan.images.every_other()
     budget = len(images) * len(plan.times)
     plain = _measured(plan, network, images, seed, PLAIN)
     measured = _measured(plan, network, images, seed)
@@ -159,8 +159,8 @@ def _recipes(
     against = _measured(plan, network, half, seed, REGRESSION, full)(CERTIFIED, 1)
     sums = _sums(plan, network, half, seed, full)
     trained = with_trained_biases(
-        damaged(plan.checkpoint, damage), images.to(plan.device), plan.times,
-        evaluations=budget, seed=seed,
+        damaged(plan.checkpoint, damage), images.images.to(plan.device), plan.times,
+        evaluations=budget, seed=seed, conditions=images.conditions,
     )  # fmt: skip
     return found | {
         AGAINST_FULL: Recipe(network, calibrated(against), sums.evaluations),
@@ -173,15 +173,16 @@ def _recipes(
 def _measured(
     plan: Plan,
     network: Checkpoint,
-    images: Tensor,
+    images: Conditioned,
     seed: int,
     estimator: Estimator = REGRESSION,
     reference: Predict | None = None,
 ) -> Callable[[Policy, int], Calibration]:
     """One pass, from which the calibration of every policy and order is made."""
     setup = prepare(
-        network.predict, network.schedule, network.target, images, plan.times, seed=seed,
-        order=1, reference=reference, device=plan.device, on_progress=plan.on_progress,
+        network.predict, network.schedule, network.target, images.images, plan.times, seed=seed,
+        conditions=images.conditions, order=1, reference=reference,
+        device=plan.device, on_progress=plan.on_progress,
     )  # fmt: skip
     measured = over_all(setup, estimator, 1)
 
@@ -193,11 +194,15 @@ def _measured(
 
 
 def _sums(
-    plan: Plan, network: Checkpoint, images: Tensor, seed: int, reference: Predict | None = None
+    plan: Plan,
+    network: Checkpoint,
+    images: Conditioned,
+    seed: int,
+    reference: Predict | None = None,
 ) -> corrections.Sums:
     return corrections.measure(
-        network.predict, network.schedule, network.target, images, plan.times, seed=seed,
-        reference=reference, device=plan.device, on_progress=plan.on_progress,
+        network.predict, network.schedule, network.target, images.images, plan.times, seed=seed,
+        conditions=images.conditions, reference=reference, device=plan.device, on_progress=plan.on_progress,
     )  # fmt: skip
 
 
@@ -207,7 +212,7 @@ def _losses(plan: Plan, recipes: dict[str, Recipe], seed: int) -> dict[str, Tens
     found: dict[str, Tensor] = {}
     for network in {id(r.network): r.network for r in recipes.values()}.values():
         own = {name: r.correct for name, r in recipes.items() if r.network is network}
-        found |= held_out_losses(network, own, batches(plan.held_out), settings)
+        found |= held_out_losses(network, own, plan.held_out.batches(), settings)
     return found
 
 
@@ -244,7 +249,7 @@ def distance_of(
     try:
         drawn = sample(
             plan.checkpoint, recipe.predict, noise, solver=plan.solver, nfe=nfe, seed=seed,
-            on_progress=plan.on_progress,
+            condition=plan.held_out.in_turn(len(noise)), on_progress=plan.on_progress,
         )  # fmt: skip
     except NonFiniteError:
         return math.inf
@@ -257,7 +262,7 @@ def _few(plan: Plan, network: Checkpoint) -> Rows:
     for seed in range(plan.few_seeds):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(plan.images), generator=generator)[: plan.few]
-        made = _measured(plan, network, plan.images[chosen], seed)
+        made = _measured(plan, network, plan.images.at(chosen), seed)
         for name, policy in (("certified", CERTIFIED), ("shrunk", SHRUNK)):
             corrects[f"{name} {seed}"] = calibrated(made(policy, 1))
     recipes = {name: Recipe(network, correct, 0) for name, correct in corrects.items()}
@@ -280,8 +285,8 @@ def cost(plan: Plan) -> dict[str, float]:
     for order in (0, 1):
         start = time.process_time()
         made = calibrate(
-            network.predict, network.schedule, target=network.target, images=plan.images,
-            times=plan.times, order=order, device=plan.device,
+            network.predict, network.schedule, target=network.target, images=plan.images.images,
+            conditions=plan.images.conditions, times=plan.times, order=order, device=plan.device,
         )  # fmt: skip
         seconds[f"calibrate_order_{order}"] = time.process_time() - start
     noise = latents(plan.checkpoint, TIMED_SAMPLES, 0).to(plan.device)
@@ -289,7 +294,10 @@ def cost(plan: Plan) -> dict[str, float]:
     for _ in range(REPEATS):
         for predict in (network.predict, Calibrated(network.predict, made)):
             start = time.process_time()
-            sample(plan.checkpoint, predict, noise, solver=plan.solver, nfe=TIMED_NFE)
+            sample(
+                plan.checkpoint, predict, noise, solver=plan.solver, nfe=TIMED_NFE,
+                condition=plan.held_out.in_turn(len(noise)),
+            )  # fmt: skip
             taken.append(time.process_time() - start)
     plain, corrected = taken[::2], taken[1::2]
     ratios = [c / p for p, c in zip(plain, corrected, strict=True)]

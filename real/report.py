@@ -10,7 +10,7 @@ from real.checkpoints import Checkpoint
 from real.sampling import Samples
 from real.templates import render
 from theory.calibration import Calibration
-from theory.estimates import LEVEL, Estimate
+from theory.estimates import LEVEL, Estimate, cautions
 from theory.likelihood import bits_per_dim
 from theory.program import replacing_folder, write_json
 from theory.slopes import NONE
@@ -41,7 +41,7 @@ def numbers(
         "checkpoint": checkpoint.reference,
         "fingerprint": checkpoint.fingerprint,
         "target": checkpoint.target.name,
-        "images_calibration": calibration.provenance["images"],
+        "images_calibration": len(calibration.image_ids),
         "images_held_out": validation.n,
         "images_left_out": validation.left_out,
         "dimensions": dimensions,
@@ -77,6 +77,7 @@ def summary(report: dict[str, Any]) -> list[str]:
     best = max(report["times"], key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     share = best["heldout_gain"] / best["denoising_loss"]
     return [
+        *cautions("held-out images", report["images_held_out"]),
         f"held-out images: {report['images_held_out']} (calibrated on "
         f"{report['images_calibration']}, none in common)",
         f"likelihood bound: lower by {_interval(nats, '.4f')} nats, {_interval(bits, '.2e')} "

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from real.checkpoints import Checkpoint
+from real.conditions import Conditioned
 from real.sampling import latents, sample
 from theory.amortized_network import fit_network
+from theory.batches import DEFAULT_BATCH
 from theory.calibration import Calibration, calibrate, conclude, prepare
 from theory.estimators import NAMED, PLAIN, REGRESSION, RESIDUAL, Estimator
 from theory.measurement import Measured, Setup, over_all
@@ -40,7 +42,7 @@ class Study:
     gains: recipe, images, seed, and the fall of the bound in nats with its interval.
     """
 
-    times: list[float]
+    times: list[int] | list[float]
     errors: list[dict[str, Any]]
     gains: list[dict[str, Any]]
 
@@ -50,8 +52,8 @@ class Plan:
     """A checkpoint with its images, and how much to do."""
 
     checkpoint: Checkpoint
-    images: Tensor
-    held_out: Tensor
+    images: Conditioned
+    held_out: Conditioned
     times: Tensor
     seeds: int
     truth_draws: int
@@ -76,10 +78,7 @@ class Plan:
 def study(plan: Plan, generated_nfe: int = 20) -> Study:
     """Run the whole study."""
     truth = _truth(plan)
-    noise = latents(plan.checkpoint, max(plan.sizes), plan.seed).to(plan.device)
-    generated = sample(
-        plan.checkpoint, plan.checkpoint.predict, noise, solver="ddim", nfe=generated_nfe
-    ).images
+    generated = _generated(plan, generated_nfe)
     errors, gains = [], []
     for size, seed, images in _subsets(plan):
         of = {"images": size, "seed": seed}
@@ -92,9 +91,23 @@ def study(plan: Plan, generated_nfe: int = 20) -> Study:
         for name, (estimator, policy) in RECIPES.items():
             found = conclude(setup, measured[estimator.name], policy)
             gains.append({"recipe": name} | of | _gain(plan, found, seed))
-        found = _calibrate(plan, generated[:size], seed)
+        found = _calibrate(plan, generated.at(torch.arange(size)), seed)
         gains.append({"recipe": "certified, generated"} | of | _gain(plan, found, seed))
     return Study(plan.times.tolist(), errors, gains)
+
+
+def _generated(plan: Plan, nfe: int) -> Conditioned:
+    """The network's own samples as it takes images, under the conditions of the images."""
+    noise = latents(plan.checkpoint, max(plan.sizes), plan.seed).to(plan.device)
+    conditions, codec = plan.images.in_turn(len(noise)), plan.checkpoint.codec
+    images = sample(
+        plan.checkpoint, plan.checkpoint.predict, noise, solver="ddim", nfe=nfe,
+        condition=conditions,
+    ).images  # fmt: skip
+    if codec:
+        parts = images.split(DEFAULT_BATCH)
+        images = torch.cat([codec.encode(part.to(plan.device)).cpu() for part in parts])
+    return Conditioned(images, conditions)
 
 
 def _estimates(setup: Setup, measured: dict[str, Measured], seed: int) -> dict[str, Tensor]:
@@ -107,18 +120,19 @@ def _estimates(setup: Setup, measured: dict[str, Measured], seed: int) -> dict[s
     return found
 
 
-def _subsets(plan: Plan) -> Iterator[tuple[int, int, Tensor]]:
+def _subsets(plan: Plan) -> Iterator[tuple[int, int, Conditioned]]:
     for seed in range(plan.seed + 1, plan.seed + 1 + plan.seeds):
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(plan.images), generator=generator)
         for size in plan.sizes:
-            yield size, seed, plan.images[order[:size]]
+            yield size, seed, plan.images.at(order[:size])
 
 
-def _setup(plan: Plan, images: Tensor, seed: int, draws: int = 1) -> Setup:
+def _setup(plan: Plan, images: Conditioned, seed: int, draws: int = 1) -> Setup:
     return prepare(
-        plan.checkpoint.predict, plan.checkpoint.schedule, plan.checkpoint.target, images,
-        plan.times, seed=seed, draws=draws, device=plan.device, on_progress=plan.on_progress,
+        plan.checkpoint.predict, plan.checkpoint.schedule, plan.checkpoint.target, images.images,
+        plan.times, seed=seed, conditions=images.conditions, draws=draws,
+        device=plan.device, on_progress=plan.on_progress,
     )  # fmt: skip
 
 
@@ -127,17 +141,19 @@ def _truth(plan: Plan) -> Tensor:
     return torch.stack([m.mean for m in over_all(setup, RESIDUAL, plan.truth_draws).moments])
 
 
-def _calibrate(plan: Plan, images: Tensor, seed: int) -> Calibration:
+def _calibrate(plan: Plan, images: Conditioned, seed: int) -> Calibration:
     return calibrate(
         plan.checkpoint.predict, plan.checkpoint.schedule, target=plan.checkpoint.target,
-        images=images, times=plan.times, seed=seed, device=plan.device,
+        images=images.images, conditions=images.conditions, times=plan.times, seed=seed,
+        device=plan.device,
         on_progress=plan.on_progress,
     )  # fmt: skip
 
 
 def _gain(plan: Plan, calibration: Calibration, seed: int) -> dict[str, float]:
     gain = validate(
-        plan.checkpoint.predict, calibration, images=plan.held_out, seed=seed,
+        plan.checkpoint.predict, calibration, images=plan.held_out.images,
+        conditions=plan.held_out.conditions, seed=seed,
         device=plan.device, on_progress=plan.on_progress,
     ).bound_gain()  # fmt: skip
     return {"gain": gain.value, "gain_lower": gain.lower, "gain_upper": gain.upper}

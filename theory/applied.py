@@ -7,15 +7,18 @@ What is subtracted from a prediction y at x_t and time t is
 the second and third term only in a calibration of order 1.
 """
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from math import inf
 from typing import Any
 
 import torch
 from jaxtyping import Float, Float64, Int64, Real
 from torch import Tensor
 
+from theory.checks import kind_of, require_bounds, require_finite, require_number, require_whole
 from theory.errors import InputError
 from theory.estimates import Estimate
 from theory.measurement import Choice
@@ -26,6 +29,9 @@ from theory.shapes import along_batch
 from theory.slopes import NONE, Slopes
 from theory.smoothing import curvature
 from theory.targets import Target
+
+MOST = sys.float_info.max
+"""The largest finite number."""
 
 TIME_TOLERANCE = 1e-6
 """Relative room for a time that went through float32 on its way to ``Calibrated``."""
@@ -62,6 +68,9 @@ class Calibration:
         slopes: what order 1 adds; None in a calibration of order 0.
         class_shift: what each class has beyond the shared shift; None if none was asked for.
         noise_energy: (T, 2), E|e_theta|^2 / d without and with calibration; None at order 0.
+
+    Raises:
+        InputError: parts that do not belong together, or numbers that are not what they must be.
     """
 
     schedule: Schedule
@@ -88,9 +97,59 @@ class Calibration:
     _log_snr: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        self._require_sound()
         order = torch.argsort(self.schedule.log_snr(self.times), descending=True)
         object.__setattr__(self, "_order", order)
         object.__setattr__(self, "_log_snr", self.schedule.log_snr(self.times[order]))
+
+    def _require_sound(self) -> None:
+        if not isinstance(self.times, Tensor):
+            raise InputError(f"calibration: expected times in a tensor, got {kind_of(self.times)}")
+        own = self.schedule.times(self.times)
+        if own.dtype != self.times.dtype or bool(self.schedule.log_snr(own).isnan().any()):
+            raise InputError(
+                f"calibration: expected {kind_of(own)} times of a known log-SNR, got {kind_of(self.times)}"
+            )
+        times, shift = len(self.times), self.shift
+        if not isinstance(shift, Tensor) or shift.dim() < 2 or not shift.numel():
+            raise InputError(f"calibration: expected shift (times, *shape), got {kind_of(shift)}")
+        require_finite("calibration: shift", shift, (times, *self.shape))
+        for name in ("weights", "error_energy", "plain_error_energy"):
+            require_finite(f"calibration: {name}", getattr(self, name), (times,))
+        for name in ("gains", "certificates"):
+            require_bounds(f"calibration: {name}", getattr(self, name), (times,))
+        require_number("calibration: total_certificate", self.total_certificate, -inf, MOST)
+        require_number("calibration: smoothing", self.smoothing, 0.0, MOST)
+        require_whole("calibration: bands", self.bands)
+        for name in ("eta_sq", "eta_sq_of_set"):
+            _require_estimates(f"calibration: {name}", getattr(self, name), times)
+        self._require_origin(times)
+        self._require_more(times)
+
+    def _require_origin(self, times: int) -> None:
+        """Of what it was made: choices, images, provenance."""
+        ids, choices = self.image_ids, self.choices
+        if not isinstance(ids, Tensor) or ids.dim() != 1 or ids.dtype != torch.int64:
+            raise InputError(f"calibration: expected image_ids int64 (images,), got {kind_of(ids)}")
+        if not isinstance(choices, tuple) or len(choices) != times:
+            raise InputError(f"calibration: expected {times} choices, got {choices!r:.60}")
+        most = max(choice.images for choice in choices)
+        if most > len(ids):
+            raise InputError(f"calibration: expected {most} image_ids or more, got {len(ids)}")
+        if not isinstance(self.provenance, Mapping):
+            raise InputError(f"calibration: expected a provenance, got {kind_of(self.provenance)}")
+
+    def _require_more(self, times: int) -> None:
+        """Slopes and the shifts of classes are of the same times and images."""
+        if (self.slopes is None) != (self.noise_energy is None):
+            raise InputError("calibration: expected slopes and noise_energy, got one without other")
+        if self.slopes is not None:
+            require_finite("calibration: slopes", self.slopes.offset, (times, *self.shape))
+            require_finite("calibration: noise_energy", self.noise_energy, (times, 2))
+        if self.class_shift is not None:
+            of_class = self.class_shift.shift
+            expected = (times, of_class.shape[1], *self.shape)
+            require_finite("calibration: class shift", of_class, expected)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -258,6 +317,15 @@ class Calibration:
         ) | weight.isnan()  # NaN: the left one lies at infinity
         weight = torch.where(no_distance, 1.0, weight)
         return self._order[left], self._order[right], weight, known
+
+
+def _require_estimates(what: str, estimates: tuple[Estimate, ...], times: int) -> None:
+    if not isinstance(estimates, tuple) or len(estimates) != times:
+        raise InputError(f"{what}: expected {times} estimates, got {estimates!r:.60}")
+    for estimate in estimates:
+        require_number(what, estimate.value, -MOST, MOST)
+        require_number(what, estimate.lower, -inf, inf)
+        require_number(what, estimate.upper, -inf, inf)
 
 
 class Calibrated:

@@ -10,6 +10,16 @@ from torch import Tensor
 LEVEL = 0.95
 """Confidence of every interval unless it says otherwise."""
 
+FEW_IMAGES = 16
+"""With fewer independent units, an asymptotic interval may be far too narrow."""
+
+
+def cautions(what: str, count: int, least: int = FEW_IMAGES) -> list[str]:
+    """A line that says that there are too few of something; none where there are enough."""
+    if count >= least:
+        return []
+    return [f"caution: {count} {what} are few; what is said of fewer than {least} is unreliable"]
+
 
 @dataclass(frozen=True)
 class Estimate:

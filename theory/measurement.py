@@ -12,6 +12,8 @@ from torch import Tensor
 from theory.affine_sums import AffineSums
 from theory.batches import Conditions, Images, batches
 from theory.budget import GROWTH, PILOT_IMAGES, Goal, allocate, evaluations_for
+from theory.checks import kind_of, require_whole
+from theory.errors import InputError
 from theory.estimators import NAMED, PLAIN, Collector, Estimator, MeanImage
 from theory.moments import Moments
 from theory.observations import Observation, Predict, observe
@@ -19,6 +21,9 @@ from theory.pooling import ClassSums
 from theory.schedules import Schedule
 from theory.survey import Survey
 from theory.targets import Target
+
+LEAST_IMAGES, PILOT_DRAWS = 2, 2
+"""Images and draws at each time without which a pilot tells nothing."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +87,13 @@ class Choice:
     images: int
     draws: int
 
+    def __post_init__(self) -> None:
+        """Raises: InputError, anything but a name and positive whole numbers."""
+        if not isinstance(self.estimator, str):
+            raise InputError(f"choice: expected an estimator's name, got {kind_of(self.estimator)}")
+        require_whole("choice: images", self.images)
+        require_whole("choice: draws", self.draws)
+
     @property
     def evaluations(self) -> int:
         """Network evaluations spent."""
@@ -131,11 +143,20 @@ class Sequential:
     A pilot on few images, in antithetic pairs, tries every estimator with one draw and with two;
     at each time the one of least variance per evaluation goes on. Images come in an order drawn
     from the seed.
+
+    Raises:
+        InputError: a number of evaluations that not even the smallest pilot keeps to.
     """
 
     def __init__(self, setup: Setup, goal: Goal) -> None:
         self.setup, self.goal = setup, goal
         count, times = setup.survey.count, len(setup.times)
+        least = LEAST_IMAGES * PILOT_DRAWS * times
+        if goal.evaluations is not None and goal.evaluations < least:
+            raise InputError(
+                f"budget: expected at least {least} evaluations for {times} times "
+                f"({LEAST_IMAGES} images with {PILOT_DRAWS} draws at each), got {goal.evaluations}"
+            )
         generator = torch.Generator().manual_seed(setup.seed)
         self.rank = torch.randperm(count, generator=generator)
         self.taken = torch.zeros(times, dtype=torch.int64)
@@ -176,15 +197,15 @@ class Sequential:
         count = self.setup.survey.count
         images = min(PILOT_IMAGES, count)
         if self.goal.evaluations is not None:
-            affordable = self.goal.evaluations // (2 * len(self.setup.times))
-            images = max(2, min(images, affordable))
+            images = min(images, self.goal.evaluations // (PILOT_DRAWS * len(self.setup.times)))
         candidates = list(product(NAMED, (1, 2)))
         trial = {c: self.setup.collectors(NAMED[c[0]]) for c in candidates}
-        for seen in self._observe(2, torch.full_like(self.taken, images)):
+        for seen in self._observe(PILOT_DRAWS, torch.full_like(self.taken, images)):
             for (_, draws), collectors in trial.items():
                 collectors[seen.time_index].add_(seen.first(draws))
         self.taken += images
-        self.pilot_images, self.pilot_evaluations = images, 2 * images * len(self.taken)
+        self.pilot_images = images
+        self.pilot_evaluations = PILOT_DRAWS * images * len(self.taken)
         everyone = self._everyone()
         self.chosen, self.collectors, self.plain_variance = [], [], []
         for k in range(len(self.taken)):

@@ -17,6 +17,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from theory.certificates import LEAST_GROUPS, lower_bounds
+from theory.checks import kind_of, require_bounds, require_finite
 from theory.errors import InputError
 from theory.observations import GROUPS, Observation
 from theory.shrinkage import Policy
@@ -32,12 +33,26 @@ class ClassShift:
         weights: (T, C), w_c, before certification.
         gains: (T,), fall of the squared error to expect of it, by leaving out images.
         certificates: (T,), lower bounds of it, which hold together with all others.
+
+    Raises:
+        InputError: parts that do not belong together, or numbers that are not finite.
     """
 
     shift: Float64[Tensor, "time label *shape"]
     weights: Float64[Tensor, "time label"]
     gains: Float64[Tensor, "time"]
     certificates: Float64[Tensor, "time"]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.shift, Tensor) or self.shift.dim() < 3 or not self.shift.numel():
+            raise InputError(
+                f"class shift: expected (times, classes, *shape), got {kind_of(self.shift)}"
+            )
+        times, classes = self.shift.shape[:2]
+        require_finite("class shift", self.shift, tuple(self.shift.shape))
+        require_finite("class shift: weights", self.weights, (times, classes))
+        require_bounds("class shift: gains", self.gains, (times,))
+        require_bounds("class shift: certificates", self.certificates, (times,))
 
     def correction(
         self,

@@ -1,6 +1,7 @@
 """What the three programs share: errors as one line, outputs that appear whole or not at all."""
 
 import argparse
+import errno
 import json
 import math
 import shutil
@@ -14,6 +15,9 @@ from typing import Any, NoReturn
 from theory.errors import InputError
 
 BAD_INPUT = 2
+INTERRUPTED = 130
+LONGEST_SHOWN = 60
+MAX_COUNT = 10**12
 MAX_SEED = 2**63 - 1
 
 
@@ -27,7 +31,7 @@ class Parser(argparse.ArgumentParser):
 
 def count(text: str) -> int:
     """A positive whole number from the command line."""
-    return _whole(text, 1, None, "a positive whole number")
+    return _whole(text, 1, MAX_COUNT, f"a positive whole number up to {MAX_COUNT}")
 
 
 def seed(text: str) -> int:
@@ -35,9 +39,9 @@ def seed(text: str) -> int:
     return _whole(text, 0, MAX_SEED, f"a seed from 0 to {MAX_SEED}")
 
 
-def _whole(text: str, least: int, most: int | None, expected: str) -> int:
-    if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
-        raise argparse.ArgumentTypeError(f"expected {expected}, got {text!r}")
+def _whole(text: str, least: int, most: int, expected: str) -> int:
+    if not text.isdecimal() or len(text) > LONGEST_SHOWN or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text[:LONGEST_SHOWN]!r}")
     return int(text)
 
 
@@ -46,10 +50,26 @@ def run(name: str, main: Callable[[list[str]], int]) -> None:
     try:
         sys.exit(main(sys.argv[1:]))
     except InputError as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        sys.exit(BAD_INPUT)
+        _refuse(name, str(error))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _refuse(name, f"file name too long: {str(error.filename)[:LONGEST_SHOWN]} ...")
     except KeyboardInterrupt:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
+
+
+def _refuse(name: str, message: str) -> NoReturn:
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(BAD_INPUT)
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; a name that none can have is not there either."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def require_file(path: Path) -> None:

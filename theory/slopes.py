@@ -7,18 +7,26 @@ or of a cosine coefficient. Scaling the noise prediction by one number is the sp
 the same everywhere (Ning et al. 2023).
 """
 
+import math
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
+from theory import low_rank
 from theory.cells import cosines, from_cosines
+from theory.checks import require_bounds, require_finite
+from theory.errors import InputError
 from theory.low_rank import patterns
 from theory.shapes import along_batch
 
 NONE = "none"
 """The kind of a time without slopes."""
+
+ON_COSINES = ("octave", "frequency")
+KINDS = (NONE, "whole", "channel", "pixel", *ON_COSINES, low_rank.NAME)
+"""What slopes may be shared by: the names of ``theory.cells``, and those of low rank."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +42,9 @@ class Slopes:
         certificates: (T,), lower bounds of it, which hold together with those of the shift.
         low_rank: (T, 2 rank, *shape), from the lowest frequencies of x_t and y_theta to every pixel;
             None where no time has any.
+
+    Raises:
+        InputError: parts that do not belong together, or numbers that are not finite.
     """
 
     offset: Float64[Tensor, "time *shape"]
@@ -43,6 +54,34 @@ class Slopes:
     gains: Float64[Tensor, "time"]
     certificates: Float64[Tensor, "time"]
     low_rank: Float64[Tensor, "time feature *shape"] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.kinds, tuple) or not self.kinds:
+            raise InputError(f"slopes: expected the kind of each time, got {self.kinds!r:.60}")
+        unknown = [kind for kind in self.kinds if kind not in KINDS]
+        if unknown:
+            raise InputError(
+                f"slopes: expected kinds among {', '.join(KINDS)}, got {unknown[0]!r:.60}"
+            )
+        times, shape = len(self.kinds), tuple(getattr(self.offset, "shape", ()))[1:]
+        self._require_tensors(times, shape)
+        needed = {"cosine": ON_COSINES, "low_rank": (low_rank.NAME,)}
+        for part, kinds in needed.items():
+            if getattr(self, part) is None and set(kinds) & set(self.kinds):
+                raise InputError(f"slopes: expected {part}, as kinds name it, got none")
+
+    def _require_tensors(self, times: int, shape: tuple[int, ...]) -> None:
+        require_finite("slopes: offset", self.offset, (times, *shape))
+        require_finite("slopes: pixel", self.pixel, (times, 2, *shape))
+        require_bounds("slopes: gains", self.gains, (times,))
+        require_bounds("slopes: certificates", self.certificates, (times,))
+        if (self.cosine is not None or self.low_rank is not None) and len(shape) != 3:
+            raise InputError(f"slopes: expected images (c, h, w) for frequencies, got {shape}")
+        if self.cosine is not None:
+            require_finite("slopes: cosine", self.cosine, (times, 2, *shape))
+        if self.low_rank is not None:
+            features = 2 * min(low_rank.RANK, math.prod(shape))
+            require_finite("slopes: low_rank", self.low_rank, (times, features, *shape))
 
     def correction(
         self,

@@ -7,8 +7,10 @@ the seed alone, so the number of processes changes nothing but the time that it 
 import multiprocessing
 import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 
 import torch
@@ -30,11 +32,26 @@ def default_jobs() -> int:
 def verify_apart(ids: Sequence[str], examples: int, seed: int, jobs: int) -> Iterator[Verdict]:
     """The verdicts of these claims in this order, from so many processes."""
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_prepare)
+    pool = ProcessPoolExecutor(min(jobs, len(ids)), context, initializer=_prepare)
     try:
-        yield from pool.map(partial(_judge_by_id, examples=examples, seed=seed), ids)
+        with _deaf_children():
+            verdicts = pool.map(partial(_judge_by_id, examples=examples, seed=seed), ids)
+        yield from verdicts
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def _deaf_children() -> Iterator[None]:
+    """Processes begun here ignore interruptions until ``_prepare``: loading would end in a traceback."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _prepare() -> None:

@@ -18,6 +18,7 @@ from real.checkpoints.base import Checkpoint, Family, Source
 from real.checkpoints.hub import download
 from real.checkpoints.registry import NAMED
 from theory.errors import InputError
+from theory.program import exists
 
 __all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load"]
 
@@ -55,20 +56,21 @@ def load(reference: str | Path, device: Any = "cpu", family: str | None = None) 
             file, a user's own network as FILE.py:NAME, or a Hub id. Names go first; a folder that
             is called like one is meant by ./NAME.
         device: where the network runs.
-        family: its name, where the content is not to decide.
+        family: its name, where several families recognize the content; of those that do, the first
+            loads it otherwise.
 
     Raises:
         InputError: there is no such thing, it cannot be reached, no family recognizes it, or it is
-            broken; or there is no family of that name.
+            broken; or there is no family of that name, or it does not recognize it.
     """
     name = str(reference)
-    chosen = None if family is None else _family_named(family)
+    among = FAMILIES if family is None else _named(family)
     if own.is_reference(name):
-        if chosen:
+        if family is not None:
             raise InputError(f"checkpoint: {name} is your own network and of no family")
         return own.load(name, device)
     source = _source(name)
-    return (chosen or _recognized(source)).load(source, device)
+    return _recognizing(source, among).load(source, device)
 
 
 def _source(name: str) -> Source:
@@ -83,28 +85,33 @@ def _path(name: str) -> Path:
         return EMBEDDED[name]
     if name in NAMED:
         return NAMED[name].local()
-    if Path(name).exists():
+    if exists(Path(name)):
         return Path(name)
     return download(name, diffusers_pipelines.needed_parts)
 
 
-def _family_named(name: str) -> Family:
-    for family in FAMILIES:
-        if family.name == name:
-            return family
-    known = ", ".join(family.name for family in FAMILIES)
-    raise InputError(f"checkpoint: expected one of the families {known}, got {name!r}")
+def _named(name: str) -> tuple[Family, ...]:
+    found = tuple(family for family in FAMILIES if family.name == name)
+    if not found:
+        raise InputError(f"checkpoint: expected one of the families {_names()}, got {name!r}")
+    return found
 
 
-def _recognized(source: Source) -> Family:
-    for family in FAMILIES:
+def _recognizing(source: Source, among: tuple[Family, ...]) -> Family:
+    for family in among:
         if family.recognizes(source):
             return family
-    known = ", ".join(family.name for family in FAMILIES)
-    raise InputError(
-        f"checkpoint: {source.reference} is of none of the families {known}; "
-        f"it holds {_summary(source.content)}"
+    of = (
+        f"none of the families {_names()}"
+        if among is FAMILIES
+        else f"another family than {among[0].name}"
     )
+    holds = "is a folder" if source.path.is_dir() else f"holds {_summary(source.content)}"
+    raise InputError(f"checkpoint: {source.reference} is of {of}; it {holds}")
+
+
+def _names() -> str:
+    return ", ".join(dict.fromkeys(family.name for family in FAMILIES))
 
 
 def _summary(content: Any) -> str:

@@ -18,7 +18,7 @@ def load_network(kind: Any, folder: Path, device: Any) -> Any:
     Raises:
         InputError: files are missing or broken, weights and configuration do not belong together,
             neither as many nor twice as many channels come out as go in (twice: noise and
-            variance), or its sample size is not known.
+            variance), or its sample size is not known or no size.
     """
     network, unused = load_part(kind, network_folder(folder), device)
     if unused:
@@ -32,8 +32,13 @@ def load_network(kind: Any, folder: Path, device: Any) -> Any:
             f"checkpoint: expected a network with {channels} or {2 * channels} channels out, as "
             f"{channels} go in, got {out} in {folder}"
         )
-    if network.config.sample_size is None:
-        raise InputError(f"checkpoint: expected a sample_size in the network's config in {folder}")
+    size = network.config.sample_size
+    sides = size if isinstance(size, list | tuple) else [size, size]
+    if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
+        raise InputError(
+            f"checkpoint: expected a sample_size of one or two whole numbers in the network's config "
+            f"in {folder}, got {size!r:.60}"
+        )
     return network
 
 

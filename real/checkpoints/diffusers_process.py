@@ -39,14 +39,19 @@ def process_of(config: Mapping[str, Any]) -> Process:
     a little above zero.
 
     Raises:
-        InputError: its prediction type or its betas are unknown.
+        InputError: its prediction type, its number of steps or its betas are unknown.
     """
     name, kind = config.get("_class_name"), config.get("prediction_type", "epsilon")
-    if str(name).startswith("FlowMatch") or kind == "flow_prediction":
-        return Process(RectifiedFlow(), FLOW, int(config.get("num_train_timesteps", 1000)))
-    if kind not in PREDICTION_TYPES:
+    steps = config.get("num_train_timesteps", 1000)
+    if type(steps) is not int or steps < 1:
         raise InputError(
-            f"checkpoint: expected prediction_type {', '.join(PREDICTION_TYPES)}, got {kind!r}"
+            f"checkpoint: expected num_train_timesteps as a positive whole number, got {steps!r:.60}"
+        )
+    if str(name).startswith("FlowMatch") or kind == "flow_prediction":
+        return Process(RectifiedFlow(), FLOW, steps)
+    if not isinstance(kind, str) or kind not in PREDICTION_TYPES:
+        raise InputError(
+            f"checkpoint: expected prediction_type {', '.join(PREDICTION_TYPES)}, got {kind!r:.60}"
         )
     return Process(_table(config), PREDICTION_TYPES[kind], 1)
 
@@ -59,9 +64,10 @@ def _table(config: Mapping[str, Any]) -> DiscreteSchedule:
     try:
         with quiet():
             scheduler = DDPMScheduler.from_config(config)
-    except (NotImplementedError, TypeError, ValueError) as error:
-        raise InputError(f"checkpoint: cannot read the schedule: {error}") from error
+    except Exception as error:  # the library checks none of the values, and fails in any way
+        reason = str(error).strip().split("\n")[0]
+        raise InputError(f"checkpoint: cannot read the schedule: {reason}") from error
     table = scheduler.alphas_cumprod.to(torch.float64)
-    if len(table) > 1 and table[-1] == 0:
+    if table.dim() == 1 and len(table) > 1 and table[-1] == 0:
         table[-1] = min(LAST_ALPHA_SQ, table[-2].item() / 2)
     return DiscreteSchedule(table)

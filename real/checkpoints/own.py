@@ -98,7 +98,7 @@ def _described(value: Any, reference: str) -> Any:
     if isinstance(value, type) or (callable(value) and not hasattr(value, "predict")):
         try:
             value = value()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise InputError(f"checkpoint: {reference}() fails: {_line(error)}") from error
     if isinstance(value, tuple) and len(value) in (len(NEEDED), len(NEEDED) + 1):
         value = SimpleNamespace(**dict(zip((*NEEDED, "conditions"), value, strict=False)))
@@ -136,7 +136,10 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
         if condition is not None and conditions is None:
             raise InputError(f"checkpoint: {reference} is unconditional, it takes no condition")
         inputs = (x_t.to(weights[0]), t.to(weights[0].device)) if weights else (x_t, t)
-        y = network(*inputs) if condition is None else network(*inputs, condition)
+        try:
+            y = network(*inputs) if condition is None else network(*inputs, condition)
+        except SystemExit as error:  # or the program would end without a word
+            raise InputError(f"checkpoint: {reference} fails: {_line(error)}") from error
         if not isinstance(y, Tensor) or y.shape != x_t.shape:
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
             raise InputError(

@@ -17,6 +17,7 @@ from real.commands.common import (
     fraction,
     images_for,
     on_device,
+    require_room,
     run_network,
     times,
 )
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from real.checkpoints import Checkpoint
 
 
+DEFAULT_TIMES = 50
+
+
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
@@ -37,11 +41,11 @@ def add(commands: Any) -> None:
         epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
     )  # fmt: skip
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
-    command.add_argument(
-        "--times", type=count, default=50, metavar="N",
-        help="number of times, equally spaced in log-SNR (50)",
-    )  # fmt: skip
     where = command.add_mutually_exclusive_group()
+    where.add_argument(
+        "--times", type=count, metavar="N",
+        help=f"number of times, equally spaced in log-SNR ({DEFAULT_TIMES})",
+    )  # fmt: skip
     where.add_argument("--at", type=times, metavar="T,T,...", help="these times instead")
     where.add_argument(
         "--for", type=solver_and_nfe, dest="solver", metavar="SOLVER:NFE",
@@ -61,7 +65,8 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument(
         "--budget", type=count, metavar="N",
-        help="spend at most N network evaluations, where they lower the error of the bound most",
+        help="spend at most N network evaluations, at least 4 for each time, where they lower the "
+        "error of the bound most",
     )  # fmt: skip
     command.add_argument(
         "--precision", type=fraction, metavar="P",
@@ -86,6 +91,7 @@ def run(options: argparse.Namespace) -> None:
     device = on_device(options.device)
     checkpoint = run_network(options, device)
     images = images_for(checkpoint, options, "calibration", device)
+    require_room(checkpoint, draws=options.draws * min(options.batch_size, len(images)))
     conditions = of_images(checkpoint, images, options.condition)
     if options.per_class and not isinstance(checkpoint.conditions, int):
         raise InputError(f"per-class: {checkpoint.reference} takes no class labels")
@@ -116,6 +122,6 @@ def _times(checkpoint: "Checkpoint", options: argparse.Namespace) -> tuple[Any, 
 
     schedule = checkpoint.schedule
     if not options.solver:
-        return schedule.times(options.at or schedule.grid(options.times)), None
+        return schedule.times(options.at or schedule.grid(options.times or DEFAULT_TIMES)), None
     times = solver_times(checkpoint, *options.solver)
     return times, solver_weights(schedule, checkpoint.target, times)

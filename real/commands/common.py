@@ -1,6 +1,7 @@
 """What the commands share: arguments, the device, progress."""
 
 import argparse
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from real.images import ImageSource, Role
 
 AUTO = "auto"
+EXPECTED_DEVICE = "auto, cpu or a usable device"
 
 
 def batch_size(text: str) -> int | str:
@@ -36,7 +38,7 @@ NETWORK.add_argument(
     help="digits (shipped, default), a name that `list` shows, a folder, a file, "
     "a Hub id, or your own network as FILE.py:NAME",
 )  # fmt: skip
-NETWORK.add_argument("--family", metavar="NAME", help="family, where its content is not to decide")
+NETWORK.add_argument("--family", metavar="NAME", help="family, where several know its content")
 SOLVER = Parser(add_help=False)
 SOLVER.add_argument(
     "--solver", metavar="NAME",
@@ -107,11 +109,26 @@ def on_device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(f"device: expected auto, cpu or a usable device, got {name!r}") from error
+        with warnings.catch_warnings(action="ignore"):  # of names that are no devices any more
+            device = torch.device(name)
+        works = torch.ones(1, device=device).item() == 1
+    except Exception as error:  # each kind of device that is not there fails in its own way
+        raise InputError(f"device: expected {EXPECTED_DEVICE}, got {name!r:.60}") from error
+    if not works or (device.type == "cpu" and device.index):
+        raise InputError(f"device: expected {EXPECTED_DEVICE}, got {name!r:.60}")
     return device
+
+
+def require_room(checkpoint: "Checkpoint", **counts: int) -> None:
+    """Refuse more images at once than memory can hold, by what they are: samples, draws.
+
+    Raises:
+        InputError: it is that.
+    """
+    from real.running import require_memory
+
+    for what, number in counts.items():
+        require_memory(what, number, checkpoint.shape)
 
 
 def opened(

@@ -17,6 +17,7 @@ from real.commands.common import (
     counting,
     on_device,
     opened,
+    require_room,
     run_network,
 )
 from theory.program import count, require_folder
@@ -77,6 +78,7 @@ def run(options: argparse.Namespace) -> None:
     solver = solvers.chosen(options.solver, checkpoint.schedule)
     known, real = _two_sets(checkpoint, options)
     samples = options.samples or len(real)
+    require_room(checkpoint, samples=samples)
     plan = Plan(
         checkpoint,
         {"before": checkpoint.predict, "after": Calibrated(checkpoint.predict, calibration)},

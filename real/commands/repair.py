@@ -6,6 +6,7 @@ from typing import Any
 
 from real.commands.common import (
     COMMON,
+    CONDITION,
     DATA,
     NETWORK,
     ON_DEVICE,
@@ -13,6 +14,7 @@ from real.commands.common import (
     fraction,
     images_for,
     on_device,
+    require_room,
     settle_batch_size,
 )
 from theory.errors import InputError
@@ -23,7 +25,7 @@ from theory.shrinkage import POLICIES
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "repair", parents=[NETWORK, DATA, COMMON, ON_DEVICE],
+        "repair", parents=[NETWORK, DATA, COMMON, ON_DEVICE, CONDITION],
         help="quantize or prune a network, calibrate it, and save both together",
         description="Round or prune the weights of convolutions and linear layers, calibrate the "
         "network that remains, compare it with full precision on held-out images, and save network, "
@@ -79,9 +81,11 @@ def run(options: argparse.Namespace) -> None:
         held_out = images_for(original, options, "held-out", device)
     else:
         images, held_out = images.every_other(0), images.every_other(1)
+    require_room(original, draws=options.draws * min(options.batch_size, len(images)))
     settings = Settings(
         original.schedule.times(original.schedule.grid(options.times)), options.order,
         POLICIES[options.policy], options.against, options.seed, options.draws, device,
+        condition=options.condition,
     )  # fmt: skip
     total = evaluations(settings, len(images), len(held_out))
     with counting(total, "repair", options.quiet) as on_progress:

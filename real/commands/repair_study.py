@@ -5,10 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from real.commands.common import (
     COMMON,
+    CONDITION,
     IMAGES,
     NETWORK,
     ON_DEVICE,
@@ -16,6 +15,7 @@ from real.commands.common import (
     counting,
     on_device,
     opened,
+    require_room,
 )
 from theory.program import count, require_folder
 
@@ -28,7 +28,7 @@ def counts(text: str) -> tuple[int, ...]:
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "repair-study", parents=[NETWORK, IMAGES, SOLVER, COMMON, ON_DEVICE],
+        "repair-study", parents=[NETWORK, IMAGES, SOLVER, COMMON, ON_DEVICE, CONDITION],
         help="compare calibration with other corrections on networks of 8, 4 and 3 bits",
         description="Round a network to 8, 4 and 3 bits, correct each by calibration and as others "
         "published, at equal network evaluations, and measure the held-out denoising loss and the "
@@ -63,7 +63,8 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import solvers
     from real.checkpoints import load
-    from real.images import DIGITS, ImageSource, latents_of
+    from real.conditions import Conditioned
+    from real.images import DIGITS
     from real.quality import features
     from real.quality.measure import Reference
     from real.repair_study import Plan, evaluations, study
@@ -77,17 +78,18 @@ def run(options: argparse.Namespace) -> None:
         held_out = opened(options, "held-out", checkpoint.image_shape)
     else:
         images, held_out = images.every_other(0), images.every_other(1)
-
-    def as_taken(source: ImageSource) -> torch.Tensor:
-        codec = checkpoint.codec
-        return torch.cat(list(latents_of(source, codec, device) if codec else source))
-
+    samples = options.samples or len(held_out)
+    require_room(checkpoint, samples=samples)
     chosen = features.chosen(options.features, images, checkpoint.image_shape, options.seed, device)
+    taken = [
+        Conditioned.of(checkpoint, source, options.condition, device)
+        for source in (images, held_out)
+    ]
     plan = Plan(
-        checkpoint, as_taken(images), as_taken(held_out),
+        checkpoint, taken[0], taken[1],
         checkpoint.schedule.times(checkpoint.schedule.grid(options.times)),
         tuple(range(options.seed, options.seed + options.seeds)), options.nfe,
-        options.samples or len(held_out), solvers.chosen(options.solver, checkpoint.schedule),
+        samples, solvers.chosen(options.solver, checkpoint.schedule),
         options.few, options.few_seeds, device,
     )  # fmt: skip
     reference = Reference.of(chosen, held_out, device)

@@ -13,9 +13,11 @@ from real.commands.common import (
     RUNNING,
     counting,
     on_device,
+    require_room,
     run_network,
 )
 from theory.applied import Calibrated
+from theory.errors import InputError
 from theory.observations import Predict
 from theory.program import replacing_file, require_file
 
@@ -56,8 +58,11 @@ def run(options: argparse.Namespace) -> None:
     from real.sampling import evaluations, latents, sample
 
     require_file(options.out)
+    if options.unconditional and not options.guidance:
+        raise InputError("unconditional: expected --guidance, without which that branch is not run")
     device = on_device(options.device)
     checkpoint = run_network(options, device)
+    require_room(checkpoint, samples=options.samples)
     condition = of_samples(checkpoint, options.samples, options.condition)
     predict = _calibrated(checkpoint, options.calibration)
     if options.guidance:

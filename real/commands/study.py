@@ -5,20 +5,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from real.commands.common import COMMON, NETWORK, ON_DEVICE, counting, on_device
+from real.commands.common import COMMON, CONDITION, NETWORK, ON_DEVICE, counting, on_device
 from theory.program import count, require_folder
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "study", parents=[NETWORK, COMMON, ON_DEVICE],
+        "study", parents=[NETWORK, COMMON, ON_DEVICE, CONDITION],
         help="compare the estimators: error against evaluations, gain against images",
         description="Compare the estimators on a checkpoint: error against a very large run, and "
         "held-out gain against the number of images, over seeds. Images other than the digits are "
-        "halved: the first half to calibrate, the second held out.",
+        "dealt into two: every other one to calibrate, the rest held out.",
         epilog="example: python -m real study digits --out study",
     )  # fmt: skip
     command.add_argument("--data", default="digits", metavar="DATA", help="as for calibrate")
@@ -32,22 +30,27 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real.checkpoints import load
-    from real.images import open_images
+    from real.conditions import Conditioned
+    from real.images import DIGITS, open_images
     from real.study import Plan, study
     from real.study_report import write
 
     require_folder(options.out)
     device = on_device(options.device)
     checkpoint = load(options.checkpoint, device, options.family)
-    images, held_out = (
-        torch.cat(list(open_images(options.data, role, checkpoint.shape)))
-        for role in ("calibration", "held-out")
-    )
-    if options.data != "digits":
-        half = len(images) // 2
-        images, held_out = images[:half], images[half:]
-    times = checkpoint.schedule.grid(options.times)
-    plan = Plan(checkpoint, images, held_out, times, options.seeds, 32, options.seed, device)
+    images = open_images(options.data, "calibration", checkpoint.image_shape)
+    if options.data == DIGITS:
+        held_out = open_images(options.data, "held-out", checkpoint.image_shape)
+    else:
+        images, held_out = images.every_other(0), images.every_other(1)
+    taken = [
+        Conditioned.of(checkpoint, source, options.condition, device)
+        for source in (images, held_out)
+    ]
+    plan = Plan(
+        checkpoint, taken[0], taken[1],
+        checkpoint.schedule.grid(options.times), options.seeds, 32, options.seed, device,
+    )  # fmt: skip
     with counting(plan.evaluations(), "study", options.quiet) as on_progress:
         result = study(replace(plan, on_progress=on_progress))
     write(options.out, plan, result)

@@ -16,6 +16,7 @@ from real.commands.common import (
     counting,
     images_for,
     on_device,
+    require_room,
     run_network,
 )
 from theory.program import require_folder
@@ -50,6 +51,10 @@ def run(options: argparse.Namespace) -> None:
     without, calibrated = solvers.pair(options.solver, checkpoint.schedule, calibration)
     sampling = 2 * options.samples * evaluations(checkpoint, without, options.nfe)
     images = images_for(checkpoint, options, "held-out", device)
+    require_room(
+        checkpoint, samples=options.samples,
+        draws=options.draws * min(options.batch_size, len(images)),
+    )  # fmt: skip
     conditions = of_images(checkpoint, images, calibration.provenance.get("condition", "joint"))
     measuring = len(images) * len(calibration.times) * options.draws
     with counting(measuring, "validate", options.quiet) as on_progress:

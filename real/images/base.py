@@ -80,6 +80,7 @@ def whole_labels(values: Tensor, count: int, where: str) -> Tensor:
             f"data: expected one whole number per image ({count}) as labels in {where}, "
             f"got {values.dtype} {tuple(values.shape)}"
         )
-    if count and int(values.min()) < 0:
-        raise InputError(f"data: expected labels from 0 in {where}, got {int(values.min())}")
-    return values.long()
+    labels = values.long()  # torch finds no minimum of unsigned integers
+    if count and int(labels.min()) < 0:
+        raise InputError(f"data: expected labels from 0 in {where}, got {int(labels.min())}")
+    return labels

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from real.images.base import ImageSource, whole_labels
 from real.images.pixels import fitted_array, require_channels, scaled
@@ -33,9 +34,9 @@ def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         InputError: no such file, no ``images``, or images of another layout, shape or range.
     """
     images, labels = _read(path)
-    found = (
-        None if labels is None else whole_labels(torch.from_numpy(labels), len(images), str(path))
-    )
+    if images.ndim == 0:
+        raise InputError(f"data: expected images in {path}, got a single {images.dtype}")
+    found = None if labels is None else _labels(labels, len(images), path)
     if images.dtype == np.uint8 and (images.ndim == 3 or images.shape[-1:] in {(1,), (3,)}):
         require_channels(shape)
         pixels = images[..., None] if images.ndim == 3 else images
@@ -62,6 +63,18 @@ def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         )
     tensor = torch.from_numpy(images.astype(np.float32))
     return ImageSource(str(path), len(tensor), lambda chosen: tensor[list(chosen)], labels=found)
+
+
+def _labels(labels: np.ndarray, count: int, path: Path) -> Tensor:
+    """Whole numbers of any width and byte order as int64."""
+    if labels.dtype.kind not in "iu":
+        raise InputError(
+            f"data: expected one whole number per image ({count}) as labels in {path}, "
+            f"got {labels.dtype!s:.60} {labels.shape}"
+        )
+    if labels.size and labels.max() > np.iinfo(np.int64).max:
+        raise InputError(f"data: expected labels below 2^63 in {path}, got {labels.max()}")
+    return whole_labels(torch.from_numpy(labels.astype(np.int64)), count, str(path))
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:

@@ -13,6 +13,7 @@ from real.images.torchvision_sets import SETS, torchvision_source
 from real.images.zipped import zip_source
 from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError
+from theory.program import exists
 
 CACHE = Path("~/.cache/diffusion-martingale/data")
 FILES = {
@@ -63,11 +64,12 @@ def _open(
     if reference.startswith(PREFIX):
         return hub_source(reference, shape, download)
     path = Path(reference)
-    if path.is_dir():
+    missing = "" if exists(path) else ", which does not exist"
+    if not missing and path.is_dir():
         return folder_source(path, shape)
-    if path.is_file() and path.suffix.lower() in FILES:
+    if not missing and path.is_file() and path.suffix.lower() in FILES:
         return FILES[path.suffix.lower()](path, shape)
     raise InputError(
         f"data: expected 'digits', a folder, an .npz, .zip, .jsonl or .safetensors file, "
-        f"{', '.join(SETS)} or hub:ID, got {reference!r}"
+        f"{', '.join(SETS)} or hub:ID, got {reference!r:.200}{missing}"
     )

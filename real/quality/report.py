@@ -5,7 +5,7 @@ from typing import Any
 
 from real.quality import plots
 from real.quality.measure import Plan, Reference, over_seeds
-from theory.estimates import LEVEL
+from theory.estimates import FEW_IMAGES, LEVEL, cautions
 from theory.program import replacing_folder, write_json
 
 NAMES = {"kid": "kernel distance", "tint": "error of the mean colour"}
@@ -44,7 +44,10 @@ def summary(report: dict[str, Any]) -> list[str]:
         f"features: {report['features']}; {len(report['seeds'])} seeds, {report['solver']}; "
         f"other real images are at {report['real_images']['frechet']:.4g}"
     )
-    lines = [head]
+    least = max(FEW_IMAGES, report["feature_width"] + 1)  # else the covariance is singular
+    lines = cautions("images", report["images"], least)
+    lines += cautions("samples", report["samples"], least)
+    lines += [head]
     for row in report["over_seeds"]:
         for name in ("frechet", "kid", "tint"):
             before, after, change = (row[name][which] for which in ("before", "after", "change"))

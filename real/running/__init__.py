@@ -6,7 +6,7 @@ import torch
 
 from real.checkpoints.base import Checkpoint
 from real.running.batch_size import best_batch_size, timed
-from real.running.memory import WithinMemory, is_out_of_memory
+from real.running.memory import WithinMemory, is_out_of_memory, require_memory
 from real.running.precision import DTYPES, compiled, in_dtype
 from real.running.throughput import Throughput, throughput
 
@@ -18,6 +18,7 @@ __all__ = [
     "compiled",
     "in_dtype",
     "is_out_of_memory",
+    "require_memory",
     "run_well",
     "throughput",
     "timed",

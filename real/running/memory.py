@@ -1,5 +1,7 @@
 """Out of memory: halve the batch and go on."""
 
+import math
+import os
 from typing import Any
 
 import torch
@@ -7,6 +9,9 @@ from torch import Tensor
 
 from theory.errors import InputError
 from theory.observations import Predict
+
+BYTES_PER_NUMBER = 24
+"""Of noise as it is drawn (words, then float64), and of a result."""
 
 SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "status_alloc_failed")
 """What the messages of CUDA, MPS, the CPU's allocator, cuBLAS and cuDNN have in them."""
@@ -17,6 +22,28 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
+
+
+def physical_memory() -> float:
+    """Bytes of this machine, infinity where it does not say."""
+    try:
+        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (ValueError, OSError, AttributeError):
+        return math.inf
+
+
+def require_memory(what: str, count: int, shape: tuple[int, ...]) -> None:
+    """Refuse so many images at once if their noise and predictions alone exceed this machine.
+
+    Raises:
+        InputError: they do.
+    """
+    needed, there = count * math.prod(shape) * BYTES_PER_NUMBER, physical_memory()
+    if needed > there:
+        raise InputError(
+            f"memory: {count} {what} of shape {shape} take about {needed / 1e9:,.0f} GB, "
+            f"there are {there / 1e9:,.0f}"
+        )
 
 
 class WithinMemory:

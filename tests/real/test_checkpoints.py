@@ -1,6 +1,7 @@
 """Loading diffusers pipelines: what is read, and what is refused."""
 
 import json
+import math
 import pickle
 import shutil
 from pathlib import Path
@@ -147,6 +148,44 @@ def test_broken_folders_are_refused_in_one_line(tmp_path, pipeline, how, message
     with pytest.raises(InputError, match=message) as caught:
         load(folder)
     assert "\n" not in str(caught.value)
+
+
+FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler"}
+WRONG_SETTINGS = [
+    *(("unet/config.json", {"sample_size": size}, "a sample_size of one or two whole numbers")
+      for size in ("x", [8, 8, 8], 8.5, 0, -8, True, [8], [8, "x"], {})),
+    *(("scheduler/scheduler_config.json", wrong | more, "num_train_timesteps as a positive whole")
+      for wrong in ({"num_train_timesteps": v} for v in (-1, 0, "x", "1000", 1.5, math.nan, None, [9]))
+      for more in ({}, FLOW)),
+    *(("scheduler/scheduler_config.json", {"prediction_type": kind}, "expected prediction_type")
+      for kind in (["epsilon"], None, 3, {}, "x\ny")),
+    *(("scheduler/scheduler_config.json", {"trained_betas": betas}, "alphas|schedule")
+      for betas in ([[0.1, 0.2]], [[0.1], [0.1, 0.2]], ["x"], [0.1, math.nan], "x", 3, [], {"a": 1})),
+    *(("scheduler/scheduler_config.json", {name: value}, "alphas|schedule")
+      for name in ("beta_start", "beta_end") for value in ("x", [1], math.nan, {}, -1.0, 1e300)),
+    *(("scheduler/scheduler_config.json", {"beta_schedule": name}, "cannot read the schedule")
+      for name in ("x", ["linear"], 3, "x\ny")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "wrong", "message"), WRONG_SETTINGS)
+def test_settings_that_make_no_sense_are_refused_in_one_line(
+    tmp_path, pipeline, file, wrong, message
+):
+    folder = tmp_path / "broken"
+    shutil.copytree(pipeline, folder)
+    _edit(folder / file, **wrong)
+    with pytest.raises(InputError, match=message) as caught:
+        load(folder)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [16, [16, 16]])
+def test_a_sample_size_is_one_number_or_two(tmp_path, pipeline, size):
+    folder = tmp_path / "copy"
+    shutil.copytree(pipeline, folder)
+    _edit(folder / "unet" / "config.json", sample_size=size)
+    assert load(folder).shape == (3, 16, 16)
 
 
 @pytest.mark.parametrize("reference", ["nowhere", "./nowhere", "a/b/c", "no body/no thing"])

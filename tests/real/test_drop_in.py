@@ -69,7 +69,9 @@ def of_order_one(calibration):
         kinds=("pixel",) * n, gains=some(n), certificates=some(n),
     )  # fmt: skip
     of_classes = ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))
-    return replace(calibration, slopes=slopes, class_shift=of_classes)
+    return replace(
+        calibration, slopes=slopes, class_shift=of_classes, noise_energy=some(n, 2).square()
+    )
 
 
 def generator():

@@ -27,6 +27,7 @@ from real.images import (
     require_codec,
     save_latents,
 )
+from real.images.base import whole_labels
 from theory.errors import InputError, NonFiniteError
 from theory.identity import image_ids
 
@@ -101,6 +102,8 @@ def _npz(path, **arrays):
         ({"images": np.zeros((1, 8, 8), np.uint8)}, "at least two"),
         ({"images": np.zeros((0, 8, 8), np.uint8)}, "at least two"),
         ({"images": np.array([{}, {}])}, "cannot be read"),
+        ({"images": np.uint8(3)}, "a single uint8"),
+        ({"images": np.zeros((5, 8, 8), "u1,u1")}, "expected uint8"),
     ],
 )
 def test_bad_npz_is_refused(tmp_path, arrays, message):
@@ -269,6 +272,40 @@ def test_npz_labels(tmp_path):
         reference = _npz(tmp_path / "l.npz", images=images, labels=labels)
         with pytest.raises(InputError, match="labels"):
             open_images(reference, "held-out", (1, 8, 8))
+
+
+WHOLE = ["u1", "u2", "u4", "u8", "i1", "i2", "i4", "i8", ">u2", ">u4", ">u8", ">i2", ">i4", ">i8"]
+
+
+@pytest.mark.parametrize("dtype", WHOLE)
+def test_npz_labels_of_any_width_and_byte_order(tmp_path, dtype):
+    images = np.zeros((3, 8, 8), np.uint8)
+    labels = np.array([4, 99, 127]).astype(dtype)
+    reference = _npz(tmp_path / "l.npz", images=images, labels=labels)
+    found = open_images(reference, "held-out", (1, 8, 8)).labels
+    assert found.dtype == torch.int64
+    assert found.tolist() == [4, 99, 127]
+
+
+NO_NUMBERS = [
+    np.array(["a", "b", "c"]), np.array([b"a", b"b", b"c"]), np.zeros(3, "u1,f4"), np.zeros(3, "V4"),
+    np.zeros(3, "M8[s]"), np.zeros(3, "m8[s]"), np.zeros(3, bool), np.zeros(3, complex),
+    np.zeros(3, ">f4"), np.float16(1), np.array(2), np.zeros((3, 1), int), np.zeros(0, int),
+    np.full(3, 2**63, np.uint64),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", NO_NUMBERS, ids=lambda labels: str(labels.dtype))
+def test_npz_labels_that_are_no_whole_numbers_are_refused_in_one_line(tmp_path, labels):
+    reference = _npz(tmp_path / "l.npz", images=np.zeros((3, 8, 8), np.uint8), labels=labels)
+    with pytest.raises(InputError, match="labels") as caught:
+        open_images(reference, "held-out", (1, 8, 8))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint16, torch.uint32, torch.uint64])
+def test_labels_of_unsigned_tensors(dtype):
+    assert whole_labels(torch.tensor([1, 2]).to(dtype), 2, "here").tolist() == [1, 2]
 
 
 def test_digits_carry_their_labels():

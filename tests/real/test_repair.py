@@ -10,6 +10,7 @@ from real import calibrations, checkpoints, repair_study, repair_study_report
 from real.checkpoints import load
 from real.checkpoints import repaired as repaired_family
 from real.cli import main
+from real.conditions import Conditioned
 from real.corrections import nothing
 from real.damage import Damage, damaged, folder
 from real.damage.networks import denoisers
@@ -33,11 +34,17 @@ from theory.validation import validate
 QUICK = ["--quiet", "--times", "3", "--images", "48"]
 
 
+def held_out(checkpoint, count):
+    return open_images("digits", "held-out", checkpoint.shape).at(range(count))
+
+
 @pytest.fixture(scope="module")
 def found(digits_checkpoint):
     images = open_images("digits", "calibration", digits_checkpoint.shape, limit=100)
     settings = Settings(digits_checkpoint.schedule.grid(4), seed=3)
-    return repair(digits_checkpoint, Damage("int3"), images, digits("held-out")[:100], settings)
+    return repair(
+        digits_checkpoint, Damage("int3"), images, held_out(digits_checkpoint, 100), settings
+    )
 
 
 def test_three_bits_are_repaired_by_more_than_half_and_order_1_beats_order_0(found):
@@ -64,7 +71,7 @@ def test_both_calibrations_take_as_many_evaluations(found):
 def test_undamaged_there_is_nothing_to_repair_toward_the_original(digits_checkpoint):
     images = open_images("digits", "calibration", digits_checkpoint.shape, limit=40)
     settings = Settings(digits_checkpoint.schedule.grid(2))
-    same = repair(digits_checkpoint, Damage(), images, digits("held-out")[:20], settings)
+    same = repair(digits_checkpoint, Damage(), images, held_out(digits_checkpoint, 20), settings)
     assert torch.equal(same.losses[NONE], same.losses[FULL])
     assert torch.allclose(same.losses[AGAINST_FULL], same.losses[FULL])
 
@@ -191,7 +198,7 @@ def test_samples_that_diverge_are_infinitely_far(digits_checkpoint, monkeypatch)
     monkeypatch.setattr(repair_study, "sample", diverging)
     recipe = repair_study.Recipe(digits_checkpoint, nothing, 0)
     plan = repair_study.Plan(
-        digits_checkpoint, digits("calibration"), digits("held-out"),
+        digits_checkpoint, Conditioned(digits("calibration")), Conditioned(digits("held-out")),
         digits_checkpoint.schedule.grid(2), (0,), (2,), 4, "ddim", 4, 1,
     )  # fmt: skip
     reference = Reference(PIXELS, torch.zeros(2, 64), torch.zeros(1), "cpu")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from real.checkpoints import betas, ddpm, guided, load, presets
+from real.checkpoints import FAMILIES, betas, ddpm, guided, load, presets
 from real.checkpoints.states import state_of
 from real.networks import ddpm_unet, guided_unet
 from tests.real.states import (
@@ -353,10 +353,46 @@ def test_a_classifier_is_refused_in_one_line(tmp_path, pool):
 def test_a_family_may_be_named(tmp_path):
     path = write(tmp_path / "small.ckpt", ddpm_state(), {"image_size": 16})
     assert load(path, family="ddpm").fingerprint == load(path).fingerprint
-    with pytest.raises(InputError, match="is of another family: it lacks time_embed"):
-        load(path, family="guided")
     with pytest.raises(InputError, match=r"one of the families .*ddpm.*guided.*got 'magic'"):
         load(path, family="magic")
+
+
+CONTENTS = {
+    "ddpm": ddpm_state,
+    "guided": guided_state,
+    None: lambda: {"ema": torch.zeros(1), "model": {"sigmas": torch.zeros(1)}},
+}
+
+
+@pytest.mark.parametrize("family", sorted({family.name for family in FAMILIES}))
+def test_a_named_family_must_recognize_what_it_loads(tmp_path, pipeline, family):
+    """No family meets content that is not its own, so none has to expect it."""
+    for own, make in CONTENTS.items():
+        path = write(tmp_path / "some.pt", make(), SMALL_SETTINGS)
+        if family == own:
+            assert load(path, family=family).family == own
+            continue
+        with pytest.raises(
+            InputError, match=f"of another family than {family}; it holds"
+        ) as caught:
+            load(path, family=family)
+        assert "\n" not in str(caught.value)
+    if not family.startswith("diffusers"):
+        with pytest.raises(InputError, match=f"of another family than {family}; it is a folder"):
+            load(pipeline, family=family)
+
+
+def test_a_named_family_goes_before_others_that_recognize_the_same(tmp_path, monkeypatch):
+    path = write(tmp_path / "small.ckpt", ddpm_state(), {"image_size": 16})
+    usual = next(family for family in FAMILIES if family.name == "ddpm")
+    other = dataclasses.replace(
+        usual,
+        name="other",
+        load=lambda *given: dataclasses.replace(usual.load(*given), family="other"),
+    )
+    monkeypatch.setattr("real.checkpoints.FAMILIES", (*FAMILIES, other))
+    assert load(path).family == "ddpm"
+    assert load(path, family="other").family == "other"
 
 
 @pytest.fixture

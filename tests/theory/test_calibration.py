@@ -175,12 +175,13 @@ def hand_made(schedule, times, shift, smoothing=0.0):
         schedule=schedule, target=NOISE, times=schedule.times(times), shift=shift,
         weights=torch.ones(n, dtype=torch.float64),
         certificates=torch.arange(1.0, n + 1, dtype=torch.float64),
-        plain_error_energy=torch.ones(n, dtype=torch.float64), choices=(),
+        plain_error_energy=torch.ones(n, dtype=torch.float64),
+        choices=(Choice("regression", 2, 1),) * n,
         eta_sq=(Estimate(0.0, 0.0, 0.0),) * n, eta_sq_of_set=(Estimate(0.0, 0.0, 0.0),) * n,
         gains=torch.zeros(n, dtype=torch.float64), total_certificate=0.0,
         smoothing=smoothing, bands=1,
         error_energy=torch.zeros(n, dtype=torch.float64),
-        image_ids=torch.zeros(0, dtype=torch.int64), provenance={"fingerprint": "abc"},
+        image_ids=torch.arange(2), provenance={"fingerprint": "abc"},
     )  # fmt: skip
 
 

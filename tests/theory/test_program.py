@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -189,6 +190,19 @@ def test_errors_of_the_programs_own_are_not_hidden(monkeypatch):
         run("python -m program", failing_with(ZeroDivisionError()))
 
 
+def test_a_message_of_several_lines_is_one(monkeypatch, capsys):
+    assert leave(monkeypatch, failing_with(InputError("images:\n  none\n"))) == 2
+    assert capsys.readouterr().err == "python -m program: images: none\n"
+
+
+def test_a_name_that_no_file_can_have_is_bad_input(monkeypatch, capsys):
+    for name in ("n" * 300, "folder/" * 2000):
+        assert leave(monkeypatch, lambda arguments, name=name: require_file(Path(name))) == 2
+        said = capsys.readouterr().err
+        assert said.startswith("python -m program: file name too long: ")
+        assert said.count("\n") == 1 and len(said) < 150
+
+
 def parser():
     made = Parser(prog="program")
     made.add_argument("--count", type=count)
@@ -199,9 +213,11 @@ def parser():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--count", "0"], "expected a positive whole number, got '0'"),
-        (["--count", "-1"], "expected a positive whole number, got '-1'"),
-        (["--count", "1.5"], "expected a positive whole number, got '1.5'"),
+        (["--count", "0"], "expected a positive whole number up to 1000000000000, got '0'"),
+        (["--count", "-1"], "expected a positive whole number up to 1000000000000, got '-1'"),
+        (["--count", "1.5"], "expected a positive whole number up to 1000000000000, got '1.5'"),
+        (["--count", "1" + "0" * 12 + "1"], "expected a positive whole number up to 1000000000000"),
+        (["--count", "9" * 10_000], "expected a positive whole number up to .*, got '9{60}'"),
         (["--seed", "-1"], "expected a seed from 0 to"),
         (["--seed", str(MAX_SEED + 1)], "expected a seed from 0 to"),
         (["--other"], "unrecognized arguments: --other"),

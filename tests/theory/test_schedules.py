@@ -254,7 +254,9 @@ def test_bad_tables_are_refused(table, message):
         (DISCRETE, [999, 1000], r"0 <= t <= 999 \(discrete\), got 1000"),
         (DISCRETE, [-1], "got -1"),
         (DISCRETE, [10.5], "integer indices"),
-        (DISCRETE, [math.nan], "integer indices"),
+        (DISCRETE, [math.nan], "outside the schedule: .* got nan"),
+        (DISCRETE, [1e30], r"got 1e\+30"),
+        (VPLinear(), torch.tensor([True]), "real numbers"),
         (DISCRETE, [math.inf], "outside the schedule"),
     ],
 )

@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from theory.errors import InputError
-from toy.__main__ import main
 from toy.brought import Formula, Model, load_model, load_schedule
+from toy.cli import main
 
 BROUGHT = '''
 from dataclasses import dataclass

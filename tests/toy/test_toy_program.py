@@ -8,7 +8,7 @@ import pytest
 from hypothesis import strategies as st
 from PIL import Image
 
-import toy.__main__ as program
+import toy.cli as program
 from theory.errors import InputError
 from theory.program import run
 from toy.claims import calibration, schedules

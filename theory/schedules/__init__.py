@@ -10,6 +10,8 @@ x_t | x_s ~ N(A x_s, V I), A = alpha_t / alpha_s, V = sigma_t^2 - A^2 sigma_s^2.
 Everything is computed in float64. Times are tensors of any shape.
 """
 
+import math
+
 from theory.errors import InputError
 from theory.schedules.base import GRID_LOG_SNR, Schedule, Times
 from theory.schedules.continuous import (
@@ -51,13 +53,22 @@ def from_description(description: dict[str, object]) -> Schedule:
     """The schedule that ``describe`` described.
 
     Raises:
-        InputError: an unknown name or unknown parameters.
+        InputError: an unknown name, unknown parameters, or some that are no finite numbers.
     """
     parameters = dict(description)
     name = parameters.pop("name", None)
-    if name not in NAMED:
-        raise InputError(f"schedule: expected one of {', '.join(NAMED)}, got {name!r}")
+    if not isinstance(name, str) or name not in NAMED:
+        raise InputError(f"schedule: expected one of {', '.join(NAMED)}, got {name!r:.60}")
+    for parameter, value in parameters.items():
+        if not all(map(_is_finite, value if isinstance(value, list | tuple) else [value])):
+            raise InputError(
+                f"schedule {name}: expected finite numbers as {parameter!r:.60}, got {value!r:.60}"
+            )
     try:
         return NAMED[str(name)](**parameters)
     except TypeError as error:
         raise InputError(f"schedule {name}: {error}") from error
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)

@@ -87,13 +87,15 @@ class Schedule(ABC):
         times = values if isinstance(values, Tensor) else _exactly(list(values))
         if times.dim() != 1 or len(times) == 0:
             raise InputError(f"expected a list of times, got shape {tuple(times.shape)}")
-        times = self._own_times(times)
+        if times.is_complex() or times.dtype == torch.bool:
+            raise InputError(f"expected real numbers as times, got {times.dtype}")
         outside = times[~((times >= self.t_min) & (times <= self.t_max))]
         if len(outside):
             raise InputError(
                 f"times outside the schedule: expected {self.t_min:g} <= t <= {self.t_max:g} "
                 f"({self.name}), got {outside[0].item():g}"
             )
+        times = self._own_times(times)
         if len(times.unique()) < len(times):
             raise InputError("expected distinct times, got the same time twice")
         return times
