@@ -1,6 +1,5 @@
 """Folders as diffusers writes them: what they say they are, and their parts. No code is run."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 
 from real.checkpoints.base import Source
+from real.reading import read_object
 from theory.errors import InputError
 
 NETWORK_PARTS = ("unet", "transformer", ".")
@@ -23,13 +23,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read, or is something else.
     """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"checkpoint: {path} cannot be read as JSON") from error
-    if not isinstance(content, dict):
-        raise InputError(f"checkpoint: expected a JSON object in {path}")
-    return content
+    return read_object(path, "checkpoint")
 
 
 def network_folder(folder: Path) -> Path:

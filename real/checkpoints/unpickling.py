@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from real.checkpoints.pickles import Call, recorded
+from real.checkpoints.torch_files import require_legacy_weights
 from theory.errors import InputError
 
 MAX_NESTING = 100
@@ -166,6 +167,7 @@ def _storage(reader: _Reader, call: Call) -> Tensor:
     _require(not payload.startswith(b"PK"), "a storage is compressed")
     file = io.BytesIO(reader.unpacked(payload))
     try:
+        require_legacy_weights(payload)
         storage = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load of a broken file raises nearly anything
         raise InputError("a storage is broken, or cannot be read without running code") from error
