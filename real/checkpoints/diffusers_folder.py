@@ -9,7 +9,8 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 
 from real.checkpoints.base import Source
-from real.reading import read_object
+from real.checkpoints.diffusers_weights import require_as_many, require_plausible, weights_of
+from real.reading import line, read_object
 from theory.errors import InputError
 
 NETWORK_PARTS = ("unet", "transformer", ".")
@@ -86,7 +87,8 @@ def scheduler_config(folder: Path) -> dict[str, Any]:
 def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
     """A network of that class in float32, frozen, and the names of the weights it has no use for.
 
-    Weights are read from safetensors, or from .bin files without running code.
+    Weights are read from safetensors, or from .bin files without running code; all files are looked
+    through before, and the network is built without memory first.
 
     Raises:
         InputError: files are missing or broken, weights are missing or of other shapes, or the
@@ -96,14 +98,20 @@ def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
     asked = [key for key in FOREIGN if config.get(key) is not None]
     if asked:
         raise InputError(f"checkpoint: expected a plain network in {folder}, it has {asked[0]}")
+    weights = weights_of(folder)
+    require_plausible(config, weights, folder)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
+            require_as_many(_empty(kind, config), weights, folder)
             network, info = kind.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False
             )
+    except InputError:
+        raise
     except Exception as error:  # a broken folder makes the libraries raise errors of every kind
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"checkpoint: cannot load the network in {folder}: {reason}") from error
+        raise InputError(
+            f"checkpoint: cannot load the network in {folder}: {line(error)}"
+        ) from error
     if info["missing_keys"]:
         raise InputError(
             f"checkpoint: cannot load the network in {folder}: no weights for "
@@ -112,6 +120,14 @@ def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
     with quiet():
         network.to(device, torch.float32).eval().requires_grad_(False)
     return network, sorted(info["unexpected_keys"])
+
+
+def _empty(kind: Any, config: dict[str, Any]) -> Any:
+    """The network without memory: transformers' classes have a class of configurations."""
+    with torch.device("meta"):
+        if getattr(kind, "config_class", None) is None:
+            return kind.from_config(config)
+        return kind(kind.config_class.from_dict(config))
 
 
 @contextmanager

@@ -18,7 +18,7 @@ def load_network(kind: Any, folder: Path, device: Any) -> Any:
     Raises:
         InputError: files are missing or broken, weights and configuration do not belong together,
             neither as many nor twice as many channels come out as go in (twice: noise and
-            variance), or its sample size is not known.
+            variance), or its sample size is not known or makes no sense.
     """
     network, unused = load_part(kind, network_folder(folder), device)
     if unused:
@@ -32,8 +32,15 @@ def load_network(kind: Any, folder: Path, device: Any) -> Any:
             f"checkpoint: expected a network with {channels} or {2 * channels} channels out, as "
             f"{channels} go in, got {out} in {folder}"
         )
-    if network.config.sample_size is None:
+    size = network.config.sample_size
+    if size is None:
         raise InputError(f"checkpoint: expected a sample_size in the network's config in {folder}")
+    sides = size if isinstance(size, list | tuple) and len(size) == 2 else (size,)
+    if not all(type(side) is int and side > 0 for side in sides):
+        raise InputError(
+            f"checkpoint: expected one or two positive whole numbers as sample_size in {folder}, "
+            f"got {size!r:.40}"
+        )
     return network
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from real.reading import line
 from theory.errors import InputError
 
 MAX_OPERATIONS = 1_000_000
@@ -71,11 +72,6 @@ def recorded(path: Path, names: Set[str]) -> Any:
             return recorded_from(bytes_, names)
     except BROKEN as error:
         raise InputError(f"checkpoint: {path} cannot be read as a pickle: {line(error)}") from error
-
-
-def line(error: Exception) -> str:
-    """The first line of an error, which is all that is said of it."""
-    return str(error).strip().split("\n")[0]
 
 
 def recorded_from(content: Any, names: Set[str]) -> Any:

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from real.checkpoints.pickles import BROKEN, line, recorded_from
+from real.checkpoints.pickles import BROKEN, recorded_from
 from real.checkpoints.torch_pickles import NAMES, Storage, storages
+from real.reading import line
 from theory.errors import InputError
 
 ZIP = b"PK\x03\x04"
@@ -35,8 +36,8 @@ SEEN_64 = {0xFFFF, 0xFFFFFFFF}
 """In the place of numbers that the 64-bit record has."""
 
 
-def require_weights(path: Path) -> None:
-    """Refuse a file of torch.save that holds, does or claims what weights do not.
+def require_weights(path: Path) -> dict[str, Storage]:
+    """The storages of a file of torch.save, if it neither holds, does nor claims what weights do not.
 
     Raises:
         InputError: it is of another kind, truncated, larger inside than outside, or it describes
@@ -48,10 +49,8 @@ def require_weights(path: Path) -> None:
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
         ):
-            if content[: len(ZIP)] == ZIP:
-                _in_zip(file, content, size)
-            else:
-                _in_legacy(content, size)
+            zipped = content[: len(ZIP)] == ZIP
+            return _in_zip(file, content, size) if zipped else _in_legacy(content, size)
     except (*BROKEN, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise InputError(
             f"checkpoint: {path} is truncated, broken, or holds more than weights: {line(error)}"
@@ -70,7 +69,7 @@ def require_legacy_weights(content: bytes) -> None:
         raise ValueError(line(error)) from error
 
 
-def _in_legacy(content: Any, size: int) -> None:
+def _in_legacy(content: Any, size: int) -> dict[str, Storage]:
     _require(content.read(len(LEGACY)) == LEGACY, "it is no file of torch.save")
     content.seek(0)
     for _ in range(BEFORE_CONTENT):
@@ -84,9 +83,10 @@ def _in_legacy(content: Any, size: int) -> None:
         _require(length == found[key].length, "a storage has another length")
         _require(content.tell() + found[key].nbytes <= size, "it ends within a storage")
         content.seek(found[key].nbytes, io.SEEK_CUR)
+    return found
 
 
-def _in_zip(file: Any, content: Any, size: int) -> None:
+def _in_zip(file: Any, content: Any, size: int) -> dict[str, Storage]:
     entries, start = _directory(content, size)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
@@ -101,6 +101,7 @@ def _in_zip(file: Any, content: Any, size: int) -> None:
     for key, storage in found.items():
         held = sizes.get(f"{folder}/data/{key}")
         _require(held == storage.nbytes, "a storage is missing or of another size")
+    return found
 
 
 def _directory(content: Any, size: int) -> tuple[int, int]:
