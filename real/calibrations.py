@@ -9,8 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from real.calibration_layout import require_layout, require_values
 from real.checkpoints import Checkpoint
-from real.reading import parsed
+from real.reading import line, parsed
 from theory import targets
 from theory.calibration import Calibration
 from theory.errors import InputError
@@ -20,6 +21,9 @@ from theory.pooling import ClassShift
 from theory.program import replacing_file
 from theory.schedules import from_description
 from theory.slopes import Slopes
+
+BROKEN = (OSError, LookupError, TypeError, ValueError, AttributeError, RuntimeError)
+"""What reading values of other kinds raises."""
 
 FORMAT = "diffusion-martingale calibration 2"
 
@@ -108,7 +112,8 @@ def load(path: Path) -> Calibration:
             if metadata.get("format") != FORMAT:
                 raise InputError(f"calibration: {path} is no calibration of format {FORMAT!r}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return Calibration(
+        require_layout(tensors)
+        calibration = Calibration(
             schedule=from_description(parsed(metadata["schedule"])),
             target=targets.named(metadata["target"]),
             times=tensors["times"],
@@ -130,10 +135,14 @@ def load(path: Path) -> Calibration:
             image_ids=tensors["image_ids"],
             provenance=parsed(metadata["provenance"]),
         )
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"calibration: {path} cannot be read as a calibration") from error
+        require_values(calibration)
+        return calibration
+    except InputError:
+        raise
+    except (SafetensorError, *BROKEN) as error:
+        raise InputError(
+            f"calibration: {path} cannot be read as a calibration: {line(error)}"
+        ) from error
 
 
 def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:

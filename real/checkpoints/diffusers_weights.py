@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
+from real.checkpoints.presets import LARGEST_SIDE
 from real.checkpoints.torch_files import require_weights
 from real.reading import line, read_object, require_regular
 from theory.errors import InputError
@@ -23,9 +24,6 @@ NUMBERS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "I16
 
 LARGEST = 2**24
 """Of any whole number in a configuration; vocabularies have some hundred thousand words."""
-
-LARGEST_SIDE = 2**13
-"""Of images or latents, in pixels."""
 
 SIDES = ("sample_size", "pos_embed_max_size")
 NESTED_LAYERS = ("layers_per_block", "transformer_layers_per_block")

@@ -25,8 +25,10 @@ import torch
 from torch import Tensor
 
 from real.checkpoints.base import Checkpoint, Family, Source
+from real.checkpoints.presets import LARGEST_SIDE
 from real.networks.ncsnpp import NCSNpp
 from real.networks.weights import filled
+from real.reading import line
 from theory.errors import InputError
 from theory.identity import fingerprint
 from theory.schedules import Schedule, SubVP, VEGeometric, VPLinear
@@ -130,8 +132,14 @@ def load(source: Source, device: Any) -> Checkpoint:
     """The network with its averaged weights.
 
     Raises:
-        InputError: no averaged weights, no configuration, or one that does not fit.
+        InputError: of another family, no averaged weights, no configuration, or one that does not
+            fit.
     """
+    if not recognizes(source):
+        raise InputError(
+            f"checkpoint: {source.reference} is of another family: it has no model with sigmas and "
+            "all_modules"
+        )
     state = _averaged(source.content)
     settings = _settings(source, state)
     network = _network(settings, state).to(device)
@@ -165,7 +173,13 @@ def load(source: Source, device: Any) -> Checkpoint:
 
 
 def _network(settings: Settings, state: Mapping[str, Tensor]) -> NCSNpp:
-    scales = len(state["sigmas"])
+    blocks, levels = settings.network["num_res_blocks"], settings.network["ch_mult"]
+    if blocks * len(levels) > len(state):
+        raise InputError(
+            f"checkpoint: expected at most one block for each of {len(state)} tensors, "
+            f"got {str(blocks)[:40]} in each of {len(levels)} levels"
+        )
+    scales = state["sigmas"].numel()
     return filled(lambda: NCSNpp(num_scales=scales, **settings.network), state, "the network")
 
 
@@ -181,6 +195,8 @@ def _averaged(content: Mapping[str, Any]) -> dict[str, Tensor]:
         raise InputError(
             f"checkpoint: expected {len(trained)} averaged weights as in model, got {len(shadow)}"
         )
+    if not all(isinstance(tensor, Tensor) for tensor in model.values()):
+        raise InputError("checkpoint: expected tensors under model, got something else")
     for name, average in zip(trained, shadow, strict=True):
         if not isinstance(average, Tensor) or average.shape != model[name].shape:
             raise InputError(
@@ -200,7 +216,12 @@ def _settings(source: Source, state: Mapping[str, Tensor]) -> Settings:
     if isinstance(config, str):
         return PRESETS[config]
     if isinstance(config, dict):
-        return from_config(config)
+        try:
+            return from_config(config)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"checkpoint: configuration: {line(error)}") from error
     fitting = [name for name, settings in PRESETS.items() if _fits(settings, state)]
     if len(fitting) == 1:
         return PRESETS[fitting[0]]
@@ -244,14 +265,14 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     centered = bool(data.get("centered", False))
     _require(centered or sde == "vesde", f"data.centered with {sde}", centered)
     network = {
-        "image_size": _get(data, "image_size"), "num_channels": _get(data, "num_channels"),
+        "image_size": _whole(data, "image_size"), "num_channels": _whole(data, "num_channels"),
         "taps": tuple(_get(model, "fir_kernel")) if fir else (1, 1),
         "progressive": str(model.get("progressive", "none")).lower(),
         "progressive_input": str(model.get("progressive_input", "none")).lower(),
         "progressive_combine": str(model.get("progressive_combine", "sum")).lower(),
         "embedding_type": str(_get(model, "embedding_type")).lower(),
         **{key: tuple(_get(model, key)) for key in ("ch_mult", "attn_resolutions")},
-        **{key: _get(model, key) for key in ("nf", "num_res_blocks")},
+        **{key: _whole(model, key) for key in ("nf", "num_res_blocks")},
         **{key: bool(_get(model, key)) for key in ("skip_rescale", "scale_by_sigma")},
     }  # fmt: skip
     kind = network["progressive"]
@@ -271,6 +292,13 @@ def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _get(section: Mapping[str, Any], key: str) -> Any:
     _require(key in section, key, None)
     return section[key]
+
+
+def _whole(section: Mapping[str, Any], key: str) -> int:
+    value = _get(section, key)
+    fits = type(value) is int and 1 <= value <= LARGEST_SIDE
+    _require(fits, f"a positive whole number up to {LARGEST_SIDE} as {key}", value)
+    return int(value)
 
 
 def _require(condition: bool, expected: str, got: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from real.images.base import ImageSource, whole_labels
 from real.images.pixels import fitted_array, require_channels, scaled
@@ -33,9 +34,7 @@ def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         InputError: no such file, no ``images``, or images of another layout, shape or range.
     """
     images, labels = _read(path)
-    found = (
-        None if labels is None else whole_labels(torch.from_numpy(labels), len(images), str(path))
-    )
+    found = None if labels is None else _labels(labels, len(images), path)
     if images.dtype == np.uint8 and (images.ndim == 3 or images.shape[-1:] in {(1,), (3,)}):
         require_channels(shape)
         pixels = images[..., None] if images.ndim == 3 else images
@@ -62,6 +61,13 @@ def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         )
     tensor = torch.from_numpy(images.astype(np.float32))
     return ImageSource(str(path), len(tensor), lambda chosen: tensor[list(chosen)], labels=found)
+
+
+def _labels(labels: np.ndarray, count: int, path: Path) -> Tensor:
+    if labels.dtype.kind not in "iuf":
+        raise InputError(f"data: expected whole numbers as labels in {path}, got {labels.dtype}")
+    native = labels.astype(labels.dtype.newbyteorder("="))
+    return whole_labels(torch.from_numpy(native), count, str(path))
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
