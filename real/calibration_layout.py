@@ -9,7 +9,6 @@ from torch import Tensor
 from theory.calibration import Calibration
 from theory.low_rank import patterns
 
-
 ANY = -1
 """Of a length that nothing else tells."""
 
@@ -57,7 +56,10 @@ def require_layout(tensors: Mapping[str, Tensor]) -> None:
     ranks = 2 * patterns(tuple(shift.shape[1:])).shape[0] if "slope_low_rank" in tensors else 0
     if ranks and tensors["slope_low_rank"].shape[1] != ranks:
         raise ValueError("slope_low_rank is of another rank")
-    if "class_shift" in tensors and tensors["class_shift"].shape[:2] != tensors["class_weights"].shape:
+    if (
+        "class_shift" in tensors
+        and tensors["class_shift"].shape[:2] != tensors["class_weights"].shape
+    ):
         raise ValueError("class_weights are of other classes")
 
 

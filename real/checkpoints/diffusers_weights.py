@@ -15,11 +15,24 @@ from safetensors import SafetensorError, safe_open
 
 from real.checkpoints.presets import LARGEST_SIDE
 from real.checkpoints.torch_files import require_weights
-from real.reading import line, read_object, require_regular
+from real.reading import read_object, require_regular
 from theory.errors import InputError
 
 KINDS = (".safetensors", ".bin")
-NUMBERS = {"F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "I16", "I8", "U8", "BOOL"}
+NUMBERS = {
+    "F64",
+    "F32",
+    "F16",
+    "BF16",
+    "F8_E4M3",
+    "F8_E5M2",
+    "I64",
+    "I32",
+    "I16",
+    "I8",
+    "U8",
+    "BOOL",
+}
 """What safetensors calls numbers that arithmetic takes."""
 
 LARGEST = 2**24
@@ -30,7 +43,9 @@ NESTED_LAYERS = ("layers_per_block", "transformer_layers_per_block")
 """Layers of each layer of each block."""
 
 LAYERS = re.compile(r"(^|_)(layers?|blocks?)(_|$)")
-OTHER_LAYERS = re.compile(r"dual_attention_layers|_block_types?$|norm|dim|channels|scale|dropout|act")
+OTHER_LAYERS = re.compile(
+    r"dual_attention_layers|_block_types?$|norm|dim|channels|scale|dropout|act"
+)
 """What is called after layers but does not count them."""
 
 TABLE = 2**26

@@ -147,7 +147,9 @@ def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Store
     ema = source.content["ema"]
     names = order[ema.class_name][: len(ema.args)]
     if len(names) < len(ema.args) or set(names) & ema.kwargs.keys():
-        raise InputError(f"checkpoint: {ema.class_name} is made from other arguments than upstream's")
+        raise InputError(
+            f"checkpoint: {ema.class_name} is made from other arguments than upstream's"
+        )
     return replace(ema, args=(), kwargs={**dict(zip(names, ema.args, strict=True)), **ema.kwargs})
 
 

@@ -1,8 +1,8 @@
 """Files of torch.save, looked through before PyTorch sees them: zip files, and its older format.
 
-    zip       NAME/data.pkl, and the numbers of each storage uncompressed in NAME/data/KEY.
-    legacy    five pickles (a magic number, a version, the system, the content, the keys), then for
-              each key the number of its numbers (int64) and the numbers.
+zip       NAME/data.pkl, and the numbers of each storage uncompressed in NAME/data/KEY.
+legacy    five pickles (a magic number, a version, the system, the content, the keys), then for
+          each key the number of its numbers (int64) and the numbers.
 """
 
 import io
@@ -120,7 +120,9 @@ def _directory(content: Any, size: int) -> tuple[int, int]:
         _, _, where, _ = LOCATOR_64.unpack(content[before : before + LOCATOR_64.size])
         _require(where == at and content[at : at + 4] == b"PK\x06\x06", "it has two directories")
         *_, entries, length, start = END_64.unpack(content[at:before])
-        same = all(a in SEEN_64 or a == b for a, b in zip(short, (entries, length, start), strict=True))
+        same = all(
+            a in SEEN_64 or a == b for a, b in zip(short, (entries, length, start), strict=True)
+        )
         _require(same, "it has two directories")
     _require(start + length == at and length <= MAX_DIRECTORY, "it has two directories")
     return entries, start
@@ -138,7 +140,9 @@ def _require_stored(members: list[zipfile.ZipInfo], size: int) -> None:
     _require(len(names) == len(members), "a member is there twice")
     for part in members:
         whole = part.compress_size == part.file_size and not part.flag_bits & 1
-        _require(part.compress_type == zipfile.ZIP_STORED and whole, "it is compressed or encrypted")
+        _require(
+            part.compress_type == zipfile.ZIP_STORED and whole, "it is compressed or encrypted"
+        )
         plain = MEMBER.fullmatch(part.filename) and part.filename == part.orig_filename
         _require(plain, "a member has no plain name")
 

@@ -141,7 +141,9 @@ def _ordered(call: Call) -> list[Any]:
 
 def _counter(call: Call) -> list[Any]:
     given = call.arguments
-    counts = len(given) == 1 and isinstance(given[0], dict) and all(map(_natural, given[0].values()))
+    counts = (
+        len(given) == 1 and isinstance(given[0], dict) and all(map(_natural, given[0].values()))
+    )
     _require(counts, "a counter is made from something else")
     return []
 

@@ -183,7 +183,9 @@ def _tensor(reader: _Reader, call: Call) -> Tensor:
     storage = reader.value(source)
     whole = all(isinstance(n, int) and n >= 0 for n in (offset, *size, *stride))
     _require(isinstance(storage, Tensor) and whole, "a tensor has no storage or no shape")
-    _require(len(size) == len(stride) <= MAX_DIMENSIONS, "a tensor has other strides than dimensions")
+    _require(
+        len(size) == len(stride) <= MAX_DIMENSIONS, "a tensor has other strides than dimensions"
+    )
     count = math.prod(size)
     end = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1
     _require(count <= len(storage), "a tensor has more elements than its storage")

@@ -100,9 +100,7 @@ def load(source: Source, device: Any) -> Checkpoint:
             file is missing or broken.
     """
     manifest = _read(source.path / MANIFEST)
-    original = checkpoints.load_named_by(
-        source.path, manifest.original, device, manifest.family
-    )
+    original = checkpoints.load_named_by(source.path, manifest.original, device, manifest.family)
     return replace(_restored(source.path, manifest, original), reference=source.reference)
 
 
