@@ -76,7 +76,8 @@ def test_a_repaired_folder_has_no_code_run_but_the_user_can(of_own):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"original": 5}, "cannot be read as a manifest"), ({"family": ["x"]}, "cannot be read as a manifest"),
+        ({"original": 5}, "cannot be read as a manifest"),
+        ({"family": ["x"]}, "cannot be read as a manifest"),
         ({"prune": "x"}, "cannot be read as a manifest"), ({"quantize": [1]}, "cannot be read as a manifest"),
         ({"original": ""}, r"expected unet/config\.json|expected 'digits'"),
     ],
