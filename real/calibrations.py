@@ -10,6 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from real.checkpoints import Checkpoint
+from real.reading import parsed
 from theory import targets
 from theory.calibration import Calibration
 from theory.errors import InputError
@@ -80,7 +81,7 @@ def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | No
         offset=tensors["slope_offset"],
         pixel=tensors["slope_pixel"],
         cosine=tensors.get("slope_cosine"),
-        kinds=tuple(json.loads(metadata["kinds"])),
+        kinds=tuple(parsed(metadata["kinds"])),
         gains=tensors["slope_gains"],
         certificates=tensors["slope_certificates"],
         low_rank=tensors.get("slope_low_rank"),
@@ -120,7 +121,7 @@ def load(path: Path) -> Calibration:
 def _built(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Calibration:
     """The calibration of these parts, which checks them."""
     return Calibration(
-        schedule=from_description(json.loads(metadata["schedule"])),
+        schedule=from_description(parsed(metadata["schedule"])),
         target=targets.named(metadata["target"]),
         times=tensors["times"],
         shift=tensors["shift"],
@@ -128,18 +129,18 @@ def _built(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Calibration:
         eta_sq=_estimates(tensors["eta_sq"]),
         eta_sq_of_set=_estimates(tensors["eta_sq_of_set"]),
         gains=tensors["gains"],
-        total_certificate=json.loads(metadata["total_certificate"]),
-        smoothing=json.loads(metadata["smoothing"]),
-        bands=json.loads(metadata["bands"]),
+        total_certificate=parsed(metadata["total_certificate"]),
+        smoothing=parsed(metadata["smoothing"]),
+        bands=parsed(metadata["bands"]),
         slopes=_slopes(tensors, metadata),
         class_shift=_class_shift(tensors),
         noise_energy=tensors.get("noise_energy"),
         certificates=tensors["certificates"],
         error_energy=tensors["error_energy"],
         plain_error_energy=tensors["plain_error_energy"],
-        choices=tuple(Choice(**choice) for choice in json.loads(metadata["choices"])),
+        choices=tuple(Choice(**choice) for choice in parsed(metadata["choices"])),
         image_ids=tensors["image_ids"],
-        provenance=json.loads(metadata["provenance"]),
+        provenance=parsed(metadata["provenance"]),
     )
 
 

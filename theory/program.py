@@ -76,10 +76,13 @@ def require_file(path: Path) -> None:
     """Refuse an output file that cannot be written, before any work is done for it.
 
     Raises:
-        InputError: it is a folder, or the folder that it would lie in cannot be written to.
+        InputError: it is a folder, a pipe, a device or a socket, or the folder that it would lie in
+            cannot be written to.
     """
     if path.is_dir():
         raise InputError(f"output: expected a file name, got the folder {path}")
+    if path.exists() and not path.is_file():
+        raise InputError(f"output: expected a regular file or a new name, {path} is neither")
     _require_room(path.absolute().parent, path)
 
 

@@ -20,7 +20,7 @@ from real.checkpoints.registry import NAMED
 from theory.errors import InputError
 from theory.program import exists
 
-__all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load"]
+__all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load", "load_named_by"]
 
 ASSETS = Path(__file__).parent.parent / "assets"
 EMBEDDED = {name: ASSETS / name for name in ("digits", "fashion")}
@@ -71,6 +71,25 @@ def load(reference: str | Path, device: Any = "cpu", family: str | None = None) 
         return own.load(name, device)
     source = _source(name)
     return _recognizing(source, among).load(source, device)
+
+
+def load_named_by(folder: Path, reference: str, device: Any, family: str | None) -> Checkpoint:
+    """The same for a network that a folder names, and not the user: code is not run for that.
+
+    Raises:
+        InputError: as ``load``, or it is a user's own network, or a folder that names another.
+    """
+    if own.is_reference(reference):
+        raise InputError(
+            f"checkpoint: {folder} was made from {reference[:80]!r}, and a folder cannot have code "
+            "run: give real.damage.folder.restored(folder, original) as your own network"
+        )
+    chosen = None if family is None else _family_named(family)
+    source = _source(reference)
+    family_of = chosen or _recognized(source)
+    if family_of.name == repaired.NAME or repaired.recognizes(source):
+        raise InputError(f"checkpoint: {folder} was made from a folder that is repaired itself")
+    return family_of.load(source, device)
 
 
 def _source(name: str) -> Source:

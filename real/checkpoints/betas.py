@@ -13,6 +13,9 @@ from theory.errors import InputError
 from theory.schedules import DiscreteSchedule
 
 STEPS = 1000
+MAX_STEPS = 100_000
+"""Published networks have at most 4,000; tables for more would only take memory."""
+
 LARGEST_BETA = 0.999
 DESCRIBED = re.compile(r"linear (\S+?)\.\.(\S+?), ?(\d+)")
 
@@ -48,8 +51,10 @@ def schedule(settings: Mapping[str, Any]) -> DiscreteSchedule:
         name, steps = settings["schedule"], settings.get("diffusion_steps", STEPS)
         if not isinstance(name, str) or name not in NAMED:
             raise InputError(f"schedule: expected one of {', '.join(NAMED)}, got {name!r}")
-        if not isinstance(steps, int) or steps < 2:
-            raise InputError(f"diffusion_steps: expected a whole number above 1, got {steps!r}")
+        if not isinstance(steps, int) or not 2 <= steps <= MAX_STEPS:
+            raise InputError(
+                f"diffusion_steps: expected a whole number from 2 to {MAX_STEPS}, got {steps!r:.40}"
+            )
         betas = NAMED[name](steps)
     return DiscreteSchedule(torch.cumprod(1 - betas, 0))
 
@@ -60,7 +65,9 @@ def _given(betas: Any) -> Tensor:
             return torch.tensor(betas, dtype=torch.float64)
         if match := DESCRIBED.fullmatch(betas):
             first, last, steps = match.groups()
+            if int(steps) > MAX_STEPS:
+                raise ValueError(f"more than {MAX_STEPS} steps")
             return torch.linspace(float(first), float(last), int(steps), dtype=torch.float64)
     except (TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"betas: expected numbers, got {str(betas)[:60]!r}") from error
-    raise InputError(f"betas: expected numbers or 'linear FIRST..LAST, STEPS', got {betas!r}")
+    raise InputError(f"betas: expected numbers or 'linear FIRST..LAST, STEPS', got {betas!r:.60}")

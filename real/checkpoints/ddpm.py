@@ -70,7 +70,7 @@ def load(source: Source, device: Any) -> Checkpoint:
             f"checkpoint: {source.reference}: expected as many channels out as in, "
             f"got {architecture.in_channels} in, {architecture.out_channels} out"
         )
-    size = presets.whole(known, "image_size")
+    size = presets.image_size(known, len(architecture.multipliers))
     presets.require_agreement(source, known, _by_shapes(architecture, size))
     make = partial(build, architecture, size)
     network = filled(make, renamed(state), source.reference).to(device)

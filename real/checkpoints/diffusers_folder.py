@@ -1,6 +1,5 @@
 """Folders as diffusers writes them: what they say they are, and their parts. No code is run."""
 
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ import torch
 from diffusers.utils import logging as diffusers_logging
 
 from real.checkpoints.base import Source
+from real.checkpoints.diffusers_weights import require_as_many, require_plausible, weights_of
+from real.reading import line, read_object
 from theory.errors import InputError
 
 NETWORK_PARTS = ("unet", "transformer", ".")
@@ -27,13 +28,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read, or is something else.
     """
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InputError(f"checkpoint: {path} cannot be read as JSON") from error
-    if not isinstance(content, dict):
-        raise InputError(f"checkpoint: expected a JSON object in {path}")
-    return content
+    return read_object(path, "checkpoint")
 
 
 def network_folder(folder: Path) -> Path:
@@ -130,22 +125,29 @@ def read_part(kind: Any, folder: Path) -> tuple[Any, list[str]]:
     """The same, in the precision and on the device that the library reads it to.
 
     Weights are read from safetensors, or from .bin files without running code; those of the variant
-    fp16 only where there are no others.
+    fp16 only where there are no others. All files are looked through before, and the network is
+    built without memory first.
 
     Raises:
         InputError: files are missing or broken, weights are missing or of other shapes, or the
             configuration asks for code of its own.
     """
     require_plain(folder)
+    config, weights = read_json(folder / "config.json"), weights_of(folder)
+    require_plausible(config, weights, folder)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
+            require_as_many(_empty(kind, config), weights, folder)
             network, info = kind.from_pretrained(
                 folder, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False,
                 variant=_variant(folder),
             )  # fmt: skip
+    except InputError:
+        raise
     except Exception as error:  # a broken folder makes the libraries raise errors of every kind
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"checkpoint: cannot load the network in {folder}: {reason}") from error
+        raise InputError(
+            f"checkpoint: cannot load the network in {folder}: {line(error)}"
+        ) from error
     if info["missing_keys"]:
         raise InputError(
             f"checkpoint: cannot load the network in {folder}: no weights for "
@@ -160,6 +162,14 @@ def _variant(folder: Path) -> str | None:
     halves = [name for name in weights if HALF.search(name)]
     plain = [name for name in weights if not COPY.search(name)]
     return "fp16" if halves and not plain else None
+
+
+def _empty(kind: Any, config: dict[str, Any]) -> Any:
+    """The network without memory: transformers' classes have a class of configurations."""
+    with torch.device("meta"):
+        if getattr(kind, "config_class", None) is None:
+            return kind.from_config(config)
+        return kind(kind.config_class.from_dict(config))
 
 
 @contextmanager

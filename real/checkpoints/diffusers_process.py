@@ -7,7 +7,9 @@ from typing import Any
 import torch
 from diffusers import DDPMScheduler
 
+from real.checkpoints.betas import MAX_STEPS, STEPS
 from real.checkpoints.diffusers_folder import quiet
+from real.reading import line
 from theory.errors import InputError
 from theory.schedules import DiscreteSchedule, RectifiedFlow, Schedule
 from theory.targets import DATA, FLOW, NOISE, VELOCITY, Target
@@ -39,19 +41,19 @@ def process_of(config: Mapping[str, Any]) -> Process:
     a little above zero.
 
     Raises:
-        InputError: its prediction type, its number of steps or its betas are unknown.
+        InputError: its prediction type, its number of steps or its betas are not understood.
     """
     name, kind = config.get("_class_name"), config.get("prediction_type", "epsilon")
-    steps = config.get("num_train_timesteps", 1000)
-    if type(steps) is not int or steps < 1:
+    steps = config.get("num_train_timesteps", STEPS)
+    if type(steps) is not int or not 1 <= steps <= MAX_STEPS:
         raise InputError(
-            f"checkpoint: expected num_train_timesteps as a positive whole number, got {steps!r:.60}"
+            f"checkpoint: expected num_train_timesteps from 1 to {MAX_STEPS}, got {steps!r:.40}"
         )
     if str(name).startswith("FlowMatch") or kind == "flow_prediction":
         return Process(RectifiedFlow(), FLOW, steps)
     if not isinstance(kind, str) or kind not in PREDICTION_TYPES:
         raise InputError(
-            f"checkpoint: expected prediction_type {', '.join(PREDICTION_TYPES)}, got {kind!r:.60}"
+            f"checkpoint: expected prediction_type {', '.join(PREDICTION_TYPES)}, got {kind!r:.40}"
         )
     return Process(_table(config), PREDICTION_TYPES[kind], 1)
 
@@ -64,10 +66,9 @@ def _table(config: Mapping[str, Any]) -> DiscreteSchedule:
     try:
         with quiet():
             scheduler = DDPMScheduler.from_config(config)
-    except Exception as error:  # the library checks none of the values, and fails in any way
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"checkpoint: cannot read the schedule: {reason}") from error
-    table = scheduler.alphas_cumprod.to(torch.float64)
+            table = scheduler.alphas_cumprod.to(torch.float64)
+    except Exception as error:  # whatever the library makes of values of other kinds
+        raise InputError(f"checkpoint: cannot read the schedule: {line(error)}") from error
     if table.dim() == 1 and len(table) > 1 and table[-1] == 0:
         table[-1] = min(LAST_ALPHA_SQ, table[-2].item() / 2)
     return DiscreteSchedule(table)

@@ -41,6 +41,7 @@ def load(source: Source, device: Any) -> Checkpoint:
     labels = _labels(network, source.path)
     vae = _autoencoder(source.path, device)
     shape = sample_shape(network)
+    _require_halving(network, shape, source.path)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         if labels is None:
@@ -67,6 +68,15 @@ def load(source: Source, device: Any) -> Checkpoint:
         codec=codec(vae, shape) if vae else None,
         modules={"unet": network} | ({"vae": vae} if vae else {}),
     )
+
+
+def _require_halving(network: UNet2DModel, shape: tuple[int, ...], folder: Path) -> None:
+    times = len(network.config.block_out_channels) - 1
+    if any(side % 2**times for side in shape[1:]):
+        raise InputError(
+            f"checkpoint: expected a sample_size that can be halved {times} times in {folder}, "
+            f"got {network.config.sample_size}"
+        )
 
 
 def _autoencoder(folder: Path, device: Any) -> Any:

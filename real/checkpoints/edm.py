@@ -8,7 +8,8 @@ D(x_t; sigma, label), target DATA, of images in [-1, 1].
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -32,6 +33,15 @@ from theory.errors import InputError
 from theory.identity import fingerprint
 from theory.schedules import EDM
 from theory.targets import DATA
+
+COMMON = ("img_resolution", "img_channels", "label_dim", "use_fp16")
+ORDER = {
+    "VPPrecond": (*COMMON, "beta_d", "beta_min", "M", "epsilon_t", "model_type"),
+    "VEPrecond": (*COMMON, "sigma_min", "sigma_max", "model_type"),
+    "iDDPMPrecond": (*COMMON, "C_1", "C_2", "M", "model_type"),
+    "EDMPrecond": (*COMMON, "sigma_min", "sigma_max", "sigma_data", "model_type"),
+}
+"""Arguments of upstream's constructors in their order, for those that are given without names."""
 
 PRECONDITIONINGS: dict[str, tuple[type[Preconditioned], tuple[str, ...], str]] = {
     "VPPrecond": (VPPreconditioned, ("beta_d", "beta_min", "M", "epsilon_t"), "SongUNet"),
@@ -64,7 +74,7 @@ def load(source: Source, device: Any) -> Checkpoint:
     Raises:
         InputError: arguments or tensors are missing, left over, or do not fit.
     """
-    ema = source.content["ema"]
+    ema = named_arguments(source, ORDER)
     network = filled(partial(_build, ema), ema.state, ema.class_name)
     low, high = network.sigma_range
     limits = (low or SIGMA_RANGE[0], high if high < float("inf") else SIGMA_RANGE[1])
@@ -123,6 +133,26 @@ def one_hot(condition: Any, classes: int, n: int, reference: str) -> Tensor | No
     return F.one_hot(condition.long(), classes + 1)[:, :classes].to(torch.float32)
 
 
+def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Stored:
+    """The network under ``ema`` as if it had been made from named arguments only.
+
+    Raises:
+        InputError: it is of another family, or was given more arguments than it takes, or one twice.
+    """
+    if not is_network(source, order):
+        raise InputError(
+            f"checkpoint: {source.reference} is of another family: expected an ema of a class "
+            f"{', '.join(order)}"
+        )
+    ema = source.content["ema"]
+    names = order[ema.class_name][: len(ema.args)]
+    if len(names) < len(ema.args) or set(names) & ema.kwargs.keys():
+        raise InputError(
+            f"checkpoint: {ema.class_name} is made from other arguments than upstream's"
+        )
+    return replace(ema, args=(), kwargs={**dict(zip(names, ema.args, strict=True)), **ema.kwargs})
+
+
 def _build(ema: Stored) -> Preconditioned:
     kind, own, model_type = PRECONDITIONINGS[ema.class_name]
     arguments = {k: v for k, v in constructor(ema).items() if k not in WITHOUT_EFFECT}
@@ -143,10 +173,8 @@ def constructor(ema: Stored) -> dict[str, Any]:
     """The keyword arguments that a network was made from, once they are found to be plausible.
 
     Raises:
-        InputError: arguments without names, or more blocks than there are tensors.
+        InputError: more blocks than there are tensors.
     """
-    if ema.args:
-        raise InputError(f"checkpoint: expected {ema.class_name} to be made from named arguments")
     blocks, levels = ema.kwargs.get("num_blocks", 0), ema.kwargs.get("channel_mult", ())
     fits = isinstance(blocks, int) and isinstance(levels, list | tuple)
     if not fits or blocks * len(levels) > len(ema.state):

@@ -21,7 +21,7 @@ import torch
 
 from real.checkpoints.base import Checkpoint, Family, Source
 from real.checkpoints.diffusers_vae import bare_autoencoder, load_vae, scaled_codec
-from real.checkpoints.edm import SIGMA_RANGE, constructor, denoiser, is_network
+from real.checkpoints.edm import SIGMA_RANGE, constructor, denoiser, is_network, named_arguments
 from real.checkpoints.hub import download
 from real.checkpoints.unpickling import Stored
 from real.networks.edm2_unet import MPBlockStyle, MPDenoiser, MPUNet
@@ -29,7 +29,13 @@ from real.networks.weights import filled
 from theory.errors import InputError
 from theory.schedules import EDM
 
-CLASS_NAMES = {"Precond"}
+ORDER = {
+    "Precond": (
+        "img_resolution", "img_channels", "label_dim", "use_fp16", "sigma_data", "logvar_channels",
+    )
+}  # fmt: skip
+"""Arguments of upstream's constructor in their order, for those that are given without names."""
+
 WITHOUT_EFFECT = {"use_fp16", "dropout"}
 """Arguments that change nothing when a stored network is run in evaluation mode."""
 
@@ -41,7 +47,7 @@ ENCODER: Mapping[str, Any] = {
     "final_mean": 0.0,
     "final_std": 0.5,
 }
-"""What upstream's encoder is made from where its constructor was given nothing else."""
+"""What upstream's encoder is made from where its constructor was given nothing else, in its order."""
 
 
 def load(source: Source, device: Any) -> Checkpoint:
@@ -51,7 +57,7 @@ def load(source: Source, device: Any) -> Checkpoint:
         InputError: arguments or tensors are missing, left over, or do not fit; or the autoencoder
             is not to be had.
     """
-    ema = source.content["ema"]
+    ema = named_arguments(source, ORDER)
     network = filled(partial(_build, ema), ema.state, ema.class_name)
     checkpoint = denoiser(source, "edm2", network, ema, EDM(*SIGMA_RANGE), device)
     encoder = source.content.get("encoder")
@@ -62,7 +68,7 @@ def load(source: Source, device: Any) -> Checkpoint:
 
 def _on_latents(checkpoint: Checkpoint, source: Source, encoder: Stored, device: Any) -> Checkpoint:
     """The same with the autoencoder as upstream calls it: pixels in [0, 1], latents standardized."""
-    told = {**ENCODER, **encoder.kwargs}
+    told = {**ENCODER, **dict(zip(ENCODER, encoder.args, strict=False)), **encoder.kwargs}
     name = source.sidecar.get("vae", told["vae_name"])
     if name is None:
         return checkpoint
@@ -109,4 +115,4 @@ def _taken(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: arguments.pop(name) for name in names if name in arguments}
 
 
-FAMILY = Family("edm2", lambda source: is_network(source, CLASS_NAMES), load)
+FAMILY = Family("edm2", lambda source: is_network(source, ORDER), load)

@@ -1,12 +1,12 @@
 """Read a checkpoint file without running code: what kind it is, is told from its first bytes.
 
-PyTorch's zip and legacy files are read with ``weights_only=True``, .safetensors by their library,
-plain pickles (EDM) by a restricted unpickler. No file may say that it holds more than it does.
+PyTorch's zip and legacy files are looked through (``torch_files``) and then read with
+``weights_only=True``, .safetensors by their library, plain pickles (EDM) by a restricted unpickler.
+No file may say that it holds more than it does.
 """
 
-import json
 import re
-import zipfile
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from real.checkpoints.torch_files import LEGACY, ZIP, require_weights
 from real.checkpoints.unpickling import unpickle
+from real.reading import read_object, require_regular
 from theory.errors import InputError
 
-ZIP = b"PK\x03\x04"
-LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
 HEADER = 16
-ASKED = re.compile(r"GLOBAL ([\w.]+)")
+ORDINARY = {
+    torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.float8_e4m3fn,
+    torch.float8_e5m2, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
+}  # fmt: skip
 GROWTH = 2
 """How much more than its size a file may hold: shared weights are counted once for each name."""
 
@@ -32,16 +35,12 @@ def read(path: Path) -> Any:
     """What a checkpoint file holds: a state dictionary, a list of them, or extracted pickles.
 
     Raises:
-        InputError: it is no checkpoint, is truncated, asks to run code, or says that it holds more
-            than a file of its size can.
+        InputError: it is no checkpoint, is truncated, asks to run code, says that it holds more
+            than a file of its size can, or holds other tensors than networks have.
     """
-    with path.open("rb") as file:
-        head = file.read(HEADER)
-    size = path.stat().st_size
-    if head.startswith(ZIP):
-        _require_honest_zip(path, size)
-        content = _read_torch(path)
-    elif head.startswith(LEGACY):
+    head, size = _head(path)
+    if head.startswith((ZIP, LEGACY)):
+        require_weights(path)
         content = _read_torch(path)
     elif _is_safetensors(head, size):
         content = _read_safetensors(path)
@@ -51,7 +50,9 @@ def read(path: Path) -> Any:
         raise InputError(
             f"checkpoint: {path} is no checkpoint: expected a PyTorch file, safetensors or a pickle"
         )
-    held = sum(tensor.numel() * tensor.element_size() for tensor in _tensors(content))
+    tensors = list(_tensors(content))
+    _require_ordinary(tensors, path)
+    held = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
     if held > GROWTH * size:
         raise InputError(
             f"checkpoint: {path} has {size:,} bytes and says that it holds {held:,} of weights"
@@ -68,40 +69,39 @@ def sidecar(path: Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     if beside == path or not beside.is_file():
         return {}
-    try:
-        content = json.loads(beside.read_text())
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"checkpoint: {beside} cannot be read as JSON") from error
-    if not isinstance(content, dict):
-        raise InputError(f"checkpoint: expected a JSON object in {beside}")
-    return content
+    return read_object(beside, "checkpoint")
 
 
-def _require_honest_zip(path: Path, size: int) -> None:
+def _head(path: Path) -> tuple[bytes, int]:
+    """The first bytes of a file, and its size."""
+    require_regular(path, "checkpoint")
     try:
-        with zipfile.ZipFile(path) as archive:
-            declared = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise InputError(f"checkpoint: {path} is truncated or broken: {error}") from error
-    if declared > size:
-        raise InputError(
-            f"checkpoint: {path} has {size:,} bytes and says that it unpacks to {declared:,}; "
-            "PyTorch does not compress"
-        )
+        with path.open("rb") as file:
+            return file.read(HEADER), path.stat().st_size
+    except OSError as error:
+        raise InputError(f"checkpoint: {path} cannot be read: {error.strerror}") from error
 
 
 def _read_torch(path: Path) -> Any:
     try:
-        with path.open("rb") as file:  # given a path, torch.load would go by its suffix
+        with path.open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # given a path, torch.load would go by its suffix
             return torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # whatever a parser makes of arbitrary bytes
-        if asked := ASKED.search(str(error)):
-            raise InputError(
-                f"checkpoint: {path} asks for {asked[1]}: it may hold weights only, and no code of it is run"
-            ) from error
         raise InputError(
             f"checkpoint: {path} is truncated, broken, or holds more than weights"
         ) from error
+
+
+def _require_ordinary(tensors: list[Tensor], path: Path) -> None:
+    """Refuse tensors whose numbers lie elsewhere, or are none that arithmetic takes."""
+    for tensor in tensors:
+        plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not plain or tensor.is_nested or tensor.dtype not in ORDINARY:
+            raise InputError(
+                f"checkpoint: {path}: expected plain tensors of floating-point or whole numbers, "
+                f"got {tensor.dtype}, {tensor.layout} on {tensor.device.type}"
+            )
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:

@@ -116,7 +116,7 @@ def load(source: Source, device: Any) -> Checkpoint:
             f"checkpoint: {source.reference}: expected as many channels out as in, or twice as many, "
             f"got {architecture.in_channels} in, {architecture.out_channels} out"
         )
-    size = presets.whole(known, "image_size")
+    size = presets.image_size(known, len(architecture.multipliers))
     schedule = betas.schedule(known)
     scale = _time_scale(source, known, len(schedule.alphas_cumprod))
     split = heads(known)

@@ -16,11 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from real.reading import line
 from theory.errors import InputError
 
 MAX_OPERATIONS = 1_000_000
 """Far more than the largest published networks need."""
 
+PERSISTENT = "persistent"
+"""Name of the ``Call`` by which a pickle refers to what is kept outside of it, such as numbers."""
 
 BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error)
 """What decoding a broken file raises."""
@@ -66,13 +69,21 @@ def recorded(path: Path, names: Set[str]) -> Any:
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as bytes_,
         ):
-            return _run(bytes_, names)
+            return recorded_from(bytes_, names)
     except BROKEN as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"checkpoint: {path} cannot be read as a pickle: {reason}") from error
+        raise InputError(f"checkpoint: {path} cannot be read as a pickle: {line(error)}") from error
 
 
-def _run(content: Any, names: Set[str]) -> Any:
+def recorded_from(content: Any, names: Set[str]) -> Any:
+    """The same from an open file, which is left behind the end of its pickle.
+
+    Args:
+        content: bytes, or what has ``read``, ``readline`` and ``tell``.
+        names: full names that it may use; ``PERSISTENT`` if it may refer to what is outside of it.
+
+    Raises:
+        any of ``BROKEN``: as ``recorded``.
+    """
     machine = _Machine(names)
     for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
         if count == MAX_OPERATIONS:
@@ -112,7 +123,9 @@ class _Machine:
     def name(self, module: Any, attribute: Any) -> None:
         full = f"{module}.{attribute}"
         if full not in self.names:
-            raise ValueError(f"it asks for {full[:80]!r}, which no network needs")
+            raise ValueError(
+                f"it asks for {full[:80]!r}: it may hold weights only, and no code of it is run"
+            )
         self.push(Name(full))
 
     def call(self) -> None:
@@ -120,6 +133,11 @@ class _Machine:
         if not (isinstance(function, Name) and isinstance(arguments, tuple)):
             raise ValueError("it calls what is no function")
         self.push(Call(function.full, arguments))
+
+    def refer(self) -> None:
+        if PERSISTENT not in self.names:
+            raise ValueError("no pickle of a network uses BINPERSID")
+        self.push(Call(PERSISTENT, (self.pop(),)))
 
     def restore(self) -> None:
         state, made = self.pop(), self.stack[-1]
@@ -173,13 +191,14 @@ def _memoize(machine: _Machine, index: Any) -> None:
 
 _LITERALS = (
     *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "SHORT_BINSTRING"),
 )
 
 STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "PROTO": lambda machine, _: None,
     "FRAME": lambda machine, _: None,
     **{name: _pushing(lambda argument: argument) for name in _LITERALS},
+    "BYTEARRAY8": _pushing(bytes),
     "NONE": _pushing(lambda _: None),
     "NEWTRUE": _pushing(lambda _: True),
     "NEWFALSE": _pushing(lambda _: False),
@@ -206,6 +225,7 @@ STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "STACK_GLOBAL": _name_on_stack,
     "REDUCE": lambda machine, _: machine.call(),
     "NEWOBJ": lambda machine, _: machine.call(),
+    "BINPERSID": lambda machine, _: machine.refer(),
     "BUILD": lambda machine, _: machine.restore(),
 }
 """What each operation of a pickle does; one that is not here is refused."""

@@ -19,6 +19,9 @@ Needed = Sequence[Sequence[str]]
 """Settings that must be known; of each group, one."""
 
 NOT_GIVEN = (None, -1)
+LARGEST_SIDE = 2**13
+"""Of images, in pixels."""
+
 SAME = {"size": "image_size"}
 UNORDERED = ("attn", "attention_resolutions")
 
@@ -132,10 +135,12 @@ def require_agreement(
     """
     for name, shown in by_shapes.items():
         said = known.get(name, shown)
-        if (sorted(said) if name in UNORDERED and isinstance(said, list) else said) != shown:
+        if name in UNORDERED and isinstance(said, list) and all(type(n) is int for n in said):
+            said = sorted(said)
+        if said != shown:
             raise InputError(
                 f"checkpoint: {source.reference} has {name} = {shown} by its shapes, "
-                f"{said} by the JSON beside it"
+                f"{str(said)[:80]} by the JSON beside it"
             )
 
 
@@ -143,9 +148,27 @@ def whole(known: Mapping[str, Any], name: str, default: int | None = None) -> in
     """A setting that is a positive whole number.
 
     Raises:
-        InputError: it is none.
+        InputError: it is none, or a greater one than networks have.
     """
     value = known.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise InputError(f"checkpoint: expected a positive whole number as {name}, got {value!r}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= LARGEST_SIDE:
+        raise InputError(
+            f"checkpoint: expected a positive whole number as {name}, at most {LARGEST_SIDE}, "
+            f"got {str(value)[:40]!r}"
+        )
     return value
+
+
+def image_size(known: Mapping[str, Any], levels: int) -> int:
+    """The side of the images of a network that halves them from each level to the next.
+
+    Raises:
+        InputError: it is no positive whole number, or cannot be halved so often.
+    """
+    size = whole(known, "image_size")
+    if size % 2 ** (levels - 1):
+        raise InputError(
+            f"checkpoint: expected an image_size that {levels} levels can halve {levels - 1} times, "
+            f"got {size}"
+        )
+    return size

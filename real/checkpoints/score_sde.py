@@ -32,6 +32,7 @@ from real.checkpoints.base import Checkpoint, Family, Source
 from real.checkpoints.score_sde_settings import PRESETS, Settings, from_config
 from real.networks.ncsnpp import NCSNpp
 from real.networks.weights import filled
+from real.reading import line
 from theory.errors import InputError
 from theory.identity import fingerprint
 from theory.targets import NOISE, SCORE
@@ -48,8 +49,14 @@ def load(source: Source, device: Any) -> Checkpoint:
     """The network with its averaged weights.
 
     Raises:
-        InputError: no averaged weights, no configuration, or one that does not fit.
+        InputError: of another family, no averaged weights, no configuration, or one that does not
+            fit.
     """
+    if not recognizes(source):
+        raise InputError(
+            f"checkpoint: {source.reference} is of another family: it has no model with sigmas and "
+            "all_modules"
+        )
     state = _averaged(source.content)
     settings = _settings(source, state)
     network = _network(settings, state).to(device)
@@ -85,7 +92,13 @@ def load(source: Source, device: Any) -> Checkpoint:
 
 
 def _network(settings: Settings, state: Mapping[str, Tensor]) -> NCSNpp:
-    return filled(lambda: settings.build(len(state["sigmas"])), state, "the network")
+    blocks, levels = settings.network["num_res_blocks"], settings.network["ch_mult"]
+    if blocks * len(levels) > len(state):
+        raise InputError(
+            f"checkpoint: expected at most one block for each of {len(state)} tensors, "
+            f"got {str(blocks)[:40]} in each of {len(levels)} levels"
+        )
+    return filled(lambda: settings.build(state["sigmas"].numel()), state, "the network")
 
 
 def _averaged(content: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -100,6 +113,8 @@ def _averaged(content: Mapping[str, Any]) -> dict[str, Tensor]:
         raise InputError(
             f"checkpoint: expected {len(trained)} averaged weights as in model, got {len(shadow)}"
         )
+    if not all(isinstance(tensor, Tensor) for tensor in model.values()):
+        raise InputError("checkpoint: expected tensors under model, got something else")
     for name, average in zip(trained, shadow, strict=True):
         if not isinstance(average, Tensor) or average.shape != model[name].shape:
             raise InputError(
@@ -119,7 +134,12 @@ def _settings(source: Source, state: Mapping[str, Tensor]) -> Settings:
     if isinstance(config, str):
         return PRESETS[config]
     if isinstance(config, dict):
-        return from_config(config)
+        try:
+            return from_config(config)
+        except (TypeError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(f"checkpoint: configuration: {line(error)}") from error
     fitting = [name for name, settings in PRESETS.items() if _fits(settings, state)]
     if len(fitting) == 1:
         return PRESETS[fitting[0]]

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from real.checkpoints.presets import LARGEST_SIDE
 from real.networks.ncsnpp import NCSNpp
 from real.networks.ncsnpp_ddpm import DDPM
 from theory.errors import InputError
@@ -156,9 +157,9 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     centered = bool(data.get("centered", False))
     _require(centered or sde == "vesde", f"data.centered with {sde}", centered)
     network = {
-        **{key: _get(data, key) for key in ("image_size", "num_channels")},
+        **{key: _whole(data, key) for key in ("image_size", "num_channels")},
         **{key: tuple(_get(model, key)) for key in ("ch_mult", "attn_resolutions")},
-        **{key: _get(model, key) for key in ("nf", "num_res_blocks")},
+        **{key: _whole(model, key) for key in ("nf", "num_res_blocks")},
         "scale_by_sigma": bool(_get(model, "scale_by_sigma")),
         **(_ncsnpp(model, continuous) if name == "ncsnpp" else {}),
     }
@@ -195,6 +196,13 @@ def _section(config: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _get(section: Mapping[str, Any], key: str) -> Any:
     _require(key in section, key, None)
     return section[key]
+
+
+def _whole(section: Mapping[str, Any], key: str) -> int:
+    value = _get(section, key)
+    fits = type(value) is int and 1 <= value <= LARGEST_SIDE
+    _require(fits, f"a positive whole number up to {LARGEST_SIDE} as {key}", value)
+    return int(value)
 
 
 def _require(condition: bool, expected: str, got: Any) -> None:

@@ -18,12 +18,14 @@ import torch
 from torch import Tensor
 
 from real.checkpoints.pickles import Call, recorded
+from real.checkpoints.torch_files import require_legacy_weights
 from theory.errors import InputError
 
 MAX_NESTING = 100
 MAX_TENSORS = 20_000
 MAX_NUMBERS = 100_000
 MAX_NAME = 200
+MAX_DIMENSIONS = 8
 UNDERWAY = object()
 PLAIN = (bool, int, float, str, bytes, type(None))
 
@@ -166,6 +168,7 @@ def _storage(reader: _Reader, call: Call) -> Tensor:
     _require(not payload.startswith(b"PK"), "a storage is compressed")
     file = io.BytesIO(reader.unpacked(payload))
     try:
+        require_legacy_weights(payload)
         storage = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load of a broken file raises nearly anything
         raise InputError("a storage is broken, or cannot be read without running code") from error
@@ -180,7 +183,9 @@ def _tensor(reader: _Reader, call: Call) -> Tensor:
     storage = reader.value(source)
     whole = all(isinstance(n, int) and n >= 0 for n in (offset, *size, *stride))
     _require(isinstance(storage, Tensor) and whole, "a tensor has no storage or no shape")
-    _require(len(size) == len(stride) <= 8, "a tensor has other strides than dimensions")
+    _require(
+        len(size) == len(stride) <= MAX_DIMENSIONS, "a tensor has other strides than dimensions"
+    )
     count = math.prod(size)
     end = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1
     _require(count <= len(storage), "a tensor has more elements than its storage")
@@ -213,10 +218,21 @@ def _array(reader: _Reader, call: Call) -> Any:
     """A numpy array as nested lists."""
     _require(isinstance(call.state, tuple) and len(call.state) == 5, "an array has no state")
     _, shape, source, by_columns, payload = call.state
+    return _shaped(reader, source, payload, shape, "F" if by_columns else "C")
+
+
+def _from_buffer(reader: _Reader, call: Call) -> Any:
+    """A numpy array of protocol 5 as nested lists."""
+    payload, source, shape, order = _arguments(call, bytes, Call, tuple, str)
+    return _shaped(reader, source, payload, shape, order)
+
+
+def _shaped(reader: _Reader, source: Any, payload: Any, shape: Any, order: str) -> Any:
     whole = isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)
-    _require(whole and isinstance(payload, bytes), "an array has no shape or no numbers")
+    _require(whole and len(shape) <= MAX_DIMENSIONS, "an array has no shape")
+    _require(isinstance(payload, bytes) and order in ("C", "F"), "an array has no numbers")
     numbers = np.array(_numbers(reader, source, payload, math.prod(shape)))
-    return numbers.reshape(shape, order="F" if by_columns else "C").tolist()
+    return numbers.reshape(shape, order="F" if order == "F" else "C").tolist()
 
 
 def _numbers(reader: _Reader, source: Any, payload: bytes, count: int) -> list[Any]:
@@ -242,6 +258,7 @@ READERS: dict[str, Callable[[_Reader, Call], Any]] = {
     "numpy.dtype": _dtype,
     **{f"numpy.{core}.multiarray.scalar": _scalar for core in ("core", "_core")},
     **{f"numpy.{core}.multiarray._reconstruct": _array for core in ("core", "_core")},
+    **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in ("core", "_core")},
 }
 """What is made of each call that a network's pickle may hold; any other is refused."""
 

@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import repair_report
     from real.checkpoints import load
+    from real.checkpoints.repaired import NAME as REPAIRED
     from real.damage import Damage
     from real.images import DIGITS
     from real.repair import Settings, evaluations, repair
@@ -75,6 +76,8 @@ def run(options: argparse.Namespace) -> None:
     require_folder(options.out)
     device = on_device(options.device)
     original = load(options.checkpoint, device, options.family)
+    if original.family == REPAIRED:
+        raise InputError(f"repair: {original.reference} is repaired already; name its original")
     settle_batch_size(original, options, device)
     images = images_for(original, options, "calibration", device)
     if options.data == DIGITS:

@@ -4,9 +4,11 @@
 network needs; ``network.safetensors`` has every parameter, the damaged ones as codes and scales;
 ``calibration.safetensors`` is as ``calibrate`` writes it. What a library quantizes is not stored
 but quantized again.
+
+A folder may come from anywhere, so what it names is only ever read as weights. Where the original
+is a user's own network, the user brings it (``restored``).
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +24,7 @@ from real.checkpoints.repaired import MANIFEST, NAME
 from real.damage import library
 from real.damage.formats import Parts
 from real.damage.networks import Damage, encode, with_weights
+from real.reading import read_object, require_regular
 from theory.calibration import Calibration
 from theory.errors import InputError
 from theory.program import write_json
@@ -30,6 +33,13 @@ NETWORK = "network.safetensors"
 CALIBRATION = "calibration.safetensors"
 FORMAT = "diffusion-martingale repaired network 1"
 SEPARATOR = "/"
+
+
+KINDS: Mapping[str, Any] = {
+    "original": str, "family": str | None, "original_fingerprint": str, "fingerprint": str,
+    "quantize": str | None, "prune": float | None, "format": str,
+}  # fmt: skip
+"""Of the values of ``repaired.json``."""
 
 
 @dataclass(frozen=True)
@@ -86,40 +96,57 @@ def load(source: Source, device: Any) -> Checkpoint:
     """The damaged network, uncalibrated; its calibration lies beside it.
 
     Raises:
-        InputError: the original is not to be had or another one, or a file is missing or broken.
+        InputError: the original is not to be had, another one, a user's own or repaired itself; or a
+            file is missing or broken.
     """
     manifest = _read(source.path / MANIFEST)
-    original = checkpoints.load(manifest.original, device, manifest.family)
+    original = checkpoints.load_named_by(source.path, manifest.original, device, manifest.family)
+    return replace(_restored(source.path, manifest, original), reference=source.reference)
+
+
+def restored(folder: Path, original: Checkpoint) -> Checkpoint:
+    """The same onto a freshly loaded original, which is changed: for a user's own FILE.py to give.
+
+    Raises:
+        InputError: it was made from another original, or a file is missing or broken.
+    """
+    return replace(_restored(folder, _read(folder / MANIFEST), original), reference=str(folder))
+
+
+def _restored(folder: Path, manifest: Manifest, original: Checkpoint) -> Checkpoint:
     if original.fingerprint != manifest.original_fingerprint:
         raise InputError(
-            f"checkpoint: {source.path} was made from another {manifest.original} than there is now"
+            f"checkpoint: {folder} was made from another {manifest.original} than there is now"
         )
     damage = manifest.damage
     if damage.quantize in library.NAMES:
         stored: Mapping[str, Parts] = encode(original, damage)
     else:
-        stored = _parts(source.path / NETWORK)
+        stored = _parts(folder / NETWORK)
     try:
         network = with_weights(original, damage, stored)
     except (KeyError, RuntimeError, ValueError) as error:
-        raise InputError(f"checkpoint: {source.path / NETWORK} is broken") from error
+        raise InputError(f"checkpoint: {folder / NETWORK} is broken") from error
     if network.fingerprint != manifest.fingerprint:
-        raise InputError(f"checkpoint: {source.path / NETWORK} is not what {MANIFEST} says")
-    return replace(network, reference=source.reference, family=NAME)
+        raise InputError(f"checkpoint: {folder / NETWORK} is not what {MANIFEST} says")
+    return replace(network, family=NAME)
 
 
 def _read(path: Path) -> Manifest:
     try:
-        content = json.loads(path.read_text())
-        manifest = Manifest(**content)
-    except (OSError, ValueError, TypeError) as error:
+        manifest = Manifest(**read_object(path, "checkpoint"))
+    except TypeError as error:
         raise InputError(f"checkpoint: {path} cannot be read as a manifest") from error
+    for name, kind in KINDS.items():
+        if not isinstance(getattr(manifest, name), kind):
+            raise InputError(f"checkpoint: {path} cannot be read as a manifest: {name} is no such")
     if manifest.format != FORMAT:
-        raise InputError(f"checkpoint: expected {FORMAT!r} in {path}, got {manifest.format!r}")
+        raise InputError(f"checkpoint: expected {FORMAT!r} in {path}, got {manifest.format!r:.80}")
     return manifest
 
 
 def _parts(path: Path) -> dict[str, Parts]:
+    require_regular(path, "checkpoint")
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:

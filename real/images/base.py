@@ -4,12 +4,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+import torch
 from torch import Tensor
 
 from theory.batches import DEFAULT_BATCH
 from theory.errors import InputError
 
 Role = Literal["training", "calibration", "held-out"]
+
+UNSIGNED = {torch.uint16, torch.uint32, torch.uint64}
+"""Whole numbers that torch keeps but does not compare."""
 
 Labels = Tensor | list[str] | None
 """Classes as int64 (n,), or n texts, or nothing known."""
@@ -75,6 +79,7 @@ def whole_labels(values: Tensor, count: int, where: str) -> Tensor:
     Raises:
         InputError: not one whole number from 0 per image.
     """
+    values = values.long() if values.dtype in UNSIGNED else values
     if tuple(values.shape) != (count,) or values.is_floating_point() or values.is_complex():
         raise InputError(
             f"data: expected one whole number per image ({count}) as labels in {where}, "

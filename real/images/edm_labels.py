@@ -1,11 +1,10 @@
 """Class labels as EDM's data sets carry them: ``{"labels": [["00000/img00000000.png", 6], ...]}``."""
 
-import json
-
 import torch
 from torch import Tensor
 
 from real.images.base import whole_labels
+from real.reading import TABLE, parsed
 from theory.errors import InputError
 
 LABELS = "dataset.json"
@@ -19,7 +18,7 @@ def labels_of(content: bytes, names: list[str], where: str) -> Tensor | None:
     """
     expected = f'data: expected {{"labels": [[name, number], ...]}} or null in {where}'
     try:
-        pairs = json.loads(content)["labels"]
+        pairs = parsed(content, TABLE)["labels"]
         if pairs is None:
             return None
         found = dict(pairs)

@@ -5,7 +5,6 @@
 in the folder and below, ordered by path.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from torch import Tensor
 from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
 from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
+from real.reading import TABLE, parsed, require_regular
 from theory.errors import InputError
 
 CAPTIONS = "metadata.jsonl"
@@ -32,8 +32,14 @@ def folder_source(folder: Path, shape: tuple[int, ...]) -> ImageSource:
     labels: Labels = None
     if (folder / LABELS).is_file():
         names = [path.relative_to(folder).as_posix() for path in files]
-        labels = labels_of((folder / LABELS).read_bytes(), names, str(folder / LABELS))
+        labels = labels_of(_labels(folder / LABELS), names, str(folder / LABELS))
     return _of_files(str(folder), files, labels, shape)
+
+
+def _labels(file: Path) -> bytes:
+    if file.stat().st_size > TABLE:
+        raise InputError(f"data: expected at most {TABLE:,} bytes of labels in {file}")
+    return file.read_bytes()
 
 
 def captions_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
@@ -53,7 +59,7 @@ def captions_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
 
 def _caption(line: str, number: int, file: Path) -> tuple[str, str]:
     try:
-        row = json.loads(line)
+        row = parsed(line)
         name, text = row["file_name"], row["text"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -61,16 +67,23 @@ def _caption(line: str, number: int, file: Path) -> tuple[str, str]:
         ) from error
     if not (isinstance(name, str) and isinstance(text, str)):
         raise InputError(f"data: expected texts as file_name and text in line {number} of {file}")
-    root = file.parent.resolve()
-    if not (root / name).resolve().is_relative_to(root):
+    if not _lies_below(file.parent, name):
         raise InputError(f"data: line {number} of {file} names a file outside of its folder")
     return name, text
+
+
+def _lies_below(folder: Path, name: str) -> bool:
+    try:
+        return (folder / name).resolve().is_relative_to(folder.resolve())
+    except (OSError, ValueError, RuntimeError):  # no name of a file, or links in a circle
+        return False
 
 
 def _of_files(name: str, files: list[Path], labels: Labels, shape: tuple[int, ...]) -> ImageSource:
     require_channels(shape)
 
     def read(path: Path) -> np.ndarray:
+        require_regular(path, "data")
         try:
             return read_picture(path.read_bytes(), str(path), shape)
         except OSError as error:

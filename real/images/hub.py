@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face Hub: ``hub:ID`` or ``hub:ID:SPLIT``. Needs the library datasets."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from torch import Tensor
 
 from real.images.base import ImageSource, Labels, whole_labels
-from real.images.pixels import fitted, require_channels, scaled
+from real.images.pixels import read_picture, require_channels, scaled
+from real.reading import require_regular
 from theory.errors import InputError
 
 PREFIX = "hub:"
@@ -33,16 +35,32 @@ def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageS
             f"data: expected a column of images in {reference}, got {', '.join(kinds)}"
         )
 
-    def load(chosen: Sequence[int]) -> Tensor:
-        try:
-            pictures = rows[list(chosen)][column]
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"data: one of images {chosen[0]} to {chosen[-1]} of {reference} is broken"
-            ) from error
-        return scaled(np.stack([fitted(picture, shape) for picture in pictures]))
+    labels, stored = _labels(rows, kinds, reference), _undecoded(rows, column)
 
-    return ImageSource(reference, len(rows), load, labels=_labels(rows, kinds, reference))
+    def load(chosen: Sequence[int]) -> Tensor:
+        pictures = stored[list(chosen)][column]
+        named = [f"image {i} of {reference}" for i in chosen]
+        return scaled(
+            np.stack([_picture(p, name, shape) for p, name in zip(pictures, named, strict=True)])
+        )
+
+    return ImageSource(reference, len(rows), load, labels=labels)
+
+
+def _undecoded(rows: Any, column: str) -> Any:
+    """Pictures as bytes or paths: the library would decode formats that start other programs."""
+    import datasets
+
+    return rows.cast_column(column, datasets.Image(decode=False))
+
+
+def _picture(stored: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
+    content = stored["bytes"]
+    if content is None:
+        path = Path(stored["path"])
+        require_regular(path, "data")
+        content = path.read_bytes()
+    return read_picture(content, name, shape)
 
 
 def _load(name: str, split: str, reference: str, download: bool) -> Any:

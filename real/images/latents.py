@@ -16,6 +16,7 @@ from torch import Tensor
 
 from real.checkpoints.base import Codec
 from real.images.base import ImageSource, Labels, whole_labels
+from real.reading import TABLE, parsed
 from theory.errors import InputError, NonFiniteError
 from theory.identity import image_ids
 from theory.program import replacing_file
@@ -106,7 +107,7 @@ def _labels(tensors: dict[str, Tensor], metadata: dict[str, str], count: int, pa
     if "texts" not in metadata:
         return None
     try:
-        texts = json.loads(metadata["texts"])
+        texts = parsed(metadata["texts"], TABLE)
     except ValueError:
         texts = None
     fits = isinstance(texts, list) and len(texts) == count

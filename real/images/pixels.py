@@ -13,6 +13,8 @@ from theory.errors import InputError
 MODES = {1: "L", 3: "RGB"}
 EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
+"""Other formats, whatever a file is called, can have a reader that starts other programs."""
 
 
 def require_channels(shape: tuple[int, ...]) -> None:
@@ -34,7 +36,7 @@ def read_picture(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarra
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as picture:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
                 return fitted(picture, shape)
     except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
         raise InputError(

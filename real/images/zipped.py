@@ -11,9 +11,10 @@ from torch import Tensor
 from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
 from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
+from real.reading import TABLE
 from theory.errors import InputError
 
-LARGEST = {True: 2**26, False: 2**29}
+LARGEST = {True: 2**26, False: TABLE}
 """Bytes that a picture (True) or the labels (False) may unpack to."""
 
 BROKEN = (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipfile.BadZipFile)

@@ -274,7 +274,7 @@ def broken(how):
         ("model", "expected model_type SongUNet or DhariwalUNet, got 'Transformer'"),
         ("blocks", "at most one block"),
         ("wide", "cannot build|expected model"),
-        ("positional", "named arguments"),
+        ("positional", "other arguments than upstream's"),
     ],
 )
 def test_networks_that_do_not_fit_are_refused_in_one_line(tmp_path, how, message):
@@ -297,3 +297,26 @@ def test_raw_networks_take_any_number_of_levels(make):
     network.load_state_dict(random_state(network))
     out = network(torch.zeros(2, 2, 16, 16), torch.ones(2), torch.zeros(2, 3))
     assert out.shape == (2, 2, 16, 16)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("named_from", [1, 2, 4])
+def test_arguments_without_names_are_upstreams_in_their_order(tmp_path, kind, named_from):
+    expected = edm.load(stored(tmp_path / "x.pkl", ema=small(kind)[0]), "cpu")
+    ema, _ = small(kind)
+    kwargs = ema.meta["state"]["_init_kwargs"]
+    kwargs["label_dim"] = kwargs.get("label_dim", 0)
+    names = edm.ORDER[kind][:named_from]
+    ema.meta["state"]["_init_args"] = tuple(kwargs.pop(name) for name in names)
+    got = edm.load(stored(tmp_path / "y.pkl", ema=ema), "cpu")
+    assert got.shape == expected.shape
+    assert got.conditions == expected.conditions
+    x, t = torch.full((2, *got.shape), 0.5), torch.tensor([0.5, 2.0])
+    assert torch.equal(got.predict(x, t), expected.predict(x, t))
+
+
+def test_more_arguments_than_upstream_takes_are_refused(tmp_path):
+    ema, _ = small("EDMPrecond")
+    ema.meta["state"]["_init_args"] = tuple(range(20))
+    with pytest.raises(InputError, match="other arguments than upstream's"):
+        edm.load(stored(tmp_path / "x.pkl", ema=ema), "cpu")

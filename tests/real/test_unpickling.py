@@ -51,13 +51,14 @@ def test_plain_values_come_back(tmp_path, protocol):
     assert read["both"][0] is read["both"][1]
 
 
-def test_numpy_values_become_plain(tmp_path):
+@pytest.mark.parametrize("protocol", [4, 5])
+def test_numpy_values_become_plain(tmp_path, protocol):
     value = {
         "scalar": np.float64(0.25), "half": np.float16(0.5), "count": np.int64(-3),
         "yes": np.bool_(True), "array": np.arange(6, dtype=">i4").reshape(2, 3),
         "columns": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
     }  # fmt: skip
-    assert unpickle(written(tmp_path, pickle.dumps(value, 4))) == {
+    assert unpickle(written(tmp_path, pickle.dumps(value, protocol))) == {
         "scalar": 0.25, "half": 0.5, "count": -3, "yes": True,
         "array": [[0, 1, 2], [3, 4, 5]], "columns": [[0, 1, 2], [3, 4, 5]],
     }  # fmt: skip
@@ -340,3 +341,31 @@ def test_no_tensor_reaches_beyond_its_storage(tmp_path, size, stride, offset, me
     else:
         expected = torch.arange(6.0).as_strided(size, stride, offset)
         assert torch.equal(unpickle(written(tmp_path, payload)), expected)
+
+
+def frombuffer(payload: bytes, shape: tuple[int, ...], order: str) -> bytes:
+    """A numpy array as protocol 5 has it."""
+    call = b"\x80\x05" + b"cnumpy._core.numeric\n_frombuffer\n" + b"("
+    dtype = b"cnumpy\ndtype\n" + text("f8") + b"\x89\x88\x87R"
+    sides = b"(" + b"".join(b"J" + struct.pack("<i", n) for n in shape) + b"t"
+    return (call + b"\x96" + struct.pack("<Q", len(payload)) + payload + dtype + sides
+            + text(order) + b"tR.")  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("payload", "shape", "order", "message"),
+    [
+        (bytes(48), (2, 3), "C", None),
+        (bytes(48), (2, 4), "C", "missing or left over"),
+        (bytes(8), (10**6, 10**6), "C", "more than 100,000 numbers"),
+        (bytes(48), (2, 3), "K", "an array has no numbers"),
+        (bytes(48), (-2, -3), "C", "no shape"),
+        (b"", (0,) * 100, "C", "no shape"),
+    ],
+)
+def test_arrays_of_protocol_5_are_read_within_limits(tmp_path, payload, shape, order, message):
+    content = frombuffer(payload, shape, order)
+    if message:
+        refused(tmp_path, content, message)
+    else:
+        assert unpickle(written(tmp_path, content)) == [[0.0] * 3] * 2

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -233,3 +234,20 @@ def test_bad_arguments_are_input_errors(arguments, message):
 def test_good_arguments_are_not():
     options = parser().parse_args(["--count", "1", "--seed", str(MAX_SEED)])
     assert options == argparse.Namespace(count=1, seed=MAX_SEED)
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_an_output_never_replaces_what_is_no_regular_file(tmp_path, linked):
+    path, pipe = tmp_path / "out", tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path.symlink_to(pipe)
+    output = path if linked else pipe
+    with pytest.raises(InputError, match="expected a regular file or a new name"):
+        require_file(output)
+    with pytest.raises(InputError, match="expected a regular file"):
+        write_json(output, {})
+    assert pipe.is_fifo()
+    path.unlink()
+    path.symlink_to(tmp_path / "none")
+    write_json(path, {})
+    assert path.is_file()
