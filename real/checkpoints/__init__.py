@@ -84,9 +84,8 @@ def load_named_by(folder: Path, reference: str, device: Any, family: str | None)
             f"checkpoint: {folder} was made from {reference[:80]!r}, and a folder cannot have code "
             "run: give real.damage.folder.restored(folder, original) as your own network"
         )
-    chosen = None if family is None else _family_named(family)
     source = _source(reference)
-    family_of = chosen or _recognized(source)
+    family_of = _recognizing(source, FAMILIES if family is None else _named(family))
     if family_of.name == repaired.NAME or repaired.recognizes(source):
         raise InputError(f"checkpoint: {folder} was made from a folder that is repaired itself")
     return family_of.load(source, device)

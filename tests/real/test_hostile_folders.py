@@ -177,9 +177,9 @@ def test_tables_that_no_schedule_has_are_refused():
         ({"block_out_channels": [2**20, 2**20]}, "describes a network of .* numbers"),
         ({"block_out_channels": [10**30, 16]}, "got far more"),
         ({"sample_size": 10**9}, "expected sample_size of at most"),
-        ({"sample_size": "x"}, "positive whole numbers as sample_size"),
-        ({"sample_size": [8, 8, 8]}, "positive whole numbers as sample_size"),
-        ({"sample_size": -4}, "positive whole numbers as sample_size"),
+        ({"sample_size": "x"}, "sample_size of one or two whole numbers"),
+        ({"sample_size": [8, 8, 8]}, "sample_size of one or two whole numbers"),
+        ({"sample_size": -4}, "sample_size of one or two whole numbers"),
         ({"sample_size": 7}, "that can be halved 1 times"),
     ],
 )
@@ -235,4 +235,4 @@ def test_calibrations_of_another_layout_are_refused(
     save_file(content, path, said)
     calibrations.load(path)
     save_file(content | tensors, path, said | metadata)
-    refused("cannot be read as a calibration", calibrations.load, path)
+    refused("^calibration: ", calibrations.load, path)
