@@ -25,13 +25,14 @@ from theory.estimates import Estimate
 from theory.likelihood import bits_per_dim, bound_weights, discrete_bound, gain_weights, step_weight
 from theory.schedules import Schedule
 from theory.targets import NOISE, Target, convert, data_and_noise, shift_factor
-from toy import model_strategies, strategies
+from toy import model_strategies, nats_strategies, strategies
 from toy.claims.base import ExactClaim, Mutant
 from toy.claims.likelihood import Pieces, divergence, extrapolated, refinement_error
 from toy.diffusion import as_time
 from toy.lines import Lines
 from toy.mixture import GaussianMixture
-from toy.model_strategies import BitsCase, LikelihoodCase, NatsCase, WholeCase
+from toy.model_strategies import LikelihoodCase
+from toy.nats_strategies import BitsCase, NatsCase, WholeCase
 from toy.quadrature import expectation
 from toy.strategies import MisfitCase
 
@@ -171,10 +172,11 @@ def score_matching(eta: Shift) -> tuple[float, float]:
 def _sums(case: NatsCase, eta: Callable[[Tensor], Tensor], gain: Gain) -> list[float]:
     """The trapezoid rule's sums over twice as many steps each time, evenly in log-SNR."""
     pair = case.whole.times
-    ends = pair.schedule.log_snr(torch.tensor([pair.s, pair.t], dtype=torch.float64)).tolist()
+    ends = torch.tensor([pair.s, pair.t], dtype=torch.float64)
+    high, low = pair.schedule.log_snr(ends).tolist()
     sums = []
     for n in (8 * 2**k for k in range(7)):
-        times = pair.schedule.time_of(torch.linspace(*ends, n + 1, dtype=torch.float64))
+        times = pair.schedule.time_of(torch.linspace(high, low, n + 1, dtype=torch.float64))
         sums.append((gain(pair.schedule, case.target, times) @ eta(times) ** 2).item())
     return sums
 
@@ -216,9 +218,10 @@ def bits_error(case: BitsCase, bits: Callable[[Estimate, int], Estimate] = bits_
     """KL of independent copies, in nats, as bits per dimension: one copy's E[log2 q - log2 p]."""
 
     def copies(law: tuple[float, float]) -> Independent:
-        return Independent(
-            Normal(*(torch.full((case.dimensions,), x, dtype=torch.float64) for x in law)), 1
+        mean, deviation = (
+            torch.tensor(law, dtype=torch.float64).expand(case.dimensions, 2).unbind(1)
         )
+        return Independent(Normal(mean, deviation), 1)
 
     def line(law: tuple[float, float]) -> GaussianMixture:
         mean, deviation = torch.tensor(law, dtype=torch.float64)
@@ -273,8 +276,8 @@ def _snr_ratio(schedule: Schedule, s: Tensor, t: Tensor) -> Tensor:
     return torch.exp(schedule.log_snr(s) - schedule.log_snr(t)) / 2
 
 
-WHOLE = model_strategies.whole_cases()
-NATS = model_strategies.nats_cases()
+WHOLE = nats_strategies.whole_cases()
+NATS = nats_strategies.nats_cases()
 
 CLAIMS = (
     ExactClaim(
@@ -324,7 +327,7 @@ CLAIMS = (
         ),
     ),
     ExactClaim(
-        "bits-per-dim", "5", "nats/(d ln 2) are bits per dimension", model_strategies.bits_cases(),
+        "bits-per-dim", "5", "nats/(d ln 2) are bits per dimension", nats_strategies.bits_cases(),
         bits_error,
         (
             Mutant("natural-logarithm", lambda c: bits_error(

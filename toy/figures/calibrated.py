@@ -13,7 +13,7 @@ from theory.schedules import VPLinear
 from toy.claims.nats import WholePieces, whole_pieces
 from toy.diffusion import Diffusion, as_time
 from toy.lines import Lines
-from toy.model_strategies import WholeCase
+from toy.nats_strategies import WholeCase
 from toy.strategies import Components, TimePair
 
 DATA = Components((0.7, 0.3), ((-0.25,), (2.25,)), ((0.4,), (0.7,)), ())
