@@ -96,7 +96,7 @@ class LikelihoodCase:
         unit = math.exp(-self.times.schedule.log_snr(as_time(self.times.t)).item() / 2)
         mean = self.centre + self.offset * unit
         return AffineModel(
-            self.times.schedule, self.slope, self.centre, self.bias * unit, mean, self.ratio
+            self.times.schedule, self.slope, self.centre, self.bias * unit, 0.0, mean, self.ratio
         )
 
     def squared_noise_error(self, times: Tensor) -> Tensor:

@@ -57,6 +57,70 @@ def test_the_shift_must_grow_with_alpha():
     assert not proved(fixed_shift)
 
 
+def coefficient(n, of):
+    h = sp.Symbol("h", real=True)
+    by_h = sp.diff(Q.subs(x, x - alpha * h) / Q, h, n).subs(h, 0).doit() / sp.factorial(n)
+    return by_h - of(n) * sp.diff(Q, x, n) / Q
+
+
+def test_a_translation_has_the_tower_for_its_coefficients():
+    for n in (2, 3, 4):
+        assert proved(coefficient(n, lambda n: (-alpha) ** n / sp.factorial(n)))
+        assert not proved(coefficient(n, lambda n: (-alpha) ** n))
+        assert not proved(coefficient(n, lambda n: (-alpha) ** (n - 1) / sp.factorial(n)))
+    assert not proved(coefficient(3, lambda n: alpha**n / sp.factorial(n)))
+
+
+def mean_of_kernel(power, sign=1):
+    x_0, a, s = sp.symbols("x0_1 alpha sigma", positive=True)
+    normal = sp.exp(-((x - a * x_0) ** 2) / (2 * s**2))
+    return x * normal + sign * s**power * sp.diff(normal, x) - a * x_0 * normal
+
+
+def test_the_posterior_mean_adds_sigma_squared_times_the_score():
+    assert proved(mean_of_kernel(2))
+    assert not proved(mean_of_kernel(1))
+    assert not proved(mean_of_kernel(2, sign=-1))
+
+
+def in_the_plane(power):
+    plane = coordinates(2)
+    q, sigma = density(plane), sp.Function("sigma", positive=True)(t)
+    d_sigma = (g**2 + 2 * f * sigma**2) / (2 * sigma)
+    mean = (plane[1] + sigma**power * sp.diff(sp.log(q), plane[1])) / alpha
+    return reverse_generator(mean, q, plane).subs(sp.diff(sigma, t), d_sigma)
+
+
+def test_the_posterior_mean_is_a_martingale_in_the_plane():
+    assert proved(in_the_plane(2))
+    assert not proved(in_the_plane(1))
+
+
+def gradient_integrand(plane, of, along):
+    q = density(plane)
+    return q * sp.diff(of(q), plane[0]) - sp.diff(q, plane[along])
+
+
+def test_only_q_grad_log_q_is_grad_q():
+    plane = coordinates(2)
+    assert proved(gradient_integrand(plane, sp.log, 0))
+    assert not proved(gradient_integrand(plane, lambda q: q, 0))
+    assert not proved(gradient_integrand(plane, sp.log, 1))
+
+
+def kernel_in_the_plane(factor, along):
+    y, z, a, v = sp.symbols("y z A V", positive=True)
+    at_s = coordinates(2)
+    normal = sp.exp(-((y - a * at_s[0]) ** 2 + (z - a * at_s[1]) ** 2) / (2 * v))
+    return sp.diff(normal, y) + factor(a) * sp.diff(normal, at_s[along])
+
+
+def test_the_kernel_moves_its_derivative_by_parts_in_the_plane():
+    assert proved(kernel_in_the_plane(lambda a: 1 / a, 0))
+    assert not proved(kernel_in_the_plane(lambda a: a, 0))
+    assert not proved(kernel_in_the_plane(lambda a: 1 / a, 1))
+
+
 def test_energy_needs_g_squared_and_alpha():
     def residual(power, scale):
         score = scale * sp.diff(Q, x) / Q

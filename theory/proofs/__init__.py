@@ -1,11 +1,20 @@
 """Every statement that algebra can prove, in the order of the theory; a module per family."""
 
-from theory.proofs import calibration, first_order, likelihood, martingale, schedules, tower
+from theory.proofs import (
+    calibration,
+    concentration,
+    first_order,
+    likelihood,
+    martingale,
+    schedules,
+    tower,
+)
 from theory.symbolic import Statement
 
 STATEMENTS: tuple[Statement, ...] = (
     *schedules.STATEMENTS,
     *martingale.STATEMENTS,
+    *concentration.STATEMENTS,
     *calibration.STATEMENTS,
     *likelihood.STATEMENTS,
     *first_order.STATEMENTS,

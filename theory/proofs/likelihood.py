@@ -1,8 +1,20 @@
-"""The likelihood bound: how fast a divergence falls along the dynamics, and what a step weighs."""
+"""The likelihood bound: how fast a divergence falls along the dynamics, and what a step weighs.
+
+q is diffused: it moves with the velocity f x - (g^2/2) grad log q. A law p that the reverse SDE of a
+model's score s carries, seen from 0 to T, moves with f x - g^2 s + (g^2/2) grad log p; one that its
+ODE carries, with f x - (g^2/2) s. Up to a divergence, which integrates to zero,
+
+    d/dt (q log(q/p)) = q (v_q - v_p).grad log(q/p)    for any two velocities.
+"""
+
+from functools import partial
 
 import sympy as sp
 
+from theory.proofs.first_order import expectation
 from theory.symbolic import Statement, coordinates, density, f, g, t
+
+Vector = list[sp.Expr]
 
 
 def bound_step() -> list[sp.Expr]:
@@ -17,54 +29,125 @@ def bound_step() -> list[sp.Expr]:
     return [kl - (snr_ratio - 1) / 2 * delta**2]
 
 
-def _divergence_rate(model_score: sp.Expr | None) -> tuple[sp.Expr, sp.Expr, sp.Expr, sp.Symbol]:
-    """d/dt (q log(q/p)) with q diffused, and p diffused or carried by the ODE of a model's score.
+def gradient(h: sp.Expr, x: tuple[sp.Symbol, ...]) -> Vector:
+    return [sp.diff(h, xi) for xi in x]
 
-    Returns the rate, q, p and x. The flux of q is f x q - (g^2/2) q'; of p the same, or
-    (f x - (g^2/2) s) p.
+
+def divergence(field: Vector, x: tuple[sp.Symbol, ...]) -> sp.Expr:
+    return sum(sp.diff(vi, xi) for vi, xi in zip(field, x, strict=True))
+
+
+def dot(one: Vector, other: Vector) -> sp.Expr:
+    return sum(a * b for a, b in zip(one, other, strict=True))
+
+
+def diffused(q: sp.Expr, x: tuple[sp.Symbol, ...]) -> Vector:
+    """f x - (g^2/2) grad log q."""
+    return [f * xi - g**2 / 2 * ai for xi, ai in zip(x, gradient(sp.log(q), x), strict=True)]
+
+
+def two_laws(dimension: int) -> tuple[tuple[sp.Symbol, ...], sp.Expr, sp.Expr, Vector]:
+    """Coordinates, q, p and a model's score s, all arbitrary."""
+    x = coordinates(dimension)
+    score = [sp.Function(f"s{i + 1}", real=True)(*x, t) for i in range(dimension)]
+    return x, density(x), density(x, "p"), score
+
+
+def divergence_rate(q: sp.Expr, p: sp.Expr, v_p: Vector, x: tuple[sp.Symbol, ...]) -> sp.Expr:
+    """d/dt (q log(q/p)) but for a divergence, with q diffused and dp/dt = -div(v_p p)."""
+    flux_q = [q * vi for vi in diffused(q, x)]
+    dq, dp = -divergence(flux_q, x), -divergence([p * vi for vi in v_p], x)
+    log_ratio = sp.log(q / p)
+    carried = [(log_ratio + 1) * ji - q * vi for ji, vi in zip(flux_q, v_p, strict=True)]
+    return (dq * (log_ratio + 1) - q / p * dp + divergence(carried, x)).doit()
+
+
+def diffusions_divergence_rate(dimension: int) -> list[sp.Expr]:
+    """d KL(q_t|p_t)/dt = -(g^2/2) E_q|grad log(q/p)|^2, both diffused."""
+    x, q, p, _ = two_laws(dimension)
+    gap = gradient(sp.log(q / p), x)
+    return [divergence_rate(q, p, diffused(p, x), x) + g**2 / 2 * q * dot(gap, gap)]
+
+
+def sde_divergence_rate(dimension: int) -> list[sp.Expr]:
+    """d KL(q_t|p_t)/dt = -(g^2/2) E_q|s - grad log q|^2 + (g^2/2) E_q|s - grad log p|^2.
+
+    p is carried by the reverse SDE of s, any function. Over time, KL(q_0|p_0) is KL(q_T|p_T) + J_SM
+    less 0.5 int g^2 E_q|s - grad log p|^2, a square: the bound, and by how much it misses.
     """
-    (x,) = coordinates(1)
-    q = density((x,))
-    p = sp.Function("p", positive=True)(x, t)
-    score = sp.diff(p, x) / p if model_score is None else model_score
-    dq = -sp.diff(f * x * q - g**2 / 2 * sp.diff(q, x), x)
-    dp = -sp.diff((f * x - g**2 / 2 * score) * p, x)
-    return dq * (sp.log(q / p) + 1) - q / p * dp, q, p, x
+    x, q, p, s = two_laws(dimension)
+    of_q, of_p = gradient(sp.log(q), x), gradient(sp.log(p), x)
+    v_p = [f * xi - g**2 * si + g**2 / 2 * bi for xi, si, bi in zip(x, s, of_p, strict=True)]
+    lost = [si - ai for si, ai in zip(s, of_q, strict=True)]
+    missed = [si - bi for si, bi in zip(s, of_p, strict=True)]
+    fall = g**2 / 2 * q * (dot(lost, lost) - dot(missed, missed))
+    return [divergence_rate(q, p, v_p, x) + fall]
 
 
-def sde_divergence_rate() -> list[sp.Expr]:
-    """d KL(q_t|p_t)/dt = -(g^2/2) E_q|(log q/p)'|^2, both diffused, but for an exact derivative."""
-    rate, q, p, x = _divergence_rate(None)
-    flux_q = f * x * q - g**2 / 2 * sp.diff(q, x)
-    flux_p = f * x * p - g**2 / 2 * sp.diff(p, x)
-    boundary = sp.diff((sp.log(q / p) + 1) * flux_q - q / p * flux_p, x)
-    fall = g**2 / 2 * q * sp.diff(sp.log(q / p), x) ** 2
-    return [(rate + boundary + fall).doit()]
+def ode_divergence_rate(dimension: int) -> list[sp.Expr]:
+    """With p carried by the ODE of s: -(g^2/2) E_q[(s - grad log q).grad log(p/q)]."""
+    x, q, p, s = two_laws(dimension)
+    v_p = [f * xi - g**2 / 2 * si for xi, si in zip(x, s, strict=True)]
+    lost = [si - ai for si, ai in zip(s, gradient(sp.log(q), x), strict=True)]
+    return [divergence_rate(q, p, v_p, x) + g**2 / 2 * q * dot(lost, gradient(sp.log(p / q), x))]
 
 
-def ode_divergence_rate() -> list[sp.Expr]:
-    """The same with p carried by the ODE of a score s: -(g^2/2) E_q[(s - (log q)') (log p/q)']."""
-    (x,) = coordinates(1)
-    s = sp.Function("s", real=True)(x, t)
-    rate, q, p, x = _divergence_rate(s)
-    flux_q = f * x * q - g**2 / 2 * sp.diff(q, x)
-    velocity = f * x - g**2 / 2 * s
-    boundary = sp.diff((sp.log(q / p) + 1) * flux_q - q * velocity, x)
-    product = (s - sp.diff(sp.log(q), x)) * sp.diff(sp.log(p / q), x)
-    return [(rate + boundary + g**2 / 2 * q * product).doit()]
+def change_of_variables(dimension: int) -> list[sp.Expr]:
+    """d log p(x_t)/dt along dx/dt = v is -div v, for p that the flow carries: dp/dt = -div(v p)."""
+    x = coordinates(dimension)
+    p = density(x, "p")
+    v = [sp.Function(f"v{i + 1}", real=True)(*x, t) for i in range(dimension)]
+    along = -divergence([p * vi for vi in v], x) + dot(v, gradient(p, x))
+    return [(along / p).doit() + divergence(v, x)]
 
 
-def change_of_variables() -> list[sp.Expr]:
-    """d log p(x_t)/dt along dx/dt = v is -dv/dx, for p that the flow carries: dp/dt = -(v p)'."""
-    (x,) = coordinates(1)
-    p, v = sp.Function("p", positive=True)(x, t), sp.Function("v", real=True)(x, t)
-    along = (-sp.diff(v * p, x) + v * sp.diff(p, x)) / p
-    return [along.doit() + sp.diff(v, x)]
+def noise_form(dimension: int) -> list[sp.Expr]:
+    """g^2 |s|^2 dt = -|e|^2 d lambda for e = -sigma s, lambda = log(alpha^2/sigma^2).
 
+    g^2 = d(sigma^2)/dt - 2 f sigma^2, f = d log alpha/dt, for any alpha and sigma.
+    """
+    a, sigma = (sp.Function(name, positive=True)(t) for name in ("alpha", "sigma"))
+    score = sp.symbols(f"s1:{dimension + 1}", real=True)
+    noise = [-sigma * si for si in score]
+    diffusion_sq = sp.diff(sigma**2, t) - 2 * sp.diff(sp.log(a), t) * sigma**2
+    d_log_snr = sp.diff(sp.log(a**2 / sigma**2), t)
+    return [diffusion_sq * dot(list(score), list(score)) + dot(noise, noise) * d_log_snr]
+
+
+def cauchy_schwarz(dimension: int) -> list[sp.Expr]:
+    """E|u|^2 E|v|^2 - (E u.v)^2 = 0.5 E sum_ij (u_i v'_j - u'_j v_i)^2, u', v' an independent copy.
+
+    So J_ODE <= sqrt(J_SM J_Fisher), for u = s - grad log q, v = grad log p - grad log q and E over
+    x under q_t and t under g^2/2 (Lagrange's identity).
+    """
+    u, v, u_copy, v_copy = (sp.symbols(f"{x}1:{dimension + 1}", real=True) for x in "uvUV")
+    own, copy = (*u, *v), (*u_copy, *v_copy)
+    crossed = sum(
+        (u[i] * v_copy[j] - u_copy[j] * v[i]) ** 2
+        for i in range(dimension) for j in range(dimension)
+    )  # fmt: skip
+    half = expectation(crossed / 2, own, {})
+    squares = expectation(half.subs(dict(zip(copy, own, strict=True))), own, {})
+    first, second, product = (
+        expectation(dot(list(a), list(b)), own, {}) for a, b in ((u, u), (v, v), (u, v))
+    )
+    return [first * second - product**2 - squares]
+
+
+IN_DIMENSIONS = (
+    ("diffusions-divergence", "KL of two diffusions falls at (g^2/2) E|gap|^2", diffusions_divergence_rate),
+    ("sde-divergence", "KL to an SDE's law falls by J_SM less a square", sde_divergence_rate),
+    ("ode-divergence", "KL to an ODE's law falls by J_ODE", ode_divergence_rate),
+    ("cauchy-schwarz", "E|u|^2 E|v|^2 - (E u.v)^2 is a sum of squares", cauchy_schwarz),
+    ("change-of-variables", "d log p/dt = -div v along the flow", change_of_variables),
+    ("noise-form", "g^2 |s|^2 dt = |e|^2 |d lambda| for e = -sigma s", noise_form),
+)  # fmt: skip
 
 STATEMENTS = (
-    Statement("sde-divergence", "5", "KL of two diffusions falls at (g^2/2) E|gap|^2", sde_divergence_rate),
-    Statement("ode-divergence", "5", "KL to an ODE's law falls by J_ODE", ode_divergence_rate),
-    Statement("change-of-variables", "5", "d log p/dt = -div v along the flow", change_of_variables),
+    *(
+        Statement(f"{name}{suffix}", "5", says, partial(residuals, dimension))
+        for name, says, residuals in IN_DIMENSIONS
+        for dimension, suffix in ((1, ""), (2, "-2d"))
+    ),
     Statement("bound-step", "5", "a step of the bound weighs 0.5 (SNR_s/SNR_t - 1)", bound_step),
-)  # fmt: skip
+)

@@ -4,6 +4,7 @@ One lemma carries them all: if p and q solve the same Fokker-Planck equation, p/
 the reverse process of q. Components of a mixture, shifted densities and alpha^|k| d^k q are such p.
 """
 
+from functools import partial
 from itertools import combinations_with_replacement, product
 
 import sympy as sp
@@ -35,15 +36,30 @@ def mixed(total: int) -> list[sp.Expr]:
     return [tower(k) for k in product(range(total + 1), repeat=2) if sum(k) == total]
 
 
-def tweedie() -> list[sp.Expr]:
+def tweedie(dimension: int) -> list[sp.Expr]:
     """E[x_0|x_t] = (x_t + sigma^2 grad log q_t)/alpha is a martingale, for any sigma with g^2."""
-    x = coordinates(1)
+    x = coordinates(dimension)
     q = density(x)
     sigma = sp.Function("sigma", positive=True)(t)
-    mean = (x[0] + sigma**2 * sp.diff(sp.log(q), x[0])) / alpha
-    residual = reverse_generator(mean, q, x)
     d_sigma = (g**2 + 2 * f * sigma**2) / (2 * sigma)
-    return [residual.subs(sp.diff(sigma, t), d_sigma)]
+    means = [(xi + sigma**2 * sp.diff(sp.log(q), xi)) / alpha for xi in x]
+    return [reverse_generator(mean, q, x).subs(sp.diff(sigma, t), d_sigma) for mean in means]
+
+
+def posterior_mean(dimension: int) -> list[sp.Expr]:
+    """(x_t + sigma^2 grad log q_t)/alpha is E[x_0|x_t]: sigma^2 grad N = -(x_t - alpha x_0) N.
+
+    N is the density of x_t given x_0; averaged over the data, grad N is grad q_t and x_0 N is
+    E[x_0|x_t] q_t.
+    """
+    x, x_0 = coordinates(dimension), sp.symbols(f"x0_1:{dimension + 1}", real=True)
+    a, sigma = sp.symbols("alpha sigma", positive=True)
+    square = sum((xi - a * yi) ** 2 for xi, yi in zip(x, x_0, strict=True))
+    normal = sp.exp(-square / (2 * sigma**2))
+    return [
+        xi * normal + sigma**2 * sp.diff(normal, xi) - a * yi * normal
+        for xi, yi in zip(x, x_0, strict=True)
+    ]
 
 
 def ratio(dimension: int) -> sp.Expr:
@@ -82,6 +98,31 @@ def translation(dimension: int) -> sp.Expr:
     return d_time - right
 
 
+def translation_coefficients(order: int, dimension: int) -> list[sp.Expr]:
+    """Taylor's coefficients in h of L(h) = q(x - alpha h)/q(x) are (-alpha)^|k| (d^k q)/(k! q).
+
+    Of every multi-index k of that order. L(h) is a martingale for every h, and so are they.
+    """
+    x = coordinates(dimension)
+    h = sp.symbols(f"h1:{dimension + 1}", real=True)
+    q = density(x)
+    moved = q.subs([(xi, xi - alpha * hi) for xi, hi in zip(x, h, strict=True)], simultaneous=True)
+    residuals = []
+    for k in product(range(order + 1), repeat=dimension):
+        if sum(k) == order:
+            by_h = moved / q
+            for hi, n in zip(h, k, strict=True):
+                by_h = sp.diff(by_h, hi, n).subs(hi, 0).doit()
+            by_x = sp.diff(q, *zip(x, k, strict=True)) / q
+            factorials = sp.prod([sp.factorial(n) for n in k])
+            residuals.append((by_h - (-alpha) ** order * by_x) / factorials)
+    return residuals
+
+
+def _in_line_and_plane(order: int) -> list[sp.Expr]:
+    return translation_coefficients(order, 1) + translation_coefficients(order, 2)
+
+
 def energy(dimension: int) -> list[sp.Expr]:
     """d(alpha^2 I)/dt = -alpha^2 g^2 E[(Hess log q)^2] for the matrix I = E[grad log q grad log q^T].
 
@@ -102,7 +143,9 @@ def energy(dimension: int) -> list[sp.Expr]:
 
 
 STATEMENTS = (
-    Statement("tweedie", "9", "E[x_0|x_t] is a reverse martingale", tweedie),
+    Statement("posterior-mean", "9", "E[x_0|x_t] = (x_t + sigma^2 score)/alpha", lambda: posterior_mean(2)),
+    Statement("tweedie", "9", "E[x_0|x_t] is a reverse martingale", lambda: tweedie(1)),
+    Statement("tweedie-2d", "9", "E[x_0|x_t], both coordinates", lambda: tweedie(2)),
     Statement("ratio-1d", "9", "p/q is a reverse martingale of q", lambda: [ratio(1)]),
     Statement("ratio-3d", "9", "p/q is a reverse martingale of q, three coordinates", lambda: [ratio(3)]),
     Statement("component", "9", "P(k|x_t) = w_k q_k/q is a martingale", lambda: [component_probability(1)]),
@@ -116,6 +159,13 @@ STATEMENTS = (
     Statement("tower-mixed-2", "9", "every second derivative in two coordinates", lambda: mixed(2)),
     Statement("tower-mixed-3", "9", "every third derivative in two coordinates", lambda: mixed(3)),
     Statement("tower-mixed-4", "9", "every fourth derivative in two coordinates", lambda: mixed(4)),
+    *(
+        Statement(
+            f"translation-order-{order}", "9", f"L(h) has them for coefficients of order {order}",
+            partial(_in_line_and_plane, order),
+        )
+        for order in (1, 2, 3, 4)
+    ),
     Statement("energy-1d", "9", "d(alpha^2 I)/dt = -alpha^2 g^2 E[((log q)'')^2]", lambda: energy(1)),
     Statement("energy-2d", "9", "the same for the Fisher information matrix", lambda: energy(2)),
 )  # fmt: skip

@@ -98,6 +98,32 @@ def translation_error(
     return (expectation(both, growth).value - 1).abs().item()
 
 
+def coefficients_error(
+    case: ShiftedCase,
+    factor: Callable[[float, int], float] = lambda alpha, n: (-alpha) ** n / math.factorial(n),
+    derivatives: Callable[[GaussianMixture, Tensor, int], Tensor] = tower,
+) -> float:
+    """Taylor's coefficients of L_t(eps h) in eps are (-alpha)^n (D_h^n q)/(n! q), n = 1, 2 and 3.
+
+    D_h^n contracts every derivative of order n with h n times. The coefficients are found by
+    automatic differentiation of the ratio, and compared relative to those of the components.
+    """
+    diffusion, x, t = case.reverse.diffusion, case.reverse.x_t(), case.reverse.times.t
+    law, alpha_t = diffusion.marginal(t), diffusion.scales(t)[0]
+    h = torch.tensor(case.h, dtype=torch.float64)
+    eps = torch.zeros((), dtype=torch.float64, requires_grad=True)
+    value = torch.exp(log_translation(law, x, data_shift(diffusion, eps * h, t)))
+    power, worst = torch.ones(1, dtype=torch.float64), 0.0
+    for n in (1, 2, 3):
+        (value,) = torch.autograd.grad(value, eps, create_graph=True)
+        power = torch.outer(power, h).flatten()
+        found = value.detach() / math.factorial(n)
+        stated = factor(alpha_t, n) * derivatives(law, x, n) @ power
+        own = law.responsibilities(x) @ component_tower(law, x, n).abs() @ power.abs()
+        worst = max(worst, relative(found - stated, alpha_t**n / math.factorial(n) * own))
+    return worst
+
+
 def _half_and_half(one: GaussianMixture, other: GaussianMixture) -> GaussianMixture:
     """Two kernels of one diffusion, from the same t to the same s, mixed half and half."""
     return GaussianMixture(
@@ -126,6 +152,14 @@ def _hessian_of_log(diffusion: Diffusion, x: Tensor, t: float, order: int) -> Te
     if order != 2:
         return tower_martingale(diffusion, x, t, order)
     return diffusion.scales(t)[0] ** 2 * diffusion.marginal(t).hessian(x).flatten(-2)
+
+
+def _powers_for_derivatives(law: GaussianMixture, x: Tensor, n: int) -> Tensor:
+    """Products of the score: the ratio is taken to be exp(-alpha h.score)."""
+    power = score = law.score(x)
+    for _ in range(n - 1):
+        power = torch.outer(power, score).flatten()
+    return power
 
 
 def _unscaled(diffusion: Diffusion, h: Tensor, t: float) -> Tensor:
@@ -185,6 +219,20 @@ CLAIMS = (
     ExactClaim(
         "translation-2d", "9", "L_t(h), full covariances", SHIFTED_PLANE, translation_error,
         (Mutant("ratio-to-first-order", lambda c: translation_error(c, log_ratio=_first_order)),),
+    ),
+    ExactClaim(
+        "translation-orders", "9", "L_t(eps h) has (-alpha)^n (D_h^n q)/(n! q) for coefficients, d = 2",
+        SHIFTED_PLANE, coefficients_error,
+        (
+            Mutant("orders-without-sign", lambda c: coefficients_error(
+                c, lambda alpha, n: alpha**n / math.factorial(n))),
+            Mutant("orders-without-factorial", lambda c: coefficients_error(
+                c, lambda alpha, n: (-alpha) ** n)),
+            Mutant("orders-unscaled", lambda c: coefficients_error(
+                c, lambda alpha, n: (-1) ** n / math.factorial(n))),
+            Mutant("orders-of-powers", lambda c: coefficients_error(
+                c, derivatives=_powers_for_derivatives)),
+        ),
     ),
     ExactClaim(
         "translation-3d", "9", "L_t(h), all three coordinates", SHIFTED_SPACE, translation_error,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from toy.figures.bounds import azuma, stopping, tails
+from toy.figures.calibrated import calibrated
 from toy.figures.dynamics import energy, euler, schedules
 from toy.figures.martingales import posterior, residuals, score_paths, tower, translation
 from toy.figures.models import guidance, loss, recovery
@@ -31,6 +32,7 @@ ALL: dict[str, Callable[[int], Any]] = {
     "azuma": azuma,
     "optional_stopping": stopping,
     "likelihood_bounds": partial(_unseeded, likelihood),
+    "calibrated_likelihood": partial(_unseeded, calibrated),
     "discrete_bound": partial(_unseeded, refinement),
     "euler_maruyama": partial(_unseeded, euler),
     "loss_and_shift": partial(_unseeded, loss),

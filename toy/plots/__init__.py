@@ -11,7 +11,7 @@ from torch import Tensor
 
 from theory.program import write_json
 from theory.style import STYLE
-from toy.plots import bounds, dynamics, martingales, models, nats, orders
+from toy.plots import bounds, calibrated, dynamics, martingales, models, nats, orders
 
 WIDTH = 5.5
 """Inches: a column."""
@@ -38,6 +38,7 @@ ALL: dict[str, Drawing] = {
     "azuma": Drawing(bounds.draw_azuma, height=3.0),
     "optional_stopping": Drawing(bounds.draw_stopping, height=2.9),
     "likelihood_bounds": Drawing(nats.draw_likelihood, 2, 2.8),
+    "calibrated_likelihood": Drawing(calibrated.draw_calibrated, 3, 2.9),
     "discrete_bound": Drawing(nats.draw_refinement, 2),
     "euler_maruyama": Drawing(dynamics.draw_euler, 3, 2.8),
     "loss_and_shift": Drawing(models.draw_loss, 2, 2.8),
