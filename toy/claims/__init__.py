@@ -1,9 +1,11 @@
 """Claim families, each with its mutants. ``ALL`` is every claim, in the order of the theory."""
 
 from toy.claims import (
+    bounded,
     calibration,
     chains,
     concentration,
+    convergence,
     coverage,
     denoising,
     dynamics,
@@ -12,6 +14,7 @@ from toy.claims import (
     extremes,
     fields,
     first_order,
+    gaussian_tails,
     guidance,
     likelihood,
     martingale,
@@ -21,6 +24,7 @@ from toy.claims import (
     slopes,
     stopping,
     tower,
+    variation,
 )
 from toy.claims.base import Claim
 
@@ -28,6 +32,9 @@ ALL: tuple[Claim, ...] = (
     *schedules.CLAIMS,
     *martingale.CLAIMS,
     *sampling.CLAIMS,
+    *gaussian_tails.CLAIMS,
+    *variation.CLAIMS,
+    *bounded.CLAIMS,
     *concentration.CLAIMS,
     *stopping.CLAIMS,
     *calibration.CLAIMS,
@@ -39,6 +46,7 @@ ALL: tuple[Claim, ...] = (
     *likelihood.CLAIMS,
     *dynamics.CLAIMS,
     *chains.CLAIMS,
+    *convergence.CLAIMS,
     *tower.CLAIMS,
     *energy.CLAIMS,
     *first_order.CLAIMS,
