@@ -23,8 +23,8 @@ SOME = tuple(
 FIGURES = [
     "schedules", "score_paths", "martingale_residual", "posterior_paths", "tower_residual",
     "translation", "energy_identity", "supremum_tails", "azuma", "optional_stopping",
-    "likelihood_bounds", "discrete_bound", "euler_maruyama", "loss_and_shift", "guidance",
-    "planted_and_recovered", "order_0_and_1",
+    "likelihood_bounds", "discrete_bound", "euler_maruyama", "martingale_drift", "loss_and_shift",
+    "guidance", "planted_and_recovered", "order_0_and_1",
 ]  # fmt: skip
 CLAIM_KEYS = {"id", "section", "kind", "examples", "worst", "tolerance", "level", "passed"}
 MUTANT_KEYS = {"id", "claim", "caught", "counterexample"}

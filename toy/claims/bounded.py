@@ -90,9 +90,7 @@ def _blurred(of: Bounded, deviation: float = 2.0) -> Bounded:
     data = of.diffusion.data
     variances = torch.full_like(data.variances, deviation**2)
     diffusion = Diffusion(replace(data, variances=variances), of.diffusion.schedule)
-    return replace(
-        of, diffusion=diffusion, value=lambda x, t: diffusion.posterior_mean(x, t)[:, 0]
-    )
+    return replace(of, diffusion=diffusion, value=lambda x, t: diffusion.posterior_mean(x, t)[:, 0])
 
 
 @dataclass(frozen=True)
@@ -246,7 +244,9 @@ def refused_cases() -> st.SearchStrategy[RefusedCase]:
 RANGES = range_cases()
 
 
-def _claim(name: str, says: str, of: Bounded, in_its_place: Bounded, wrong: str) -> StatisticalClaim:
+def _claim(
+    name: str, says: str, of: Bounded, in_its_place: Bounded, wrong: str
+) -> StatisticalClaim:
     def trial(widths: Widths) -> Callable[[int], Trial]:
         return lambda seed: azuma_trial(of, seed, widths)
 

@@ -18,8 +18,6 @@ from theory.concentration import doob, ville
 from theory.gaussian import clock
 from toy.claims.base import Mutant, StatisticalClaim, Trial
 from toy.claims.gaussian_tails import without_power
-from toy.diffusion import Diffusion
-from toy.quadrature import expectation
 from toy.claims.tails import (
     DEVIATIONS,
     ERRS_LOW,
@@ -35,6 +33,8 @@ from toy.claims.tails import (
     tail,
     times_between,
 )
+from toy.diffusion import Diffusion
+from toy.quadrature import expectation
 from toy.tower import log_translation
 
 ORDERS = {1: (1, 2, 4), 8: (2, 4, 8)}
@@ -50,7 +50,9 @@ Bound = Callable[[float, float, float], float]
 Moment = Callable[[int, float, float, int], float]
 
 
-def doob_trial(dimension: int, seed: int, bound: Bound = doob, moment: Moment | None = None) -> Trial:
+def doob_trial(
+    dimension: int, seed: int, bound: Bound = doob, moment: Moment | None = None
+) -> Trial:
     """sup |M_r| over paths from x_T ~ q_T against E|M_s|^p/eps^p."""
     tails = []
     for (diameter, v), supremum in zip(PAIRS, _suprema(dimension, seed), strict=True):

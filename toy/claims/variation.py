@@ -55,8 +55,9 @@ def covariance_error(
 def bound_error(case: CommonCase, bound: Bound = hessian_bound) -> float:
     """By how much |Hess log q_t|_op exceeds L_t anywhere; of up to two components, |largest/L_t - 1|."""
     largest = torch.linalg.eigvalsh(case.law.hessian(case.points())).abs().max()
-    scales = map(as_time, case.diffusion.scales(case.times.t))
-    ratio = (largest / bound(*scales, case.deviation**2, case.diameter)).item() - 1
+    alpha_t, sigma_t = (as_time(scale) for scale in case.diffusion.scales(case.times.t))
+    limit = bound(alpha_t, sigma_t, case.deviation**2, case.diameter)
+    ratio = (largest / limit).item() - 1
     return abs(ratio) if len(case.weights) <= 2 else max(ratio, 0.0)
 
 

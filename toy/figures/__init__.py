@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from toy.figures.bounds import azuma, stopping, tails
-from toy.figures.dynamics import energy, euler, schedules
+from toy.figures.dynamics import drift, energy, euler, schedules
 from toy.figures.martingales import posterior, residuals, score_paths, tower, translation
 from toy.figures.models import guidance, loss, recovery
 from toy.figures.nats import likelihood, refinement
@@ -33,6 +33,7 @@ ALL: dict[str, Callable[[int], Any]] = {
     "likelihood_bounds": partial(_unseeded, likelihood),
     "discrete_bound": partial(_unseeded, refinement),
     "euler_maruyama": partial(_unseeded, euler),
+    "martingale_drift": partial(_unseeded, drift),
     "loss_and_shift": partial(_unseeded, loss),
     "guidance": partial(_unseeded, guidance),
     "planted_and_recovered": recovery,
