@@ -136,7 +136,7 @@ BoundedMartingale = ComponentProbability | PosteriorMean
 """What is known to be bounded. The score is not among them: its increments are unbounded, as x_t is."""
 
 
-def azuma_hoeffding(eps: float, widths: Sequence[float], of: BoundedMartingale) -> float:
+def azuma_hoeffding(eps: float, widths: Sequence[float], of: object) -> float:
     """P(max_i |M_i - M_0| >= eps) <= 2 exp(-2 eps^2 / sum c_i^2) on a grid, c_i = ``widths``.
 
     The i-th increment must lie, given the past, in an interval of width c_i: at most high - low,
@@ -146,6 +146,9 @@ def azuma_hoeffding(eps: float, widths: Sequence[float], of: BoundedMartingale) 
     The reverse kernel has the whole space for its support, so that c_i is the whole range of the
     martingale as a function of x at the i-th time, however fine the grid is: more steps make the
     bound weaker.
+
+    Args:
+        of: a ``BoundedMartingale``; anything else is refused.
 
     Raises:
         InputError: a martingale that is not known to be bounded, no widths, or widths that are not
