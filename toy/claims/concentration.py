@@ -97,7 +97,7 @@ def norm_moment(
 
 def _chi_square_moment(k: int, power: int, tau: float) -> float:
     """E (tau chi^2_k)^power."""
-    return math.prod(tau * (k + 2 * i) for i in range(power))
+    return math.prod((tau * (k + 2 * i) for i in range(power)), start=1.0)
 
 
 def ville_trial(dimension: int, seed: int, scaled: bool = True, sign: int = 1) -> Trial:
