@@ -18,6 +18,7 @@ path may exceed between the points of a grid, which can therefore refute no lowe
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from scipy.integrate import quad
@@ -105,47 +106,63 @@ def ville(threshold: float, start: float = 1.0) -> float:
 
 
 @dataclass(frozen=True)
-class BoundedMartingale:
-    """A martingale of the reverse process that stays in [low, high], and what it is.
+class ComponentProbability:
+    """P(k|x_t), the posterior probability of a component of a mixture: in [0, 1], whatever it is."""
+
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
+
+
+@dataclass(frozen=True)
+class PosteriorMean:
+    """u.E[x_0|x_t] of data in a box: low <= u.x_0 <= high with certainty.
 
     Raises:
-        InputError: ends that are not finite, or not in order. The score martingale has none: its
-            increments are unbounded, as x_t is.
+        InputError: ends that are not finite, or not in order. A Gaussian mixture has no box.
     """
 
-    name: str
     low: float
     high: float
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
             raise InputError(
-                f"{self.name}: expected a martingale in a bounded interval, "
+                "posterior mean: expected data in a bounded interval, "
                 f"got [{self.low:g}, {self.high:g}]"
             )
 
 
-COMPONENT = BoundedMartingale("P(k|x_t)", 0.0, 1.0)
-"""The posterior probability of a component of a mixture."""
+BoundedMartingale = ComponentProbability | PosteriorMean
+"""What is known to be bounded. The score is not among them: its increments are unbounded, as x_t is."""
 
 
-def azuma_hoeffding(eps: float, widths: Sequence[float], of: BoundedMartingale) -> float:
+def azuma_hoeffding(eps: float, widths: Sequence[float], of: object) -> float:
     """P(max_i |M_i - M_0| >= eps) <= 2 exp(-2 eps^2 / sum c_i^2) on a grid, c_i = ``widths``.
 
     The i-th increment must lie, given the past, in an interval of width c_i: at most high - low,
     for a bounded martingale. For the mean of n independent copies of one of them, revealed one
     after the other, every width is divided by n.
 
+    The reverse kernel has the whole space for its support, so that c_i is the whole range of the
+    martingale as a function of x at the i-th time, however fine the grid is: more steps make the
+    bound weaker.
+
+    Args:
+        of: a ``BoundedMartingale``; anything else is refused.
+
     Raises:
         InputError: a martingale that is not known to be bounded, no widths, or widths that are not
             positive or exceed its range.
     """
     if not isinstance(of, BoundedMartingale):
-        raise InputError(f"Azuma-Hoeffding: expected a bounded martingale, got {of!r}")
+        raise InputError(
+            "Azuma-Hoeffding: expected a martingale that is known to be bounded, "
+            f"ComponentProbability or PosteriorMean, got {of!r}"
+        )
     span = of.high - of.low
     if len(widths) == 0 or not all(0 < c <= span for c in widths):
         raise InputError(
-            f"Azuma-Hoeffding for {of.name}: expected widths in (0, {span:g}], got {list(widths)}"
+            f"Azuma-Hoeffding for {of}: expected widths in (0, {span:g}], got {list(widths)}"
         )
     return min(1.0, 2 * math.exp(-2 * _positive(eps) ** 2 / sum(c**2 for c in widths)))
 

@@ -14,6 +14,7 @@ of ``theory.concentration`` between the grid's ends.
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
@@ -114,15 +115,23 @@ class SnrLevel:
         return torch.full((seen.x.shape[1],), passed)
 
 
+CLOCK = 0x636C6F636B
+"""Sets the stream of clocks apart from whatever else is drawn from the same seed."""
+
+
 @dataclass(frozen=True)
 class RandomClock:
-    """A clock of each path's own, drawn apart from the paths: exponential in log-SNR from the start."""
+    """A clock of each path's own, drawn apart from the paths: exponential in log-SNR from the start.
+
+    Its stream is derived from the seed, and shares nothing with a generator that has that seed.
+    """
 
     rate: float
     seed: int
 
     def __call__(self, seen: Paths) -> Bool[Tensor, "n"]:
-        generator = torch.Generator().manual_seed(self.seed)
+        words = np.random.SeedSequence([self.seed, CLOCK]).generate_state(1, np.uint64)
+        generator = torch.Generator().manual_seed(int(words[0]))
         draws = torch.rand(seen.x.shape[1], generator=generator, dtype=torch.float64)
         return seen.log_snr[-1] - seen.log_snr[0] > -torch.log1p(-draws) / self.rate
 
@@ -143,3 +152,20 @@ class LastExit:
         last = len(outside) - 1
         steps = torch.arange(len(outside))[:, None].expand(outside.shape)
         return torch.where(outside, steps, -1).amax(0).where(outside.any(0), torch.tensor(last))
+
+
+def farthest_along_start(paths: Paths) -> Int64[Tensor, "n"]:
+    """Hindsight: where M_t lies farthest along M_T over the whole path."""
+    return _along_start(paths).argmax(0)
+
+
+def last_beyond_start(paths: Paths) -> Int64[Tensor, "n"]:
+    """Hindsight: the last time that M_t lies beyond M_T, along M_T; the start where it never does."""
+    along = _along_start(paths)
+    steps = torch.arange(len(along))[:, None].expand(along.shape)
+    return torch.where(along > along[0], steps, 0).amax(0)
+
+
+def _along_start(paths: Paths) -> Float64[Tensor, "T n"]:
+    """M_t . M_T."""
+    return (paths.martingale * paths.martingale[0]).sum(-1)

@@ -1,6 +1,7 @@
 """The concentration bounds by hand-computed values, and what they refuse."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from theory.concentration import (
-    COMPONENT,
-    BoundedMartingale,
+    ComponentProbability,
+    PosteriorMean,
     azuma_hoeffding,
     doob,
     marginal_proxy,
@@ -28,6 +29,7 @@ from theory.gaussian import (
 )
 from theory.schedules import EDM, RectifiedFlow, VPLinear
 
+COMPONENT = ComponentProbability()
 SCHEDULES = (VPLinear(), RectifiedFlow(), EDM())
 
 
@@ -45,8 +47,23 @@ def test_values_by_hand():
     "ends", [(-math.inf, math.inf), (0.0, math.inf), (math.nan, 1.0), (1.0, 1.0)]
 )
 def test_an_unbounded_martingale_is_refused(ends):
-    with pytest.raises(InputError, match="score: expected a martingale in a bounded interval"):
-        BoundedMartingale("score", *ends)
+    with pytest.raises(InputError, match="posterior mean: expected data in a bounded interval"):
+        PosteriorMean(*ends)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score that says that it is bounded."""
+
+    low: float = -5.0
+    high: float = 5.0
+
+
+@pytest.mark.parametrize("of", [Score(), Score, "score", None, ComponentProbability])
+def test_what_is_not_known_to_be_bounded_is_refused(of):
+    with pytest.raises(InputError, match="Azuma-Hoeffding: expected a martingale that is known"):
+        azuma_hoeffding(1.0, [0.5], of)
+    assert azuma_hoeffding(1.0, [0.5], PosteriorMean(-5.0, 5.0)) == pytest.approx(2 * math.exp(-8))
 
 
 @pytest.mark.parametrize("widths", [[], [0.0], [-1.0], [1.5], [math.inf], [math.nan]])

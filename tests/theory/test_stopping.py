@@ -14,7 +14,9 @@ from theory.stopping import (
     Paths,
     RandomClock,
     SnrLevel,
+    farthest_along_start,
     largest_score,
+    last_beyond_start,
     stopped,
     stopping_index,
 )
@@ -55,7 +57,11 @@ def test_a_rule_is_a_stopping_time(rule):
     assert not foresees(lambda paths: stopping_index(rule, paths))
 
 
-@pytest.mark.parametrize("hindsight", [largest_score, LastExit(2.0)], ids=["largest", "last exit"])
+@pytest.mark.parametrize(
+    "hindsight",
+    [largest_score, LastExit(2.0), farthest_along_start, last_beyond_start],
+    ids=["largest", "last exit", "farthest", "last beyond"],
+)
 def test_hindsight_is_not(hindsight):
     assert foresees(hindsight)
 
@@ -94,6 +100,24 @@ def test_the_clock_is_reproduced_by_its_seed_and_ignores_the_paths():
     first = stopping_index(RandomClock(2.0, 3), draw(0))
     assert torch.equal(first, stopping_index(RandomClock(2.0, 3), draw(1)))
     assert not torch.equal(first, stopping_index(RandomClock(2.0, 4), draw(0)))
+
+
+def test_the_clock_shares_no_stream_with_a_generator_of_its_seed():
+    generator = torch.Generator().manual_seed(3)
+    draws = torch.rand(N, generator=generator, dtype=torch.float64)
+    log_snr = draw(0).log_snr
+    of_that_stream = log_snr - log_snr[0] > -torch.log1p(-draws)[:, None] / 2.0
+    shared = torch.where(of_that_stream.any(1), of_that_stream.double().argmax(1), T - 1)
+    index = stopping_index(RandomClock(2.0, 3), draw(0))
+    assert (index == shared).double().mean() < 0.5
+
+
+def test_hindsight_along_the_start():
+    """M_t . M_T is 1, 3, 2, 0, along one path and 1, 0, 0, 0 along another."""
+    along = torch.tensor([[1.0, 1.0], [3.0, 0.0], [2.0, 0.0], [0.0, 0.0]]).double()[..., None]
+    paths = Paths(torch.arange(4).double(), along, along, along)
+    assert farthest_along_start(paths).tolist() == [1, 0]
+    assert last_beyond_start(paths).tolist() == [2, 0]
 
 
 def test_stopped_picks_each_path_at_its_own_time():

@@ -24,7 +24,7 @@ FIGURES = [
     "schedules", "score_paths", "martingale_residual", "posterior_paths", "tower_residual",
     "translation", "energy_identity", "supremum_tails", "azuma", "optional_stopping",
     "likelihood_bounds", "calibrated_likelihood", "discrete_bound", "euler_maruyama",
-    "loss_and_shift", "guidance", "planted_and_recovered", "order_0_and_1",
+    "martingale_drift", "loss_and_shift", "guidance", "planted_and_recovered", "order_0_and_1",
 ]  # fmt: skip
 CLAIM_KEYS = {"id", "section", "kind", "examples", "worst", "tolerance", "level", "passed"}
 MUTANT_KEYS = {"id", "claim", "caught", "counterexample"}

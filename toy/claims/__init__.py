@@ -1,9 +1,11 @@
 """Claim families, each with its mutants. ``ALL`` is every claim, in the order of the theory."""
 
 from toy.claims import (
+    bounded,
     calibration,
     chains,
     concentration,
+    convergence,
     coverage,
     denoising,
     dynamics,
@@ -12,6 +14,7 @@ from toy.claims import (
     extremes,
     fields,
     first_order,
+    gaussian_tails,
     guidance,
     likelihood,
     martingale,
@@ -22,6 +25,7 @@ from toy.claims import (
     slopes,
     stopping,
     tower,
+    variation,
 )
 from toy.claims.base import Claim
 
@@ -29,6 +33,9 @@ ALL: tuple[Claim, ...] = (
     *schedules.CLAIMS,
     *martingale.CLAIMS,
     *sampling.CLAIMS,
+    *gaussian_tails.CLAIMS,
+    *variation.CLAIMS,
+    *bounded.CLAIMS,
     *concentration.CLAIMS,
     *stopping.CLAIMS,
     *calibration.CLAIMS,
@@ -41,6 +48,7 @@ ALL: tuple[Claim, ...] = (
     *nats.CLAIMS,
     *dynamics.CLAIMS,
     *chains.CLAIMS,
+    *convergence.CLAIMS,
     *tower.CLAIMS,
     *energy.CLAIMS,
     *first_order.CLAIMS,

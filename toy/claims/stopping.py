@@ -7,12 +7,14 @@ directions, and the two ways to start.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
 
 from theory.concentration import marginal_proxy, mean_deviation, variance_proxy
-from theory.schedules import VPLinear
+from theory.schedules import RectifiedFlow, Schedule, VPLinear
 from theory.stopping import (
     Commitment,
     Drawdown,
@@ -24,7 +26,9 @@ from theory.stopping import (
     RandomClock,
     Rule,
     SnrLevel,
+    farthest_along_start,
     largest_score,
+    last_beyond_start,
     stopped,
     stopping_index,
 )
@@ -33,27 +37,62 @@ from toy.diffusion import Diffusion
 from toy.paths import on_a_sphere, reverse_paths
 
 LEVEL = 1e-8
-WEIGHTS, VARIANCE, DIAMETER = (0.6, 0.3, 0.1), 1.0, 2.0
-START, END, STEPS = 0.5, 0.48, 25
+COUNT = 4000
 OUTWARDS = 1.5
 """How many times farther from a mean than a typical point the given x_T lies."""
 
-Choice = Callable[[Paths], Tensor]
-"""From paths, the index at which each of them stops."""
+
+@dataclass(frozen=True)
+class Setting:
+    """The data's components, the interval and its grid, and the rules' thresholds.
+
+    ``reach``, ``size`` and ``share`` are in units of where the paths start, ``chosen`` is how much
+    of the way from there to certainty.
+    """
+
+    schedule: Schedule
+    start: float
+    end: float
+    steps: int
+    weights: tuple[float, ...]
+    diameter: float
+    variance: float
+    reach: float
+    chosen: float
+    size: float
+    share: float
+
+    def proxy(self) -> float:
+        """V from start to end."""
+        return variance_proxy(self.schedule, self.variance, self.diameter, self.end, self.start)
 
 
-def stopping_times(seed: int) -> Callable[[Paths], list[Rule]]:
-    """Six rules, with thresholds near the middle of where the paths start: fixed given the starts."""
+SHORT = Setting(
+    VPLinear(), 0.5, 0.48, 25, (0.6, 0.3, 0.1), 2.0, 1.0,
+    reach=1.01, chosen=0.05, size=1.05, share=0.97,
+)  # fmt: skip
+LONG = Setting(
+    RectifiedFlow(), 0.8, 0.2, 40, (0.4, 0.35, 0.15, 0.1), 3.0, 0.5,
+    reach=1.1, chosen=0.5, size=1.5, share=0.7,
+)  # fmt: skip
+"""From a log-SNR of -2.8 to one of 2.8, while modes are chosen: four components, farther apart."""
+
+WhichHindsight = Callable[[Paths], Hindsight]
+"""From the paths, a choice whose threshold may depend on them."""
+
+
+def stopping_times(setting: Setting, seed: int) -> Callable[[Paths], list[Rule]]:
+    """Six rules, with thresholds about the middle of where the paths start: fixed given the starts."""
 
     def rules(paths: Paths) -> list[Rule]:
         radius, size = (x[0].norm(dim=-1).median().item() for x in (paths.x, paths.martingale))
         chosen = paths.components[0].amax(-1).median().item()
         low, high = paths.log_snr[[0, -1]].tolist()
         return [
-            Exit(1.01 * radius),
-            Commitment(1.03 * chosen),
-            LargeScore(1.05 * size),
-            Drawdown(0.97),
+            Exit(setting.reach * radius),
+            Commitment(chosen + setting.chosen * (1 - chosen)),
+            LargeScore(setting.size * size),
+            Drawdown(setting.share),
             SnrLevel((low + high) / 2),
             RandomClock(2 / (high - low), seed),
         ]
@@ -62,43 +101,68 @@ def stopping_times(seed: int) -> Callable[[Paths], list[Rule]]:
 
 
 def stopping_trial(
-    dimension: int, count: int, seed: int, hindsight: Callable[[Paths], Hindsight] | None = None
+    setting: Setting,
+    dimension: int,
+    seed: int,
+    hindsight: WhichHindsight | None = None,
 ) -> Trial:
     """Largest |mean of u.(M_tau - start)| over rules and directions, in units of its threshold.
 
     ``hindsight`` puts a choice that looks ahead in place of the rules.
     """
-    generator = torch.Generator().manual_seed(seed)
-    data = on_a_sphere(dimension, WEIGHTS, DIAMETER, VARIANCE, generator)
-    diffusion = Diffusion(data, VPLinear())
-    alpha_t, sigma_t = diffusion.scales(START)
-    proxy = variance_proxy(diffusion.schedule, VARIANCE, DIAMETER, END, START)
-    law = diffusion.marginal(START)
-    x_t = law.means[0] + OUTWARDS * (law.sample(generator)[0] - law.means[0])
-    starts = (
-        (x_t.expand(count, dimension), proxy),
-        (law.sample(generator, count), proxy + marginal_proxy(alpha_t, sigma_t, VARIANCE)),
-    )
-    times = torch.linspace(START, END, STEPS, dtype=torch.float64)
     worst = 0.0
-    for given, (x, variance) in zip((True, False), starts, strict=True):
-        paths = reverse_paths(diffusion, x, times, generator)
-        expected = paths.martingale[0, 0] if given else torch.zeros_like(x[0])
-        units = _units(diffusion, paths.martingale[0, 0], generator)
-        choices = _choices(paths, seed, hindsight)
-        threshold = mean_deviation(variance, count, LEVEL / (2 * len(choices) * len(units)))
+    for start in starts(setting, dimension, seed):
+        choices = _choices(setting, start.paths, seed, hindsight)
+        level = LEVEL / (2 * len(choices) * len(start.units))
+        threshold = mean_deviation(start.proxy, COUNT, level)
         for index in choices:
-            deviation = (stopped(paths, index).mean(0) - expected) @ units.T
+            deviation = (stopped(start.paths, index).mean(0) - start.expected) @ start.units.T
             worst = max(worst, deviation.abs().max().item() / threshold)
-    return Trial(worst, count)
+    return Trial(worst, COUNT)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Paths from somewhere, what their M_tau must be in the mean, and along which directions.
+
+    ``proxy`` is the variance proxy of u.(M_tau - expected).
+    """
+
+    paths: Paths
+    expected: Tensor
+    units: Tensor
+    proxy: float
+
+
+@lru_cache(maxsize=1)
+def starts(setting: Setting, dimension: int, seed: int) -> tuple[Start, Start]:
+    """From one x_T, and from x_T ~ q_T: a claim and its mutants judge the same paths."""
+    generator = torch.Generator().manual_seed(seed)
+    data = on_a_sphere(dimension, setting.weights, setting.diameter, setting.variance, generator)
+    diffusion = Diffusion(data, setting.schedule)
+    law = diffusion.marginal(setting.start)
+    x_t = law.means[0] + OUTWARDS * (law.sample(generator)[0] - law.means[0])
+    given = _paths(setting, diffusion, x_t.expand(COUNT, dimension), generator)
+    units = _units(diffusion, given.martingale[0, 0], generator)
+    drawn = _paths(setting, diffusion, law.sample(generator, COUNT), generator)
+    at_start = marginal_proxy(*diffusion.scales(setting.start), setting.variance)
+    return (
+        Start(given, given.martingale[0, 0], units, setting.proxy()),
+        Start(drawn, torch.zeros_like(x_t), units, setting.proxy() + at_start),
+    )
+
+
+def _paths(setting: Setting, diffusion: Diffusion, x: Tensor, generator: torch.Generator) -> Paths:
+    times = torch.linspace(setting.start, setting.end, setting.steps, dtype=torch.float64)
+    return reverse_paths(diffusion, x, times, generator)
 
 
 def _choices(
-    paths: Paths, seed: int, hindsight: Callable[[Paths], Hindsight] | None
+    setting: Setting, paths: Paths, seed: int, hindsight: WhichHindsight | None
 ) -> list[Tensor]:
     if hindsight is not None:
         return [hindsight(paths)(paths)]
-    return [stopping_index(rule, paths) for rule in stopping_times(seed)(paths)]
+    return [stopping_index(rule, paths) for rule in stopping_times(setting, seed)(paths)]
 
 
 def _units(diffusion: Diffusion, start: Tensor, generator: torch.Generator) -> Tensor:
@@ -111,19 +175,31 @@ def _last_exit(paths: Paths) -> Hindsight:
     return LastExit(paths.x[len(paths.x) // 2].norm(dim=-1).median().item())
 
 
-def _claim(dimension: int, count: int) -> StatisticalClaim:
-    def trial(hindsight: Callable[[Paths], Hindsight] | None) -> Callable[[int], Trial]:
-        return lambda seed: stopping_trial(dimension, count, seed, hindsight)
+def _claim(
+    name: str, says: str, setting: Setting, dimension: int, wrong: dict[str, WhichHindsight]
+) -> StatisticalClaim:
+    def trial(hindsight: WhichHindsight | None) -> Callable[[int], Trial]:
+        return lambda seed: stopping_trial(setting, dimension, seed, hindsight)
 
     return StatisticalClaim(
-        f"stopping-{dimension}", "3",
-        f"E[M_tau|x_T] = M_T and E M_tau = 0 for six stopping times, d = {dimension}",
+        f"stopping-{name}", "3",
+        f"E[M_tau|x_T] = M_T and E M_tau = 0 for six stopping times, {says}",
         LEVEL, trial(None),
-        (
-            Mutant(f"largest-score-{dimension}", trial(lambda paths: largest_score)),
-            Mutant(f"last-exit-{dimension}", trial(_last_exit)),
-        ),
+        tuple(Mutant(f"{mutant}-{name}", trial(each)) for mutant, each in wrong.items()),
     )  # fmt: skip
 
 
-CLAIMS = (_claim(1, 4000), _claim(8, 4000), _claim(64, 4000))
+NEAR: dict[str, WhichHindsight] = {
+    "largest-score": lambda paths: largest_score,
+    "last-exit": _last_exit,
+}
+FAR: dict[str, WhichHindsight] = {
+    "farthest-along": lambda paths: farthest_along_start,
+    "last-beyond": lambda paths: last_beyond_start,
+}
+"""A long way down |M| is nearly always largest at the end, which is a stopping time after all."""
+
+CLAIMS = (
+    *(_claim(str(d), f"d = {d}", SHORT, d, NEAR) for d in (1, 8, 64)),
+    _claim("long", "d = 8, a long way under rectified flow", LONG, 8, FAR),
+)

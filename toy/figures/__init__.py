@@ -9,7 +9,7 @@ from typing import Any
 
 from toy.figures.bounds import azuma, stopping, tails
 from toy.figures.calibrated import calibrated
-from toy.figures.dynamics import energy, euler, schedules
+from toy.figures.dynamics import drift, energy, euler, schedules
 from toy.figures.martingales import posterior, residuals, score_paths, tower, translation
 from toy.figures.models import guidance, loss, recovery
 from toy.figures.nats import likelihood, refinement
@@ -35,6 +35,7 @@ ALL: dict[str, Callable[[int], Any]] = {
     "calibrated_likelihood": partial(_unseeded, calibrated),
     "discrete_bound": partial(_unseeded, refinement),
     "euler_maruyama": partial(_unseeded, euler),
+    "martingale_drift": partial(_unseeded, drift),
     "loss_and_shift": partial(_unseeded, loss),
     "guidance": partial(_unseeded, guidance),
     "planted_and_recovered": recovery,

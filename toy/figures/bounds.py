@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from theory.concentration import (
-    COMPONENT,
+    ComponentProbability,
     azuma_hoeffding,
     doob,
     quadratic_variation_tail,
@@ -147,7 +147,7 @@ def azuma(seed: int, groups: int = 5000, group: int = 10) -> Azuma:
     def means(change: Tensor) -> Frequencies:
         return frequencies(change.reshape(groups, group).mean(1).abs(), eps[2::3])
 
-    bound = [azuma_hoeffding(e, [1 / group] * group, COMPONENT) for e in eps.tolist()]
+    bound = [azuma_hoeffding(e, [1 / group] * group, ComponentProbability()) for e in eps.tolist()]
     score = (m_s - m_t) / (m_s - m_t).std()
     return Azuma(group, eps, _numbers(bound), means(p_s - p_t), means(score))
 

@@ -14,12 +14,12 @@ from theory.schedules import (
     VPCosine,
     VPLinear,
 )
-from toy.claims import dynamics
+from toy.claims import convergence, dynamics
 from toy.diffusion import Diffusion, as_time
 from toy.figures.common import line
 from toy.model_strategies import LineCase
 from toy.quadrature import expectation
-from toy.strategies import TimePair
+from toy.strategies import Components, ReverseCase, TimePair
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,24 @@ class Euler:
     mean: dict[str, Tensor]
     variance: dict[str, Tensor]
     strong: dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How far M drifts along Euler and Maruyama's chain, over steps (N,).
+
+    By schedule: of one Gaussian the root mean square over x_t ~ q_t, and C/n in closed form; of a
+    mixture |E[M_s|x_t] - M_t| from one x_t, in deviations of M_s. ``perturbed`` is the first
+    schedule's with a drift off by a share sqrt(h), whose order is 1/2.
+    """
+
+    steps: Tensor
+    gaussian: dict[str, Tensor]
+    closed_form: dict[str, Tensor]
+    perturbed: Tensor
+    mixture_steps: Tensor
+    mixture: dict[str, Tensor]
+    mixture_perturbed: Tensor
 
 
 def schedules(points: int = 300) -> Schedules:
@@ -116,6 +134,28 @@ def euler() -> Euler:
             [dynamics.strong_distance_sq(case, n) ** 0.5 for n in steps]
         )
     return Euler(torch.tensor(steps), mean, variance, strong)
+
+
+def drift() -> Drift:
+    """Of one Gaussian from t = 0.8 to s = 0.1, of a mixture from t = 0.5 to s = 0.45."""
+    steps, few = tuple(4 * 2**k for k in range(8)), tuple(2**k for k in range(6))
+    kinds = (VPLinear(), VPCosine(), RectifiedFlow())
+    lines = {kind.name: LineCase(1.0, 0.5, TimePair(kind, 0.1, 0.8), 0.0) for kind in kinds}
+    two = Components((0.6, 0.4), ((-1.0,), (0.8,)), ((0.6,), (0.8,)), ())
+    mixtures = {k.name: ReverseCase(two, TimePair(k, 0.45, 0.5), 0, (1.0,)) for k in kinds}
+    first, wrong = kinds[0].name, convergence.ROOT_DRIFT
+    return Drift(
+        torch.tensor(steps),
+        {name: _numbers([convergence.martingale_drift(case, n) for n in steps])
+         for name, case in lines.items()},
+        {name: convergence.drift_constant(case) / torch.tensor(steps).double()
+         for name, case in lines.items()},
+        _numbers([convergence.martingale_drift(lines[first], n, wrong) for n in steps]),
+        torch.tensor(few),
+        {name: convergence.mixture_errors(case, counts=few)[:, 2].abs()
+         for name, case in mixtures.items()},
+        convergence.mixture_errors(mixtures[first], wrong, few)[:, 2].abs(),
+    )  # fmt: skip
 
 
 def _numbers(values: list[float]) -> Tensor:

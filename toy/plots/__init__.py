@@ -41,6 +41,7 @@ ALL: dict[str, Drawing] = {
     "calibrated_likelihood": Drawing(calibrated.draw_calibrated, 3, 2.9),
     "discrete_bound": Drawing(nats.draw_refinement, 2),
     "euler_maruyama": Drawing(dynamics.draw_euler, 3, 2.8),
+    "martingale_drift": Drawing(dynamics.draw_drift, 2, 3.0),
     "loss_and_shift": Drawing(models.draw_loss, 2, 2.8),
     "guidance": Drawing(models.draw_guidance, 2, 2.8),
     "planted_and_recovered": Drawing(models.draw_recovery, 2),

@@ -7,16 +7,19 @@ from matplotlib.axes import Axes
 
 from theory.style import BLUE, GREEN, GREY, ORANGE
 from toy.figures.bounds import Azuma, Stopping, Tails
-from toy.plots.common import SMALL, draw_frequencies
+from toy.plots.common import SMALL, draw_frequencies, legend_of_suprema
 
 
 def draw_tails(axes: Sequence[Axes], result: Tails) -> None:
-    """The supremum of one direction under Freedman's bound, and of |M| under Doob's."""
+    """The supremum of one direction under Freedman's bound, and of |M| under Doob's.
+
+    The closed forms are of the whole path, the frequencies of a grid.
+    """
     left, right = axes
     left.semilogy(result.eps, result.bound, color=ORANGE, lw=2, label=r"$e^{-\epsilon^2/2V}$")
     left.plot(result.eps, result.exact, color=BLUE, label="Gaussian, exact")
-    draw_frequencies(left, result.gaussian, BLUE, "o", "Gaussian, paths")
-    draw_frequencies(left, result.mixture, GREEN, "s", "mixture, $d=8$, paths")
+    draw_frequencies(left, result.gaussian, BLUE, "o", "Gaussian, grid")
+    draw_frequencies(left, result.mixture, GREEN, "s", "mixture, $d=8$, grid")
     left.set(
         xlabel=r"$\epsilon/\sqrt{V}$", ylabel=r"$P(\sup_r u\cdot(M_r-M_T)\geq\epsilon\,|\,x_T)$",
         title="Quadratic variation", ylim=(3e-5, 2),
@@ -24,13 +27,13 @@ def draw_tails(axes: Sequence[Axes], result: Tails) -> None:
     for (p, bound), style in zip(result.doob.items(), (":", "-.", "--", "-"), strict=True):
         right.semilogy(result.eps, bound, color=ORANGE, ls=style, lw=1.2, label=f"Doob, $p={p}$")
     right.plot(result.eps, result.exact_absolute, color=BLUE, label="Gaussian, exact")
-    draw_frequencies(right, result.absolute, BLUE, "o", "Gaussian, paths")
+    draw_frequencies(right, result.absolute, BLUE, "o", "Gaussian, grid")
     right.set(
         xlabel=r"$\epsilon/\sqrt{E|M_s|^2}$", ylabel=r"$P(\sup_r|M_r|\geq\epsilon)$",
         title="Doob", ylim=(3e-5, 2),
     )  # fmt: skip
     for ax in axes:
-        ax.legend(fontsize=SMALL, loc="lower left")
+        legend_of_suprema(ax)
 
 
 def draw_azuma(axes: Sequence[Axes], result: Azuma) -> None:

@@ -35,9 +35,16 @@ def draw_frequencies(ax: Axes, seen: Frequencies, color: str, marker: str, label
     )  # fmt: skip
 
 
-def slope_line(ax: Axes, x: Tensor, start: float, power: float, label: str) -> None:
+def slope_line(
+    ax: Axes, x: Tensor, start: float, power: float, label: str, style: str = ":"
+) -> None:
     """A power of x from a value at its first point."""
-    ax.plot(x, start * (x / x[0]) ** power, color="black", lw=0.8, ls=":", label=label)
+    ax.plot(x, start * (x / x[0]) ** power, color="black", lw=0.8, ls=style, label=label)
+
+
+def legend_of_suprema(ax: Axes) -> None:
+    """A legend that says which side of a path's supremum, which bounds are for, a grid's errs on."""
+    ax.legend(fontsize=SMALL, loc="lower left", title="a grid errs low", title_fontsize=SMALL)
 
 
 def legend_below(ax: Axes, columns: int) -> None:

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from toy.figures.dynamics import Energy, Euler, Schedules
+from theory.style import GREY
+from toy.figures.dynamics import Drift, Energy, Euler, Schedules
 from toy.plots.common import LOOKS, MARKERS, SMALL, legend_below, slope_line
 
 
@@ -59,3 +60,35 @@ def draw_euler(axes: Sequence[Axes], result: Euler) -> None:
         slope_line(ax, steps, lowest / 4, -1.0, "order 1")
         ax.set(xlabel="steps", ylabel=symbol, title=title)
     legend_below(axes[0], 4)
+
+
+def draw_drift(axes: Sequence[Axes], result: Drift) -> None:
+    """The martingale's drift over the number of steps, of order 1, and of a step of order 1/2."""
+    left, right = axes
+    panels = (
+        (left, result.steps.double(), result.gaussian, result.perturbed),
+        (right, result.mixture_steps.double(), result.mixture, result.mixture_perturbed),
+    )
+    for ax, steps, drifts, perturbed in panels:
+        for (name, drift), (color, _), marker in zip(drifts.items(), LOOKS, MARKERS, strict=False):
+            ax.loglog(steps, drift, color=color, marker=marker, ms=3, lw=1, ls="", label=name)
+            if ax is left:
+                ax.plot(steps, result.closed_form[name], color=color, lw=0.8)
+        name = next(iter(drifts))
+        ax.plot(
+            steps, perturbed, color=GREY, marker="x", ms=3, lw=0.8, ls="--",
+            label=rf"{name}, drift off by a share $\sqrt{{h}}$",
+        )  # fmt: skip
+        lowest = min(drift[0].item() for drift in drifts.values())
+        slope_line(ax, steps, lowest / 4, -1.0, "order 1")
+        slope_line(ax, steps, perturbed[0].item() * 2, -0.5, "order 1/2", "-.")
+    left.plot([], [], color="black", lw=0.8, label="$C/n$, closed form")
+    left.set(
+        xlabel="steps $n$", ylabel=r"$(E|E[M_s|x_t]-M_t|^2)^{1/2}$",
+        title=r"One Gaussian, $x_t\sim q_t$",
+    )  # fmt: skip
+    right.set(
+        xlabel="steps $n$", ylabel=r"$|E[M_s|x_t]-M_t|\,/\,\mathrm{sd}\,M_s$",
+        title="A mixture, one $x_t$",
+    )  # fmt: skip
+    legend_below(left, 3)

@@ -15,6 +15,7 @@ from toy.plots.common import (
     draw_bundle,
     draw_frequencies,
     legend_below,
+    legend_of_suprema,
 )
 
 REVERSED = r"time $t$ (reverse process $\rightarrow$)"
@@ -99,10 +100,10 @@ def draw_translation(axes: Sequence[Axes], result: Translation) -> None:
     left.legend(fontsize=SMALL, loc="upper left")
     right.loglog(result.levels, result.bound, color=ORANGE, lw=2, label="Ville: $1/b$")
     right.plot(result.levels, result.closed_form, color=BLUE, label="Gaussian, exact")
-    draw_frequencies(right, result.gaussian, BLUE, "o", "Gaussian, paths")
-    draw_frequencies(right, result.mixture, GREEN, "s", "mixture, paths")
+    draw_frequencies(right, result.gaussian, BLUE, "o", "Gaussian, grid")
+    draw_frequencies(right, result.mixture, GREEN, "s", "mixture, grid")
     right.set(
         xlabel="level $b$", ylabel=r"$P(\sup_t L_t/L_T\geq b)$", title="Its supremum",
         ylim=(1e-4, 2),
     )  # fmt: skip
-    right.legend(fontsize=SMALL, loc="lower left")
+    legend_of_suprema(right)
