@@ -5,6 +5,7 @@ from toy.claims import (
     chains,
     concentration,
     coverage,
+    data_laws,
     denoising,
     dynamics,
     energy,
@@ -27,6 +28,7 @@ from toy.claims.base import Claim
 ALL: tuple[Claim, ...] = (
     *schedules.CLAIMS,
     *martingale.CLAIMS,
+    *data_laws.CLAIMS,
     *sampling.CLAIMS,
     *concentration.CLAIMS,
     *stopping.CLAIMS,

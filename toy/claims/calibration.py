@@ -57,8 +57,10 @@ def loss_fall_error(
         return torch.cat([(y - exact) ** 2, (y - c - exact) ** 2, y**2 + c**2 + added_up], 1)
 
     law, scale = model.diffusion.marginal(t), 1 / (2 * model.frequency)
-    before, after, size = expectation(law, losses, scale=scale).value
-    return _relative(before - after - fall(model.eta(t), c), size)
+    integral = expectation(law, losses, scale=scale)
+    before, after, size = integral.value
+    left = (before - after - fall(model.eta(t), c)).abs()
+    return _relative(left + integral.errors[:2].sum(), size)
 
 
 def _relative(difference: Tensor, scale: Tensor) -> float:
