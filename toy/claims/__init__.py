@@ -10,6 +10,7 @@ from toy.claims import (
     dynamics,
     energy,
     estimation,
+    extreme_identities,
     extremes,
     fields,
     first_order,
@@ -47,4 +48,5 @@ ALL: tuple[Claim, ...] = (
     *slopes.CLAIMS,
     *reverse_variance.CLAIMS,
     *extremes.CLAIMS,
+    *extreme_identities.CLAIMS,
 )
