@@ -62,29 +62,6 @@ class TailCase:
 
 
 @dataclass(frozen=True)
-class PlaneTiltCase:
-    """A mixture in the plane, a shift in units of its widest deviation, and a point."""
-
-    components: Components
-    shift: tuple[float, float]
-    offset: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class PlaneTailCase:
-    """A density in the plane with tails of some kind, its parameter and turn, and a shift.
-
-    The shift has ``strength`` times what the density bears (1 is the edge) in the direction ``angle``.
-    """
-
-    kind: str
-    parameter: float
-    turn: float
-    strength: float
-    angle: float
-
-
-@dataclass(frozen=True)
 class AmortizedCase:
     """A shift over time: coefficients in the basis, and so much of a wave outside it."""
 
@@ -282,23 +259,6 @@ def tail_cases() -> st.SearchStrategy[TailCase]:
         _number(0.5, 5.0),
         _number(-10.0, 10.0).filter(lambda eta: eta == 0 or abs(eta) > 1e-3),
     ).filter(lambda c: c.kind != "laplace" or abs(abs(c.eta) * c.parameter - 1) > 1e-3)
-
-
-def plane_tilt_cases() -> st.SearchStrategy[PlaneTiltCase]:
-    """Mixtures with full covariances and shifts that move their mass by a deviation at most."""
-    return st.builds(PlaneTiltCase, components(2, reach=4.0, least=0.3), _pair(0.7), _pair(3.0))
-
-
-def plane_tail_cases() -> st.SearchStrategy[PlaneTailCase]:
-    """Gaussian, exponential (round and square) and power tails; shifts clear of the edge."""
-    return st.builds(
-        PlaneTailCase,
-        st.sampled_from(["gauss", "round", "square", "student"]),
-        _number(0.5, 5.0),
-        _number(0.0, math.pi),
-        st.just(0.0) | _number(0.05, 0.95) | _number(1.05, 3.0),
-        _number(0.0, 2 * math.pi),
-    )
 
 
 def amortized_cases() -> st.SearchStrategy[AmortizedCase]:

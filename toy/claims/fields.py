@@ -16,7 +16,7 @@ from theory.errors import InputError
 from theory.likelihood import bound_weights
 from theory.targets import SCORE
 from theory.tilting import circle, require_finite, require_finite_along
-from toy import model_strategies
+from toy import model_strategies, plane_strategies
 from toy.claims.base import ExactClaim, Mutant
 from toy.diffusion import Diffusion
 from toy.misfit import Misfit
@@ -24,11 +24,10 @@ from toy.mixture import GaussianMixture, tilted
 from toy.model_strategies import (
     AmortizedCase,
     FieldCase,
-    PlaneTailCase,
-    PlaneTiltCase,
     TailCase,
     TiltCase,
 )
+from toy.plane_strategies import PlaneTailCase, PlaneTiltCase
 from toy.quadrature import expectation
 
 Shift = Callable[[FieldCase, Tensor], Tensor]
@@ -259,7 +258,7 @@ CLAIMS = (
     ),
     ExactClaim(
         "tilt-2d", "4", "the same with full covariances and a vector eta",
-        model_strategies.plane_tilt_cases(), plane_tilt_error,
+        plane_strategies.plane_tilt_cases(), plane_tilt_error,
         (
             Mutant("tilt-sign-2d", lambda c: plane_tilt_error(c, _opposite)),
             Mutant("tilt-axes-forgotten", lambda c: plane_tilt_error(c, _axes_forgotten)),
@@ -268,7 +267,7 @@ CLAIMS = (
     ),
     ExactClaim(
         "tilt-refused-2d", "4", "an infinite Z in the plane is refused, a finite one is not",
-        model_strategies.plane_tail_cases(), plane_tail_error,
+        plane_strategies.plane_tail_cases(), plane_tail_error,
         (
             Mutant("shift-not-asked", lambda c: plane_tail_error(c, _four_ways)),
             Mutant("against-the-shift-only", lambda c: plane_tail_error(c, _against_the_shift)),
