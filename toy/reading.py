@@ -41,7 +41,7 @@ def read(error: Callable[[Any], float], case: Any) -> Reading:
     """
     with reported() as errors:
         deviation = error(case)
-    return Reading(deviation, sum(errors))
+    return Reading(deviation, sum(errors, 0.0))
 
 
 def remembered(of: Callable[[Case], Value]) -> Callable[[Case], Value]:
@@ -51,7 +51,7 @@ def remembered(of: Callable[[Case], Value]) -> Callable[[Case], Value]:
     def kept(case: Case) -> tuple[Value, float]:
         with reported() as errors:
             value = of(case)
-        return value, sum(errors)
+        return value, sum(errors, 0.0)
 
     def again(case: Case) -> Value:
         value, error = kept(case)
