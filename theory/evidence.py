@@ -15,9 +15,11 @@ class Evidence:
         kind: "exact" (the statistic is a relative error) or "statistical" (it is a deviation that
             exceeds the threshold with probability at most ``level`` if the claim is true).
         examples: how many cases were tried (samples, for a statistical claim).
-        worst: the largest statistic seen.
+        worst: the largest statistic seen; a relative error includes the quadrature's own.
         tolerance: the threshold.
         level: probability of a false alarm; zero for exact claims.
+        counterexample: the case on which an exact claim falls.
+        quadrature: the largest error that the quadrature of an exact claim reports of itself.
     """
 
     claim: str
@@ -28,6 +30,7 @@ class Evidence:
     tolerance: float
     level: float = 0.0
     counterexample: str = ""
+    quadrature: float = 0.0
 
     @property
     def passed(self) -> bool:

@@ -9,7 +9,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from theory import targets
+from theory.targets import Target
 from toy.diffusion import Diffusion
+from toy.misfit import Misfit
 from toy.mixture import GaussianMixture
 from toy.strategies import TimePair, times
 
@@ -51,6 +54,63 @@ class ExtremeCase:
         return law.means[self.near] + offset * law.variances[self.near].sqrt()
 
 
+@dataclass(frozen=True)
+class ExtremeModelCase:
+    """A one-dimensional model with planted errors in units of what its predictions add up to.
+
+    Its wave is ``waves`` radians over the whole law.
+    """
+
+    extreme: ExtremeCase
+    target: Target
+    constant: float
+    slope: float
+    amplitude: float
+    waves: float
+    shift_in_units: float
+
+    @property
+    def times(self) -> TimePair:
+        """Of the extreme case."""
+        return self.extreme.times
+
+    @cached_property
+    def unit(self) -> float:
+        """What predictions add up to."""
+        return self.extreme.diffusion.target_size(self.target, self.times.t)
+
+    @property
+    def shift(self) -> float:
+        """A shift to try on it."""
+        return self.shift_in_units * self.unit
+
+    def model(self) -> Misfit:
+        """The model itself."""
+        law = self.extreme.diffusion.marginal(self.times.t)
+        reach = ((law.means - law.mean()).abs() + law.variances.sqrt()).max().item()
+        constant = torch.tensor([self.constant * self.unit], dtype=torch.float64)
+        return Misfit(
+            self.extreme.diffusion, self.target, lambda t: constant,
+            self.slope * self.unit / reach, self.amplitude * self.unit, self.waves / reach,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ShiftedExtreme:
+    """A one-dimensional case, and a shift of the data by so many deviations of q_s near x_t."""
+
+    reverse: ExtremeCase
+    deviations: float
+
+    @property
+    def h(self) -> tuple[float]:
+        """The shift."""
+        s, near = self.reverse.times.s, self.reverse.near
+        law = self.reverse.diffusion.marginal(s)
+        alpha_s, _ = self.reverse.diffusion.scales(s)
+        return (self.deviations * law.variances[near, 0].sqrt().item() / alpha_s,)
+
+
 @st.composite
 def extreme_cases(draw: Any, dimension: int) -> ExtremeCase:
     """Up to three components: weights 1e-12 to 1, deviations 1e-5 to 1e3, places 0 to 1e3."""
@@ -69,3 +129,22 @@ def extreme_cases(draw: Any, dimension: int) -> ExtremeCase:
         draw(st.integers(0, count - 1)),
         draw(st.tuples(*[st.floats(-5.0, 5.0)] * dimension)),
     )
+
+
+def extreme_models() -> st.SearchStrategy[ExtremeModelCase]:
+    """Models of one-dimensional extreme mixtures, any target."""
+    return st.builds(
+        ExtremeModelCase,
+        extreme_cases(1),
+        st.sampled_from(list(targets.NAMED.values())),
+        st.floats(-2.0, 2.0),
+        st.floats(-1.0, 1.0),
+        st.floats(-1.0, 1.0),
+        st.floats(0.1, 4.0),
+        st.floats(-2.0, 2.0),
+    )
+
+
+def shifted_extremes() -> st.SearchStrategy[ShiftedExtreme]:
+    """Shifts of two deviations at most."""
+    return st.builds(ShiftedExtreme, extreme_cases(1), st.floats(-2.0, 2.0))

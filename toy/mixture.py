@@ -8,7 +8,7 @@ A mixture may be batched: weights (*batch, K) and means (*batch, K, d) broadcast
 (*batch, d). All tensors are float64.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float64
@@ -65,6 +65,18 @@ class GaussianMixture:
             raise InputError("mixture: expected finite weights, means and variances")
         log_weights = torch.log(weights) - torch.log(weights.sum())
         return cls(log_weights, means, variances.expand(means.shape).contiguous())
+
+    @classmethod
+    def atoms(cls, weights: Tensor, points: Tensor) -> "GaussianMixture":
+        """Points (K, d) of probabilities in proportion to weights (K,): a law without a density.
+
+        It is data for a ``Diffusion``, whose marginals are mixtures wherever sigma_t > 0.
+
+        Raises:
+            InputError: as for ``diagonal``.
+        """
+        wide = cls.diagonal(weights, points, torch.ones(len(points)))
+        return cls(wide.log_weights, wide.means, torch.zeros_like(wide.variances))
 
     @classmethod
     def full(cls, weights: Tensor, means: Tensor, covariances: Tensor) -> "GaussianMixture":
@@ -166,11 +178,11 @@ class GaussianMixture:
 def tilted(
     law: GaussianMixture, eta: Float64[Tensor, "d"]
 ) -> tuple[GaussianMixture, Float64[Tensor, ""]]:
-    """p(x) exp(-eta.x)/Z and log Z, for an axis-aligned mixture p and eta (d,): a mixture again.
+    """p(x) exp(-eta.x)/Z and log Z, for a mixture p and eta (d,): a mixture again.
 
     N(m, C) exp(-eta.x) = N(m - C eta, C) exp(-eta.m + eta.C eta/2).
     """
-    moved = law.variances * eta
-    log_weights = law.log_weights - law.means @ eta + (moved * eta).sum(-1) / 2
+    moved = law.covariances() @ eta
+    log_weights = law.log_weights - law.means @ eta + (moved @ eta) / 2
     log_z = torch.logsumexp(log_weights, -1)
-    return GaussianMixture(log_weights - log_z, law.means - moved, law.variances), log_z
+    return replace(law, log_weights=log_weights - log_z, means=law.means - moved), log_z

@@ -17,6 +17,7 @@ from toy.diffusion import Diffusion, as_time
 from toy.guided import GuidedCase
 from toy.misfit import Misfit
 from toy.strategies import (
+    LOG_SNR_REACH,
     Components,
     MisfitCase,
     TimePair,
@@ -277,10 +278,14 @@ def near_times(
     most: float = 0.5,
     of: st.SearchStrategy[Schedule] | None = None,
 ) -> TimePair:
-    """A schedule and two of its times, of log-SNRs that differ by ``least`` to ``most``."""
+    """A schedule and two of its times, of log-SNRs that differ by ``least`` to ``most``.
+
+    Both lie between -12 and 12: steps of time and limits of sums are what these are for, and the
+    digits that a time loses to a schedule's end are multiplied by each.
+    """
     any_of = schedule() if of is None else of
     chosen = draw(any_of.filter(lambda s: _width(s) > 2 * least))
-    low, high = log_snr_range(chosen)
+    low, high = _ordinary(chosen)
     later = draw(_number(low, high - 1.5 * least))
     earlier = draw(_number(later + least, min(later + most, high - least / 4)))
     t, s = (chosen.time_of(as_time(x)).item() for x in (later, earlier))
@@ -293,8 +298,12 @@ def smooth() -> st.SearchStrategy[Schedule]:
 
 
 def _width(chosen: Schedule) -> float:
-    low, high = log_snr_range(chosen)
+    low, high = _ordinary(chosen)
     return high - low
+
+
+def _ordinary(chosen: Schedule) -> tuple[float, float]:
+    return log_snr_range(chosen, -LOG_SNR_REACH, LOG_SNR_REACH)
 
 
 def likelihood_cases() -> st.SearchStrategy[LikelihoodCase]:

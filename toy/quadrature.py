@@ -14,7 +14,8 @@ its phase. So no term can hide, as one may from two grids, and four times the sp
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,16 +44,47 @@ FINER = 1.5
 
 MAX_POINTS = 2**22
 
+TINY = 1e-300
+"""Instead of a unit that is zero, in which nothing is in error."""
+
 NODES, NODE_WEIGHTS = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(16))
 
 
 @dataclass(frozen=True)
 class Integral:
-    """E h(x), with ``magnitude`` = E|h(x)| (the scale of its rounding) and an error estimate."""
+    """E h(x), ``magnitude`` = E|h(x)| (the scale of its rounding) and error estimates, each (m,)."""
 
     value: Tensor
     magnitude: Tensor
-    error: float
+    errors: Tensor
+
+    @property
+    def error(self) -> float:
+        """The largest of the errors."""
+        return self.errors.max().item()
+
+
+_listening: list[list[float]] = []
+
+
+@contextmanager
+def reported() -> Iterator[list[float]]:
+    """The error of every expectation taken within, over E|h| or the size, as it is taken.
+
+    It is not heard outside.
+    """
+    errors: list[float] = []
+    _listening.append(errors)
+    try:
+        yield errors
+    finally:
+        _listening.pop()
+
+
+def report(error: float) -> None:
+    """Tell an error to whom it concerns."""
+    if _listening:
+        _listening[-1].append(error)
 
 
 class UnresolvedError(ArithmeticError):
@@ -89,9 +121,11 @@ def expectation(
         sums.append(value)
         if len(sums) >= together:
             last = torch.stack(sums[-together:])
-            error = factor * (last.amax(0) - last.amin(0)).max().item()
-            if error <= rtol * max(magnitude.max().item(), size):
-                return Integral(value, magnitude, error)
+            integral = Integral(value, magnitude, factor * (last.amax(0) - last.amin(0)))
+            unit = max(magnitude.max().item(), size)
+            if integral.error <= rtol * unit:
+                report(integral.error / max(unit, TINY))
+                return integral
 
 
 def _panels(law: GaussianMixture, scale: float, refinements: int) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,7 @@
 """Hypothesis strategies: what the statements are tried on.
 
 Cases are frozen dataclasses of plain numbers, so that a shrunk counterexample can be read. Times
-are drawn by log-SNR, over the part of each schedule where it lies between -12 and 12.
+are drawn by log-SNR, over the part of each schedule where sigma/alpha lies between 1e-5 and 1e3.
 """
 
 import math
@@ -20,6 +20,11 @@ from toy.misfit import Misfit
 from toy.mixture import GaussianMixture
 
 LOG_SNR_REACH = 12.0
+"""How far from zero log-SNR goes for what a user brings, and for two times that are near."""
+
+LOG_SNR_LEAST, LOG_SNR_MOST = -14.0, 23.1
+"""Noise ratios sigma/alpha from 1e-5 to 1e3."""
+
 MIN_GAP = 1e-3
 """Least difference of log-SNR between s and t."""
 
@@ -77,6 +82,30 @@ class ReverseCase:
         law = self.diffusion.marginal(self.times.t)
         deviation = torch.diagonal(law.covariances()[self.near]).sqrt()
         return law.means[self.near] + torch.tensor(self.offset, dtype=torch.float64) * deviation
+
+
+@dataclass(frozen=True)
+class AtomicCase:
+    """A diffusion of point masses seen from x_t, which lies ``offset`` sigma_t from one of them."""
+
+    weights: tuple[float, ...]
+    points: tuple[tuple[float, ...], ...]
+    times: TimePair
+    near: int
+    offset: tuple[float, ...]
+
+    @property
+    def diffusion(self) -> Diffusion:
+        weights, points = (
+            torch.tensor(numbers, dtype=torch.float64) for numbers in (self.weights, self.points)
+        )
+        return Diffusion(GaussianMixture.atoms(weights, points), self.times.schedule)
+
+    def x_t(self) -> Tensor:
+        """(d,)."""
+        law = self.diffusion.marginal(self.times.t)
+        offset = torch.tensor(self.offset, dtype=torch.float64)
+        return law.means[self.near] + offset * law.variances[self.near].sqrt()
 
 
 @dataclass(frozen=True)
@@ -167,8 +196,8 @@ def schedule() -> st.SearchStrategy[Schedule]:
     return st.one_of(
         st.builds(schedules.VPLinear, _number(0.05, 1.0), _number(5.0, 30.0)),
         st.builds(schedules.VPCosine, _number(0.001, 0.05)),
-        st.builds(schedules.VEGeometric, _number(0.002, 0.1), _number(5.0, 100.0)),
-        st.just(schedules.EDM()),
+        st.builds(schedules.VEGeometric, _number(1e-5, 0.1), _number(5.0, 1e3)),
+        st.builds(schedules.EDM, _number(1e-5, 0.002), _number(80.0, 1e3)),
         st.just(schedules.RectifiedFlow()),
         st.builds(_table, _number(2.0, 10.0), gaps),
     )
@@ -179,21 +208,40 @@ def _table(first: float, gaps: list[float]) -> Schedule:
     return schedules.DiscreteSchedule(torch.sigmoid(log_snr))
 
 
-def log_snr_range(chosen: Schedule) -> tuple[float, float]:
-    """The part of the schedule's log-SNR that lies between -12 and 12."""
+def log_snr_range(
+    chosen: Schedule, least: float = LOG_SNR_LEAST, most: float = LOG_SNR_MOST
+) -> tuple[float, float]:
+    """The part of the schedule's log-SNR that lies between two values."""
     low, high = (chosen.log_snr(as_time(t)).item() for t in (chosen.t_max, chosen.t_min))
-    return max(low, -LOG_SNR_REACH), min(high, LOG_SNR_REACH)
+    return max(low, least), min(high, most)
 
 
 @st.composite
-def times(draw: Any, of: st.SearchStrategy[Schedule] | None = None) -> TimePair:
-    """A schedule and two of its times."""
+def times(
+    draw: Any, of: st.SearchStrategy[Schedule] | None = None, most: float = LOG_SNR_MOST
+) -> TimePair:
+    """A schedule and two of its times, of log-SNR ``most`` at most."""
     chosen = draw(of or schedule())
-    low, high = log_snr_range(chosen)
+    low, high = log_snr_range(chosen, most=most)
     later = draw(_number(low, high - 2 * MIN_GAP))
     earlier = draw(_number(later + MIN_GAP, high - MIN_GAP / 2))
     t, s = (chosen.time_of(as_time(x)).item() for x in (later, earlier))
     return TimePair(chosen, s, t)
+
+
+@st.composite
+def times_from_data(draw: Any) -> TimePair:
+    """A schedule that starts without noise, s where it does, and a time."""
+    chosen = draw(
+        st.one_of(
+            st.builds(schedules.VPLinear, _number(0.05, 1.0), _number(5.0, 30.0)),
+            st.builds(schedules.SubVP, _number(0.05, 1.0), _number(5.0, 30.0)),
+            st.builds(schedules.VPCosine, _number(0.001, 0.05)),
+            st.just(schedules.RectifiedFlow()),
+        )
+    )
+    log_snr = draw(_number(*log_snr_range(chosen)))
+    return TimePair(chosen, chosen.t_min, chosen.time_of(as_time(log_snr)).item())
 
 
 @st.composite
@@ -211,6 +259,22 @@ def reverse_cases(
         mixture,
         draw(times() if pairs is None else pairs),
         draw(st.integers(0, len(mixture.weights) - 1)),
+        draw(st.tuples(*[_number(-5.0, 5.0)] * dimension)),
+    )
+
+
+@st.composite
+def atomic_cases(
+    draw: Any, dimension: int, reach: float, pairs: st.SearchStrategy[TimePair] | None = None
+) -> AtomicCase:
+    """Up to four points within ``reach``, with weights down to 1e-12."""
+    count = draw(st.integers(1, 4))
+    point = st.tuples(*[_number(-reach, reach)] * dimension)
+    return AtomicCase(
+        draw(st.tuples(*[_number(-12.0, 0.0).map(lambda x: 10**x)] * count)),
+        draw(st.tuples(*[point] * count)),
+        draw(times() if pairs is None else pairs),
+        draw(st.integers(0, count - 1)),
         draw(st.tuples(*[_number(-5.0, 5.0)] * dimension)),
     )
 

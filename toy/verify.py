@@ -55,7 +55,7 @@ def lines(verdict: Verdict) -> Iterator[str]:
     e = verdict.evidence
     word = "holds " if e.passed else "FALLS "
     measured = (
-        f"worst {e.worst:.1e} of {e.tolerance:.0e} in {e.examples} cases"
+        f"worst {e.worst:.1e} of {e.tolerance:.0e}{_of_quadrature(e)} in {e.examples} cases"
         if e.kind == "exact"
         else f"deviation {e.worst:.2f} of its threshold at level {e.level:.0e}, n = {e.examples}"
     )
@@ -65,6 +65,11 @@ def lines(verdict: Verdict) -> Iterator[str]:
     for mutant in verdict.mutants:
         word = "caught" if mutant.caught else "SURVIVES"
         yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"
+
+
+def _of_quadrature(evidence: Evidence) -> str:
+    """Of the worst error: what the quadrature adds to it at most."""
+    return f" (quadrature {evidence.quadrature:.1e})" if evidence.quadrature else ""
 
 
 def summary(verdicts: list[Verdict]) -> str:

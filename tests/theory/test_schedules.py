@@ -327,3 +327,12 @@ def test_times_in_float32_are_computed_in_float64(schedule):
     for function in (schedule.alpha, schedule.sigma, schedule.d_alpha, schedule.d_sigma):
         assert function(t).dtype == torch.float64
         assert torch.equal(function(t), function(t.double()))
+
+
+@pytest.mark.parametrize("offset", [0.001, 0.008, 0.05])
+def test_cosine_times_keep_their_digits_near_zero(offset):
+    schedule = VPCosine(offset)
+    log_snr = torch.linspace(-9.0, 25.0, 200, dtype=torch.float64)
+    back = schedule.log_snr(schedule.time_of(log_snr))
+    assert (back - log_snr).abs().max() < 1e-12
+    assert (back - log_snr - 1e-11).abs().max() > 1e-12

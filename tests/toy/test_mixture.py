@@ -11,6 +11,8 @@ from scipy.special import logsumexp
 from scipy.stats import chi2, kstest, multivariate_normal, norm
 
 from theory.errors import InputError
+from theory.schedules import VPLinear
+from toy.diffusion import Diffusion
 from toy.mixture import GaussianMixture
 from toy.strategies import Components, components
 
@@ -306,3 +308,15 @@ def test_good_mixtures_are_not():
 def test_what_rounding_leaves_of_symmetry_passes():
     law = GaussianMixture.full(ONES, MEANS, (EYES + 1e-8 * UPPER).float())
     assert (law.covariances() == law.covariances().mT).all()
+
+
+def test_atoms_are_the_limit_of_narrow_components():
+    weights, points = torch.tensor([1.0, 3.0]), torch.tensor([[-1.0, 0.0], [2.0, 1.0]])
+    atoms = GaussianMixture.atoms(weights, points)
+    narrow = GaussianMixture.diagonal(weights, points, torch.full((2,), 1e-14))
+    x = torch.tensor([0.3, 0.4], dtype=torch.float64)
+    one, other = (Diffusion(law, VPLinear()) for law in (atoms, narrow))
+    torch.testing.assert_close(one.martingale(x, 0.3), other.martingale(x, 0.3))
+    assert not torch.equal(one.martingale(x, 0.3), one.martingale(x, 0.4))
+    assert atoms.variances.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert not atoms.score(points[0].double()).isfinite().all()

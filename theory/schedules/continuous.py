@@ -133,11 +133,15 @@ class VPCosine(VariancePreserving):
         return torch.sqrt(torch.sin(step) * torch.sin(theta + first)) / math.cos(first)
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """By sin theta_t - sin theta_0, which keeps the digits of a time near zero."""
         alpha = torch.sqrt(torch.sigmoid(log_snr))
-        sin_sq = torch.sigmoid(-log_snr) * math.cos(self._first_angle) ** 2
-        sin_sq = sin_sq + math.sin(self._first_angle) ** 2
-        theta = torch.atan2(torch.sqrt(sin_sq), alpha * math.cos(self._first_angle))
-        return theta * (1 + self.offset) * 2 / math.pi - self.offset
+        first = self._first_angle
+        rise_sq = torch.sigmoid(-log_snr) * math.cos(first) ** 2
+        sin = torch.sqrt(rise_sq + math.sin(first) ** 2)
+        theta = torch.atan2(sin, alpha * math.cos(first))
+        rise = rise_sq / (sin + math.sin(first))
+        step = 2 * torch.asin(rise / (2 * torch.cos((theta + first) / 2)))
+        return step * (1 + self.offset) * 2 / math.pi
 
 
 class VarianceExploding(Schedule):

@@ -7,10 +7,12 @@ from toy.claims import (
     concentration,
     convergence,
     coverage,
+    data_laws,
     denoising,
     dynamics,
     energy,
     estimation,
+    extreme_identities,
     extremes,
     fields,
     first_order,
@@ -32,6 +34,7 @@ from toy.claims.base import Claim
 ALL: tuple[Claim, ...] = (
     *schedules.CLAIMS,
     *martingale.CLAIMS,
+    *data_laws.CLAIMS,
     *sampling.CLAIMS,
     *gaussian_tails.CLAIMS,
     *variation.CLAIMS,
@@ -55,4 +58,5 @@ ALL: tuple[Claim, ...] = (
     *slopes.CLAIMS,
     *reverse_variance.CLAIMS,
     *extremes.CLAIMS,
+    *extreme_identities.CLAIMS,
 )

@@ -17,6 +17,7 @@ from hypothesis.strategies import SearchStrategy
 
 from theory.evidence import Evidence
 from toy.quadrature import UnresolvedError
+from toy.reading import Reading, read
 
 EXACT_TOLERANCE = 1e-8
 
@@ -41,6 +42,7 @@ class Mutant:
 class ExactClaim:
     """``error(case)``, relative, is at most ``tolerance`` for every case of the strategy.
 
+    To it is added what the quadrature reports of its own error (``toy.reading``).
     The cases that are ``always`` tried are those which few seeds would come upon. Where a case takes
     long, only a ``share`` of the number that is asked for is tried.
     """
@@ -57,14 +59,13 @@ class ExactClaim:
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """Try the claim on so many cases; a failure carries its shrunk counterexample."""
-        errors: list[float] = []
-        failures: list[tuple[float, Any]] = []
+        readings: list[Reading] = []
+        failures: list[Any] = []
 
         def attempt(case: Any) -> None:
-            error = _resolved(self.error, case, otherwise=math.inf)
-            errors.append(error)
-            if not error <= self.tolerance:
-                failures.append((error, case))
+            readings.append(_resolved(self.error, case, otherwise=math.inf))
+            if not readings[-1].most <= self.tolerance:
+                failures.append(case)
                 raise Falsified(self.id)
 
         most = math.ceil(self.share * examples)
@@ -74,14 +75,15 @@ class ExactClaim:
                 attempt(case)
             attempt_random()
         except Falsified:
-            error, case = failures[-1]
-            return self._evidence(len(errors), error, repr(case))
-        return self._evidence(len(errors), max(errors))
+            return self._evidence(len(readings), readings[-1:], repr(failures[-1]))
+        return self._evidence(len(readings), readings)
 
-    def _evidence(self, n: int, worst: float, counterexample: str = "") -> Evidence:
+    def _evidence(self, n: int, of: list[Reading], counterexample: str = "") -> Evidence:
+        worst, quadrature = max(r.most for r in of), max(r.quadrature for r in of)
         return Evidence(
-            self.id, self.section, "exact", n, worst, self.tolerance, counterexample=counterexample
-        )
+            self.id, self.section, "exact", n, worst, self.tolerance,
+            counterexample=counterexample, quadrature=quadrature,
+        )  # fmt: skip
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
         """The case on which the claim holds and the mutant fails, or None if it survives.
@@ -105,9 +107,9 @@ class ExactClaim:
             return None
 
     def _tells_apart(self, case: Any, mutant: Mutant) -> bool:
-        if _resolved(mutant.check, case, otherwise=0.0) <= self.tolerance:
+        if _resolved(mutant.check, case, otherwise=0.0).least <= self.tolerance:
             return False
-        return _resolved(self.error, case, otherwise=math.inf) <= self.tolerance
+        return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -143,12 +145,12 @@ class Falsified(AssertionError):
     """A case on which a claim does not hold."""
 
 
-def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> float:
+def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> Reading:
     """The error, or ``otherwise`` where the quadrature cannot tell: never in the claim's favour."""
     try:
-        return error(case)
+        return read(error, case)
     except UnresolvedError:
-        return otherwise
+        return Reading(otherwise, 0.0)
 
 
 def _settings(examples: int) -> Any:

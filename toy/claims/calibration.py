@@ -12,12 +12,13 @@ from theory.estimators import REGRESSION, Averaging, Estimator
 from theory.moments import Moments
 from theory.noise import keyed_noise
 from theory.observations import Observation
-from theory.schedules import RectifiedFlow, VPLinear
+from theory.schedules import EDM, RectifiedFlow, VPLinear
 from theory.shrinkage import SHRUNK
-from theory.targets import DATA, FLOW, NOISE, VELOCITY
+from theory.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY
 from toy import strategies
 from toy.claims.base import ExactClaim, Mutant, StatisticalClaim, Trial
 from toy.diffusion import Diffusion, as_time
+from toy.extremes import ExtremeModelCase
 from toy.misfit import Misfit, growing
 from toy.mixture import GaussianMixture
 from toy.quadrature import expectation
@@ -29,7 +30,7 @@ LEVEL = 1e-8
 """Probability that one statistical claim is rejected though true."""
 
 
-def eta_error(case: MisfitCase, eta: Eta = Misfit.eta) -> float:
+def eta_error(case: MisfitCase | ExtremeModelCase, eta: Eta = Misfit.eta) -> float:
     """eta = E[y_theta] - A E[x_0] by quadrature over q_t, against its closed form."""
     model, t = case.model(), case.times.t
     law = model.diffusion.marginal(t)
@@ -41,7 +42,7 @@ def eta_error(case: MisfitCase, eta: Eta = Misfit.eta) -> float:
 
 
 def loss_fall_error(
-    case: MisfitCase,
+    case: MisfitCase | ExtremeModelCase,
     fall: Callable[[Tensor, Tensor], Tensor] = lambda eta, c: 2 * c * eta - c**2,
 ) -> float:
     """E|y_theta - c - E[y|x_t]|^2 is E|y_theta - E[y|x_t]|^2 less 2 c.eta - |c|^2, for any c.
@@ -57,8 +58,10 @@ def loss_fall_error(
         return torch.cat([(y - exact) ** 2, (y - c - exact) ** 2, y**2 + c**2 + added_up], 1)
 
     law, scale = model.diffusion.marginal(t), 1 / (2 * model.frequency)
-    before, after, size = expectation(law, losses, scale=scale).value
-    return _relative(before - after - fall(model.eta(t), c), size)
+    integral = expectation(law, losses, scale=scale)
+    before, after, size = integral.value
+    left = (before - after - fall(model.eta(t), c)).abs()
+    return _relative(left + integral.errors[:2].sum(), size)
 
 
 def _relative(difference: Tensor, scale: Tensor) -> float:
@@ -72,7 +75,14 @@ def _raw_mean(model: Misfit, t: float) -> Tensor:
 
 DIMENSION, IMAGES = 64, 3000
 TIMES = [0.1, 0.4, 0.7, 0.95]
-MODELS = ((VPLinear(), NOISE), (VPLinear(), DATA), (VPLinear(), VELOCITY), (RectifiedFlow(), FLOW))
+MODELS = (
+    (VPLinear(), NOISE),
+    (VPLinear(), DATA),
+    (VPLinear(), SCORE),
+    (VPLinear(), VELOCITY),
+    (RectifiedFlow(), FLOW),
+    (EDM(), EDM_RAW),
+)
 
 
 def _planted(seed: int) -> list[tuple[Misfit, Tensor]]:

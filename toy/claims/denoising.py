@@ -18,7 +18,7 @@ from toy.denoising import Value, denoising_terms, known_target
 from toy.diffusion import as_time
 from toy.misfit import Misfit
 from toy.model_strategies import PreconditionCase, precondition_cases
-from toy.quadrature import expectation
+from toy.quadrature import Integral, expectation
 from toy.strategies import MisfitCase
 
 
@@ -35,10 +35,10 @@ def denoising_fall_error(
         r = y_theta - y
         return torch.stack([r**2, (r - c) ** 2, y_theta**2 + y**2 + c**2])
 
-    before, after, size = _over_marginal(
-        case, lambda x: denoising_terms(model, t, x, losses, value)
-    )
-    return _relative(before - after - fall(model.eta(t), c), size)
+    integral = _over_marginal(case, lambda x: denoising_terms(model, t, x, losses, value))
+    before, after, size = integral.value
+    left = (before - after - fall(model.eta(t), c)).abs()
+    return _relative(left + integral.errors[:2].sum(), size)
 
 
 def excess_error(case: MisfitCase, value: Value = known_target) -> float:
@@ -62,13 +62,15 @@ def excess_error(case: MisfitCase, value: Value = known_target) -> float:
         both = denoising_terms(model, t, x, losses, value)
         return torch.cat([both, matching, factor**2 * variance], 1)
 
-    denoising, size, matching, variance = _over_marginal(case, terms)
-    return _relative(denoising - matching - variance, size)
+    integral = _over_marginal(case, terms)
+    denoising, size, matching, variance = integral.value
+    left = (denoising - matching - variance).abs()
+    return _relative(left + integral.errors[[0, 2, 3]].sum(), size)
 
 
-def _over_marginal(case: MisfitCase, h: Callable[[Tensor], Tensor]) -> Tensor:
+def _over_marginal(case: MisfitCase, h: Callable[[Tensor], Tensor]) -> Integral:
     law = case.model().diffusion.marginal(case.times.t)
-    return expectation(law, h, scale=1 / (2 * case.frequency)).value
+    return expectation(law, h, scale=1 / (2 * case.frequency))
 
 
 Denoiser = Callable[[Tensor, Tensor, Tensor, float], Tensor]

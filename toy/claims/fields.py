@@ -6,6 +6,7 @@ A shift over time may be one function h of the log-SNR: see ``theory.amortized``
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -14,13 +15,19 @@ from theory.amortized import amortize, basis, bound_fall
 from theory.errors import InputError
 from theory.likelihood import bound_weights
 from theory.targets import SCORE
-from theory.tilting import require_finite
-from toy import model_strategies
+from theory.tilting import circle, require_finite, require_finite_along
+from toy import model_strategies, plane_strategies
 from toy.claims.base import ExactClaim, Mutant
 from toy.diffusion import Diffusion
 from toy.misfit import Misfit
 from toy.mixture import GaussianMixture, tilted
-from toy.model_strategies import AmortizedCase, FieldCase, TailCase, TiltCase
+from toy.model_strategies import (
+    AmortizedCase,
+    FieldCase,
+    TailCase,
+    TiltCase,
+)
+from toy.plane_strategies import PlaneTailCase, PlaneTiltCase
 from toy.quadrature import expectation
 
 Shift = Callable[[FieldCase, Tensor], Tensor]
@@ -54,14 +61,31 @@ def tilt_error(case: TiltCase, tilt: Tilt = tilted) -> float:
     eta = case.shift / law.variances.max().sqrt()[None]
     x = law.means[:1] + case.offset * law.variances[:1].sqrt()
     other, log_z = tilt(law, eta)
-    integral = expectation(law, lambda x: torch.exp(-(x @ eta))[:, None]).value
+    integral = expectation(law, lambda x: torch.exp(-(x @ eta))[:, None])
     score, log_density = law.score(x), law.log_density(x)
     return max(
         _relative(other.score(x) - (score - eta), score.abs() + eta.abs() + 1),
         _relative(
             other.log_density(x) - (log_density - x @ eta - log_z), 1 + log_density.abs()
         ),
-        _relative(torch.exp(log_z) - integral, integral),
+        _relative((torch.exp(log_z) - integral.value).abs() + integral.errors, integral.value),
+    )  # fmt: skip
+
+
+def plane_tilt_error(case: PlaneTiltCase, tilt: Tilt = tilted) -> float:
+    """The same in the plane with full covariances, for a shift that is any vector."""
+    law = case.components.mixture()
+    eta = torch.tensor(case.shift, dtype=torch.float64) / law.variances.max().sqrt()
+    x = law.means[0] + torch.tensor(case.offset, dtype=torch.float64) * law.variances[0].sqrt()
+    other, log_z = tilt(law, eta)
+    integral = expectation(law, lambda x: torch.exp(-(x @ eta))[:, None])
+    score, log_density = law.score(x), law.log_density(x)
+    return max(
+        _relative(other.score(x) - (score - eta), score.norm() + eta.norm() + 1),
+        _relative(
+            other.log_density(x) - (log_density - x @ eta - log_z), 1 + log_density.abs()
+        ),
+        _relative((torch.exp(log_z) - integral.value).abs() + integral.errors, integral.value),
     )  # fmt: skip
 
 
@@ -82,6 +106,41 @@ def tail_error(case: TailCase, judge: Judge = require_finite) -> float:
     }[case.kind]
     try:
         judge(score, case.eta)
+    except InputError:
+        return float(finite)
+    return float(not finite)
+
+
+PlaneJudge = Callable[[Callable[[Tensor], Tensor], Tensor], None]
+
+
+def all_around(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
+    """Along 360 directions and the shift's own."""
+    require_finite_along(score, eta, circle(360))
+
+
+def plane_tail_error(case: PlaneTailCase, judge: PlaneJudge = all_around) -> float:
+    """0 where an infinite Z in the plane is refused and a finite one is not, else 1.
+
+    p(x) exp(-eta.x) is integrable for Gaussian tails always; for exp(-|x|/b) if |eta| b < 1, for
+    exp(-(|x_1| + |x_2|)/b), turned, if the larger entry of the turned eta is below 1/b; for Student's
+    only if eta = 0.
+    """
+    b, angles = case.parameter, torch.tensor([case.turn, case.angle], dtype=torch.float64)
+    (c, t), (s, u) = torch.cos(angles), torch.sin(angles)
+    turn, along = torch.stack([torch.stack([c, -s]), torch.stack([s, c])]), torch.stack([t, u])
+    edge = (along @ turn).abs().max() if case.kind == "square" else 1.0
+    eta = case.strength / (b * edge) * along
+    score, finite = {
+        "gauss": (lambda x: -x / b**2, True),
+        "round": (lambda x: -x / (b * x.norm(dim=1, keepdim=True)), case.strength < 1),
+        "square": (lambda x: -torch.sign(x @ turn) @ turn.T / b, case.strength < 1),
+        "student": (
+            lambda x: -(b + 2) * x / (b + x.square().sum(1, keepdim=True)), case.strength == 0
+        ),
+    }[case.kind]  # fmt: skip
+    try:
+        judge(score, eta)
     except InputError:
         return float(finite)
     return float(not finite)
@@ -136,6 +195,20 @@ def _unnormalized(law: GaussianMixture, eta: Tensor) -> tuple[GaussianMixture, T
     return other, 0 * log_z
 
 
+def _axes_forgotten(law: GaussianMixture, eta: Tensor) -> tuple[GaussianMixture, Tensor]:
+    """C eta with the covariances' eigenvectors forgotten."""
+    _, log_z = tilted(law, eta)
+    return replace(law, means=law.means - law.variances * eta), log_z
+
+
+def _four_ways(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
+    require_finite_along(score, 0 * eta, circle(4))
+
+
+def _against_the_shift(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
+    require_finite_along(score, eta, -eta[None] / eta.norm().clamp(min=1e-300))
+
+
 def _trusting(score: Callable[[float], float], eta: float) -> None:
     """Refuses nothing."""
 
@@ -181,6 +254,23 @@ CLAIMS = (
         (
             Mutant("trusts-any-tail", lambda c: tail_error(c, _trusting)),
             Mutant("right-tail-only", lambda c: tail_error(c, _right_tail_only)),
+        ),
+    ),
+    ExactClaim(
+        "tilt-2d", "4", "the same with full covariances and a vector eta",
+        plane_strategies.plane_tilt_cases(), plane_tilt_error,
+        (
+            Mutant("tilt-sign-2d", lambda c: plane_tilt_error(c, _opposite)),
+            Mutant("tilt-axes-forgotten", lambda c: plane_tilt_error(c, _axes_forgotten)),
+        ),
+        share=0.5,
+    ),
+    ExactClaim(
+        "tilt-refused-2d", "4", "an infinite Z in the plane is refused, a finite one is not",
+        plane_strategies.plane_tail_cases(), plane_tail_error,
+        (
+            Mutant("shift-not-asked", lambda c: plane_tail_error(c, _four_ways)),
+            Mutant("against-the-shift-only", lambda c: plane_tail_error(c, _against_the_shift)),
         ),
     ),
     ExactClaim(

@@ -12,16 +12,17 @@ from torch import Tensor
 from toy import strategies
 from toy.claims.base import ExactClaim, Mutant
 from toy.diffusion import Diffusion
+from toy.extremes import ExtremeCase
 from toy.mixture import GaussianMixture
 from toy.quadrature import expectation
-from toy.strategies import ReverseCase
+from toy.strategies import AtomicCase, ReverseCase
 
 Process = Callable[[Diffusion, Tensor, float], Tensor]
 Kernel = Callable[[Diffusion, Tensor, float, float], GaussianMixture]
 
 
 def kernel_expectation_error(
-    case: ReverseCase,
+    case: ReverseCase | AtomicCase | ExtremeCase,
     process: Process = Diffusion.martingale,
     kernel: Kernel = Diffusion.reverse_kernel,
 ) -> float:
@@ -88,7 +89,7 @@ def _conditioning(diffusion: Diffusion, s: float, x_s: Tensor) -> Tensor:
     return ((x_s.abs().amax(-1) + law.means.abs().max()) ** 2 / law.variances.min()).clamp(min=1)
 
 
-def posterior_mean_error(case: ReverseCase, power: int = 2) -> float:
+def posterior_mean_error(case: ReverseCase | ExtremeCase, power: int = 2) -> float:
     """Tweedie: E[x_0|x_t] = (x_t + sigma^2 grad log q_t)/alpha, against conditioning the components."""
     diffusion, t, x_t = case.diffusion, case.times.t, case.x_t()
     alpha_t, sigma_t = diffusion.scales(t)

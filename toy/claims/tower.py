@@ -17,6 +17,7 @@ from toy import strategies
 from toy.claims.base import ExactClaim, Mutant
 from toy.claims.martingale import kernel_expectation_error, relative
 from toy.diffusion import Diffusion
+from toy.extremes import ExtremeCase, ShiftedExtreme
 from toy.mixture import GaussianMixture
 from toy.quadrature import expectation
 from toy.strategies import ReverseCase, ShiftedCase
@@ -30,7 +31,7 @@ NODES = 4
 """Gauss-Hermite nodes per axis: exact to degree 7."""
 
 
-def orders_error(case: ReverseCase, process: Ordered = tower_martingale) -> float:
+def orders_error(case: ReverseCase | ExtremeCase, process: Ordered = tower_martingale) -> float:
     """Largest kernel-expectation error of orders 2 and 3, all multi-indices."""
 
     def error(order: int) -> float:
@@ -49,7 +50,7 @@ def space_error(
     earlier, kernel = diffusion.marginal(s), diffusion.reverse_kernel(x_t, s, t)
     kernel = replace(kernel, variances=variance(kernel, diffusion.transition(s, t)[1]))
     ratio = diffusion.transition(s, t)[0]
-    x_s, node_weights = _nodes(kernel)
+    x_s, node_weights = nodes(kernel)
     weights = node_weights[:, None] * torch.exp(kernel.log_weights)
 
     def error(order: int) -> float:
@@ -61,10 +62,10 @@ def space_error(
     return max(map(error, (1, 2, 3)))
 
 
-def _nodes(kernel: GaussianMixture) -> tuple[Tensor, Tensor]:
+def nodes(kernel: GaussianMixture) -> tuple[Tensor, Tensor]:
     """Points (n, K, d) of each component, and their common weights (n,)."""
-    nodes, weights = (torch.from_numpy(x) for x in np.polynomial.hermite_e.hermegauss(NODES))
-    grid = torch.cartesian_prod(*[nodes] * kernel.dimension)
+    points, weights = (torch.from_numpy(x) for x in np.polynomial.hermite_e.hermegauss(NODES))
+    grid = torch.cartesian_prod(*[points] * kernel.dimension)
     products = torch.cartesian_prod(*[weights / math.sqrt(2 * math.pi)] * kernel.dimension)
     offsets = kernel._out_of(grid[:, None, :] * kernel.variances.sqrt())
     return kernel.means + offsets, products.prod(-1)
@@ -76,7 +77,9 @@ def data_shift(diffusion: Diffusion, h: Tensor, t: float) -> Tensor:
 
 
 def translation_error(
-    case: ShiftedCase, shift: Shift = data_shift, log_ratio: LogRatio = log_translation
+    case: ShiftedCase | ShiftedExtreme,
+    shift: Shift = data_shift,
+    log_ratio: LogRatio = log_translation,
 ) -> float:
     """|E[L_s(h)|x_t]/L_t(h) - 1| by quadrature.
 
