@@ -18,6 +18,9 @@ class Evidence:
         worst: the largest statistic seen.
         tolerance: the threshold.
         level: probability of a false alarm; zero for exact claims.
+        counterexample: what the claim falls on, if anything.
+        unresolved: of the cases, those on which no verdict could be based.
+        open: whether there are too many of those for a verdict on the claim.
     """
 
     claim: str
@@ -28,11 +31,13 @@ class Evidence:
     tolerance: float
     level: float = 0.0
     counterexample: str = ""
+    unresolved: int = 0
+    open: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether the claim stands; NaN does not pass."""
-        return self.worst <= self.tolerance
+        """Whether the claim stands; NaN does not pass, nor does what is left open."""
+        return self.worst <= self.tolerance and not self.open
 
 
 def false_alarm_probability(evidence: "list[Evidence]") -> float:

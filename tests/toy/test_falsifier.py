@@ -8,7 +8,8 @@ import pytest
 
 from theory.errors import InputError
 from toy.__main__ import main
-from toy.brought import Formula, Model, load_model, load_schedule
+from toy.admission import load_model, load_schedule
+from toy.brought import Formula, Model
 
 BROUGHT = '''
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ Beside each claim stand its mutants: the same claim with a plausible mistake, wh
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,7 +42,9 @@ class ExactClaim:
     """``error(case)``, relative, is at most ``tolerance`` for every case of the strategy.
 
     The cases that are ``always`` tried are those which few seeds would come upon. Where a case takes
-    long, only a ``share`` of the number that is asked for is tried.
+    long, only a ``share`` of the number that is asked for is tried. A case that the quadrature does
+    not resolve is no counterexample; but unless the share ``to_resolve`` of them is resolved, the
+    claim is left open.
     """
 
     id: str
@@ -54,19 +56,12 @@ class ExactClaim:
     tolerance: float = EXACT_TOLERANCE
     always: tuple[Any, ...] = ()
     share: float = 1.0
+    to_resolve: float = 1.0
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """Try the claim on so many cases; a failure carries its shrunk counterexample."""
-        errors: list[float] = []
-        failures: list[tuple[float, Any]] = []
-
-        def attempt(case: Any) -> None:
-            error = _resolved(self.error, case, otherwise=math.inf)
-            errors.append(error)
-            if not error <= self.tolerance:
-                failures.append((error, case))
-                raise Falsified(self.id)
-
+        record = Record(self)
+        attempt = record.attempt
         most = math.ceil(self.share * examples)
         attempt_random = seed(run_seed)(_settings(most)(given(self.strategy)(attempt)))
         try:
@@ -74,14 +69,8 @@ class ExactClaim:
                 attempt(case)
             attempt_random()
         except Falsified:
-            error, case = failures[-1]
-            return self._evidence(len(errors), error, repr(case))
-        return self._evidence(len(errors), max(errors))
-
-    def _evidence(self, n: int, worst: float, counterexample: str = "") -> Evidence:
-        return Evidence(
-            self.id, self.section, "exact", n, worst, self.tolerance, counterexample=counterexample
-        )
+            pass
+        return record.evidence()
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
         """The case on which the claim holds and the mutant fails, or None if it survives.
@@ -108,6 +97,63 @@ class ExactClaim:
         if _resolved(mutant.check, case, otherwise=0.0) <= self.tolerance:
             return False
         return _resolved(self.error, case, otherwise=math.inf) <= self.tolerance
+
+
+class Record:
+    """What came of an exact claim on the cases tried so far."""
+
+    def __init__(self, claim: ExactClaim) -> None:
+        self._claim = claim
+        self._errors: list[float] = []
+        self._unresolved = 0
+        self._failure: tuple[float, Any] | None = None
+
+    def attempt(self, case: Any) -> None:
+        """Try a case.
+
+        Raises:
+            Falsified: the claim does not hold on it.
+        """
+        try:
+            error = self._claim.error(case)
+        except UnresolvedError:
+            self._unresolved += 1
+        else:
+            self.add(error, case)
+
+    def add(self, error: float, case: Any) -> None:
+        """Count a case whose error is known.
+
+        Raises:
+            Falsified: the claim does not hold on it.
+        """
+        self._errors.append(error)
+        if not error <= self._claim.tolerance:
+            self._failure = error, case
+            raise Falsified(self._claim.id)
+
+    def add_simplest(self, simpler: Callable[[Any], Iterable[Any]]) -> None:
+        """Put the first simpler case on which the claim fails as well in place of the one found."""
+        if self._failure is None:
+            return
+        for case in simpler(self._failure[1]):
+            try:
+                self.attempt(case)
+            except Falsified:
+                return
+
+    def evidence(self) -> Evidence:
+        """The last counterexample, if there is any; else the largest error."""
+        claim, n = self._claim, len(self._errors) + self._unresolved
+        if self._failure:
+            worst, counterexample, left_open = self._failure[0], repr(self._failure[1]), False
+        else:
+            worst, counterexample = max(self._errors, default=math.inf), ""
+            left_open = len(self._errors) < max(1, claim.to_resolve * n)
+        return Evidence(
+            claim.id, claim.section, "exact", n, worst, claim.tolerance,
+            counterexample=counterexample, unresolved=self._unresolved, open=left_open,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -157,6 +203,7 @@ def _settings(examples: int) -> Any:
         database=None,
         deadline=None,
         verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
