@@ -26,7 +26,7 @@ ROUNDING = 1e-13
 ULPS = 2.0**-46
 """By how much of its size rounding may move x_t."""
 
-MOST = {1: 2**14, 2: 2**15, 3: 2**17}
+MOST = {1: 2**14, 2: 2**15, 3: 2**18}
 """Points of one sum at most, by dimension."""
 
 NODES = 3

@@ -35,6 +35,9 @@ OF_TARGET = ("conversion", "commutation")
 OF_MISFIT = (*calibration.CLAIMS, *denoising.CLAIMS)
 WITHOUT_ERROR = ("loss-fall", "denoising-fall")
 
+SPACE_SHARE = 0.1
+"""Of the cases, for sums in three dimensions and more."""
+
 FORMULA_PARTS = 64
 """Of the schedule, for each of the diffusions that a formula is swept over."""
 
@@ -66,7 +69,7 @@ def of_model(model: Model) -> Iterator[tuple[Claim, ...]]:
     sums = len(diffusion.data.log_weights) * 3**dimension <= MOST_COMPONENTS
     yield (
         _prediction(cases, to_probe, found),
-        *(_sums(cases, to_probe, 1.0 if dimension < 3 else SHARE) if sums else ()),
+        *(_sums(cases, to_probe, 1.0 if dimension < 3 else SPACE_SHARE) if sums else ()),
     )
     yield (
         *(_without_error(cases, to_probe) if dimension == 1 else _conservative(cases, to_probe)),
@@ -190,11 +193,12 @@ def _rounder(schedule_of: Callable[[Any], Schedule]) -> Callable[[Any], Iterator
     """A point found by sweeping, with fewer digits in its time and its place."""
 
     def simpler(case: Any) -> Iterator[Any]:
+        if isinstance(case, ReverseCase):
+            return
         schedule = schedule_of(case)
-        for t in sweeps.fewer_digits(case.t):
-            if sweeps.is_time(schedule, t):
-                for x_t in zip(*map(sweeps.fewer_digits, case.x_t), strict=True):
-                    yield replace(case, **{key: t for key in TIMES if hasattr(case, key)}, x_t=x_t)
+        for t in filter(partial(sweeps.is_time, schedule), sweeps.fewer_digits(case.t)):
+            for x_t in zip(*map(sweeps.fewer_digits, case.x_t), strict=True):
+                yield replace(case, **{key: t for key in TIMES if hasattr(case, key)}, x_t=x_t)
 
     return simpler
 

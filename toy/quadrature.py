@@ -49,7 +49,7 @@ MAX_POINTS = 2**22
 ONE_GRID = 2**18
 """Most points of one grid around all components, before each gets its own."""
 
-REFINABLE = 8
+REFINABLE = 2
 """By how much its points must be able to grow."""
 
 NODES, NODE_WEIGHTS = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(16))

@@ -8,14 +8,14 @@ thirty deviations. What fails there is told with as few digits as it still fails
 import math
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from theory.evidence import Evidence
 from theory.schedules import DiscreteSchedule, Schedule
 from toy import probes
 from toy.claims.base import ExactClaim, Falsified, Record
@@ -46,7 +46,7 @@ Found = tuple[float, Any]
 
 @dataclass(frozen=True)
 class SweptClaim(ExactClaim):
-    """An exact claim that is tried on every case of a sweep as well, if random ones do not break it.
+    """An exact claim that is tried on a sweep as well, and told on as simple a case as it fails on.
 
     ``sweep`` gives errors and cases from a seed; ``simpler`` gives cases like one, the simplest first.
     """
@@ -54,25 +54,15 @@ class SweptClaim(ExactClaim):
     sweep: Callable[[int], Iterable[Found]] = lambda seed: ()
     simpler: Callable[[Any], Iterable[Any]] = lambda case: ()
 
-    def uphold(self, examples: int, run_seed: int) -> Evidence:
-        """Try the claim on so many cases of its strategy, then on the sweep."""
-        evidence = super().uphold(examples, run_seed)
-        return evidence if evidence.counterexample else self._swept(evidence, run_seed)
-
-    def _swept(self, so_far: Evidence, run_seed: int) -> Evidence:
-        record = Record(self)
-        try:
-            for error, case in self.sweep(run_seed):
-                record.add(error, case)
-        except Falsified:
-            record.add_simplest(self.simpler)
-        swept = record.evidence()
-        return replace(
-            swept,
-            examples=so_far.examples + swept.examples,
-            unresolved=so_far.unresolved,
-            worst=max(so_far.worst, swept.worst) if swept.passed else swept.worst,
-        )
+    def tried(self, examples: int, run_seed: int) -> Record:
+        """What comes of so many cases of the strategy, and then of the sweep."""
+        record = super().tried(examples, run_seed)
+        if not record.fell:
+            with suppress(Falsified):
+                for error, case in self.sweep(run_seed):
+                    record.add(error, case)
+        record.add_simplest(self.simpler)
+        return record
 
 
 def stratified(schedule: Schedule, seed: int, parts: int = PARTS) -> list[float]:

@@ -8,6 +8,7 @@ Beside each claim stand its mutants: the same claim with a plausible mistake, wh
 import math
 import random
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,17 +61,19 @@ class ExactClaim:
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """Try the claim on so many cases; a failure carries its shrunk counterexample."""
+        return self.tried(examples, run_seed).evidence()
+
+    def tried(self, examples: int, run_seed: int) -> "Record":
+        """What comes of so many cases."""
         record = Record(self)
         attempt = record.attempt
         most = math.ceil(self.share * examples)
         attempt_random = seed(run_seed)(_settings(most)(given(self.strategy)(attempt)))
-        try:
+        with suppress(Falsified):
             for case in self.always:
                 attempt(case)
             attempt_random()
-        except Falsified:
-            pass
-        return record.evidence()
+        return record
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
         """The case on which the claim holds and the mutant fails, or None if it survives.
@@ -108,6 +111,11 @@ class Record:
         self._unresolved = 0
         self._failure: tuple[float, Any] | None = None
 
+    @property
+    def fell(self) -> bool:
+        """Whether there is a counterexample."""
+        return self._failure is not None
+
     def attempt(self, case: Any) -> None:
         """Try a case.
 
@@ -134,13 +142,10 @@ class Record:
 
     def add_simplest(self, simpler: Callable[[Any], Iterable[Any]]) -> None:
         """Put the first simpler case on which the claim fails as well in place of the one found."""
-        if self._failure is None:
-            return
-        for case in simpler(self._failure[1]):
-            try:
-                self.attempt(case)
-            except Falsified:
-                return
+        if self._failure:
+            with suppress(Falsified):
+                for case in simpler(self._failure[1]):
+                    self.attempt(case)
 
     def evidence(self) -> Evidence:
         """The last counterexample, if there is any; else the largest error."""
