@@ -41,8 +41,8 @@ SPACE_SHARE = 0.1
 FORMULA_PARTS = 64
 """Of the schedule, for each of the diffusions that a formula is swept over."""
 
-MOST_COMPONENTS = 3**9
-"""Times 3^d: beyond, even few nodes are too many."""
+MOST_NODES = 3**9
+"""Gauss-Hermite nodes at most, of all components."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def of_model(model: Model) -> Iterator[tuple[Claim, ...]]:
         return _swept(model, seed, sweeps.PARTS, lambda t, x: Point(t, t, x))
 
     cases = probes.points(diffusion)
-    sums = len(diffusion.data.log_weights) * 3**dimension <= MOST_COMPONENTS
+    sums = len(diffusion.data.log_weights) * exactness.NODES**dimension <= MOST_NODES
     yield (
         _prediction(cases, to_probe, found),
         *(_sums(cases, to_probe, 1.0 if dimension < 3 else SPACE_SHARE) if sums else ()),

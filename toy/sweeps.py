@@ -59,10 +59,13 @@ class SweptClaim(ExactClaim):
         record = super().tried(examples, run_seed)
         if not record.fell:
             with suppress(Falsified):
-                for error, case in self.sweep(run_seed):
+                for error, case in sorted(self.sweep(run_seed), key=self._worst_of_falls_first):
                     record.add(error, case)
         record.add_simplest(self.simpler)
         return record
+
+    def _worst_of_falls_first(self, found: Found) -> float:
+        return 0.0 if found[0] <= self.tolerance else -found[0]
 
 
 def stratified(schedule: Schedule, seed: int, parts: int = PARTS) -> list[float]:
