@@ -18,7 +18,7 @@ from toy.diffusion import as_time
 from toy.misfit import Misfit
 from toy.mixture import GaussianMixture
 from toy.quadrature import UnresolvedError, expectation, hermite
-from toy.strategies import TimePair
+from toy.strategies import Components, MisfitCase, TimePair
 
 ROUNDING = 1e-13
 """Share of what a prediction adds up that rounding may take of it."""
@@ -34,6 +34,12 @@ NODES = 3
 
 CONTROL = EXACT_TOLERANCE / 10
 """How well a sum must come out for the exact model."""
+
+WAVELESS = 1e-12
+"""A frequency so low that no integral is refined for it."""
+
+NEGLIGIBLE = -600.0
+"""Log density below which a value need not be a number: that of a score in linear space is not."""
 
 LENGTH = 2e-3
 """Length of a difference quotient in the least deviation."""
@@ -128,7 +134,8 @@ def _sum_error(
 
     def both(x: Tensor) -> Tensor:
         values = torch.cat([of(x), exact(x)], 1)
-        finite.append(bool(values[:, :d].isfinite().all()))
+        fine = values[:, :d].isfinite().all(1) | (law.log_density(x) < NEGLIGIBLE)
+        finite.append(bool(fine.all()))
         return values.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
 
     try:
@@ -191,16 +198,23 @@ class HeldMisfit(Misfit):
         return self.brought.at(x_t, t)
 
 
-@dataclass(frozen=True)
-class HeldCase:
-    """A brought model as the claims on ``toy.misfit`` take theirs: a shift to try, and no waves."""
+@dataclass(frozen=True, kw_only=True)
+class HeldCase(MisfitCase):
+    """A brought model as the claims on ``toy.misfit`` take theirs."""
 
     brought: Model
-    times: TimePair
-    shift: float
-    frequency: float = 1e-12
 
     def model(self) -> HeldMisfit:
         """The model, whose best shift should be zero."""
-        diffusion, target = self.brought.diffusion, self.brought.target
-        return HeldMisfit(diffusion, target, frequency=self.frequency, brought=self.brought)
+        diffusion = self.brought.diffusion
+        return HeldMisfit(diffusion, self.target, frequency=self.frequency, brought=self.brought)
+
+
+def held_case(probe: Probe, shift: float) -> HeldCase:
+    """The model at the probe's time, with a shift to try and no waves."""
+    pair = TimePair(probe.model.diffusion.schedule, probe.s, probe.t)
+    return HeldCase(
+        Components((), (), (), ()), pair, probe.model.target,
+        constant=0.0, slope=0.0, amplitude=0.0, frequency=WAVELESS, shift=shift,
+        brought=probe.model,
+    )  # fmt: skip

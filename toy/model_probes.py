@@ -21,10 +21,10 @@ from toy.brought import Formula, Model
 from toy.claims import calibration, denoising, schedules
 from toy.claims.base import Claim, ExactClaim
 from toy.diffusion import Diffusion
-from toy.exactness import HeldCase, Probe
+from toy.exactness import Probe
 from toy.probes import Point
 from toy.schedule_probes import SHARE, TO_RESOLVE
-from toy.strategies import Components, ReverseCase, TimePair
+from toy.strategies import Components, ReverseCase
 from toy.sweeps import Found, SweptClaim
 
 ToProbe = Callable[[Any], Probe]
@@ -155,9 +155,7 @@ def _without_error(cases: st.SearchStrategy[Any], to_probe: ToProbe) -> Iterator
 
     def held(error: Callable[[Any], float]) -> Callable[[tuple[Any, float]], float]:
         def of_case(case: tuple[Any, float]) -> float:
-            probe = to_probe(case[0])
-            pair = TimePair(probe.model.diffusion.schedule, probe.s, probe.t)
-            return error(HeldCase(probe.model, pair, case[1]))
+            return error(exactness.held_case(to_probe(case[0]), case[1]))
 
         return of_case
 

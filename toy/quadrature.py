@@ -46,11 +46,8 @@ FINER = 1.5
 
 MAX_POINTS = 2**22
 
-ONE_GRID = 2**18
-"""Most points of one grid around all components, before each gets its own."""
-
 REFINABLE = 2
-"""By how much its points must be able to grow."""
+"""By how much the points of one grid must be able to grow, or each component gets its own."""
 
 NODES, NODE_WEIGHTS = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(16))
 
@@ -114,7 +111,7 @@ def _rule(law: GaussianMixture, scale: float, most: int) -> tuple[Rule, int, int
     if law.dimension == 1:
         return _panels, 2, 1
     _, _, counts = _box(law, _step(law, scale, 0))
-    few = counts.prod() <= min(ONE_GRID, most // REFINABLE)
+    few = counts.prod() <= most // REFINABLE
     return (_grid if few else _own_grids), GRIDS, 4
 
 

