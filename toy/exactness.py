@@ -194,8 +194,9 @@ class HeldMisfit(Misfit):
     brought: Model
 
     def at(self, x_t: Tensor, t: float) -> Tensor:
-        """The brought model's prediction."""
-        return self.brought.at(x_t, t)
+        """The brought model's prediction, and the exact one where the density is negligible."""
+        nothing = self.diffusion.marginal(t).log_density(x_t) < NEGLIGIBLE
+        return torch.where(nothing[:, None], self.exact(x_t, t), self.brought.at(x_t, t))
 
 
 @dataclass(frozen=True, kw_only=True)

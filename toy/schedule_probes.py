@@ -36,6 +36,12 @@ OWN = ("derivatives", "log-snr", "inverse", "transitions")
 """The claims on schedules whose case is two times."""
 
 WITHOUT_SCHEDULE = ("tilt", "tilt-refused")
+OF_CURVES = ("amortized",)
+"""Which fit polynomials over the schedule's grid, and need as many times."""
+
+CURVE = 24, 6
+"""Times of such a grid, and how many of them there must be at least."""
+
 FAMILIES = (
     schedules, martingale, tower, energy, concentration, calibration, denoising, guidance, fields,
     first_order, reverse_variance,
@@ -90,11 +96,13 @@ def _swept(claim: ExactClaim, schedule: Schedule) -> SweptClaim:
 def of_families(schedule: Schedule) -> tuple[Claim, ...]:
     """Every exact claim whose cases have a schedule, on cases with this one."""
     families = FAMILIES + (SMOOTH_FAMILIES if _is_smooth(schedule) else ())
+    asked, least = CURVE
+    left_out = OWN + WITHOUT_SCHEDULE + (OF_CURVES if len(schedule.grid(asked)) <= least else ())
     return tuple(
         on_schedule(claim, schedule)
         for family in families
         for claim in family.CLAIMS
-        if isinstance(claim, ExactClaim) and claim.id not in OWN + WITHOUT_SCHEDULE
+        if isinstance(claim, ExactClaim) and claim.id not in left_out
     )
 
 
