@@ -18,8 +18,10 @@ class Evidence:
         worst: the largest statistic seen; a relative error includes the quadrature's own.
         tolerance: the threshold.
         level: probability of a false alarm; zero for exact claims.
-        counterexample: the case on which an exact claim falls.
+        counterexample: what the claim falls on, if anything.
         quadrature: the largest error that the quadrature of an exact claim reports of itself.
+        unresolved: of the cases, those on which no verdict could be based.
+        open: whether there are too many of those for a verdict on the claim.
     """
 
     claim: str
@@ -31,11 +33,13 @@ class Evidence:
     level: float = 0.0
     counterexample: str = ""
     quadrature: float = 0.0
+    unresolved: int = 0
+    open: bool = False
 
     @property
     def passed(self) -> bool:
-        """Whether the claim stands; NaN does not pass."""
-        return self.worst <= self.tolerance
+        """Whether the claim stands; NaN does not pass, nor does what is left open."""
+        return self.worst <= self.tolerance and not self.open
 
 
 def false_alarm_probability(evidence: "list[Evidence]") -> float:

@@ -24,7 +24,6 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theory.errors import InputError
-from theory.schedules import Schedule
 from theory.targets import SCORE, Target
 from toy.diffusion import Diffusion
 
@@ -43,12 +42,14 @@ class Model:
         """The prediction at points (n, d) and one time.
 
         Raises:
-            InputError: what comes back is not a float64 tensor of the same shape.
+            InputError: it fails, or what comes back is not a float64 tensor of the same shape.
         """
-        y = self.predict(x_t, torch.full((len(x_t),), t, dtype=torch.float64))
-        if not isinstance(y, Tensor) or y.shape != x_t.shape or y.dtype != torch.float64:
-            got = f"{tuple(y.shape)} {y.dtype}" if isinstance(y, Tensor) else type(y).__name__
-            raise InputError(f"model: expected a float64 tensor {tuple(x_t.shape)}, got {got}")
+        times = torch.full((len(x_t),), t, dtype=torch.float64)
+        try:
+            y = self.predict(x_t.clone(), times)
+        except (Exception, SystemExit) as error:
+            raise InputError(f"model: fails at t = {t:g}: {described(error)}") from error
+        require_like(x_t, y, "model")
         return y.detach()
 
 
@@ -61,6 +62,25 @@ class Formula:
     def model(self, diffusion: Diffusion) -> Model:
         """The model of one diffusion."""
         return Model(partial(self.score, diffusion=diffusion), diffusion)
+
+
+def require_like(expected: Tensor, value: Any, name: str) -> None:
+    """Refuse what is not a float64 tensor of the shape of another.
+
+    Raises:
+        InputError: it is that; the message says what it is.
+    """
+    fits = isinstance(value, Tensor) and value.shape == expected.shape
+    if not fits or value.dtype != torch.float64:
+        shape = tuple(expected.shape)
+        is_tensor = isinstance(value, Tensor)
+        got = f"{tuple(value.shape)} {value.dtype}" if is_tensor else type(value).__name__
+        raise InputError(f"{name}: expected a float64 tensor {shape}, got {got}")
+
+
+def described(error: BaseException) -> str:
+    """An exception in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def load(reference: str) -> Any:
@@ -88,44 +108,3 @@ def load(reference: str) -> Any:
     if not hasattr(module, name):
         raise InputError(f"no {name} in {path}")
     return getattr(module, name)
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def load_schedule(reference: str) -> Schedule:
-    """The schedule FILE.py:NAME.
-
-    Raises:
-        InputError: as for ``load``, or something else than a schedule.
-    """
-    value = load(reference)
-    if isinstance(value, type) and issubclass(value, Schedule):
-        try:
-            value = value()
-        except Exception as error:
-            raise InputError(f"cannot build {reference}: {described(error)}") from error
-    if not isinstance(value, Schedule):
-        raise InputError(f"{reference}: expected a Schedule, got {type(value).__name__}")
-    if not value.t_min < value.t_max:
-        raise InputError(f"{reference}: expected t_min < t_max, got {value.t_min}, {value.t_max}")
-    return value
-
-
-def load_model(reference: str) -> Model | Formula:
-    """The model FILE.py:NAME.
-
-    Raises:
-        InputError: as for ``load``, or neither a ``Model`` nor a function.
-    """
-    value = load(reference)
-    if isinstance(value, Model):
-        return value
-    if isinstance(value, type) or not callable(value):
-        raise InputError(
-            f"{reference}: expected a toy.brought.Model or a function score(x_t, t, diffusion), "
-            f"got {type(value).__name__}"
-        )
-    return Formula(value)

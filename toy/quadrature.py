@@ -1,20 +1,23 @@
-"""Expectations under mixtures in one to three dimensions, with the error that they carry.
+"""Expectations under mixtures, with the error that they carry.
 
 In one dimension, Gauss-Legendre panels: every component brings panels of its own width, so that
 components a million times narrower than their neighbours, or far away from them, are resolved
-and the empty line between them costs one panel. Beyond, the trapezoid rule on one grid, which
-converges geometrically for analytic integrands that decay.
+and the empty line between them costs one panel. In two and three, the trapezoid rule, which converges
+geometrically for analytic integrands that decay: on one grid around all components or, where that
+takes many points, on a grid of each component's own along its eigenvectors, on which a covariance
+that is nearly singular costs no more than any other.
 
 Either rule is refined until successive sums agree, and an upper estimate of their error is reported.
 Panels are halved, and the difference of two sums is that. A grid is moved twice, by ``MOVES`` of its
 step, before it is refined. By Poisson's summation the error of a grid is a sum of Fourier coefficients
 F_m over m != 0, in conjugate pairs, of which the j-th grid sees F_m exp(2 pi i j m.move): for every
 |m_i| <= 1 the three real values that come of a pair differ by a quarter of its size or more, whatever
-its phase. So no term can hide, as one may from two grids, and four times the spread is reported.
+its phase. So no term can hide, as one may from two grids, and four times the spread is reported. Own
+grids are all moved by the same share of their steps, so that this holds for their sum.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -46,6 +49,9 @@ MAX_POINTS = 2**22
 
 TINY = 1e-300
 """Instead of a unit that is zero, in which nothing is in error."""
+
+REFINABLE = 2
+"""By how much the points of one grid must be able to grow, or each component gets its own."""
 
 NODES, NODE_WEIGHTS = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(16))
 
@@ -98,6 +104,7 @@ def expectation(
     scale: float = math.inf,
     size: float = 0.0,
     rtol: float = 1e-11,
+    most: int | None = None,
 ) -> Integral:
     """E_{x ~ law} h(x) for h: (N, d) -> (N, m), d = 1, 2 or 3.
 
@@ -105,15 +112,16 @@ def expectation(
         scale: a length over which h varies, if shorter than the law's own (a wave would otherwise
             be sampled too coarsely for two sums to tell).
         size: of the terms that h adds up, if they cancel: its rounding is relative to it.
+        most: points of one sum at most, by default ``MAX_POINTS``.
 
     Raises:
         UnresolvedError: the sums do not settle to ``rtol`` of E|h| or the size, or are not finite.
     """
-    rule, together, factor = (_panels, 2, 1) if law.dimension == 1 else (_grid, GRIDS, 4)
+    most = most or MAX_POINTS
+    rule, together, factor = _rule(law, scale, most)
     sums: list[Tensor] = []
     while True:
-        x, weights = rule(law, scale, len(sums))
-        weights = weights * torch.exp(law.log_density(x))
+        x, weights = rule(law, scale, len(sums), most)
         values = h(x)
         value, magnitude = weights @ values, weights @ values.abs()
         if not torch.isfinite(magnitude).all():
@@ -128,39 +136,118 @@ def expectation(
                 return integral
 
 
-def _panels(law: GaussianMixture, scale: float, refinements: int) -> tuple[Tensor, Tensor]:
-    """Points (N, 1) and weights (N,) of Gauss-Legendre panels, each three deviations at most."""
+Rule = Callable[[GaussianMixture, float, int, int], tuple[Tensor, Tensor]]
+"""From a law, a scale, the number of sums before and the most points: x (N, d), weights (N,)."""
+
+
+def _rule(law: GaussianMixture, scale: float, most: int) -> tuple[Rule, int, int]:
+    """A rule, how many of its sums must agree, and what their spread is multiplied by."""
+    if law.dimension == 1:
+        return _panels, 2, 1
+    _, _, counts = _box(law, _step(law, scale, 0))
+    few = counts.prod() <= most // REFINABLE
+    return (_grid if few else _own_grids), GRIDS, 4
+
+
+def _panels(
+    law: GaussianMixture, scale: float, refinements: int, most: int
+) -> tuple[Tensor, Tensor]:
+    """Gauss-Legendre panels, each three deviations at most."""
     offsets = torch.linspace(-REACH, REACH, PANELS + 1, dtype=torch.float64)
     edges = torch.unique(law.means + law.variances.sqrt() * offsets)
     low, width = edges[:-1], edges.diff()
     pieces = torch.ceil(width / (2 * REACH / PANELS * scale)).clamp(min=1).long() * 2**refinements
     total = int(pieces.sum())
-    _require_few(float(total * len(NODES)))
+    _require_few(float(total * len(NODES)), most)
     index = torch.arange(total) - torch.repeat_interleave(pieces.cumsum(0) - pieces, pieces)
     width = torch.repeat_interleave(width / pieces, pieces)
     middle = torch.repeat_interleave(low, pieces) + (index + 0.5) * width
-    x = middle[:, None] + width[:, None] / 2 * NODES
-    return x.reshape(-1, 1), (width[:, None] / 2 * NODE_WEIGHTS).reshape(-1)
+    x = (middle[:, None] + width[:, None] / 2 * NODES).reshape(-1, 1)
+    weights = (width[:, None] / 2 * NODE_WEIGHTS).reshape(-1)
+    return x, weights * torch.exp(law.log_density(x))
 
 
-def _grid(law: GaussianMixture, scale: float, refinements: int) -> tuple[Tensor, Tensor]:
-    """Points (N, d) and weights (N,) of the trapezoid rule around all components."""
+def _grid(law: GaussianMixture, scale: float, refinements: int, most: int) -> tuple[Tensor, Tensor]:
+    """The trapezoid rule around all components."""
     finer, moved = divmod(refinements, GRIDS)
-    spread = REACH * torch.sqrt(torch.diagonal(law.covariances(), dim1=-2, dim2=-1))
-    step = FIRST_STEP * min(law.variances.min().sqrt().item(), scale) / FINER**finer
+    step = _step(law, scale, finer)
+    low, _, counts = _box(law, step)
+    _require_few(counts.prod().item(), most)
     move = moved * step * torch.tensor(MOVES[: law.dimension], dtype=torch.float64)
-    low = (law.means - spread).amin(0) - move
-    high = (law.means + spread).amax(0)
-    counts = torch.ceil((high - low) / step)
-    _require_few(counts.prod().item())
-    axes = [
-        start + step * torch.arange(int(count) + 1, dtype=torch.float64)
-        for start, count in zip(low, counts.tolist(), strict=True)
-    ]
-    x = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
-    return x, torch.full((len(x),), step ** len(axes), dtype=torch.float64)
+    x = _cartesian(
+        start + step * torch.arange(int(count), dtype=torch.float64)
+        for start, count in zip(low - move, counts.tolist(), strict=True)
+    )
+    return x, step**law.dimension * torch.exp(law.log_density(x))
 
 
-def _require_few(points: float) -> None:
-    if points > MAX_POINTS:
-        raise UnresolvedError(f"quadrature: more than {MAX_POINTS} points wanted")
+def _step(law: GaussianMixture, scale: float, finer: int) -> float:
+    return FIRST_STEP * min(law.variances.min().sqrt().item(), scale) / FINER**finer
+
+
+def _box(law: GaussianMixture, step: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Ends (d,) of what a grid covers, and how many steps that takes, (d,)."""
+    spread = REACH * torch.diagonal(law.covariances(), dim1=-2, dim2=-1).sqrt()
+    low, high = (law.means - spread).amin(0), (law.means + spread).amax(0)
+    return low, high, torch.ceil((high - low) / step) + 1
+
+
+def _own_grids(
+    law: GaussianMixture, scale: float, refinements: int, most: int
+) -> tuple[Tensor, Tensor]:
+    """The trapezoid rule along the eigenvectors of each component, for what is its own of the law."""
+    finer, moved = divmod(refinements, GRIDS)
+    deviations = law.variances.sqrt()
+    steps = FIRST_STEP / FINER**finer * _scales(law).clamp(max=scale) / deviations
+    counts = torch.ceil(2 * REACH / steps) + 1
+    _require_few(counts.prod(1).sum().item(), most)
+    move = moved * torch.tensor(MOVES[: law.dimension], dtype=torch.float64)
+    points, weights = [], []
+    for k, (step, count) in enumerate(zip(steps, counts.tolist(), strict=True)):
+        z = _cartesian(
+            -REACH + (torch.arange(int(n), dtype=torch.float64) - m) * length
+            for n, m, length in zip(count, move, step, strict=True)
+        )
+        density = torch.exp(-z.square().sum(1) / 2) * (step / math.sqrt(2 * math.pi)).prod()
+        points.append(_placed(law, k, z))
+        weights.append(torch.exp(law.log_weights[k]) * density)
+    return torch.cat(points), torch.cat(weights)
+
+
+def _scales(law: GaussianMixture) -> Tensor:
+    """Along each eigenvector of component k the least deviation of any that it overlaps, (K, d)."""
+    axes = torch.eye(law.dimension, dtype=torch.float64).expand_as(law.covariances())
+    axes = axes if law.rotations is None else law.rotations
+    precisions = torch.einsum("kia,jil,kla->kja", axes, law.precisions(), axes)
+    variances = torch.einsum("kia,jil,kla->kja", axes, law.covariances(), axes)
+    apart = torch.einsum("kia,kji->kja", axes, law.means[:, None] - law.means).abs()
+    meets = (apart <= REACH * (law.variances.sqrt()[:, None] + variances.sqrt())).all(-1)
+    return torch.where(meets[..., None], precisions.rsqrt(), math.inf).amin(1)
+
+
+def hermite(law: GaussianMixture, count: int) -> tuple[Tensor, Tensor]:
+    """Points (N, d) and weights (N,) of Gauss and Hermite's rule with ``count`` nodes to an axis.
+
+    It is laid for each component, in any dimension, and is exact for polynomials of degree
+    2 count - 1; how well it does on anything else is not known.
+    """
+    nodes, weights = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(count))
+    z = _cartesian([nodes] * law.dimension)
+    of_nodes = _cartesian([weights / math.sqrt(2 * math.pi)] * law.dimension).prod(1)
+    x = torch.cat([_placed(law, k, z) for k in range(len(law.means))])
+    return x, torch.outer(torch.exp(law.log_weights), of_nodes).flatten()
+
+
+def _placed(law: GaussianMixture, k: int, z: Tensor) -> Tensor:
+    """Points (N, d) of component k from z in its deviations along its eigenvectors."""
+    offsets = z * law.variances[k].sqrt()
+    return law.means[k] + (offsets if law.rotations is None else offsets @ law.rotations[k].T)
+
+
+def _cartesian(axes: Iterable[Tensor]) -> Tensor:
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
+
+
+def _require_few(points: float, most: int) -> None:
+    if points > most:
+        raise UnresolvedError(f"quadrature: more than {most} points wanted")

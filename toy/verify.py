@@ -50,15 +50,26 @@ def stands(verdicts: list[Verdict]) -> bool:
     return all(v.evidence.passed and all(m.caught for m in v.mutants) for v in verdicts)
 
 
+def falls(verdicts: list[Verdict]) -> bool:
+    """Whether a claim fell or a mutant survived; what is left open does neither."""
+    return any(
+        not (v.evidence.passed or v.evidence.open) or not all(m.caught for m in v.mutants)
+        for v in verdicts
+    )
+
+
 def lines(verdict: Verdict) -> Iterator[str]:
     """The verdict for reading: the claim, and under it each mutant with its counterexample."""
     e = verdict.evidence
-    word = "holds " if e.passed else "FALLS "
+    word = "OPEN  " if e.open else "holds " if e.passed else "FALLS "
     measured = (
-        f"worst {e.worst:.1e} of {e.tolerance:.0e}{_of_quadrature(e)} in {e.examples} cases"
+        f"worst {e.worst:.1e} of {e.tolerance:.0e}{_of_quadrature(e)} "
+        f"in {e.examples - e.unresolved} cases"
         if e.kind == "exact"
         else f"deviation {e.worst:.2f} of its threshold at level {e.level:.0e}, n = {e.examples}"
     )
+    if e.unresolved:
+        measured += f", {e.unresolved} not resolved"
     yield f"{word} §{e.section}  {e.claim:16} {verdict.says}; {measured}"
     if e.counterexample:
         yield f"          counterexample: {e.counterexample}"
@@ -76,6 +87,8 @@ def summary(verdicts: list[Verdict]) -> str:
     """How many claims hold and mutants were caught, and how likely a false alarm was; one line."""
     evidence, mutants = [v.evidence for v in verdicts], [m for v in verdicts for m in v.mutants]
     parts = [f"{sum(e.passed for e in evidence)} of {len(evidence)} claims hold"]
+    if left_open := sum(e.open for e in evidence):
+        parts.append(f"{left_open} not resolved")
     if mutants:
         parts.append(f"{sum(m.caught for m in mutants)} of {len(mutants)} mutants caught")
     level = false_alarm_probability(evidence)

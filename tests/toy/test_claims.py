@@ -11,7 +11,7 @@ from theory.evidence import Evidence, false_alarm_probability
 from toy.claims import ALL, base
 from toy.claims.base import ExactClaim, Mutant, StatisticalClaim, Trial
 from toy.quadrature import UnresolvedError
-from toy.verify import stands, verify
+from toy.verify import falls, lines, stands, verify
 
 EXAMPLES, SEED = 40, 0
 FALSE_ALARM_BUDGET = 1e-6
@@ -147,7 +147,38 @@ def test_what_is_not_resolved_never_speaks_for_a_claim():
     evidence = exact(unresolved).uphold(10, SEED)
     assert not evidence.passed
     assert evidence.worst == math.inf
+    assert (evidence.open, evidence.unresolved, evidence.counterexample) == (True, 10, "")
     assert exact(unresolved).catch(Mutant("mutant", below(0)), 10, SEED) is None
+
+
+def resolved_below(limit):
+    def error(n):
+        return 0.0 if n < limit else unresolved(n)
+
+    return error
+
+
+def test_a_claim_is_left_open_unless_enough_is_resolved():
+    claim = exact(resolved_below(900))
+    whole, half = claim.uphold(200, SEED), replace(claim, to_resolve=0.5).uphold(200, SEED)
+    assert (whole.open, whole.passed, whole.counterexample) == (True, False, "")
+    assert (half.open, half.passed) == (False, True)
+    assert 0 < half.unresolved < 100
+    assert replace(exact(resolved_below(0)), to_resolve=0.0).uphold(20, SEED).open
+
+
+def test_what_falls_is_not_left_open():
+    claim = exact(lambda n: unresolved(n) if n % 2 else below(10)(n))
+    evidence = claim.uphold(200, SEED)
+    assert (evidence.open, evidence.passed, evidence.counterexample) == (False, False, "10")
+
+
+def test_a_run_with_an_open_claim_neither_stands_nor_falls():
+    left_open, fallen = exact(resolved_below(900)), exact(below(10))
+    verdicts = list(verify([left_open], 100, SEED))
+    assert (stands(verdicts), falls(verdicts)) == (False, False)
+    assert falls([*verdicts, *verify([fallen], 100, SEED)])
+    assert any(line.startswith("OPEN") and "not resolved" in line for line in lines(verdicts[0]))
 
 
 def test_what_is_not_resolved_never_catches_a_mutant():

@@ -196,3 +196,51 @@ def test_what_settles_is(monkeypatch, law):
     monkeypatch.setattr(quadrature, "MAX_POINTS", 2**14)
     assert expectation(law, lambda x: x[:, :1] ** 2).value.item() == pytest.approx(1, rel=1e-12)
     assert expectation(NORMAL, step_function, rtol=0.1).value.item() == pytest.approx(0.45, abs=0.1)
+
+
+def correlated(*correlations):
+    """Components around the origin with these correlations, of equal weight."""
+    count = len(correlations)
+    covariances = torch.tensor([[[1.0, r], [r, 1.0]] for r in correlations], dtype=torch.float64)
+    ones = torch.ones(count, dtype=torch.float64)
+    return GaussianMixture.full(ones, torch.zeros(count, 2, dtype=torch.float64), covariances)
+
+
+@pytest.mark.parametrize("correlations", [(0.9999,), (-0.999999,), (0.999, -0.999)])
+def test_a_nearly_singular_covariance_is_resolved_in_its_own_basis(correlations):
+    law = correlated(*correlations)
+    integral = expectation(law, law.score)
+    assert (integral.value.abs() / integral.magnitude).max() < 1e-11
+    products = expectation(law, lambda x: (x * x.flip(1))[:, :1], rtol=1e-9)
+    assert products.value.item() == pytest.approx(sum(correlations) / len(correlations), abs=1e-9)
+
+
+@pytest.mark.parametrize("correlations", [(0.9999,), (0.999, -0.999)])
+def test_one_grid_would_not_resolve_it(monkeypatch, correlations):
+    monkeypatch.setattr(quadrature, "_rule", lambda *of: (quadrature._grid, quadrature.GRIDS, 4))
+    law = correlated(*correlations)
+    with pytest.raises(UnresolvedError, match="points wanted"):
+        expectation(law, law.score, most=2**16)
+
+
+def test_own_grids_agree_with_one_grid(monkeypatch):
+    law, h = PLANE, lambda x: torch.cat([PLANE.score(x) ** 2, PLANE.responsibilities(x)], 1)
+    one = expectation(law, h).value
+    monkeypatch.setattr(quadrature, "REFINABLE", 2**40)
+    own = expectation(law, h).value
+    assert torch.allclose(one, own, rtol=1e-10, atol=0)
+    moved = GaussianMixture(law.log_weights, law.means + 0.01, law.variances, law.rotations)
+    assert not torch.allclose(one, expectation(moved, h).value, rtol=1e-6, atol=0)
+
+
+def test_points_are_limited_by_the_caller():
+    with pytest.raises(UnresolvedError, match="more than 100 points"):
+        expectation(NORMAL, step_function, most=100)
+
+
+def test_hermite_is_exact_for_polynomials_only():
+    law = GaussianMixture.diagonal(torch.ones(1), torch.ones(1, 4), torch.ones(1))
+    x, weights = quadrature.hermite(law, 3)
+    assert len(x) == 3**4
+    assert (weights @ x.prod(1) ** 2).item() == pytest.approx(2.0**4, rel=1e-12)
+    assert (weights @ (x[:, 0] - 1) ** 6).item() != pytest.approx(15.0, rel=1e-2)

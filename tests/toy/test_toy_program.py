@@ -14,6 +14,7 @@ from theory.program import run
 from toy.claims import calibration, schedules
 from toy.claims.base import ExactClaim, Mutant, StatisticalClaim, Trial
 from toy.parallel import default_jobs, verify_apart
+from toy.quadrature import UnresolvedError
 
 SOME = tuple(
     c
@@ -81,6 +82,41 @@ def test_the_status_tells_whether_the_theory_stands(
     report = json.loads(out.read_text())
     everything = [c["passed"] for c in report["claims"]] + [m["caught"] for m in report["mutants"]]
     assert all(everything) == (status == 0)
+
+
+def unresolved(case):
+    raise UnresolvedError("quadrature: no")
+
+
+OPEN = ExactClaim("open", "0", "says", st.integers(0, 100), unresolved, ())
+
+
+@pytest.mark.parametrize(("claims", "status"), [((HOLDS, OPEN), 3), ((FALLS, OPEN), 1)])
+def test_what_is_left_open_has_a_status_of_its_own(monkeypatch, capsys, claims, status):
+    assert verify(monkeypatch, claims, "--examples", 200) == status
+    assert "1 not resolved" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_only_some_claims_are_tried(monkeypatch, capsys):
+    assert verify(monkeypatch, (FALLS, HOLDS, CHANCE), "--only", "chance,claim-101") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("holds")] == [
+        "claim-101",
+        "chance",
+    ]
+    assert verify(monkeypatch, (FALLS, HOLDS), "--only", "claim-50", "--examples", 200) == 1
+
+
+def test_unknown_claims_are_refused_with_one_line(monkeypatch):
+    with pytest.raises(InputError, match="no claim 'nothing'") as error:
+        verify(monkeypatch, (FALLS, HOLDS), "--only", "claim-101,nothing")
+    assert "\n" not in str(error.value)
+
+
+def test_claims_are_listed_and_not_tried(monkeypatch, capsys):
+    assert verify(monkeypatch, (FALLS, HOLDS), "--list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["claim-50", "claim-101"]
 
 
 def test_the_number_of_processes_changes_nothing():

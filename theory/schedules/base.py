@@ -113,6 +113,9 @@ class Schedule(ABC):
         times = self.time_of(torch.linspace(high, low, n, dtype=torch.float64))
         return times.clamp(self.t_min, self.t_max)
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}()"
+
     def describe(self) -> dict[str, object]:
         """Name and parameters as plain data; ``from_description`` is the inverse."""
         return {"name": self.name} | {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]

@@ -7,7 +7,8 @@ Beside each claim stand its mutants: the same claim with a plausible mistake, wh
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +45,9 @@ class ExactClaim:
 
     To it is added what the quadrature reports of its own error (``toy.reading``).
     The cases that are ``always`` tried are those which few seeds would come upon. Where a case takes
-    long, only a ``share`` of the number that is asked for is tried.
+    long, only a ``share`` of the number that is asked for is tried. A case that the quadrature does
+    not resolve is no counterexample; but unless the share ``to_resolve`` of them is resolved, the
+    claim is left open.
     """
 
     id: str
@@ -56,34 +59,23 @@ class ExactClaim:
     tolerance: float = EXACT_TOLERANCE
     always: tuple[Any, ...] = ()
     share: float = 1.0
+    to_resolve: float = 1.0
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """Try the claim on so many cases; a failure carries its shrunk counterexample."""
-        readings: list[Reading] = []
-        failures: list[Any] = []
+        return self.tried(examples, run_seed).evidence()
 
-        def attempt(case: Any) -> None:
-            readings.append(_resolved(self.error, case, otherwise=math.inf))
-            if not readings[-1].most <= self.tolerance:
-                failures.append(case)
-                raise Falsified(self.id)
-
+    def tried(self, examples: int, run_seed: int) -> "Record":
+        """What comes of so many cases."""
+        record = Record(self)
+        attempt = record.attempt
         most = math.ceil(self.share * examples)
         attempt_random = seed(run_seed)(_settings(most)(given(self.strategy)(attempt)))
-        try:
+        with suppress(Falsified):
             for case in self.always:
                 attempt(case)
             attempt_random()
-        except Falsified:
-            return self._evidence(len(readings), readings[-1:], repr(failures[-1]))
-        return self._evidence(len(readings), readings)
-
-    def _evidence(self, n: int, of: list[Reading], counterexample: str = "") -> Evidence:
-        worst, quadrature = max(r.most for r in of), max(r.quadrature for r in of)
-        return Evidence(
-            self.id, self.section, "exact", n, worst, self.tolerance,
-            counterexample=counterexample, quadrature=quadrature,
-        )  # fmt: skip
+        return record
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
         """The case on which the claim holds and the mutant fails, or None if it survives.
@@ -110,6 +102,65 @@ class ExactClaim:
         if _resolved(mutant.check, case, otherwise=0.0).least <= self.tolerance:
             return False
         return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
+
+
+class Record:
+    """What came of an exact claim on the cases tried so far."""
+
+    def __init__(self, claim: ExactClaim) -> None:
+        self._claim = claim
+        self._readings: list[Reading] = []
+        self._unresolved = 0
+        self._failure: tuple[Reading, Any] | None = None
+
+    @property
+    def fell(self) -> bool:
+        """Whether there is a counterexample."""
+        return self._failure is not None
+
+    def attempt(self, case: Any) -> None:
+        """Try a case.
+
+        Raises:
+            Falsified: the claim does not hold on it.
+        """
+        try:
+            reading = read(self._claim.error, case)
+        except UnresolvedError:
+            self._unresolved += 1
+        else:
+            self.add(reading, case)
+
+    def add(self, reading: Reading, case: Any) -> None:
+        """Count a case whose error is known.
+
+        Raises:
+            Falsified: the claim does not hold on it.
+        """
+        self._readings.append(reading)
+        if not reading.most <= self._claim.tolerance:
+            self._failure = reading, case
+            raise Falsified(self._claim.id)
+
+    def add_simplest(self, simpler: Callable[[Any], Iterable[Any]]) -> None:
+        """Put the first simpler case on which the claim fails as well in place of the one found."""
+        if self._failure:
+            with suppress(Falsified):
+                for case in simpler(self._failure[1]):
+                    self.attempt(case)
+
+    def evidence(self) -> Evidence:
+        """The last counterexample, if there is any; else the largest error."""
+        claim, n, counted = self._claim, len(self._readings) + self._unresolved, self._readings
+        counterexample, left_open = "", len(counted) < max(1, claim.to_resolve * n)
+        if self._failure:
+            counted, counterexample, left_open = [self._failure[0]], repr(self._failure[1]), False
+        return Evidence(
+            claim.id, claim.section, "exact", n, max((r.most for r in counted), default=math.inf),
+            claim.tolerance, counterexample=counterexample,
+            quadrature=max((r.quadrature for r in counted), default=0.0),
+            unresolved=self._unresolved, open=left_open,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -159,6 +210,7 @@ def _settings(examples: int) -> Any:
         database=None,
         deadline=None,
         verbosity=Verbosity.quiet,
+        report_multiple_bugs=False,
         print_blob=False,
         suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),

@@ -14,7 +14,6 @@ score of some diffusion under the same schedule, and p_t its law. ``toy.claims.n
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +29,7 @@ from toy.diffusion import as_time
 from toy.mixture import GaussianMixture
 from toy.model_strategies import FlowCase, LikelihoodCase
 from toy.quadrature import UnresolvedError, expectation
+from toy.reading import remembered
 
 Steps = Callable[[Schedule, Tensor, Tensor], Tensor]
 SquaredError = Callable[[LikelihoodCase, Tensor], Tensor]
@@ -80,7 +80,7 @@ def time_integral(
     return values[1]
 
 
-@lru_cache(maxsize=4096)
+@remembered
 def pieces(case: LikelihoodCase) -> Pieces:
     """All the terms of one case, from one pass over time."""
     diffusion, model, (s, t) = case.diffusion, case.model, (case.times.s, case.times.t)

@@ -16,22 +16,54 @@ Function = Callable[[Schedule, Tensor], Tensor]
 
 
 def derivative_error(
-    pair: TimePair, drift: Function = Schedule.drift, diffusion_sq: Function = Schedule.diffusion_sq
+    pair: TimePair,
+    drift: Function = lambda schedule, t: schedule.drift(t),
+    diffusion_sq: Function = lambda schedule, t: schedule.diffusion_sq(t),
+    d_log_snr: Function = lambda schedule, t: schedule.d_log_snr(t),
 ) -> float:
-    """f = d log alpha/dt and g^2 = -sigma^2 d lambda/dt against automatic differentiation, at t."""
-    schedule, t = pair.schedule, as_time(pair.t).requires_grad_()
-    (d_log_alpha,) = torch.autograd.grad(torch.log(schedule.alpha(t)) + 0 * t, t)
-    (d_log_snr,) = torch.autograd.grad(
-        2 * (torch.log(schedule.alpha(t)) - torch.log(schedule.sigma(t))), t
+    """alpha', sigma', f, g^2 and lambda' of the schedule against automatic differentiation, at t.
+
+    f = alpha'/alpha, lambda' = 2 (alpha'/alpha - sigma'/sigma), g^2 = -sigma^2 lambda'. What is
+    below a millionth of the scale and its rate lambda' may have lost that many digits.
+    """
+    schedule, t = pair.schedule, as_time(pair.t)
+    alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
+    d_alpha, d_sigma = _slope(schedule.alpha, t), _slope(schedule.sigma, t)
+    d_lambda = 2 * (d_alpha / alpha_t - d_sigma / sigma_t)
+    compared = (
+        (schedule.d_alpha(t), d_alpha, alpha_t),
+        (schedule.d_sigma(t), d_sigma, sigma_t),
+        (drift(schedule, t), d_alpha / alpha_t, 1.0),
+        (diffusion_sq(schedule, t), -(sigma_t**2) * d_lambda, sigma_t**2),
+        (d_log_snr(schedule, t), d_lambda, 1.0),
     )
-    t = t.detach()
-    g_sq = -(schedule.sigma(t) ** 2) * d_log_snr
     return max(
-        _relative(drift(schedule, t), d_log_alpha), _relative(diffusion_sq(schedule, t), g_sq)
+        _relative(value, exact, 1e-6 * (scale * d_lambda).abs()) for value, exact, scale in compared
     )
 
 
-def inverse_error(pair: TimePair, log_snr: Function = Schedule.log_snr) -> float:
+def _slope(value: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    t = t.clone().requires_grad_()
+    (slope,) = torch.autograd.grad(value(t) + 0 * t, t)
+    return slope
+
+
+def log_snr_error(
+    pair: TimePair, log_snr: Function = lambda schedule, t: schedule.log_snr(t)
+) -> float:
+    """log_snr(t) = 2 log(alpha/sigma), relative to 1 + |lambda|."""
+    t = torch.tensor([pair.s, pair.t], dtype=torch.float64)
+    exact = _log_ratio(pair.schedule, t)
+    return ((log_snr(pair.schedule, t) - exact).abs() / (1 + exact.abs())).max().item()
+
+
+def _log_ratio(schedule: Schedule, t: Tensor) -> Tensor:
+    return 2 * (torch.log(schedule.alpha(t)) - torch.log(schedule.sigma(t)))
+
+
+def inverse_error(
+    pair: TimePair, log_snr: Function = lambda schedule, t: schedule.log_snr(t)
+) -> float:
     """time_of(log_snr(t)) = t, measured in log-SNR."""
     schedule = pair.schedule
     times = torch.tensor([pair.s, pair.t], dtype=torch.float64)
@@ -39,14 +71,30 @@ def inverse_error(pair: TimePair, log_snr: Function = Schedule.log_snr) -> float
     return (schedule.log_snr(back) - schedule.log_snr(times)).abs().max().item()
 
 
-def composition_error(pair: TimePair, power: int = 2) -> float:
-    """Transitions s -> r -> t compose: V_st = V_rt + A_rt^2 V_sr, at the r midway in log-SNR."""
+Transition = Callable[[Schedule, Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+def composition_error(
+    pair: TimePair,
+    power: int = 2,
+    transition: Transition = lambda schedule, s, t: schedule.transition(s, t),
+) -> float:
+    """A = alpha_t/alpha_s, V = sigma_t^2 (1 - SNR_t/SNR_s), and transitions s -> r -> t compose.
+
+    V_st = V_rt + A_rt^2 V_sr, at the r midway in log-SNR.
+    """
     schedule = pair.schedule
     s, t = as_time(pair.s), as_time(pair.t)
     r = schedule.time_of((schedule.log_snr(s) + schedule.log_snr(t)) / 2)
-    (a_sr, v_sr), (a_rt, v_rt) = schedule.transition(s, r), schedule.transition(r, t)
-    a_st, v_st = schedule.transition(s, t)
-    return max(_relative(a_sr * a_rt, a_st), _relative(v_rt + a_rt**power * v_sr, v_st))
+    (a_sr, v_sr), (a_rt, v_rt) = transition(schedule, s, r), transition(schedule, r, t)
+    a_st, v_st = transition(schedule, s, t)
+    fallen = torch.expm1(_log_ratio(schedule, t) - _log_ratio(schedule, s))
+    return max(
+        _relative(a_st, schedule.alpha(t) / schedule.alpha(s)),
+        _relative(v_st, -(schedule.sigma(t) ** 2) * fallen),
+        _relative(a_sr * a_rt, a_st),
+        _relative(v_rt + a_rt**power * v_sr, v_st),
+    )
 
 
 def round_trip_error(case: ConversionCase, source_value: Target | None = None) -> float:
@@ -82,9 +130,14 @@ def _conversion_scale(case: ConversionCase, y: Tensor, x_t: Tensor) -> Tensor:
     return (to_a * x_0 + to_b * e) / case.source.determinant(schedule, t).abs() + 1e-300
 
 
-def _relative(value: Tensor, expected: Tensor) -> float:
-    scale = torch.maximum(value.abs(), expected.abs())
+def _relative(value: Tensor, expected: Tensor, least: Tensor | float = 1e-300) -> float:
+    """Relative to the larger of the two, if it is above the least scale."""
+    scale = torch.maximum(value.abs(), expected.abs()).clamp(min=least)
     return ((value - expected).abs() / scale.clamp(min=1e-300)).item()
+
+
+def _noise_variance(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    return schedule.transition(s, t)[0], schedule.sigma(t) ** 2
 
 
 _VELOCITY_SIGN = Target("velocity", lambda schedule, t: (schedule.sigma(t), schedule.alpha(t)))
@@ -95,7 +148,7 @@ FROM_VELOCITY = ConversionCase(VPLinear(), 0.5, VELOCITY, NOISE, x_0=1.0, e=0.0,
 
 CLAIMS = (
     ExactClaim(
-        "derivatives", "0", "f = d log alpha/dt, g^2 = -sigma^2 d lambda/dt", PAIRS,
+        "derivatives", "0", "f = d log alpha/dt, g^2 = -sigma^2 d lambda/dt, and d lambda/dt", PAIRS,
         derivative_error,
         (
             Mutant("g-for-g-squared", lambda p: derivative_error(
@@ -104,7 +157,14 @@ CLAIMS = (
                 p, diffusion_sq=lambda schedule, t: 2 * schedule.sigma(t) * schedule.d_sigma(t))),
             Mutant("drift-of-alpha", lambda p: derivative_error(
                 p, drift=lambda schedule, t: schedule.d_alpha(t))),
+            Mutant("half-the-slope", lambda p: derivative_error(
+                p, d_log_snr=lambda schedule, t: schedule.d_log_snr(t) / 2)),
         ),
+    ),
+    ExactClaim(
+        "log-snr", "0", "log_snr = 2 log(alpha/sigma)", PAIRS, log_snr_error,
+        (Mutant("ratio-not-squared", lambda p: log_snr_error(
+            p, lambda schedule, t: schedule.log_snr(t) / 2)),),
     ),
     ExactClaim(
         "inverse", "0", "time_of inverts log_snr", PAIRS, inverse_error,
@@ -112,8 +172,13 @@ CLAIMS = (
             p, lambda schedule, t: schedule.log_snr(t) / 2)),),
     ),
     ExactClaim(
-        "transitions", "0", "forward transitions compose", PAIRS, composition_error,
-        (Mutant("A-for-A-squared", lambda p: composition_error(p, power=1)),),
+        "transitions", "0", "A = alpha_t/alpha_s, V = sigma_t^2 - A^2 sigma_s^2, and they compose",
+        PAIRS, composition_error,
+        (
+            Mutant("A-for-A-squared", lambda p: composition_error(p, power=1)),
+            Mutant("variance-of-the-noise", lambda p: composition_error(
+                p, transition=_noise_variance)),
+        ),
     ),
     ExactClaim(
         "conversion", "4", "converting a target gives the other's value", CONVERSIONS,
