@@ -19,6 +19,7 @@ from real.commands.common import (
     on_device,
     require_room,
     run_network,
+    spread_times,
     times,
 )
 from theory.errors import InputError
@@ -122,6 +123,8 @@ def _times(checkpoint: "Checkpoint", options: argparse.Namespace) -> tuple[Any, 
 
     schedule = checkpoint.schedule
     if not options.solver:
-        return schedule.times(options.at or schedule.grid(options.times or DEFAULT_TIMES)), None
+        if options.at:
+            return schedule.times(options.at), None
+        return spread_times(schedule, options.times or DEFAULT_TIMES), None
     times = solver_times(checkpoint, *options.solver)
     return times, solver_weights(schedule, checkpoint.target, times)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from theory.batches import DEFAULT_BATCH
@@ -17,6 +18,7 @@ from theory.program import Parser, count, seed
 if TYPE_CHECKING:
     from real.checkpoints import Checkpoint
     from real.images import ImageSource, Role
+    from theory.schedules import Schedule
 
 AUTO = "auto"
 EXPECTED_DEVICE = "auto, cpu or a usable device"
@@ -98,6 +100,19 @@ def fraction(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
     return value
+
+
+def spread_times(schedule: "Schedule", n: int) -> Tensor:
+    """At most n times of a schedule, spread evenly in log-SNR.
+
+    Raises:
+        InputError: more than a table has.
+    """
+    from theory.schedules import DiscreteSchedule
+
+    if isinstance(schedule, DiscreteSchedule) and n > len(schedule.alphas_cumprod):
+        raise InputError(f"times: the schedule has {len(schedule.alphas_cumprod)} of them, got {n}")
+    return schedule.times(schedule.grid(n))
 
 
 def on_device(name: str) -> torch.device:

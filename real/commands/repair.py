@@ -16,6 +16,7 @@ from real.commands.common import (
     on_device,
     require_room,
     settle_batch_size,
+    spread_times,
 )
 from theory.errors import InputError
 from theory.program import count, require_folder
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> None:
         images, held_out = images.every_other(0), images.every_other(1)
     require_room(original, draws=options.draws * min(options.batch_size, len(images)))
     settings = Settings(
-        original.schedule.times(original.schedule.grid(options.times)), options.order,
+        spread_times(original.schedule, options.times), options.order,
         POLICIES[options.policy], options.against, options.seed, options.draws, device,
         condition=options.condition,
     )  # fmt: skip

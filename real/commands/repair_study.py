@@ -16,6 +16,7 @@ from real.commands.common import (
     on_device,
     opened,
     require_room,
+    spread_times,
 )
 from theory.program import count, require_folder
 
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> None:
     ]
     plan = Plan(
         checkpoint, taken[0], taken[1],
-        checkpoint.schedule.times(checkpoint.schedule.grid(options.times)),
+        spread_times(checkpoint.schedule, options.times),
         tuple(range(options.seed, options.seed + options.seeds)), options.nfe,
         samples, solvers.chosen(options.solver, checkpoint.schedule),
         options.few, options.few_seeds, device,

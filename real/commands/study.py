@@ -5,7 +5,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import COMMON, CONDITION, NETWORK, ON_DEVICE, counting, on_device
+from real.commands.common import (
+    COMMON,
+    CONDITION,
+    NETWORK,
+    ON_DEVICE,
+    counting,
+    on_device,
+    spread_times,
+)
 from theory.program import count, require_folder
 
 
@@ -49,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     ]
     plan = Plan(
         checkpoint, taken[0], taken[1],
-        checkpoint.schedule.grid(options.times), options.seeds, 32, options.seed, device,
+        spread_times(checkpoint.schedule, options.times), options.seeds, 32, options.seed, device,
     )  # fmt: skip
     with counting(plan.evaluations(), "study", options.quiet) as on_progress:
         result = study(replace(plan, on_progress=on_progress))

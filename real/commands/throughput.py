@@ -15,6 +15,7 @@ from real.commands.common import (
     images_for,
     on_device,
     run_network,
+    spread_times,
 )
 from theory.program import count, require_file, write_json
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
     device = on_device(options.device)
     checkpoint = run_network(options, device)
     images = images_for(checkpoint, options, "calibration", device)
-    times = checkpoint.schedule.times(checkpoint.schedule.grid(options.times))
+    times = spread_times(checkpoint.schedule, options.times)
     whole = partial(
         calibrate_checkpoint, checkpoint, images, times, seed=options.seed, device=device,
         conditions=of_images(checkpoint, images, "joint"), order=options.order,
