@@ -216,12 +216,17 @@ def log_snr_range(
     return max(low, least), min(high, most)
 
 
+def _room(chosen: Schedule, most: float) -> float:
+    low, high = log_snr_range(chosen, most=most)
+    return high - low
+
+
 @st.composite
 def times(
     draw: Any, of: st.SearchStrategy[Schedule] | None = None, most: float = LOG_SNR_MOST
 ) -> TimePair:
     """A schedule and two of its times, of log-SNR ``most`` at most."""
-    chosen = draw(of or schedule())
+    chosen = draw((of or schedule()).filter(lambda c: _room(c, most) > 3 * MIN_GAP))
     low, high = log_snr_range(chosen, most=most)
     later = draw(_number(low, high - 2 * MIN_GAP))
     earlier = draw(_number(later + MIN_GAP, high - MIN_GAP / 2))

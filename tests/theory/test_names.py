@@ -5,6 +5,7 @@ import dis
 import importlib
 import pkgutil
 import types
+from pathlib import Path
 
 import pytest
 
@@ -41,8 +42,7 @@ def undefined(source, known):
 @pytest.mark.parametrize("name", MODULES)
 def test_every_name_is_defined(name):
     module = importlib.import_module(name)
-    with open(module.__file__) as file:
-        source = file.read()
+    source = Path(module.__file__).read_text()
     typing_only = "if TYPE_CHECKING:" in source
     missing = undefined(source, vars(module))
     assert not [name for name in missing if not (typing_only and f"import {name}" in source)]
