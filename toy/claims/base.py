@@ -22,6 +22,9 @@ from toy.reading import Reading, read
 
 EXACT_TOLERANCE = 1e-8
 
+SHRINKS = 40
+"""Cases that are tried to shrink a mutant's counterexample: two hundred mutants take most of a run."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -80,7 +83,8 @@ class ExactClaim:
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
         """The case on which the claim holds and the mutant fails, or None if it survives.
 
-        It is shrunk, unless only one of those that are always tried tells them apart.
+        It is shrunk as far as ``SHRINKS`` cases lead, unless only one of those that are always tried
+        tells them apart.
         """
         case = self._found(mutant, examples, run_seed)
         if case is None:
@@ -91,7 +95,7 @@ class ExactClaim:
         try:
             return find(
                 self.strategy,
-                lambda case: self._tells_apart(case, mutant),
+                _Limited(lambda case: self._tells_apart(case, mutant)),
                 settings=_settings(examples),
                 random=random.Random(run_seed),
             )
@@ -102,6 +106,29 @@ class ExactClaim:
         if _resolved(mutant.check, case, otherwise=0.0).least <= self.tolerance:
             return False
         return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
+
+
+class _Limited:
+    """A test of cases that no case passes any more once ``SHRINKS`` have been tried after the first.
+
+    What a case came to before, it comes to again.
+    """
+
+    def __init__(self, passes: Callable[[Any], bool]) -> None:
+        self._passes = passes
+        self._known: dict[str, bool] = {}
+        self._left = SHRINKS
+        self._shrinking = False
+
+    def __call__(self, case: Any) -> bool:
+        name = repr(case)
+        if name not in self._known:
+            if self._left == 0:
+                return False
+            self._known[name] = self._passes(case)
+            self._left -= self._shrinking
+            self._shrinking |= self._known[name]
+        return self._known[name]
 
 
 class Record:
