@@ -22,6 +22,9 @@ from toy.reading import Reading, read
 
 EXACT_TOLERANCE = 1e-8
 
+SEARCHED = 150
+"""Cases among which a mutant is looked for, at least; one is enough."""
+
 SHRINKS = 40
 """Cases that are tried to shrink a mutant's counterexample: two hundred mutants take most of a run."""
 
@@ -92,15 +95,18 @@ class ExactClaim:
         return None if case is None else f"{case!r}, error {mutant.check(case):.3g}"
 
     def _found(self, mutant: Mutant, examples: int, run_seed: int) -> Any | None:
+        shrinking = _Shrinking(lambda case: self._tells_apart(case, mutant))
         try:
             return find(
                 self.strategy,
-                _Limited(lambda case: self._tells_apart(case, mutant)),
-                settings=_settings(examples),
+                shrinking,
+                settings=_settings(max(examples, SEARCHED)),
                 random=random.Random(run_seed),
             )
         except NoSuchExample:
             return None
+        except Enough:
+            return shrinking.smallest
 
     def _tells_apart(self, case: Any, mutant: Mutant) -> bool:
         if _resolved(mutant.check, case, otherwise=0.0).least <= self.tolerance:
@@ -108,27 +114,30 @@ class ExactClaim:
         return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
 
 
-class _Limited:
-    """A test of cases that no case passes any more once ``SHRINKS`` have been tried after the first.
+class Enough(BaseException):
+    """Ends a search that would go on; Hypothesis lets it through, as it does an interruption."""
 
-    What a case came to before, it comes to again.
+
+class _Shrinking:
+    """A test of cases, which ends the search when it has been asked ``SHRINKS`` times after a find.
+
+    ``smallest`` is the last case that passed: Hypothesis only goes on from smaller ones.
     """
 
     def __init__(self, passes: Callable[[Any], bool]) -> None:
         self._passes = passes
-        self._known: dict[str, bool] = {}
         self._left = SHRINKS
-        self._shrinking = False
+        self.smallest: Any = None
 
     def __call__(self, case: Any) -> bool:
-        name = repr(case)
-        if name not in self._known:
-            if self._left == 0:
-                return False
-            self._known[name] = self._passes(case)
-            self._left -= self._shrinking
-            self._shrinking |= self._known[name]
-        return self._known[name]
+        if self.smallest is not None:
+            if not self._left:
+                raise Enough
+            self._left -= 1
+        passes = self._passes(case)
+        if passes:
+            self.smallest = case
+        return passes
 
 
 class Record:
