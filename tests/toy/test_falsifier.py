@@ -246,7 +246,7 @@ def no_score(x_t, t, diffusion):
     return torch.full_like(x_t, torch.nan)
 '''
 
-EXAMPLES = ("--examples", "12", "--quiet")
+EXAMPLES = ("--examples", "6", "--quiet")
 OF_A_MODEL = {"prediction", "mean", "martingale"}
 FAMILIES = {
     "decreasing", "derivatives", "log-snr", "inverse", "transitions", "conversion", "commutation",
