@@ -113,7 +113,7 @@ def _parser() -> Parser:
         "tried; else 0.",
         epilog="example: python -m toy verify --examples 200 --json verify.json",
     )
-    command.add_argument("--examples", type=count, default=60, help="cases per exact claim (60)")
+    command.add_argument("--examples", type=count, default=50, help="cases per exact claim (50)")
     command.add_argument(
         "--jobs",
         type=count,

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -111,6 +111,7 @@ class ShiftedExtreme:
         return (self.deviations * law.variances[near, 0].sqrt().item() / alpha_s,)
 
 
+@cache
 @st.composite
 def extreme_cases(draw: Any, dimension: int) -> ExtremeCase:
     """Up to three components: weights 1e-12 to 1, deviations 1e-5 to 1e3, places 0 to 1e3."""
@@ -131,6 +132,7 @@ def extreme_cases(draw: Any, dimension: int) -> ExtremeCase:
     )
 
 
+@cache
 def extreme_models() -> st.SearchStrategy[ExtremeModelCase]:
     """Models of one-dimensional extreme mixtures, any target."""
     return st.builds(
@@ -145,6 +147,7 @@ def extreme_models() -> st.SearchStrategy[ExtremeModelCase]:
     )
 
 
+@cache
 def shifted_extremes() -> st.SearchStrategy[ShiftedExtreme]:
     """Shifts of two deviations at most."""
     return st.builds(ShiftedExtreme, extreme_cases(1), st.floats(-2.0, 2.0))

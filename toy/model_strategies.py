@@ -3,7 +3,7 @@
 import itertools
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -206,14 +206,17 @@ class PreconditionCase:
     output: float
 
 
+@cache
 def _number(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high, allow_subnormal=False)
 
 
+@cache
 def _pair(reach: float) -> st.SearchStrategy[Any]:
     return st.tuples(_number(-reach, reach), _number(-reach, reach))
 
 
+@cache
 @st.composite
 def guided_cases(draw: Any) -> GuidedCase:
     """One-dimensional mixtures of labels, a planted error in each branch."""
@@ -231,6 +234,7 @@ def guided_cases(draw: Any) -> GuidedCase:
     )
 
 
+@cache
 def field_cases() -> st.SearchStrategy[FieldCase]:
     """Two-dimensional scores with planted error."""
     return st.builds(
@@ -244,6 +248,7 @@ def field_cases() -> st.SearchStrategy[FieldCase]:
     )
 
 
+@cache
 def tilt_cases() -> st.SearchStrategy[TiltCase]:
     """One-dimensional mixtures and shifts that move their mass by a deviation at most."""
     return st.builds(
@@ -251,6 +256,7 @@ def tilt_cases() -> st.SearchStrategy[TiltCase]:
     )
 
 
+@cache
 def tail_cases() -> st.SearchStrategy[TailCase]:
     """Gaussian, exponential and power tails; shifts clear of the exponential's own rate."""
     return st.builds(
@@ -261,6 +267,7 @@ def tail_cases() -> st.SearchStrategy[TailCase]:
     ).filter(lambda c: c.kind != "laplace" or abs(abs(c.eta) * c.parameter - 1) > 1e-3)
 
 
+@cache
 def amortized_cases() -> st.SearchStrategy[AmortizedCase]:
     """Polynomials of log-SNR up to degree 4, with a wave or without."""
     return st.builds(
@@ -271,6 +278,7 @@ def amortized_cases() -> st.SearchStrategy[AmortizedCase]:
     )
 
 
+@cache
 @st.composite
 def near_times(
     draw: Any,
@@ -292,6 +300,7 @@ def near_times(
     return TimePair(chosen, s, t)
 
 
+@cache
 def smooth() -> st.SearchStrategy[Schedule]:
     """Every kind of schedule but tables, which have corners."""
     return schedule().filter(lambda chosen: not isinstance(chosen, DiscreteSchedule))
@@ -306,6 +315,7 @@ def _ordinary(chosen: Schedule) -> tuple[float, float]:
     return log_snr_range(chosen, -LOG_SNR_REACH, LOG_SNR_REACH)
 
 
+@cache
 def likelihood_cases() -> st.SearchStrategy[LikelihoodCase]:
     """Affine models of one-dimensional mixtures, over a log-SNR gap of at most a half."""
     return st.builds(
@@ -320,12 +330,14 @@ def likelihood_cases() -> st.SearchStrategy[LikelihoodCase]:
     )
 
 
+@cache
 def flow_cases() -> st.SearchStrategy[FlowCase]:
     """Two one-dimensional mixtures, over a log-SNR gap of at most a half."""
     mixtures = components(1, reach=2.0, least=0.5)
     return st.builds(FlowCase, mixtures, mixtures, near_times(), _number(-3.0, 3.0))
 
 
+@cache
 def line_cases() -> st.SearchStrategy[LineCase]:
     """One Gaussian under any smooth schedule, over a log-SNR gap of at most a half."""
     return st.builds(
@@ -337,12 +349,14 @@ def line_cases() -> st.SearchStrategy[LineCase]:
     )
 
 
+@cache
 def regression_cases(features: tuple[str, ...]) -> st.SearchStrategy[RegressionCase]:
     """Models with all planted errors, any target, and any two of the features."""
     pairs = list(itertools.permutations(features, 2))
     return st.builds(RegressionCase, misfit_cases(), _number(-0.6, 1.0), st.sampled_from(pairs))
 
 
+@cache
 def state_cases() -> st.SearchStrategy[StateCase]:
     """Polynomials up to degree 4, where the noise is no difference of nearly equal numbers."""
     return st.builds(
@@ -353,12 +367,14 @@ def state_cases() -> st.SearchStrategy[StateCase]:
     )
 
 
+@cache
 def affine_cases(features: tuple[str, str]) -> st.SearchStrategy[RegressionCase]:
     """Models whose planted error is affine in x_t and the prediction."""
     affine = misfit_cases().map(lambda case: replace(case, amplitude=0.0))
     return st.builds(RegressionCase, affine, _number(-0.6, 1.0), st.just(features))
 
 
+@cache
 def precondition_cases() -> st.SearchStrategy[PreconditionCase]:
     """Any schedule, for sigma_data around that of images."""
     return st.builds(

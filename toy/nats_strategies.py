@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from hypothesis import strategies as st
@@ -67,10 +67,12 @@ class BitsCase:
     dimensions: int
 
 
+@cache
 def _number(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high, allow_nan=False, allow_infinity=False)
 
 
+@cache
 @st.composite
 def long_times(draw: Any, least: float = 10.0, most: float = 14.0) -> TimePair:
     """A schedule and two of its times, of log-SNRs that differ by ``least`` to ``most``."""
@@ -84,6 +86,7 @@ def long_times(draw: Any, least: float = 10.0, most: float = 14.0) -> TimePair:
     return TimePair(chosen, s, t)
 
 
+@cache
 def whole_cases() -> st.SearchStrategy[WholeCase]:
     """Affine models of one-dimensional mixtures, over 10 to 14 units of log-SNR."""
     return st.builds(
@@ -99,11 +102,13 @@ def whole_cases() -> st.SearchStrategy[WholeCase]:
     )
 
 
+@cache
 def nats_cases() -> st.SearchStrategy[NatsCase]:
     """The same, for any target."""
     return st.builds(NatsCase, whole_cases(), TARGETS)
 
 
+@cache
 def bits_cases() -> st.SearchStrategy[BitsCase]:
     """Up to as many dimensions as an image of 32 by 32 pixels has."""
     gaussian = st.tuples(_number(-1.0, 1.0), _number(0.6, 1.8))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hypothesis import strategies as st
@@ -32,15 +33,18 @@ class PlaneTailCase:
     angle: float
 
 
+@cache
 def _pair(reach: float) -> st.SearchStrategy[Any]:
     return st.tuples(st.floats(-reach, reach), st.floats(-reach, reach))
 
 
+@cache
 def plane_tilt_cases() -> st.SearchStrategy[PlaneTiltCase]:
     """Mixtures with full covariances and shifts that move their mass by a deviation at most."""
     return st.builds(PlaneTiltCase, components(2, reach=4.0, least=0.3), _pair(0.7), _pair(3.0))
 
 
+@cache
 def plane_tail_cases() -> st.SearchStrategy[PlaneTailCase]:
     """Gaussian, exponential (round and square) and power tails; shifts clear of the edge."""
     return st.builds(

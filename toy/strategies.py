@@ -6,6 +6,7 @@ are drawn by log-SNR, over the part of each schedule where sigma/alpha lies betw
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
@@ -167,10 +168,12 @@ class ConversionCase:
     eta: float
 
 
+@cache
 def _number(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high, allow_subnormal=False)
 
 
+@cache
 @st.composite
 def components(
     draw: Any, dimension: int, reach: float = 10.0, least: float = 0.05, most: float = 3.0
@@ -190,6 +193,7 @@ def components(
     )
 
 
+@cache
 def schedule() -> st.SearchStrategy[Schedule]:
     """Every kind of schedule, over its parameters; tables of up to 20 steps."""
     gaps = st.lists(_number(0.1, 3.0), min_size=1, max_size=19)
@@ -221,6 +225,7 @@ def _room(chosen: Schedule, most: float) -> float:
     return high - low
 
 
+@cache
 @st.composite
 def times(
     draw: Any, of: st.SearchStrategy[Schedule] | None = None, most: float = LOG_SNR_MOST
@@ -234,6 +239,7 @@ def times(
     return TimePair(chosen, s, t)
 
 
+@cache
 @st.composite
 def times_from_data(draw: Any) -> TimePair:
     """A schedule that starts without noise, s where it does, and a time."""
@@ -249,6 +255,7 @@ def times_from_data(draw: Any) -> TimePair:
     return TimePair(chosen, chosen.t_min, chosen.time_of(as_time(log_snr)).item())
 
 
+@cache
 @st.composite
 def reverse_cases(
     draw: Any,
@@ -268,6 +275,7 @@ def reverse_cases(
     )
 
 
+@cache
 @st.composite
 def atomic_cases(
     draw: Any, dimension: int, reach: float, pairs: st.SearchStrategy[TimePair] | None = None
@@ -284,6 +292,7 @@ def atomic_cases(
     )
 
 
+@cache
 def shifted_cases(
     dimension: int, reach: float, least: float, most: float = 3.0, farthest: float = 3.0
 ) -> st.SearchStrategy[ShiftedCase]:
@@ -295,6 +304,7 @@ def shifted_cases(
     )
 
 
+@cache
 def gaussian_cases() -> st.SearchStrategy[GaussianCase]:
     """Variances from 1e-4 to 1e4, tails from half a standard deviation to six."""
     return st.builds(
@@ -302,6 +312,7 @@ def gaussian_cases() -> st.SearchStrategy[GaussianCase]:
     )
 
 
+@cache
 def misfit_cases() -> st.SearchStrategy[MisfitCase]:
     """One-dimensional models with all planted errors, any target."""
     return st.builds(
@@ -317,6 +328,7 @@ def misfit_cases() -> st.SearchStrategy[MisfitCase]:
     )
 
 
+@cache
 @st.composite
 def conversion_cases(draw: Any) -> ConversionCase:
     """Any two targets at any time."""
