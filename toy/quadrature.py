@@ -46,6 +46,7 @@ FINER = 1.5
 """By how much the step shrinks once grids of one step do not agree."""
 
 MAX_POINTS = 2**22
+MAX_ON_A_LINE = 2**17
 
 TINY = 1e-300
 """Instead of a unit that is zero, in which nothing is in error."""
@@ -112,12 +113,13 @@ def expectation(
         scale: a length over which h varies, if shorter than the law's own (a wave would otherwise
             be sampled too coarsely for two sums to tell).
         size: of the terms that h adds up, if they cancel: its rounding is relative to it.
-        most: points of one sum at most, by default ``MAX_POINTS``.
+        most: points of one sum at most, by default ``MAX_POINTS``, or
+            ``MAX_ON_A_LINE`` where d = 1.
 
     Raises:
         UnresolvedError: the sums do not settle to ``rtol`` of E|h| or the size, or are not finite.
     """
-    most = most or MAX_POINTS
+    most = most or (MAX_ON_A_LINE if law.dimension == 1 else MAX_POINTS)
     rule, together, factor = _rule(law, scale, most)
     sums: list[Tensor] = []
     while True:
