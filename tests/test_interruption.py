@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,15 +16,16 @@ LONG = {
     "sample": ["real", "sample", "--nfe", "999", "--samples", "256", "--out", "s.png"],
     "verify": ["toy", "verify", "--examples", "300", "--jobs", "2", "--json", "v.json"],
 }
-SECONDS = 300
+SECONDS = 120
 
 
 def started(folder, arguments):
-    """The program in a group of its own, as a terminal has it."""
+    """The program in a group of its own that hears interruptions, as a terminal has it."""
     return subprocess.Popen(
         [sys.executable, "-m", *arguments], cwd=folder, start_new_session=True, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
 
 

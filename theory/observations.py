@@ -6,7 +6,7 @@ draw's residual y_theta - y.
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -165,23 +165,14 @@ def observe(
     """
     alphas, sigmas = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
     a_s, b_s = (c.tolist() for c in target.coefficients(schedule, times))
-    watch = _Finite()
-
-    def words(call: _Call) -> Tensor:
-        """For each pair of draws, (pairs, b, *shape)."""
-        pairs = range((draws + 1) // 2)
-        drawn = [
-            keyed_words(seed, purpose, call.time_index, j, call.everyone, call.shape) for j in pairs
-        ]
-        return torch.stack(drawn)
-
-    placed = None
+    networks = [predict] if reference is None else [predict, reference]
+    words = partial(_words, seed, purpose, (draws + 1) // 2)
+    watch, placed = _Finite(), None
     for call, drawn in ahead(words, _calls(images, len(times), members), AHEAD):
         if placed is None or placed.batch is not call.batch:
             placed = _Placed.on(device, call.batch)
         k = call.time_index
         noise = _antithetic(normals(_sent(drawn, placed.exact.device)), draws)
-        networks = [predict] if reference is None else [predict, reference]
         found: list[list[Tensor]] = [[] for _ in networks]
         for e in noise:
             x_t = alphas[k] * placed.images + sigmas[k] * e.to(placed.images)
@@ -191,20 +182,19 @@ def observe(
                 predictions.append(y)
             if on_progress:
                 on_progress(len(x_t))
+        group = (call.everyone if rank is None else rank[call.everyone]) % GROUPS
+        predicted, *held_against = map(torch.stack, found)
         yield Observation(
-            k,
-            (call.everyone if rank is None else rank[call.everyone]) % GROUPS,
-            placed.exact,
-            noise,
-            torch.stack(found[0]),
-            a_s[k],
-            b_s[k],
-            alphas[k],
-            sigmas[k],
-            None if reference is None else torch.stack(found[1]),
-            call.batch.conditions,
-        )
+            k, group, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
+            held_against[0] if held_against else None, call.batch.conditions,
+        )  # fmt: skip
     watch.finish()
+
+
+def _words(seed: int, purpose: str, pairs: int, call: "_Call") -> Tensor:
+    """What the noise of a call is made from, for each pair of draws, (pairs, b, *shape)."""
+    key = seed, purpose, call.time_index
+    return torch.stack([keyed_words(*key, j, call.everyone, call.shape) for j in range(pairs)])
 
 
 @dataclass(frozen=True)
