@@ -59,7 +59,9 @@ def doob_trial(
         size = math.sqrt(dimension * clock(pair(1, 0.0, v).schedule, v, LOW_NOISE))
         moments = {p: (moment or norm_moment)(dimension, diameter, v, p) for p in ORDERS[dimension]}
         for eps in (z * size for z in FAR[dimension]):
-            tails += [tail(supremum, eps, bound(eps, value, p)) for p, value in moments.items()]
+            tails += [
+                tail(supremum, eps, bound(eps, value, float(p))) for p, value in moments.items()
+            ]
     return exceedance(tails)
 
 
