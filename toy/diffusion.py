@@ -3,8 +3,11 @@
 q_t is the mixture of N(alpha_t m_k, alpha_t^2 C_k + sigma_t^2 I). For s < t, with A and V of the
 forward transition, Bayes' rule gives the reverse kernel as a mixture again:
 
-    q(x_s|x_t) = sum_k P(k|x_t) N(x_s; alpha_s m_k + G_k (x_t - alpha_t m_k), V C_sk C_tk^{-1}),
-    G_k = A C_sk C_tk^{-1},    C_tk = A^2 C_sk + V I.
+    q(x_s|x_t) = sum_k P(k|x_t) N(x_s; (A C_sk x_t + V alpha_s m_k) C_tk^{-1}, V C_sk C_tk^{-1}),
+    C_tk = A^2 C_sk + V I.
+
+Means are written as these sums of small parts of x_t and m_k, and not as a correction of either:
+where V is small and m_k far away, a correction of m_k would lose the digits of x_t.
 """
 
 import itertools
@@ -59,11 +62,7 @@ class Diffusion:
     def posterior(self, x_t: Float64[Tensor, "*batch d"], t: float) -> GaussianMixture:
         """q(x_0|x_t) by conditioning each component, for points (*batch, d): it uses no score."""
         alpha_t, sigma_t = self.scales(t)
-        marginal = self.marginal(t)
-        shares = self.data.variances / marginal.variances
-        means = self.data.means + marginal._out_of(alpha_t * shares * marginal.centred(x_t))
-        log_weights = torch.log_softmax(marginal.log_components(x_t), -1)
-        return GaussianMixture(log_weights, means, sigma_t**2 * shares, self.data.rotations)
+        return _conditioned(self.data, self.marginal(t), alpha_t, sigma_t**2, x_t)
 
     def posterior_mean(
         self, x_t: Float64[Tensor, "*batch d"], t: float
@@ -76,11 +75,7 @@ class Diffusion:
     ) -> GaussianMixture:
         """q(x_s|x_t) for points (*batch, d): a mixture with batch shape (*batch)."""
         a, v = self.transition(s, t)
-        earlier, later = self.marginal(s), self.marginal(t)
-        ratio = earlier.variances / later.variances
-        means = earlier.means + later._out_of(a * ratio * later.centred(x_t))
-        log_weights = torch.log_softmax(later.log_components(x_t), -1)
-        return GaussianMixture(log_weights, means, v * ratio, self.data.rotations)
+        return _conditioned(self.marginal(s), self.marginal(t), a, v, x_t)
 
     def reverse_path(
         self, x_t: Tensor, times: list[float], generator: torch.Generator
@@ -105,3 +100,16 @@ class Diffusion:
     ) -> Float64[Tensor, "*batch d"]:
         """E[e|x_t] = -sigma_t grad log q_t(x_t), the exact noise predictor. (*batch, d)."""
         return -self.scales(t)[1] * self.marginal(t).score(x_t)
+
+
+def _conditioned(
+    earlier: GaussianMixture, later: GaussianMixture, a: float, v: float, x_t: Tensor
+) -> GaussianMixture:
+    """The law of x_s ~ earlier given x_t = a x_s + sqrt(v) e ~ later, each component conditioned."""
+    of_point = a * earlier.variances / later.variances * later._into(x_t[..., None, :])
+    of_means = v / later.variances * later._into(earlier.means)
+    log_weights = torch.log_softmax(later.log_components(x_t), -1)
+    variances = v * earlier.variances / later.variances
+    return GaussianMixture(
+        log_weights, later._out_of(of_point + of_means), variances, later.rotations
+    )

@@ -30,9 +30,14 @@ class ExtremeCase:
     offset: tuple[float, ...]
 
     def mixture(self) -> GaussianMixture:
-        """The mixture, built from its eigenvalues: a covariance matrix would lose the small ones."""
+        """The mixture, built from its eigenvalues: a covariance matrix would lose the small ones.
+
+        The origin is the mean of the component that the point is near: nothing is at stake in where
+        it is, and far from it a kernel can be narrower than the last digit of its mean.
+        """
         deviations = 10 ** torch.tensor(self.log10_deviations, dtype=torch.float64)
         means = deviations * torch.tensor(self.places, dtype=torch.float64)
+        means = means - means[self.near]
         weights = 10 ** torch.tensor(self.log10_weights, dtype=torch.float64)
         axis_aligned = GaussianMixture.diagonal(weights, means, deviations**2)
         if len(self.places[0]) == 1:

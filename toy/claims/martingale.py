@@ -90,13 +90,17 @@ def _conditioning(diffusion: Diffusion, s: float, x_s: Tensor) -> Tensor:
 
 
 def posterior_mean_error(case: ReverseCase | ExtremeCase, power: int = 2) -> float:
-    """Tweedie: E[x_0|x_t] = (x_t + sigma^2 grad log q_t)/alpha, against conditioning the components."""
+    """Tweedie: E[x_0|x_t] = (x_t + sigma^2 grad log q_t)/alpha, against conditioning the components.
+
+    Relative to x_t and to what the components' scores add up to.
+    """
     diffusion, t, x_t = case.diffusion, case.times.t, case.x_t()
     alpha_t, sigma_t = diffusion.scales(t)
-    correction = sigma_t**power * diffusion.marginal(t).score(x_t)
-    scale = (x_t.abs() + correction.abs()) / alpha_t
-    difference = (x_t + correction) / alpha_t - diffusion.posterior_mean(x_t, t)
-    return relative(difference, scale)
+    law = diffusion.marginal(t)
+    scores = law.responsibilities(x_t) @ law.component_scores(x_t).abs()
+    scale = (x_t.abs() + sigma_t**2 * scores) / alpha_t
+    by_tweedie = (x_t + sigma_t**power * law.score(x_t)) / alpha_t
+    return relative(by_tweedie - diffusion.posterior_mean(x_t, t), scale)
 
 
 def relative(difference: Tensor, scale: Tensor) -> float:
