@@ -163,7 +163,9 @@ def _panels(
     means, deviations = law.means[:, 0], law.variances[:, 0].sqrt()
     offsets = WIDEST * (torch.arange(PANELS + 1, dtype=torch.float64) - PANELS / 2)
     apart = (means - means[:, None])[..., None] + deviations[:, None] * offsets
-    edges = (apart / deviations[:, None, None]).clamp(offsets[0], offsets[-1]).flatten(1).sort(1).values
+    edges = (
+        (apart / deviations[:, None, None]).clamp(offsets[0], offsets[-1]).flatten(1).sort(1).values
+    )
     low, width = edges[:, :-1].flatten(), edges.diff().flatten()
     component = torch.arange(len(means)).repeat_interleave(edges.shape[1] - 1)
     longest = (RADIANS * scale / deviations).clamp(max=WIDEST)

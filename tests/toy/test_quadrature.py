@@ -194,7 +194,9 @@ def test_what_does_not_settle_is_not_reported(name):
 def test_what_settles_is(law):
     second = expectation(law, lambda x: x[:, :1] ** 2, most=2**14)
     assert second.value.item() == pytest.approx(1, rel=1e-12)
-    assert expectation(NORMAL, step_function, rtol=0.1, most=2**14).value.item() == pytest.approx(0.45, abs=0.1)
+    assert expectation(NORMAL, step_function, rtol=0.1, most=2**14).value.item() == pytest.approx(
+        0.45, abs=0.1
+    )
 
 
 def correlated(*correlations):
