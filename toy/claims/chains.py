@@ -60,7 +60,7 @@ def chain_law(case: ReverseCase, steps: int, step: Step) -> tuple[Tensor, Tensor
     mean, deviation = one_step(diffusion, x_t, times[1], times[0], step)
     x = _grid(case, x_t, deviation.item(), steps)
     density = _normal(x.T, mean, deviation)[0]
-    spacing = (x[1] - x[0]).item()
+    spacing = (x[-1] - x[0]).item() / (len(x) - 1)
     for t, s in pairwise(times[1:]):
         mean, deviation = one_step(diffusion, x, s, t, step)
         density = spacing * density @ _normal(x.T, mean, deviation)
