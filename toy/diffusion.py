@@ -3,11 +3,8 @@
 q_t is the mixture of N(alpha_t m_k, alpha_t^2 C_k + sigma_t^2 I). For s < t, with A and V of the
 forward transition, Bayes' rule gives the reverse kernel as a mixture again:
 
-    q(x_s|x_t) = sum_k P(k|x_t) N(x_s; (A C_sk x_t + V alpha_s m_k) C_tk^{-1}, V C_sk C_tk^{-1}),
-    C_tk = A^2 C_sk + V I.
-
-Means are written as these sums of small parts of x_t and m_k, and not as a correction of either:
-where V is small and m_k far away, a correction of m_k would lose the digits of x_t.
+    q(x_s|x_t) = sum_k P(k|x_t) N(x_s; alpha_s m_k + G_k (x_t - alpha_t m_k), V C_sk C_tk^{-1}),
+    G_k = A C_sk C_tk^{-1},    C_tk = A^2 C_sk + V I.
 """
 
 import itertools
@@ -105,11 +102,15 @@ class Diffusion:
 def _conditioned(
     earlier: GaussianMixture, later: GaussianMixture, a: float, v: float, x_t: Tensor
 ) -> GaussianMixture:
-    """The law of x_s ~ earlier given x_t = a x_s + sqrt(v) e ~ later, each component conditioned."""
-    of_point = a * earlier.variances / later.variances * later._into(x_t[..., None, :])
-    of_means = v / later.variances * later._into(earlier.means)
+    """The law of x_s ~ earlier given x_t = a x_s + sqrt(v) e ~ later, each component conditioned.
+
+    Its mean lies between m_s and x_t/a, and is written as a correction of the smaller, so as not to
+    lose its digits to the larger.
+    """
+    z_t, shares = later.centred(x_t), earlier.variances / later.variances
+    m_s, x_s = earlier._into(earlier.means), later._into(x_t[..., None, :]) / a
+    from_mean = m_s + a * shares * z_t
+    from_point = x_s - v / (a * later.variances) * z_t
+    means = torch.where(m_s.abs() > 2 * x_s.abs(), from_point, from_mean)
     log_weights = torch.log_softmax(later.log_components(x_t), -1)
-    variances = v * earlier.variances / later.variances
-    return GaussianMixture(
-        log_weights, later._out_of(of_point + of_means), variances, later.rotations
-    )
+    return GaussianMixture(log_weights, later._out_of(means), v * shares, later.rotations)

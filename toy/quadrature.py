@@ -31,12 +31,13 @@ REACH = 9.0
 """How many standard deviations around each component a grid covers: 2e-19 of its mass it does not."""
 
 PANELS = 8
-"""First panels of a component, each of ``WIDEST`` standard deviations: all but 4e-33 of its mass.
-
-What has probability 1e-12 may rest on less than 1e-19 of a component.
-"""
+"""First panels of a component by itself, of ``WIDEST`` standard deviations each."""
 
 WIDEST = 3.0
+
+FARTHEST = 38.0
+"""Deviations beyond which a density is zero in floating point. So far a component is followed to where
+others are: what has a tiny probability may rest on its tail there alone."""
 
 RADIANS = 8.0
 """Longest panel of a wave: Gauss and Legendre's rule with 16 nodes is in error by 1e-25 of its size."""
@@ -163,9 +164,7 @@ def _panels(
     means, deviations = law.means[:, 0], law.variances[:, 0].sqrt()
     offsets = WIDEST * (torch.arange(PANELS + 1, dtype=torch.float64) - PANELS / 2)
     apart = (means - means[:, None])[..., None] + deviations[:, None] * offsets
-    edges = (
-        (apart / deviations[:, None, None]).clamp(offsets[0], offsets[-1]).flatten(1).sort(1).values
-    )
+    edges = (apart / deviations[:, None, None]).clamp(-FARTHEST, FARTHEST).flatten(1).sort(1).values
     low, width = edges[:, :-1].flatten(), edges.diff().flatten()
     component = torch.arange(len(means)).repeat_interleave(edges.shape[1] - 1)
     longest = (RADIANS * scale / deviations).clamp(max=WIDEST)
