@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO := build/demo
+THOROUGH := build/thorough
 
-.PHONY: demo test lint readme clean
+.PHONY: demo test lint thorough readme clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3: expected 3.11 or newer, got " + sys.version.split()[0])'
@@ -26,6 +27,14 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Two thousand cases of each claim at three seeds, and what the README says of it (hours).
+thorough: .venv/.ready
+	@mkdir -p $(THOROUGH)
+	for seed in 0 1 2; do \
+		$(BIN)/python -m toy verify --examples 2000 --seed $$seed --json $(THOROUGH)/$$seed.json || exit; \
+	done
+	$(BIN)/python docs/thorough.py $(THOROUGH)/*.json
 
 # Fill README.md's figures from what the demo and the studies wrote (about 10 minutes more).
 readme: demo

@@ -47,7 +47,8 @@ def _verify(options: argparse.Namespace) -> int:
             tqdm.write(line)
     print(summary(verdicts))
     if options.json:
-        write_json(options.json, as_json(verdicts))
+        asked_for = {"examples": options.examples, "seed": options.seed}
+        write_json(options.json, asked_for | as_json(verdicts))
     return 0 if stands(verdicts) else 1 if falls(verdicts) else NOT_RESOLVED
 
 
