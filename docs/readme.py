@@ -1,6 +1,6 @@
 """Fill README.md from what commands wrote.
 
-``python docs/readme.py build/demo build/study build/repair-study``
+``python docs/readme.py build/demo build/study build/repair-study``, and docs/thorough.json
 """
 
 import json
@@ -62,6 +62,7 @@ def figures(demo: Path, study: Path, repair: Path) -> dict[str, Any]:
         "best_share": f"{best['heldout_gain'] / best['denoising_loss']:.0%}",
         "best_t": best["t"],
         "applied": sum(row["weight"] > 0 for row in rows),
+        "thorough": _read(DOCS / "thorough.json"),
         "study": _study(_read(study / "study.json")),
         "repair": _repair(_read(repair / "repair-study.json")),
     }
@@ -132,6 +133,7 @@ def _shipped() -> str:
 def readme(values: dict[str, Any]) -> str:
     """The README with these figures."""
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
+    environment.filters |= {"thousands": "{:,}".format, "scientific": "{:.0e}".format}
     return environment.from_string((DOCS / "README.md.j2").read_text()).render(values)
 
 

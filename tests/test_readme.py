@@ -7,8 +7,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 
-def _filler():
-    spec = importlib.util.spec_from_file_location("readme", ROOT / "docs" / "readme.py")
+def _filler(name="readme"):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -34,3 +34,29 @@ def test_readme_counts_what_the_code_holds():
     assert values["statements"] == len(STATEMENTS)
     assert values["claims"] == len(ALL)
     assert values["mutants"] == sum(len(claim.mutants) for claim in ALL)
+
+
+def _run(seed, *, passed=True, unresolved=0, worst=1e-12):
+    """What ``python -m toy verify --json`` writes, of one exact and one statistical claim."""
+    exact = {"kind": "exact", "examples": 20, "unresolved": unresolved, "worst": worst}
+    sampled = {"id": "sampled", "kind": "statistical", "examples": 900, "unresolved": 0}
+    return {
+        "seed": seed,
+        "examples": 20,
+        "claims": [
+            {"id": "exact", "passed": passed} | exact,
+            {"worst": 0.7, "passed": True} | sampled,
+        ],
+        "mutants": [{"caught": True}, {"caught": passed}],
+    }
+
+
+def test_long_runs_are_summed_up():
+    runs = [_run(0), _run(3, passed=False, unresolved=2, worst=1e-7)]
+    summary = _filler("thorough").summary(runs)
+    assert summary["seeds"] == [0, 3]
+    assert summary["claims"] == [2, 2] and summary["held"] == [2, 1]
+    assert summary["mutants"] == [2, 2] and summary["caught"] == [2, 1]
+    assert summary["cases"] == 40 and summary["unresolved"] == 2
+    assert (summary["worst"], summary["worst_claim"]) == (1e-7, "exact")
+    assert (summary["exact"], summary["fine"]) == (1, 0)
