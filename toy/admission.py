@@ -11,10 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from theory.brought import described, load
 from theory.errors import InputError
 from theory.schedules import DiscreteSchedule, Schedule
 from theory.targets import Target
-from toy.brought import Formula, Model, described, load, require_like
+from toy.brought import Formula, Model, require_like
 from toy.diffusion import Diffusion, as_time
 from toy.mixture import GaussianMixture
 

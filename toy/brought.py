@@ -1,4 +1,4 @@
-"""What a user brings to be tried: a schedule or a model, named as FILE.py:NAME.
+"""What a user brings to be tried: a schedule or a model.
 
 A schedule is a ``theory.schedules.Schedule``, or a class of them that needs no arguments.
 
@@ -11,18 +11,16 @@ A model is either of
 Points x_t are (n, d) and times t (n,), both float64; so must be what comes back, (n, d).
 """
 
-import importlib.util
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from theory.brought import described
 from theory.errors import InputError
 from theory.targets import SCORE, Target
 from toy.diffusion import Diffusion
@@ -76,35 +74,3 @@ def require_like(expected: Tensor, value: Any, name: str) -> None:
         is_tensor = isinstance(value, Tensor)
         got = f"{tuple(value.shape)} {value.dtype}" if is_tensor else type(value).__name__
         raise InputError(f"{name}: expected a float64 tensor {shape}, got {got}")
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
-
-
-def load(reference: str) -> Any:
-    """The object NAME of FILE.py:NAME.
-
-    Raises:
-        InputError: another form, no such file, a file that cannot be run, no such name.
-    """
-    file, _, name = reference.rpartition(":")
-    path = Path(file)
-    if path.suffix != ".py" or not name:
-        raise InputError(f"expected FILE.py:NAME, got {reference!r}")
-    if not path.is_file():
-        raise InputError(f"no file {path}")
-    module_name = f"brought_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"cannot load {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise InputError(f"cannot load {path}: {described(error)}") from error
-    if not hasattr(module, name):
-        raise InputError(f"no {name} in {path}")
-    return getattr(module, name)

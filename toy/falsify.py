@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 from hypothesis.errors import Flaky
 
+from theory.brought import described
 from theory.errors import InputError
 from theory.schedules import Schedule
 from toy import model_probes, schedule_probes
-from toy.brought import Formula, Model, described
+from toy.brought import Formula, Model
 from toy.claims.base import Claim
 from toy.verify import Verdict, judge
 

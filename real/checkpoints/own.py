@@ -13,8 +13,6 @@ device, called in its own dtype, and set to evaluation; another callable looks a
 """
 
 import hashlib
-import importlib.util
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -23,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from real.checkpoints.base import Checkpoint
+from theory import brought
 from theory.errors import InputError
 from theory.identity import fingerprint
 from theory.observations import Predict
@@ -47,15 +46,17 @@ def load(reference: str, device: Any) -> Checkpoint:
         InputError: no such file or name, a file or factory that fails, or something that is not as
             this module says.
     """
-    file, _, name = reference.rpartition(":")
-    path = Path(file)
-    brought = _described(_named(path, name, reference), reference)
-    if isinstance(brought, Checkpoint):
-        for module in brought.modules.values():
+    try:
+        named = brought.load(reference)
+    except InputError as error:
+        raise InputError(f"checkpoint: {error}") from error
+    described = _described(named, reference)
+    if isinstance(described, Checkpoint):
+        for module in described.modules.values():
             module.to(device)
-        return brought
-    values = {part: getattr(brought, part) for part in NEEDED}
-    values |= {part: getattr(brought, part, None) for part in OPTIONAL}
+        return described
+    values = {part: getattr(described, part) for part in NEEDED}
+    values |= {part: getattr(described, part, None) for part in OPTIONAL}
     _require_kinds(values, reference)
     network, shape = values["predict"], tuple(values["shape"])
     modules = {"network": network} if isinstance(network, nn.Module) else {}
@@ -70,27 +71,9 @@ def load(reference: str, device: Any) -> Checkpoint:
         shape=shape,
         conditions=values["conditions"],
         null_condition=values["null_condition"],
-        fingerprint=_fingerprint(network, path),
+        fingerprint=_fingerprint(network, Path(reference.rpartition(":")[0])),
         modules=modules,
     )
-
-
-def _named(path: Path, name: str, reference: str) -> Any:
-    if not path.is_file():
-        raise InputError(f"checkpoint: {reference}: no file {path}")
-    module_name = f"own_{path.stem}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    if spec is None or spec.loader is None:
-        raise InputError(f"checkpoint: {reference}: cannot load {path}")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise InputError(f"checkpoint: {path} fails when run: {_line(error)}") from error
-    if not hasattr(module, name):
-        raise InputError(f"checkpoint: {reference}: there is no {name} in {path}")
-    return getattr(module, name)
 
 
 def _described(value: Any, reference: str) -> Any:
@@ -99,7 +82,9 @@ def _described(value: Any, reference: str) -> Any:
         try:
             value = value()
         except (Exception, SystemExit) as error:
-            raise InputError(f"checkpoint: {reference}() fails: {_line(error)}") from error
+            raise InputError(
+                f"checkpoint: {reference}() fails: {brought.described(error)}"
+            ) from error
     if isinstance(value, tuple) and len(value) in (len(NEEDED), len(NEEDED) + 1):
         value = SimpleNamespace(**dict(zip((*NEEDED, "conditions"), value, strict=False)))
     missing = [part for part in NEEDED if not hasattr(value, part)]
@@ -139,7 +124,9 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
         try:
             y = network(*inputs) if condition is None else network(*inputs, condition)
         except SystemExit as error:  # or the program would end without a word
-            raise InputError(f"checkpoint: {reference} fails: {_line(error)}") from error
+            raise InputError(
+                f"checkpoint: {reference} fails: {brought.described(error)}"
+            ) from error
         if not isinstance(y, Tensor) or y.shape != x_t.shape:
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
             raise InputError(
@@ -158,7 +145,3 @@ def _fingerprint(network: Any, path: Path) -> str:
     if tensors:
         return fingerprint(tensors.items(), type(network).__qualname__)
     return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
