@@ -2,10 +2,11 @@
 
 In one dimension, Gauss-Legendre panels of each component's own, in its deviations from its mean,
 which end wherever those of another do: components a million times narrower than their neighbours are
-resolved, and a far-away mean costs the density no digits. In two and three, the trapezoid rule, which
-converges geometrically for analytic integrands that decay: on one grid around all components or,
-where that takes many points, on a grid of each component's own along its eigenvectors, on which a
-covariance that is nearly singular costs no more than any other.
+resolved. In two and three, the trapezoid rule, which converges geometrically for analytic integrands
+that decay: on one grid around all components or, where that takes many points, on a grid of each
+component's own along its eigenvectors, on which a covariance that is nearly singular costs no more
+than any other. The density is taken at points about the means, so that it loses no digits where these
+are far away.
 
 Either rule is refined until successive sums agree, and an upper estimate of their error is reported.
 Panels are halved, and the difference of two sums is that. A grid is moved twice, by ``MOVES`` of its
@@ -19,7 +20,7 @@ grids are all moved by the same share of their steps, so that this holds for the
 import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -182,17 +183,18 @@ def _panels(
 
 
 def _grid(law: GaussianMixture, scale: float, refinements: int, most: int) -> tuple[Tensor, Tensor]:
-    """The trapezoid rule around all components."""
+    """The trapezoid rule around all components, about the mean of their means."""
     finer, moved = divmod(refinements, GRIDS)
-    step = _step(law, scale, finer)
+    step, origin = _step(law, scale, finer), law.means.mean(0)
+    law = replace(law, means=law.means - origin)
     low, _, counts = _box(law, step)
     _require_few(counts.prod().item(), most)
     move = moved * step * torch.tensor(MOVES[: law.dimension], dtype=torch.float64)
-    x = _cartesian(
+    y = _cartesian(
         start + step * torch.arange(int(count), dtype=torch.float64)
         for start, count in zip(low - move, counts.tolist(), strict=True)
     )
-    return x, step**law.dimension * torch.exp(law.log_density(x))
+    return origin + y, step**law.dimension * torch.exp(law.log_density(y))
 
 
 def _step(law: GaussianMixture, scale: float, finer: int) -> float:

@@ -264,3 +264,12 @@ def test_a_far_away_mean_costs_the_density_no_digits():
     exact = torch.tensor([1.0, 0.75, 7.5], dtype=torch.float64)
     assert torch.allclose(near, exact, rtol=1e-12, atol=0)
     assert torch.allclose(far, exact, rtol=1e-10, atol=0)
+
+
+@pytest.mark.parametrize("dimension", [2, 3])
+def test_a_far_away_mean_costs_a_grid_no_digits(dimension):
+    """At 1e4 the last digit of x is a millionth of the deviation, too much for 2e5 points to average."""
+    one = torch.ones(1, dtype=torch.float64)
+    law = GaussianMixture.diagonal(one, 1e4 * one.repeat(1, dimension), 1e-12 * one)
+    mass = expectation(law, lambda x: torch.ones_like(x[:, :1]), most=2**18).value
+    assert mass.item() == pytest.approx(1, rel=1e-12)
