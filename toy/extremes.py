@@ -14,7 +14,7 @@ from theory.targets import Target
 from toy.diffusion import Diffusion
 from toy.misfit import Misfit
 from toy.mixture import GaussianMixture
-from toy.strategies import TimePair, times
+from toy.strategies import TimePair, numbers, times
 
 
 @dataclass(frozen=True)
@@ -117,23 +117,24 @@ class ShiftedExtreme:
 
 
 @cache
+def _places(count: int, dimension: int) -> st.SearchStrategy[tuple[tuple[float, ...], ...]]:
+    place = st.sampled_from([0.0, 1.0, -1e3, 1e3]) | st.floats(-1e3, 1e3)
+    return st.tuples(*[st.tuples(*[place] * dimension)] * count)
+
+
+@cache
 @st.composite
 def extreme_cases(draw: Any, dimension: int) -> ExtremeCase:
     """Up to three components: weights 1e-12 to 1, deviations 1e-5 to 1e3, places 0 to 1e3."""
     count = draw(st.integers(1, 3))
-
-    def rows(of: st.SearchStrategy[float]) -> tuple[tuple[float, ...], ...]:
-        return draw(st.tuples(*[st.tuples(*[of] * dimension)] * count))
-
-    places = st.sampled_from([0.0, 1.0, -1e3, 1e3]) | st.floats(-1e3, 1e3)
     return ExtremeCase(
-        draw(st.tuples(*[st.floats(-12.0, 0.0)] * count)),
-        rows(st.floats(-5.0, 3.0)),
-        rows(places),
-        draw(st.tuples(*[st.floats(0, math.pi)] * count)) if dimension > 1 else (),
+        draw(numbers(-12.0, 0.0, count)),
+        draw(numbers(-5.0, 3.0, count, dimension)),
+        draw(_places(count, dimension)),
+        draw(numbers(0.0, math.pi, count)) if dimension > 1 else (),
         draw(times()),
         draw(st.integers(0, count - 1)),
-        draw(st.tuples(*[st.floats(-5.0, 5.0)] * dimension)),
+        draw(numbers(-5.0, 5.0, dimension)),
     )
 
 

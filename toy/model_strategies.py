@@ -291,8 +291,7 @@ def near_times(
     Both lie between -12 and 12: steps of time and limits of sums are what these are for, and the
     digits that a time loses to a schedule's end are multiplied by each.
     """
-    any_of = schedule() if of is None else of
-    chosen = draw(any_of.filter(lambda s: _width(s) > 2 * least))
+    chosen = draw(_wide(of, 2 * least))
     low, high = _ordinary(chosen)
     later = draw(_number(low, high - 1.5 * least))
     earlier = draw(_number(later + least, min(later + most, high - least / 4)))
@@ -306,9 +305,13 @@ def smooth() -> st.SearchStrategy[Schedule]:
     return schedule().filter(lambda chosen: not isinstance(chosen, DiscreteSchedule))
 
 
-def _width(chosen: Schedule) -> float:
-    low, high = _ordinary(chosen)
-    return high - low
+@cache
+def _wide(of: st.SearchStrategy[Schedule] | None, least: float) -> st.SearchStrategy[Schedule]:
+    def is_wide(chosen: Schedule) -> bool:
+        low, high = _ordinary(chosen)
+        return high - low > least
+
+    return (schedule() if of is None else of).filter(is_wide)
 
 
 def _ordinary(chosen: Schedule) -> tuple[float, float]:

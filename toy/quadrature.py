@@ -57,6 +57,10 @@ FINER = 1.5
 
 MAX_POINTS = 2**22
 
+SETTLED = {1: 1e-11, 2: 1e-11, 3: 1e-10}
+"""By dimension, of E|h|, how well sums agree: in three there are too few points to an axis to average
+the last digit of x away."""
+
 TINY = 1e-300
 """Instead of a unit that is zero, in which nothing is in error."""
 
@@ -113,7 +117,7 @@ def expectation(
     *,
     scale: float = math.inf,
     size: float = 0.0,
-    rtol: float = 1e-11,
+    rtol: float | None = None,
     most: int = MAX_POINTS,
 ) -> Integral:
     """E_{x ~ law} h(x) for h: (N, d) -> (N, m), d = 1, 2 or 3.
@@ -122,11 +126,13 @@ def expectation(
         scale: a length over which h varies, if shorter than the law's own (a wave would otherwise
             be sampled too coarsely for two sums to tell).
         size: of the terms that h adds up, if they cancel: its rounding is relative to it.
+        rtol: how well the sums must agree, by default as ``SETTLED``.
         most: points of one sum at most.
 
     Raises:
         UnresolvedError: the sums do not settle to ``rtol`` of E|h| or the size, or are not finite.
     """
+    rtol = rtol or SETTLED[law.dimension]
     rule, together, factor = _rule(law, scale, most)
     sums: list[Tensor] = []
     while True:

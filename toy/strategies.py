@@ -174,22 +174,25 @@ def _number(low: float, high: float) -> st.SearchStrategy[float]:
 
 
 @cache
+def numbers(low: float, high: float, *shape: int) -> st.SearchStrategy[Any]:
+    """Tuples of that many numbers, of that many tuples of numbers, and so on."""
+    if not shape:
+        return _number(low, high)
+    return st.tuples(*[numbers(low, high, *shape[1:])] * shape[0])
+
+
+@cache
 @st.composite
 def components(
     draw: Any, dimension: int, reach: float = 10.0, least: float = 0.05, most: float = 3.0
 ) -> Components:
     """Up to four components with means within ``reach`` and deviations from ``least`` to ``most``."""
     count = draw(st.integers(1, 4 if dimension == 1 else 3))
-
-    def rows(low: float, high: float) -> tuple[tuple[float, ...], ...]:
-        row = st.tuples(*[_number(low, high)] * dimension)
-        return draw(st.tuples(*[row] * count))
-
     return Components(
-        draw(st.tuples(*[_number(1e-3, 1.0)] * count)),
-        rows(-reach, reach),
-        rows(least, most),
-        draw(st.tuples(*[_number(0.0, math.pi)] * count)) if dimension > 1 else (),
+        draw(numbers(1e-3, 1.0, count)),
+        draw(numbers(-reach, reach, count, dimension)),
+        draw(numbers(least, most, count, dimension)),
+        draw(numbers(0.0, math.pi, count)) if dimension > 1 else (),
     )
 
 
@@ -220,9 +223,15 @@ def log_snr_range(
     return max(low, least), min(high, most)
 
 
-def _room(chosen: Schedule, most: float) -> float:
-    low, high = log_snr_range(chosen, most=most)
-    return high - low
+@cache
+def _roomy(of: st.SearchStrategy[Schedule] | None, most: float) -> st.SearchStrategy[Schedule]:
+    """Schedules with room for two times. Hypothesis checks a strategy anew each time it is made."""
+
+    def has_room(chosen: Schedule) -> bool:
+        low, high = log_snr_range(chosen, most=most)
+        return high - low > 3 * MIN_GAP
+
+    return (schedule() if of is None else of).filter(has_room)
 
 
 @cache
@@ -231,7 +240,7 @@ def times(
     draw: Any, of: st.SearchStrategy[Schedule] | None = None, most: float = LOG_SNR_MOST
 ) -> TimePair:
     """A schedule and two of its times, of log-SNR ``most`` at most."""
-    chosen = draw((of or schedule()).filter(lambda c: _room(c, most) > 3 * MIN_GAP))
+    chosen = draw(_roomy(of, most))
     low, high = log_snr_range(chosen, most=most)
     later = draw(_number(low, high - 2 * MIN_GAP))
     earlier = draw(_number(later + MIN_GAP, high - MIN_GAP / 2))
@@ -240,17 +249,20 @@ def times(
 
 
 @cache
+def _noiseless_at_first() -> st.SearchStrategy[Schedule]:
+    return st.one_of(
+        st.builds(schedules.VPLinear, _number(0.05, 1.0), _number(5.0, 30.0)),
+        st.builds(schedules.SubVP, _number(0.05, 1.0), _number(5.0, 30.0)),
+        st.builds(schedules.VPCosine, _number(0.001, 0.05)),
+        st.just(schedules.RectifiedFlow()),
+    )
+
+
+@cache
 @st.composite
 def times_from_data(draw: Any) -> TimePair:
     """A schedule that starts without noise, s where it does, and a time."""
-    chosen = draw(
-        st.one_of(
-            st.builds(schedules.VPLinear, _number(0.05, 1.0), _number(5.0, 30.0)),
-            st.builds(schedules.SubVP, _number(0.05, 1.0), _number(5.0, 30.0)),
-            st.builds(schedules.VPCosine, _number(0.001, 0.05)),
-            st.just(schedules.RectifiedFlow()),
-        )
-    )
+    chosen = draw(_noiseless_at_first())
     log_snr = draw(_number(*log_snr_range(chosen)))
     return TimePair(chosen, chosen.t_min, chosen.time_of(as_time(log_snr)).item())
 
@@ -271,7 +283,7 @@ def reverse_cases(
         mixture,
         draw(times() if pairs is None else pairs),
         draw(st.integers(0, len(mixture.weights) - 1)),
-        draw(st.tuples(*[_number(-5.0, 5.0)] * dimension)),
+        draw(numbers(-5.0, 5.0, dimension)),
     )
 
 
@@ -282,13 +294,12 @@ def atomic_cases(
 ) -> AtomicCase:
     """Up to four points within ``reach``, with weights down to 1e-12."""
     count = draw(st.integers(1, 4))
-    point = st.tuples(*[_number(-reach, reach)] * dimension)
     return AtomicCase(
         draw(st.tuples(*[_number(-12.0, 0.0).map(lambda x: 10**x)] * count)),
-        draw(st.tuples(*[point] * count)),
+        draw(numbers(-reach, reach, count, dimension)),
         draw(times() if pairs is None else pairs),
         draw(st.integers(0, count - 1)),
-        draw(st.tuples(*[_number(-5.0, 5.0)] * dimension)),
+        draw(numbers(-5.0, 5.0, dimension)),
     )
 
 
@@ -300,7 +311,7 @@ def shifted_cases(
     return st.builds(
         ShiftedCase,
         reverse_cases(dimension, reach, least, most),
-        st.tuples(*[_number(-farthest, farthest)] * dimension),
+        numbers(-farthest, farthest, dimension),
     )
 
 

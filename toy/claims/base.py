@@ -25,7 +25,7 @@ EXACT_TOLERANCE = 1e-8
 SEARCHED = 150
 """Cases among which a mutant is looked for, at least; one is enough."""
 
-SHRINKS = 12
+SHRINKS = 15
 """Cases that are tried to shrink a mutant's counterexample: two hundred mutants take most of a run."""
 
 
