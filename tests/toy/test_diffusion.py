@@ -1,6 +1,7 @@
 """The diffusion of a mixture: its marginals, its reverse kernel step by step, its posterior mean."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 import torch
@@ -215,3 +216,22 @@ def test_the_end_of_a_path_has_the_law_of_one_step():
     assert end_p_value(end, diffusion.reverse_kernel(X_T[1], R, T)) >= LEVEL
     assert end_p_value(end, diffusion.reverse_kernel(X_T[1] + 1, R, T)) < LEVEL
     assert end_p_value(end, diffusion.marginal(R)) < LEVEL
+
+
+@pytest.mark.parametrize("x_t", [0.1, 1e6 + 0.1])
+def test_a_far_component_loses_no_digits_of_the_point(x_t):
+    """Its mean given x_t, against exact fractions: near the point or near the component."""
+    places, deviations = [0.0, 1e6], [1.0, 1e3]
+    data = GaussianMixture.diagonal(
+        torch.ones(2), torch.tensor(places, dtype=torch.float64)[:, None], torch.tensor([1.0, 1e6])
+    )
+    diffusion, s, t = Diffusion(data, RectifiedFlow()), 1e-6, 2e-6
+    point = torch.tensor([x_t], dtype=torch.float64)
+    kernel = diffusion.reverse_kernel(point, s, t)
+    (alpha_s, sigma_s), (alpha_t, sigma_t) = ((1 - Fraction(r), Fraction(r)) for r in (s, t))
+    a = alpha_t / alpha_s
+    v = sigma_t**2 - a**2 * sigma_s**2
+    for k, (place, deviation) in enumerate(zip(places, deviations, strict=True)):
+        earlier = (alpha_s * Fraction(deviation)) ** 2 + sigma_s**2
+        exact = (a * earlier * Fraction(x_t) + v * alpha_s * Fraction(place)) / (a**2 * earlier + v)
+        assert abs(Fraction(kernel.means[k, 0].item()) - exact) <= abs(exact) * Fraction(1e-15)
