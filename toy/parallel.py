@@ -4,6 +4,7 @@ A process is told a claim by its id and finds it in ``toy.claims.ALL``; cases an
 the seed alone, so the number of processes changes nothing but the time that it takes.
 """
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -55,6 +56,7 @@ def _deaf_children() -> Iterator[None]:
 
 
 def _prepare() -> None:
+    importlib.import_module("toy.cli")  # Hypothesis tries constants of the modules that are loaded
     torch.set_num_threads(1)  # the tensors are small
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupted process leaves without a word
 
