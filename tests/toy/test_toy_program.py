@@ -1,6 +1,7 @@
 """``python -m toy``: what verify writes and returns, and figures that show something."""
 
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -125,6 +126,16 @@ def test_the_number_of_processes_changes_nothing():
     assert one == two
     assert [v.evidence.claim for v in one] == ids
     assert one != list(verify_apart(ids, 5, 4, 2))
+
+
+def test_several_processes_try_the_cases_of_one(tmp_path):
+    """Hypothesis tries constants of the modules that are loaded: they must be the same in each."""
+    command = "verify --quiet --examples 100 --seed 2 --only transitions,conversion".split()
+    files = [tmp_path / f"{jobs}.json" for jobs in (1, 2)]
+    for jobs, file in enumerate(files, 1):
+        options = ["--jobs", str(jobs), "--json", str(file)]
+        subprocess.run([sys.executable, "-m", "toy", *command, *options], check=True)
+    assert files[0].read_text() == files[1].read_text()
 
 
 def test_an_error_in_a_process_is_not_hidden():
