@@ -130,7 +130,16 @@ def test_the_number_of_processes_changes_nothing():
 
 def test_several_processes_try_the_cases_of_one(tmp_path):
     """Hypothesis tries constants of the modules that are loaded: they must be the same in each."""
-    command = "verify --quiet --examples 100 --seed 2 --only transitions,conversion".split()
+    command = [
+        "verify",
+        "--quiet",
+        "--examples",
+        "100",
+        "--seed",
+        "2",
+        "--only",
+        "transitions,conversion",
+    ]
     files = [tmp_path / f"{jobs}.json" for jobs in (1, 2)]
     for jobs, file in enumerate(files, 1):
         options = ["--jobs", str(jobs), "--json", str(file)]
