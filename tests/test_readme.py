@@ -60,3 +60,11 @@ def test_long_runs_are_summed_up():
     assert summary["cases"] == 40 and summary["unresolved"] == 2
     assert (summary["worst"], summary["worst_claim"]) == (1e-7, "exact")
     assert (summary["exact"], summary["fine"]) == (1, 0)
+
+
+def test_a_claim_that_was_run_again_is_counted_once_and_named():
+    again = _run(3) | {"claims": _run(3)["claims"][:1], "mutants": []}
+    summary = _filler("thorough").summary([_run(0), _run(3, passed=False, unresolved=2), again])
+    assert summary["held"] == [2, 2] and summary["unresolved"] == 0 and summary["cases"] == 40
+    assert summary["again"] == [{"claim": "exact", "seed": 3, "left": 2}]
+    assert _filler("thorough").summary([_run(0), _run(3)])["again"] == []
