@@ -273,3 +273,11 @@ def test_a_far_away_mean_costs_a_grid_no_digits(dimension):
     law = GaussianMixture.diagonal(one, 1e4 * one.repeat(1, dimension), 1e-12 * one)
     mass = expectation(law, lambda x: torch.ones_like(x[:, :1]), most=2**18).value
     assert mass.item() == pytest.approx(1, rel=1e-12)
+
+
+def test_a_component_is_followed_to_where_others_are():
+    """The mean of N(x; 16, 1)/N(x; 0, 1) under N(0, 1) is one, and rests on what is 16 deviations out."""
+    weights = torch.tensor([1.0, 1e-300], dtype=torch.float64)
+    law = GaussianMixture.diagonal(weights, torch.tensor([[0.0], [16.0]]), torch.ones(2))
+    ratio = expectation(law, lambda x: torch.exp(16 * x - 128)).value
+    assert ratio.item() == pytest.approx(1, rel=1e-10)
