@@ -1,6 +1,6 @@
 """``python -m real``: calibrate, validate and sample real networks; train the one that ships."""
 
-from theory.program import run
+from theory.support.command_line import run
 
 
 def main(arguments: list[str]) -> int:

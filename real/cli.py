@@ -14,8 +14,8 @@ from real.commands import (
     train,
     validate,
 )
-from theory.errors import InputError
-from theory.program import Parser
+from theory.support.command_line import Parser
+from theory.support.errors import InputError
 
 COMMANDS = {
     "list": listing,

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from theory.program import Parser, require_file, run, write_json
 from theory.proofs import STATEMENTS
-from theory.symbolic import prove
+from theory.proofs.algebra import prove
+from theory.support.command_line import Parser, run
+from theory.support.output import require_file, write_json
 
 
 def main(arguments: list[str]) -> int:

@@ -1,6 +1,6 @@
 """``python -m toy``: verify every claim against exact truth; draw the theory figures."""
 
-from theory.program import run
+from theory.support.command_line import run
 
 
 def main(arguments: list[str]) -> int:

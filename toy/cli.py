@@ -6,22 +6,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from theory.errors import InputError
-from theory.program import (
-    Parser,
-    count,
-    replacing_folder,
-    require_file,
-    require_folder,
-    seed,
-    write_json,
-)
-from toy import falsify, figures
-from toy.admission import load_model, load_schedule
-from toy.claims import ALL
-from toy.claims.base import Claim
-from toy.parallel import default_jobs, verify_apart
-from toy.verify import Verdict, as_json, falls, lines, stands, summary, verify
+from theory.support.command_line import Parser, count, seed
+from theory.support.errors import InputError
+from theory.support.output import replacing_folder, require_file, require_folder, write_json
+from toy import figures
+from toy.claims.parallel import default_jobs, verify_apart
+from toy.claims.table import ALL
+from toy.falsifier import falsify
+from toy.falsifier.admission import load_model, load_schedule
+from toy.judge.claim import Claim
+from toy.judge.verdicts import Verdict, as_json, falls, lines, stands, summary, verify
 
 NOT_RESOLVED = 3
 """Exit status where nothing falls, but some claim could not be resolved."""
@@ -131,13 +125,13 @@ def _parser() -> Parser:
     brought.add_argument(
         "--schedule",
         metavar="FILE.py:NAME",
-        help="try this theory.schedules.Schedule instead, without mutants, on every exact claim that "
+        help="try this theory.Schedule instead, without mutants, on every exact claim that "
         "takes a schedule (those that suppose a smooth one only if it is)",
     )
     brought.add_argument(
         "--model",
         metavar="FILE.py:NAME",
-        help="try this toy.brought.Model, or function score(x_t, t, diffusion), instead, "
+        help="try this toy.Model, or function score(x_t, t, diffusion), instead, "
         "without mutants, on the claims on exact models",
     )
     command.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON")

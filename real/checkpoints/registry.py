@@ -7,9 +7,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from real.checkpoints.diffusers_pipelines import needed_parts
-from real.checkpoints.hub import download, fetch
-from theory.errors import InputError
+from real.families.diffusers.pipelines import needed_parts
+from real.files.hub import download, fetch
+from theory.support.errors import InputError
 
 SMALL, FULL = "small instances", "full weights"
 

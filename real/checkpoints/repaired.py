@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from real.checkpoints.base import Checkpoint, Family, Source
+from real.families.checkpoint import Checkpoint, Family, Source
 
 NAME = "repaired"
 MANIFEST = "repaired.json"
@@ -19,7 +19,9 @@ def load(source: Source, device: Any) -> Checkpoint:
     Raises:
         InputError: the original is not to be had or another one, or a file is missing or broken.
     """
-    from real.damage import folder  # which loads the original through this package
+    from real.compress import (
+        repaired_folder as folder,  # which loads the original through this package
+    )
 
     return folder.load(source, device)
 

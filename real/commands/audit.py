@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from theory.program import count, require_file
+from theory.support.command_line import count
+from theory.support.output import require_file
 
 
 def add(commands: Any) -> None:
@@ -25,8 +26,8 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real.audit import draw, read_statistics, summary
-    from theory.noise_floor import audit
+    from real.reports.audit import draw, read_statistics, summary
+    from theory.calibration.audit import audit
 
     if options.out:
         require_file(options.out)

@@ -22,12 +22,13 @@ from real.commands.common import (
     spread_times,
     times,
 )
-from theory.errors import InputError
-from theory.program import count, require_file
-from theory.shrinkage import POLICIES
+from theory.statistics.shrinkage import POLICIES
+from theory.support.command_line import count
+from theory.support.errors import InputError
+from theory.support.output import require_file
 
 if TYPE_CHECKING:
-    from real.checkpoints import Checkpoint
+    from real.families.checkpoint import Checkpoint
 
 
 DEFAULT_TIMES = 50
@@ -83,10 +84,10 @@ def solver_and_nfe(text: str) -> tuple[str, int]:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real import calibrations
-    from real.calibrating import calibrate_checkpoint, described
-    from real.conditions import of_images
-    from theory.budget import Goal
+    from real.calibrated.calibrate import calibrate_checkpoint, described
+    from real.calibrated.conditions import of_images
+    from theory.calibration import files as calibrations
+    from theory.statistics.neyman_allocation import Goal
 
     require_file(options.out)
     device = on_device(options.device)
@@ -118,8 +119,8 @@ def run(options: argparse.Namespace) -> None:
 
 def _times(checkpoint: "Checkpoint", options: argparse.Namespace) -> tuple[Any, Tensor | None]:
     """Where to calibrate, and what a gain there is worth if that is not the likelihood bound's."""
-    from real.sampling import solver_times
-    from theory.likelihood import solver_weights
+    from real.solvers.sampling import solver_times
+    from theory.diffusion.likelihood_bound import solver_weights
 
     schedule = checkpoint.schedule
     if not options.solver:

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from theory.batches import DEFAULT_BATCH
-from theory.errors import InputError
-from theory.program import Parser, count, seed
+from theory.forward.images import DEFAULT_BATCH
+from theory.support.command_line import Parser, count, seed
+from theory.support.errors import InputError
 
 if TYPE_CHECKING:
-    from real.checkpoints import Checkpoint
+    from real.families.checkpoint import Checkpoint
     from real.images import ImageSource, Role
-    from theory.schedules import Schedule
+    from theory.diffusion.schedules import Schedule
 
 AUTO = "auto"
 EXPECTED_DEVICE = "auto, cpu or a usable device"
@@ -108,7 +108,7 @@ def spread_times(schedule: "Schedule", n: int) -> Tensor:
     Raises:
         InputError: more than a table has.
     """
-    from theory.schedules import DiscreteSchedule
+    from theory.diffusion.schedules import DiscreteSchedule
 
     if isinstance(schedule, DiscreteSchedule) and n > len(schedule.alphas_cumprod):
         raise InputError(f"times: the schedule has {len(schedule.alphas_cumprod)} of them, got {n}")
@@ -192,7 +192,7 @@ def run_network(options: argparse.Namespace, device: torch.device) -> "Checkpoin
     Raises:
         InputError: it cannot be loaded, or not compiled here.
     """
-    from real.checkpoints import load
+    from real.checkpoints.loading import load
     from real.running import run_well
 
     checkpoint = run_well(

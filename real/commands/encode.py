@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from real.commands.common import COMMON, IMAGES, NETWORK, ON_DEVICE, counting, on_device, opened
-from theory.errors import InputError
-from theory.program import require_file
+from theory.support.errors import InputError
+from theory.support.output import require_file
 
 
 def add(commands: Any) -> None:
@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real.checkpoints import load
+    from real.checkpoints.loading import load
     from real.images import LATENTS, latents_of, save_latents
 
     require_file(options.out)

@@ -20,10 +20,11 @@ from real.commands.common import (
     require_room,
     run_network,
 )
-from theory.program import count, require_folder
+from theory.support.command_line import count
+from theory.support.output import require_folder
 
 if TYPE_CHECKING:
-    from real.checkpoints import Checkpoint
+    from real.families.checkpoint import Checkpoint
     from real.images import ImageSource
 
 
@@ -65,16 +66,18 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from dataclasses import replace
 
-    from real import calibrations, solvers
-    from real.quality import features, report
+    from real import solvers
+    from real.calibrated.calibration_files import load_for
+    from real.quality import features
     from real.quality.measure import Plan, Reference, measure
-    from real.sampling import evaluations
-    from theory.calibration import Calibrated
+    from real.reports import quality as report
+    from real.solvers.sampling import evaluations
+    from theory.calibration.procedure import Calibrated
 
     require_folder(options.out)
     device = on_device(options.device)
     checkpoint = run_network(options, device)
-    calibration = calibrations.load_for(checkpoint, options.calibration)
+    calibration = load_for(checkpoint, options.calibration)
     solver = solvers.chosen(options.solver, checkpoint.schedule)
     known, real = _two_sets(checkpoint, options)
     samples = options.samples or len(real)

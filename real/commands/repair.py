@@ -18,9 +18,10 @@ from real.commands.common import (
     settle_batch_size,
     spread_times,
 )
-from theory.errors import InputError
-from theory.program import count, require_folder
-from theory.shrinkage import POLICIES
+from theory.statistics.shrinkage import POLICIES
+from theory.support.command_line import count
+from theory.support.errors import InputError
+from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
@@ -64,12 +65,12 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real import repair_report
-    from real.checkpoints import load
+    from real.calibrated.repair import Settings, evaluations, repair
+    from real.checkpoints.loading import load
     from real.checkpoints.repaired import NAME as REPAIRED
-    from real.damage import Damage
+    from real.compress import Damage
     from real.images import DIGITS
-    from real.repair import Settings, evaluations, repair
+    from real.reports import repair as repair_report
 
     if options.quantize is None and options.prune is None:
         raise InputError("repair: expected --quantize or --prune")

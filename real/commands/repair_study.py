@@ -18,7 +18,8 @@ from real.commands.common import (
     require_room,
     spread_times,
 )
-from theory.program import count, require_folder
+from theory.support.command_line import count
+from theory.support.output import require_folder
 
 
 def counts(text: str) -> tuple[int, ...]:
@@ -63,13 +64,13 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import solvers
-    from real.checkpoints import load
-    from real.conditions import Conditioned
+    from real.calibrated.conditions import Conditioned
+    from real.checkpoints.loading import load
+    from real.experiments.repair_study import Plan, evaluations, study
+    from real.experiments.repair_study_report import summary, write
     from real.images import DIGITS
     from real.quality import features
     from real.quality.measure import Reference
-    from real.repair_study import Plan, evaluations, study
-    from real.repair_study_report import summary, write
 
     require_folder(options.out)
     device = on_device(options.device)

@@ -16,13 +16,13 @@ from real.commands.common import (
     require_room,
     run_network,
 )
-from theory.applied import Calibrated
-from theory.errors import InputError
-from theory.observations import Predict
-from theory.program import replacing_file, require_file
+from theory.calibration.result import Calibrated
+from theory.forward.forward_pass import Predict
+from theory.support.errors import InputError
+from theory.support.output import replacing_file, require_file
 
 if TYPE_CHECKING:
-    from real.checkpoints import Checkpoint
+    from real.families.checkpoint import Checkpoint
 
 
 def add(commands: Any) -> None:
@@ -52,10 +52,10 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real import solvers
-    from real.conditions import of_samples
-    from real.guidance import Guided
-    from real.plots import grid
-    from real.sampling import evaluations, latents, sample
+    from real.calibrated.conditions import of_samples
+    from real.calibrated.guidance import Guided
+    from real.reports.validation_plots import grid
+    from real.solvers.sampling import evaluations, latents, sample
 
     require_file(options.out)
     if options.unconditional and not options.guidance:
@@ -88,9 +88,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _calibrated(checkpoint: "Checkpoint", file: Path | None) -> Predict:
     """The network with the calibration of a file, or as it is."""
-    from real import calibrations
+    from real.calibrated.calibration_files import load_for
 
     if file is None:
         return checkpoint.predict
-    calibration = calibrations.load_for(checkpoint, file)
+    calibration = load_for(checkpoint, file)
     return Calibrated(checkpoint.predict, calibration)

@@ -14,7 +14,8 @@ from real.commands.common import (
     on_device,
     spread_times,
 )
-from theory.program import count, require_folder
+from theory.support.command_line import count
+from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
@@ -37,11 +38,11 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real.checkpoints import load
-    from real.conditions import Conditioned
+    from real.calibrated.conditions import Conditioned
+    from real.checkpoints.loading import load
+    from real.experiments.study import Plan, study
+    from real.experiments.study_report import write
     from real.images import DIGITS, open_images
-    from real.study import Plan, study
-    from real.study_report import write
 
     require_folder(options.out)
     device = on_device(options.device)

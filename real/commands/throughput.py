@@ -17,7 +17,8 @@ from real.commands.common import (
     run_network,
     spread_times,
 )
-from theory.program import count, require_file, write_json
+from theory.support.command_line import count
+from theory.support.output import require_file, write_json
 
 
 def add(commands: Any) -> None:
@@ -39,8 +40,8 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from functools import partial
 
-    from real.calibrating import calibrate_checkpoint
-    from real.conditions import of_images
+    from real.calibrated.calibrate import calibrate_checkpoint
+    from real.calibrated.conditions import of_images
     from real.running import throughput
 
     if options.out:

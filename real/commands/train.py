@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from real.commands.common import COMMON, on_device
-from theory.errors import InputError
-from theory.program import count, require_folder
+from theory.support.command_line import count
+from theory.support.errors import InputError
+from theory.support.output import require_folder
 
 if TYPE_CHECKING:
-    from real.training import Recipe
+    from real.experiments.training import Recipe
 
 
 def add(commands: Any) -> None:
@@ -61,9 +62,9 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _trained(options: argparse.Namespace, out: Path) -> dict[str, Any]:
+    from real.experiments.training import ASSIGNMENTS, Recipe, train_classes, train_digits
+    from real.experiments.training.examples import labelled
     from real.images import open_images
-    from real.training import ASSIGNMENTS, Recipe, train_classes, train_digits
-    from real.training.examples import labelled
 
     device = on_device(options.device)
     if options.network == "digits":

@@ -19,7 +19,7 @@ from real.commands.common import (
     require_room,
     run_network,
 )
-from theory.program import require_folder
+from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
@@ -38,16 +38,18 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run it."""
-    from real import calibrations, report, solvers
-    from real.conditions import of_images, of_samples
-    from real.sampling import evaluations, latents, sample
-    from theory.calibration import Calibrated
-    from theory.validation import validate
+    from real import solvers
+    from real.calibrated.calibration_files import load_for
+    from real.calibrated.conditions import of_images, of_samples
+    from real.reports import validation as report
+    from real.solvers.sampling import evaluations, latents, sample
+    from theory.calibration.procedure import Calibrated
+    from theory.calibration.validation import validate
 
     require_folder(options.out)
     device = on_device(options.device)
     checkpoint = run_network(options, device)
-    calibration = calibrations.load_for(checkpoint, options.calibration)
+    calibration = load_for(checkpoint, options.calibration)
     without, calibrated = solvers.pair(options.solver, checkpoint.schedule, calibration)
     sampling = 2 * options.samples * evaluations(checkpoint, without, options.nfe)
     images = images_for(checkpoint, options, "held-out", device)

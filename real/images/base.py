@@ -7,8 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from theory.batches import DEFAULT_BATCH
-from theory.errors import InputError
+from theory.forward.images import DEFAULT_BATCH
+from theory.support.errors import InputError
 
 Role = Literal["training", "calibration", "held-out"]
 
@@ -28,7 +28,7 @@ class ImageSource:
         count: number of images, n.
         load: load(positions) -> float32 (b, c, h, w) in [-1, 1], or latents.
         labels: of the images in their order.
-        ids: who the images are, int64 (n,), where their values do not tell (``theory.batches``).
+        ids: who the images are, int64 (n,), where their values do not tell (``theory.forward.images``).
     """
 
     name: str

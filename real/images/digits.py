@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from real.images.base import ImageSource, Role
-from theory.errors import InputError
+from theory.support.errors import InputError
 
 DIGITS = "digits"
 DIGITS_SPLIT_SEED = 0

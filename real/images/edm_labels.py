@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 from real.images.base import whole_labels
-from real.reading import TABLE, parsed
-from theory.errors import InputError
+from theory.support.errors import InputError
+from theory.support.safe_reading import TABLE, parsed
 
 LABELS = "dataset.json"
 

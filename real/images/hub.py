@@ -10,8 +10,8 @@ from torch import Tensor
 
 from real.images.base import ImageSource, Labels, whole_labels
 from real.images.pixels import read_picture, require_channels, scaled
-from real.reading import require_regular
-from theory.errors import InputError
+from theory.support.errors import InputError
+from theory.support.safe_reading import require_regular
 
 PREFIX = "hub:"
 DEFAULT_SPLIT = "train"

@@ -14,12 +14,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from real.checkpoints.base import Codec
+from real.families.checkpoint import Codec
 from real.images.base import ImageSource, Labels, whole_labels
-from real.reading import TABLE, parsed
-from theory.errors import InputError, NonFiniteError
-from theory.identity import image_ids
-from theory.program import replacing_file
+from theory.forward.fingerprints import image_ids
+from theory.support.errors import InputError, NonFiniteError
+from theory.support.output import replacing_file
+from theory.support.safe_reading import TABLE, parsed
 
 IN_MEMORY = 2**30
 """Bytes of latents up to which they stay in memory; more go to a temporary file."""

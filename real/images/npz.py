@@ -15,7 +15,7 @@ from torch import Tensor
 
 from real.images.base import ImageSource, whole_labels
 from real.images.pixels import fitted_array, require_channels, scaled
-from theory.errors import InputError
+from theory.support.errors import InputError
 
 BOMB_BYTES = 2**28
 BOMB_RATIO = 100

@@ -11,9 +11,9 @@ from real.images.latents import LATENTS, latents_source
 from real.images.npz import npz_source
 from real.images.torchvision_sets import SETS, torchvision_source
 from real.images.zipped import zip_source
-from theory.batches import DEFAULT_BATCH
-from theory.errors import InputError
-from theory.program import exists
+from theory.forward.images import DEFAULT_BATCH
+from theory.support.errors import InputError
+from theory.support.output import exists
 
 CACHE = Path("~/.cache/diffusion-martingale/data")
 FILES = {

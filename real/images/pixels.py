@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from theory.errors import InputError
+from theory.support.errors import InputError
 
 MODES = {1: "L", 3: "RGB"}
 EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from real.images.base import ImageSource, Role, whole_labels
 from real.images.pixels import fitted, require_channels, scaled
-from theory.errors import InputError
+from theory.support.errors import InputError
 
 SETS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
     "mnist": ("MNIST", lambda train: {"train": train}),

@@ -11,8 +11,8 @@ from torch import Tensor
 from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
 from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
-from real.reading import TABLE
-from theory.errors import InputError
+from theory.support.errors import InputError
+from theory.support.safe_reading import TABLE
 
 LARGEST = {True: 2**26, False: TABLE}
 """Bytes that a picture (True) or the labels (False) may unpack to."""

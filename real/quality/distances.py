@@ -6,8 +6,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from theory.errors import InputError
-from theory.estimates import Estimate
+from theory.statistics.intervals import Estimate
+from theory.support.errors import InputError
 
 ROWS_AT_ONCE = 1000
 """Of a kernel matrix, which need not fit into memory."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from real.images import ImageSource
-from theory.errors import InputError
+from theory.support.errors import InputError
 
 TINY = 256
 """Images of at most so many numbers are compared by their pixels unless asked otherwise."""
@@ -45,7 +45,7 @@ def chosen(
         InputError: an unknown name, or a library that is not installed.
     """
     from real.quality.inception import inception
-    from real.quality.trained import train
+    from real.quality.trained_features import train
 
     match name or ("pixels" if torch.Size(shape).numel() <= TINY else "trained"):
         case "pixels":

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from real.quality.features import Features
-from theory.errors import InputError
+from theory.support.errors import InputError
 
 WIDTH = "2048"
 

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from real.checkpoints import Checkpoint
+from real.families.checkpoint import Checkpoint
 from real.images import ImageSource
 from real.quality.distances import frechet_distance, kernel_distance, tint
 from real.quality.features import Features, features_of
-from real.sampling import latents, sample
-from theory.errors import InputError
-from theory.estimates import Estimate
-from theory.observations import Predict
+from real.solvers.sampling import latents, sample
+from theory.forward.forward_pass import Predict
+from theory.statistics.intervals import Estimate
+from theory.support.errors import InputError
 
 LEAST_SEEDS = 3
 MEASURES = ("frechet", "kid", "tint")

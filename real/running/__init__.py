@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 
-from real.checkpoints.base import Checkpoint
+from real.families.checkpoint import Checkpoint
 from real.running.batch_size import best_batch_size, timed
 from real.running.memory import WithinMemory, is_out_of_memory, require_memory
 from real.running.precision import DTYPES, compiled, in_dtype

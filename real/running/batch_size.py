@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import torch
 
-from real.checkpoints.base import Checkpoint
+from real.families.checkpoint import Checkpoint
 from real.running.memory import is_out_of_memory
 from real.running.trial import trial
-from theory.errors import InputError
+from theory.support.errors import InputError
 
 MOST = 4096
 RISE = 1.05

@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from theory.errors import InputError
-from theory.observations import Predict
+from theory.forward.forward_pass import Predict
+from theory.support.errors import InputError
 
 BYTES_PER_NUMBER = 24
 """Of noise as it is drawn (words, then float64), and of a result."""

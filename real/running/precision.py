@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from real.checkpoints.base import Checkpoint
+from real.families.checkpoint import Checkpoint
 from real.running.trial import trial
-from theory.errors import InputError
+from theory.support.errors import InputError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CODEC = "vae"

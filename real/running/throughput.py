@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from real.checkpoints.base import Checkpoint
+from real.families.checkpoint import Checkpoint
 from real.running.trial import any_condition
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from real.checkpoints.base import Checkpoint
+from real.families.checkpoint import Checkpoint
 
 
 @torch.no_grad()

@@ -6,9 +6,9 @@ from torch import Tensor
 
 from real.solvers import analytic, ddim, dpm, euler, heun
 from real.solvers.base import Plan, Solver
-from theory.applied import Calibration
-from theory.errors import InputError
-from theory.schedules import EDM, RectifiedFlow, Schedule
+from theory.calibration.result import Calibration
+from theory.diffusion.schedules import EDM, RectifiedFlow, Schedule
+from theory.support.errors import InputError
 
 __all__ = ["NAMED", "Plan", "Solver", "chosen", "default_for", "named", "pair"]
 

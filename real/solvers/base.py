@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from theory.schedules import Schedule
+from theory.diffusion.schedules import Schedule
 
 Norm = Callable[[Tensor, Tensor], Tensor]
 Draw = Callable[[], Tensor]

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from real.solvers.base import Draw, Plan, Solver, variance_preserving
 from real.solvers.grids import as_trained
-from theory.schedules import DiscreteSchedule, Schedule
+from theory.diffusion.schedules import DiscreteSchedule, Schedule
 
 CLIPPING = (
     "clip_sample", "clip_sample_range", "thresholding", "dynamic_thresholding_ratio",

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from real.solvers.base import Draw, Plan, Solver, ratios, run_through, variance_preserving
 from real.solvers.grids import evenly_in_log_snr
-from theory.schedules import Schedule
+from theory.diffusion.schedules import Schedule
 
 ORDERS = (1, 2, 3)
 KINDS = {"single": DPMSolverSinglestepScheduler, "multi": DPMSolverMultistepScheduler}

@@ -18,7 +18,7 @@ from real.solvers.base import (
     variance_exploding,
 )
 from real.solvers.grids import evenly_in_flow, karras
-from theory.schedules import Schedule
+from theory.diffusion.schedules import Schedule
 
 
 def edm(schedule: Schedule, nfe: int, hints: Mapping[str, Any]) -> Plan:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from theory.errors import InputError
-from theory.schedules import DiscreteSchedule, Schedule
+from theory.diffusion.schedules import DiscreteSchedule, Schedule
+from theory.support.errors import InputError
 
 RHO = 7.0
 """Karras et al. (2022), equation 5."""

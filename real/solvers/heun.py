@@ -16,7 +16,7 @@ from torch import Tensor
 
 from real.solvers.base import Draw, Plan, Solver, ratios, run_through, variance_exploding
 from real.solvers.grids import karras
-from theory.schedules import DiscreteSchedule, Schedule
+from theory.diffusion.schedules import DiscreteSchedule, Schedule
 
 
 @dataclass(frozen=True)

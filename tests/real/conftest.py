@@ -6,10 +6,10 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from real import calibrations
-from real.calibrating import calibrate_checkpoint
+from real.calibrated.calibrate import calibrate_checkpoint
 from real.checkpoints import load
 from real.images import open_images
+from theory.calibration import files as calibrations
 
 
 def save_pipeline(folder: Path, shape=(3, 16, 16), safe=True, **scheduler) -> Path:

@@ -3,8 +3,8 @@
 import torch
 
 from real.checkpoints import Checkpoint
-from theory.schedules import EDM, DiscreteSchedule, RectifiedFlow, VPCosine, VPLinear
-from theory.targets import DATA, FLOW, NOISE, SCORE, VELOCITY
+from theory.diffusion.schedules import EDM, DiscreteSchedule, RectifiedFlow, VPCosine, VPLinear
+from theory.diffusion.targets import DATA, FLOW, NOISE, SCORE, VELOCITY
 
 MEAN = torch.tensor([0.2, -0.1], dtype=torch.float64)[:, None, None]
 VARIANCE = torch.tensor([0.03, 0.01], dtype=torch.float64)[:, None, None]

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from real.checkpoints.base import Checkpoint, Source
-from real.checkpoints.unpickling import unpickle
-from real.networks.resampling import separable
-from theory.calibration import calibrate
-from theory.validation import validate
+from real.families.checkpoint import Checkpoint, Source
+from real.families.resampling import separable
+from real.files.network_pickles import unpickle
+from theory.calibration.procedure import calibrate
+from theory.calibration.validation import validate
 
 
 def fixtures(family: str) -> Path | None:

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from theory.schedules import Schedule, VPLinear
-from theory.shapes import along_batch
-from theory.targets import NOISE, Target
+from theory.diffusion.schedules import Schedule, VPLinear
+from theory.diffusion.targets import NOISE, Target
+from theory.support.broadcasting import along_batch
 
 SCALE = 100.0
 SHAPE = (1, 3, 4)

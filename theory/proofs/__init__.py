@@ -9,7 +9,7 @@ from theory.proofs import (
     schedules,
     tower,
 )
-from theory.symbolic import Statement
+from theory.proofs.algebra import Statement
 
 STATEMENTS: tuple[Statement, ...] = (
     *schedules.STATEMENTS,

@@ -2,7 +2,7 @@
 
 import sympy as sp
 
-from theory.symbolic import Statement, coordinates, density, t
+from theory.proofs.algebra import Statement, coordinates, density, t
 
 
 def calibration_optimum() -> list[sp.Expr]:

@@ -4,7 +4,7 @@ from functools import partial
 
 import sympy as sp
 
-from theory.symbolic import Statement, alpha, coordinates, density, g, reverse_generator
+from theory.proofs.algebra import Statement, alpha, coordinates, density, g, reverse_generator
 
 
 def _along(q: sp.Expr, x: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, sp.Expr]:

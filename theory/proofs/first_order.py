@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import sympy as sp
 
-from theory.symbolic import Statement, coordinates, density
+from theory.proofs.algebra import Statement, coordinates, density
 
 r = sp.Symbol("r", real=True)
 
@@ -61,7 +61,7 @@ def explained_energy(count: int) -> list[sp.Expr]:
 
 
 def two_features() -> list[sp.Expr]:
-    """C^{-1} c in units of each feature, as ``theory.least_squares`` has it: C times it is c."""
+    """C^{-1} c in units of each feature, as ``theory.statistics.least_squares`` has it: C times it is c."""
     u, v = sp.symbols("u v", positive=True)
     rho, c_x, c_y = sp.symbols("rho c_x c_y", real=True)
     matrix = sp.Matrix([[u**2, rho * u * v], [rho * u * v, v**2]])
@@ -120,7 +120,7 @@ energy = sp.Symbol("E", positive=True)
 
 
 def best_variance(noise_energy: sp.Expr) -> sp.Expr:
-    """In the form of ``theory.reverse_variance``."""
+    """In the form of ``theory.estimators.reverse_variance``."""
     unknown = (s_t / a_t) ** 2 * (1 - noise_energy)
     return s_s**2 * fall_of_snr + (a_s * fall_of_snr) ** 2 * unknown
 

@@ -11,8 +11,8 @@ from functools import partial
 
 import sympy as sp
 
+from theory.proofs.algebra import Statement, coordinates, density, f, g, t
 from theory.proofs.first_order import expectation
-from theory.symbolic import Statement, coordinates, density, f, g, t
 
 Vector = list[sp.Expr]
 

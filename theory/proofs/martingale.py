@@ -2,7 +2,7 @@
 
 import sympy as sp
 
-from theory.symbolic import Statement, alpha, coordinates, density, reverse_generator
+from theory.proofs.algebra import Statement, alpha, coordinates, density, reverse_generator
 
 
 def score_martingale(dimension: int) -> list[sp.Expr]:

@@ -5,7 +5,7 @@ Data N(m, v) is N(alpha m, c) at time t, with c = alpha^2 v + sigma^2.
 
 import sympy as sp
 
-from theory.symbolic import Statement, alpha, coordinates, f, fokker_planck, g, t
+from theory.proofs.algebra import Statement, alpha, coordinates, f, fokker_planck, g, t
 
 m = sp.Symbol("m", real=True)
 v = sp.Symbol("v", positive=True)

@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement, product
 
 import sympy as sp
 
-from theory.symbolic import (
+from theory.proofs.algebra import (
     Statement,
     alpha,
     coordinates,

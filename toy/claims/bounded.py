@@ -3,7 +3,7 @@
     P(max_i |M_i - M_0| >= eps) <= 2 exp(-2 eps^2 / sum_i c_i^2),    T = t_0 > ... > t_N,
 
 for the mean of M over independent paths from one x_T, which divides the widths. The widths c_i are
-exact ranges given the past (``toy.bounded``), which are themselves held against a search. A single
+exact ranges given the past (``toy.mixtures.bounded``), which are themselves held against a search. A single
 step has a range too, so that a finer grid makes a weaker bound: a grid of one step tells a width
 from its half, and a grid of several a width from the size of a typical step.
 """
@@ -18,15 +18,15 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from theory.concentration import ComponentProbability, PosteriorMean, azuma_hoeffding
-from theory.errors import InputError
-from theory.schedules import VPLinear
-from toy.bounded import Bounded, atomic, concentric
-from toy.claims.base import ExactClaim, Mutant, StatisticalClaim, Trial
+from theory.bounds.concentration import ComponentProbability, PosteriorMean, azuma_hoeffding
+from theory.diffusion.schedules import VPLinear
+from theory.support.errors import InputError
 from toy.claims.tails import HIGH_NOISE, LEVEL, LOW_NOISE, exceedance, tail
-from toy.diffusion import Diffusion
-from toy.model_strategies import smooth
-from toy.strategies import TimePair, log_snr_range
+from toy.judge.claim import ExactClaim, Mutant, StatisticalClaim, Trial
+from toy.mixtures.bounded import Bounded, atomic, concentric
+from toy.mixtures.diffusion import Diffusion
+from toy.strategies.mixtures import TimePair, log_snr_range
+from toy.strategies.models import smooth
 
 GROUPS, GROUP = 4000, 10
 """Means, and paths in each."""

@@ -7,22 +7,22 @@ from scipy.stats import chi2
 from scipy.stats import t as student
 from torch import Tensor
 
-from theory.calibration import Calibration, calibrate
-from theory.estimators import REGRESSION, Averaging, Estimator
-from theory.moments import Moments
-from theory.noise import keyed_noise
-from theory.observations import Observation
-from theory.schedules import EDM, RectifiedFlow, VPLinear
-from theory.shrinkage import SHRUNK
-from theory.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY
-from toy import strategies
-from toy.claims.base import ExactClaim, Mutant, StatisticalClaim, Trial
-from toy.diffusion import Diffusion, as_time
-from toy.extremes import ExtremeModelCase
-from toy.misfit import Misfit, growing
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import MisfitCase
+from theory.calibration.procedure import Calibration, calibrate
+from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
+from theory.diffusion.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY
+from theory.estimators.control_variates import REGRESSION, Averaging, Estimator
+from theory.forward.forward_pass import Observation
+from theory.forward.keyed_noise import keyed_noise
+from theory.statistics.moments import Moments
+from theory.statistics.shrinkage import SHRUNK
+from toy.judge.claim import ExactClaim, Mutant, StatisticalClaim, Trial
+from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.planted_error import Misfit, growing
+from toy.numerics.quadrature import expectation
+from toy.strategies import mixtures as strategies
+from toy.strategies.extremes import ExtremeModelCase
+from toy.strategies.mixtures import MisfitCase
 
 Eta = Callable[[Misfit, float], Tensor]
 

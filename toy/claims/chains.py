@@ -19,15 +19,16 @@ import torch
 from scipy.special import ndtri_exp
 from torch import Tensor
 
-from theory.reverse import euler_maruyama_step
-from toy import model_strategies, strategies
-from toy.claims.base import ExactClaim, Mutant
+from theory.diffusion.euler_maruyama import euler_maruyama_step
 from toy.claims.dynamics import G_SQUARED_NOISE, NO_DRIFT, ODE_DRIFT, Step, drift_g
 from toy.claims.likelihood import extrapolated
-from toy.diffusion import Diffusion, as_time
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import ReverseCase
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.mixture import GaussianMixture
+from toy.numerics.quadrature import expectation
+from toy.strategies import mixtures as strategies
+from toy.strategies import models as model_strategies
+from toy.strategies.mixtures import ReverseCase
 
 CHAINS = (1, 2, 4, 8, 16)
 STEPS = tuple(2**k for k in range(2, 9))

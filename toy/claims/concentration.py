@@ -14,9 +14,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from theory.concentration import doob, ville
-from theory.gaussian import clock
-from toy.claims.base import Mutant, StatisticalClaim, Trial
+from theory.bounds.concentration import doob, ville
+from theory.bounds.gaussian_tails import clock
 from toy.claims.gaussian_tails import without_power
 from toy.claims.tails import (
     DEVIATIONS,
@@ -33,9 +32,10 @@ from toy.claims.tails import (
     tail,
     times_between,
 )
-from toy.diffusion import Diffusion
-from toy.quadrature import expectation
-from toy.tower import log_translation
+from toy.judge.claim import Mutant, StatisticalClaim, Trial
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.tower import log_translation
+from toy.numerics.quadrature import expectation
 
 ORDERS = {1: (1, 2, 4), 8: (2, 4, 8)}
 """By dimension."""

@@ -24,17 +24,18 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from theory.reverse import Score, euler_maruyama_step
-from theory.schedules import Schedule
-from toy import model_strategies, strategies
+from theory.diffusion.euler_maruyama import Score, euler_maruyama_step
+from theory.diffusion.schedules import Schedule
 from toy.claims import chains
-from toy.claims.base import ExactClaim, Mutant
 from toy.claims.dynamics import Step, chain, exact, strong_distance_sq
 from toy.claims.likelihood import extrapolated
-from toy.diffusion import as_time
-from toy.model_strategies import LineCase
-from toy.quadrature import expectation
-from toy.strategies import ReverseCase, TimePair, log_snr_range
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import as_time
+from toy.numerics.quadrature import expectation
+from toy.strategies import mixtures as strategies
+from toy.strategies import models as model_strategies
+from toy.strategies.mixtures import ReverseCase, TimePair, log_snr_range
+from toy.strategies.models import LineCase
 
 REFINEMENTS = tuple(4 * 2**k for k in range(7))
 MIXTURE_STEPS = (2, 4, 8, 16, 32)

@@ -12,12 +12,12 @@ import torch
 from scipy.stats import binom
 from torch import Tensor
 
-from theory.estimates import LEVEL as CONFIDENCE
-from theory.estimates import Estimate
-from theory.moments import Contrast, Moments
-from theory.noise import keyed_noise
-from theory.observations import GROUPS
-from toy.claims.base import Mutant, StatisticalClaim, Trial
+from theory.forward.forward_pass import GROUPS
+from theory.forward.keyed_noise import keyed_noise
+from theory.statistics.intervals import LEVEL as CONFIDENCE
+from theory.statistics.intervals import Estimate
+from theory.statistics.moments import Contrast, Moments
+from toy.judge.claim import Mutant, StatisticalClaim, Trial
 
 LEVEL = 1e-8
 DIMENSION, IMAGES, REPETITIONS = 8, 96, 2000

@@ -11,13 +11,14 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from toy import model_strategies, strategies
-from toy.claims.base import ExactClaim, Mutant
 from toy.claims.martingale import Kernel, kernel_expectation_error, relative
-from toy.diffusion import Diffusion, as_time
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import AtomicCase, ReverseCase
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.mixture import GaussianMixture
+from toy.numerics.quadrature import expectation
+from toy.strategies import mixtures as strategies
+from toy.strategies import models as model_strategies
+from toy.strategies.mixtures import AtomicCase, ReverseCase
 
 
 def atoms_error(case: AtomicCase, kernel: Kernel = Diffusion.reverse_kernel) -> float:

@@ -10,16 +10,16 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from theory.schedules import Schedule
-from theory.targets import DATA, Target, convert, edm_raw
-from toy import strategies
-from toy.claims.base import ExactClaim, Mutant
-from toy.denoising import Value, denoising_terms, known_target
-from toy.diffusion import as_time
-from toy.misfit import Misfit
-from toy.model_strategies import PreconditionCase, precondition_cases
-from toy.quadrature import Integral, expectation
-from toy.strategies import MisfitCase
+from theory.diffusion.schedules import Schedule
+from theory.diffusion.targets import DATA, Target, convert, edm_raw
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import as_time
+from toy.mixtures.known_target import Value, denoising_terms, known_target
+from toy.mixtures.planted_error import Misfit
+from toy.numerics.quadrature import Integral, expectation
+from toy.strategies import mixtures as strategies
+from toy.strategies.mixtures import MisfitCase
+from toy.strategies.models import PreconditionCase, precondition_cases
 
 
 def denoising_fall_error(

@@ -8,7 +8,7 @@ steps. With c = alpha^2 v + sigma^2, A = alpha_t/alpha_s and w-bar the reverse B
     Phi(s, t) = A c_s / c_t,
 
 while a step from t to r multiplies by 1 - h (f + g^2/c) and adds sqrt(h) g times its noise. The
-chain itself is run by ``theory.reverse``.
+chain itself is run by ``theory.diffusion.euler_maruyama``.
 """
 
 from collections.abc import Callable
@@ -18,12 +18,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theory.reverse import Score, euler_maruyama_step
-from theory.schedules import Schedule
-from toy import model_strategies
-from toy.claims.base import ExactClaim, Mutant
+from theory.diffusion.euler_maruyama import Score, euler_maruyama_step
+from theory.diffusion.schedules import Schedule
 from toy.claims.likelihood import extrapolated
-from toy.model_strategies import LineCase
+from toy.judge.claim import ExactClaim, Mutant
+from toy.strategies import models as model_strategies
+from toy.strategies.models import LineCase
 
 Step = Callable[..., Tensor]
 

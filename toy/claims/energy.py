@@ -10,13 +10,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from toy import strategies
-from toy.claims.base import ExactClaim, Mutant
 from toy.claims.martingale import relative
-from toy.diffusion import Diffusion, as_time
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import ReverseCase
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.mixture import GaussianMixture
+from toy.numerics.quadrature import expectation
+from toy.strategies import mixtures as strategies
+from toy.strategies.mixtures import ReverseCase
 
 Dissipation = Callable[[GaussianMixture, Tensor], Tensor]
 """From q_t and points (n, d), the integrand of E[(Hess log q)^2], (n, d, d)."""

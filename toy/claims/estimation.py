@@ -13,14 +13,15 @@ from scipy.stats import binom
 from scipy.stats import t as student
 from torch import Tensor
 
-from theory.decision import Decision, decide
-from theory.estimates import LEVEL as CONFIDENCE
-from theory.estimators import REGRESSION, MeanImage
-from theory.moments import Moments
-from theory.noise import keyed_noise
-from theory.observations import GROUPS, Observation
-from theory.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, Policy
-from toy.claims.base import Mutant, StatisticalClaim, Trial
+from theory.estimators.control_variates import REGRESSION
+from theory.estimators.shift_selection import Decision, decide
+from theory.forward.forward_pass import GROUPS, Observation
+from theory.forward.keyed_noise import keyed_noise
+from theory.forward.survey import MeanImage
+from theory.statistics.intervals import LEVEL as CONFIDENCE
+from theory.statistics.moments import Moments
+from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, Policy
+from toy.judge.claim import Mutant, StatisticalClaim, Trial
 
 LEVEL = 1e-8
 DIMENSION, IMAGES, TIMES = 16, 96, 5

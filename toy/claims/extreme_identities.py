@@ -1,4 +1,4 @@
-"""Calibration, the tower and the posterior where mixtures are hard to compute (``toy.extremes``).
+"""Calibration, the tower and the posterior where mixtures are hard to compute (``toy.strategies.extremes``).
 
 On the line by quadrature. In the plane, with covariances whose axes differ by up to 1e8, in two steps
 in each component's eigenbasis, about its own mean. By Bayes' rule, at any x_s,
@@ -16,17 +16,17 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from toy import extremes
-from toy.claims.base import ExactClaim, Mutant
 from toy.claims.calibration import eta_error, loss_fall_error
 from toy.claims.martingale import Kernel, kernel_expectation_error, posterior_mean_error
 from toy.claims.tower import data_shift, nodes, orders_error, translation_error
-from toy.diffusion import Diffusion
-from toy.extremes import ExtremeCase
-from toy.misfit import Misfit
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.tower import component_tower, tower_martingale
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.planted_error import Misfit
+from toy.mixtures.tower import component_tower, tower_martingale
+from toy.numerics.quadrature import expectation
+from toy.strategies import extremes
+from toy.strategies.extremes import ExtremeCase
 
 
 def posterior_error(

@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from theory.schedules import RectifiedFlow
-from toy import extremes
-from toy.claims.base import ExactClaim, Mutant
-from toy.decimals import Values, values_at
-from toy.extremes import ExtremeCase
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import TimePair
+from theory.diffusion.schedules import RectifiedFlow
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.mixture import GaussianMixture
+from toy.numerics.decimals import Values, values_at
+from toy.numerics.quadrature import expectation
+from toy.strategies import extremes
+from toy.strategies.extremes import ExtremeCase
+from toy.strategies.mixtures import TimePair
 
 Score = Callable[[GaussianMixture, Tensor], Tensor]
 

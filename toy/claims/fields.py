@@ -1,7 +1,7 @@
 """What a constant shift does to a field: it stays conservative, and tilts the density.
 
 s = grad Phi gives s - eta = grad(Phi - eta.x), the score of p(x) exp(-eta.x)/Z where Z is finite.
-A shift over time may be one function h of the log-SNR: see ``theory.amortized``.
+A shift over time may be one function h of the log-SNR: see ``theory.estimators.amortized_basis``.
 """
 
 import math
@@ -11,24 +11,20 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from theory.amortized import amortize, basis, bound_fall
-from theory.errors import InputError
-from theory.likelihood import bound_weights
-from theory.targets import SCORE
-from theory.tilting import circle, require_finite, require_finite_along
-from toy import model_strategies, plane_strategies
-from toy.claims.base import ExactClaim, Mutant
-from toy.diffusion import Diffusion
-from toy.misfit import Misfit
-from toy.mixture import GaussianMixture, tilted
-from toy.model_strategies import (
-    AmortizedCase,
-    FieldCase,
-    TailCase,
-    TiltCase,
-)
-from toy.plane_strategies import PlaneTailCase, PlaneTiltCase
-from toy.quadrature import expectation
+from theory.bounds.tilting import circle, require_finite, require_finite_along
+from theory.diffusion.likelihood_bound import bound_weights
+from theory.diffusion.targets import SCORE
+from theory.estimators.amortized_basis import amortize, basis, bound_fall
+from theory.support.errors import InputError
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import GaussianMixture, tilted
+from toy.mixtures.planted_error import Misfit
+from toy.numerics.quadrature import expectation
+from toy.strategies import models as model_strategies
+from toy.strategies import plane as plane_strategies
+from toy.strategies.models import AmortizedCase, FieldCase, TailCase, TiltCase
+from toy.strategies.plane import PlaneTailCase, PlaneTiltCase
 
 Shift = Callable[[FieldCase, Tensor], Tensor]
 

@@ -5,18 +5,17 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from theory.affine_sums import XR, XX, YR, YY
-from theory.least_squares import explained, fit
-from toy.claims.base import ExactClaim, Mutant
-from toy.model_strategies import (
+from theory.statistics.least_squares import XR, XX, YR, YY, explained, fit
+from toy.judge.claim import ExactClaim, Mutant
+from toy.numerics.quadrature import expectation
+from toy.numerics.regression_moments import Feature, Regression
+from toy.strategies.models import (
     RegressionCase,
     StateCase,
     affine_cases,
     regression_cases,
     state_cases,
 )
-from toy.quadrature import expectation
-from toy.regression import Feature, Regression
 
 FEATURES: dict[str, Feature] = {
     "x": lambda x, y: x,

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import torch
 
-from theory.concentration import doob, quadratic_variation_tail, variance_proxy, ville
-from theory.gaussian import (
+from theory.bounds.concentration import doob, quadratic_variation_tail, variance_proxy, ville
+from theory.bounds.gaussian_tails import (
     absolute_moment,
     absolute_supremum_tail,
     clock,
@@ -14,10 +14,10 @@ from theory.gaussian import (
     log_supremum_tail,
     translation_tail,
 )
-from theory.schedules import RectifiedFlow
-from toy import strategies
-from toy.claims.base import ExactClaim, Mutant
-from toy.strategies import GaussianCase, TimePair
+from theory.diffusion.schedules import RectifiedFlow
+from toy.judge.claim import ExactClaim, Mutant
+from toy.strategies import mixtures as strategies
+from toy.strategies.mixtures import GaussianCase, TimePair
 
 ORDERS = (1.0, 2.0, 4.0)
 

@@ -13,12 +13,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from toy import model_strategies
-from toy.claims.base import ExactClaim, Mutant
-from toy.diffusion import Diffusion
-from toy.guided import GuidedCase, resolution, shift_of, size_of
-from toy.misfit import Misfit
-from toy.quadrature import expectation
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.planted_error import Misfit
+from toy.numerics.quadrature import expectation
+from toy.strategies import models as model_strategies
+from toy.strategies.guided import GuidedCase, resolution, shift_of, size_of
 
 Shift = Callable[[GuidedCase], Tensor]
 Law = Callable[[GuidedCase], Diffusion]

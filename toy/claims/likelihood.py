@@ -1,7 +1,7 @@
 """The likelihood bound, the ODE's likelihood, and the discrete bound, in one dimension.
 
-Model scores s_theta are affine (``toy.affine``), so that the laws p_s which their reverse SDE and
-ODE reach are known exactly; the data are any mixture. From t down to s,
+Model scores s_theta are affine (``toy.mixtures.affine_model``), so that the laws p_s which
+their reverse SDE and ODE reach are known exactly; the data are any mixture. From t down to s,
 
     SDE: KL(q_s|p_s) <= KL(q_t|p_t) + J_SM,    J_SM = 0.5 int g^2 E|s_theta - grad log q|^2,
     ODE: KL(q_s|p_s) = KL(q_t|p_t) + J_ODE <= KL(q_t|p_t) + sqrt(J_SM J_Fisher),
@@ -20,16 +20,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from theory.flow import ode_log_likelihood
-from theory.likelihood import discrete_bound
-from theory.schedules import Schedule
-from toy import model_strategies
-from toy.claims.base import ExactClaim, Mutant
-from toy.diffusion import as_time
-from toy.mixture import GaussianMixture
-from toy.model_strategies import FlowCase, LikelihoodCase
-from toy.quadrature import UnresolvedError, expectation
-from toy.reading import remembered
+from theory.diffusion.likelihood_bound import discrete_bound
+from theory.diffusion.ode_likelihood import ode_log_likelihood
+from theory.diffusion.schedules import Schedule
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import as_time
+from toy.mixtures.mixture import GaussianMixture
+from toy.numerics.quadrature import UnresolvedError, expectation
+from toy.numerics.readings import remembered
+from toy.strategies import models as model_strategies
+from toy.strategies.models import FlowCase, LikelihoodCase
 
 Steps = Callable[[Schedule, Tensor, Tensor], Tensor]
 SquaredError = Callable[[LikelihoodCase, Tensor], Tensor]

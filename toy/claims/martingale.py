@@ -9,13 +9,13 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from torch import Tensor
 
-from toy import strategies
-from toy.claims.base import ExactClaim, Mutant
-from toy.diffusion import Diffusion
-from toy.extremes import ExtremeCase
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import AtomicCase, ReverseCase
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import GaussianMixture
+from toy.numerics.quadrature import expectation
+from toy.strategies import mixtures as strategies
+from toy.strategies.extremes import ExtremeCase
+from toy.strategies.mixtures import AtomicCase, ReverseCase
 
 Process = Callable[[Diffusion, Tensor, float], Tensor]
 Kernel = Callable[[Diffusion, Tensor, float, float], GaussianMixture]

@@ -1,8 +1,8 @@
 """The likelihood bound from T to 0, and the nats that a calibration takes off it.
 
 Over 10 to 14 units of log-SNR, integrals over time are composite rules of Gauss and Legendre, and
-the expectations at all of their times are found at once (``toy.lines``). With p carried by the
-reverse SDE of any score s_theta (``theory.proofs.likelihood``)
+the expectations at all of their times are found at once (``toy.numerics.line_quadrature``). With p
+carried by the reverse SDE of any score s_theta (``theory.proofs.likelihood``)
 
     KL(q_0|p_0) = KL(q_T|p_T) + J_SM - J_left,    J_left = 0.5 int g^2 E|s_theta - grad log p|^2,
 
@@ -21,20 +21,34 @@ import torch
 from torch import Tensor
 from torch.distributions import Independent, Normal, kl_divergence
 
-from theory.estimates import Estimate
-from theory.likelihood import bits_per_dim, bound_weights, discrete_bound, gain_weights, step_weight
-from theory.schedules import Schedule
-from theory.targets import NOISE, Target, convert, data_and_noise, shift_factor
-from toy import model_strategies, nats_strategies, strategies
-from toy.claims.base import ExactClaim, Mutant
+from theory.diffusion.likelihood_bound import (
+    bits_per_dim,
+    bound_weights,
+    discrete_bound,
+    gain_weights,
+    step_weight,
+)
+from theory.diffusion.schedules import Schedule
+from theory.diffusion.targets import NOISE, Target, convert, data_and_noise, shift_factor
+from theory.statistics.intervals import Estimate
 from toy.claims.likelihood import Pieces, divergence, extrapolated, refinement_error
-from toy.diffusion import as_time
-from toy.lines import Lines
-from toy.mixture import GaussianMixture
-from toy.model_strategies import LikelihoodCase
-from toy.nats_strategies import BitsCase, NatsCase, WholeCase
-from toy.quadrature import expectation
-from toy.strategies import MisfitCase
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import as_time
+from toy.mixtures.mixture import GaussianMixture
+from toy.numerics.line_quadrature import Lines
+from toy.numerics.quadrature import expectation
+from toy.strategies import (
+    likelihood as nats_strategies,
+)
+from toy.strategies import (
+    mixtures as strategies,
+)
+from toy.strategies import (
+    models as model_strategies,
+)
+from toy.strategies.likelihood import BitsCase, NatsCase, WholeCase
+from toy.strategies.mixtures import MisfitCase
+from toy.strategies.models import LikelihoodCase
 
 Weight = Callable[[Schedule, Tensor], Tensor]
 Gain = Callable[[Schedule, Target, Tensor], Tensor]

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from theory.reverse_variance import optimal_variance
-from theory.schedules import Schedule
-from toy.claims.base import ExactClaim, Mutant
-from toy.diffusion import Diffusion, as_time
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import ReverseCase, reverse_cases
+from theory.diffusion.schedules import Schedule
+from theory.estimators.reverse_variance import optimal_variance
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.mixture import GaussianMixture
+from toy.numerics.quadrature import expectation
+from toy.strategies.mixtures import ReverseCase, reverse_cases
 
 Formula = Callable[[Schedule, Tensor, Tensor, Tensor], Tensor]
 Bounds = Callable[[Diffusion, float, float], tuple[float, float]]

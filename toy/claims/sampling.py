@@ -2,7 +2,7 @@
 
 From a fixed x_T many exact reverse paths are drawn. For a mixture with common covariance v I and
 means of diameter D, u.(M_s - M_T) is sub-Gaussian with the variance proxy of
-``theory.concentration``, for every n: the test needs no asymptotics. The union bound is over
+``theory.bounds.concentration``, for every n: the test needs no asymptotics. The union bound is over
 times and directions u.
 """
 
@@ -12,11 +12,11 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from theory.concentration import mean_deviation, variance_proxy
-from theory.schedules import VPLinear
-from toy.claims.base import Mutant, StatisticalClaim, Trial
-from toy.diffusion import Diffusion
-from toy.paths import on_a_sphere
+from theory.bounds.concentration import mean_deviation, variance_proxy
+from theory.diffusion.schedules import VPLinear
+from toy.judge.claim import Mutant, StatisticalClaim, Trial
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.reverse_paths import on_a_sphere
 
 LEVEL = 1e-8
 WEIGHTS, VARIANCE, DIAMETER = (0.5, 0.3, 0.2), 1.0, 3.0

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from theory.schedules import Schedule, VPLinear
-from theory.targets import NOISE, VELOCITY, Target, convert, shift_factor
-from toy import strategies
-from toy.claims.base import ExactClaim, Mutant
-from toy.diffusion import as_time
-from toy.strategies import ConversionCase, TimePair
+from theory.diffusion.schedules import Schedule, VPLinear
+from theory.diffusion.targets import NOISE, VELOCITY, Target, convert, shift_factor
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import as_time
+from toy.strategies import mixtures as strategies
+from toy.strategies.mixtures import ConversionCase, TimePair
 
 Function = Callable[[Schedule, Tensor], Tensor]
 

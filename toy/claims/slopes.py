@@ -13,15 +13,15 @@ import torch
 from scipy.stats import binom
 from torch import Tensor
 
-from theory.affine_sums import AffineSums
-from theory.cells import pixels
-from theory.estimates import LEVEL as CONFIDENCE
-from theory.first_order import FirstOrder, first_order
-from theory.least_squares import explained
-from theory.noise import keyed_noise
-from theory.observations import GROUPS, Observation
-from theory.shrinkage import SHRUNK
-from toy.claims.base import Mutant, StatisticalClaim, Trial
+from theory.estimators.affine_fit import FirstOrder, first_order
+from theory.estimators.affine_sums import AffineSums
+from theory.forward.forward_pass import GROUPS, Observation
+from theory.forward.keyed_noise import keyed_noise
+from theory.statistics.image_bases import pixels
+from theory.statistics.intervals import LEVEL as CONFIDENCE
+from theory.statistics.least_squares import explained
+from theory.statistics.shrinkage import SHRUNK
+from toy.judge.claim import Mutant, StatisticalClaim, Trial
 
 LEVEL = 1e-8
 SHAPE, IMAGES, REPETITIONS = (2, 2, 2), 96, 100

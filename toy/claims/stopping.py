@@ -1,7 +1,7 @@
 """Optional stopping along exact reverse paths, at a named level.
 
 For every rule, time tau and unit vector u, u.(M_tau - M_T) is sub-Gaussian given x_T with the
-variance proxy V of ``theory.concentration``, and u.M_T is so under q_T with proxy alpha^2/c: the
+variance proxy V of ``theory.bounds.concentration``, and u.M_T is so under q_T with proxy alpha^2/c: the
 tests of E[M_tau | x_T] = M_T and of E M_tau = 0 need no asymptotics. The union bound is over rules,
 directions, and the two ways to start.
 """
@@ -13,9 +13,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from theory.concentration import marginal_proxy, mean_deviation, variance_proxy
-from theory.schedules import RectifiedFlow, Schedule, VPLinear
-from theory.stopping import (
+from theory.bounds.concentration import marginal_proxy, mean_deviation, variance_proxy
+from theory.bounds.optional_stopping import (
     Commitment,
     Drawdown,
     Exit,
@@ -32,9 +31,10 @@ from theory.stopping import (
     stopped,
     stopping_index,
 )
-from toy.claims.base import Mutant, StatisticalClaim, Trial
-from toy.diffusion import Diffusion
-from toy.paths import on_a_sphere, reverse_paths
+from theory.diffusion.schedules import RectifiedFlow, Schedule, VPLinear
+from toy.judge.claim import Mutant, StatisticalClaim, Trial
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.reverse_paths import on_a_sphere, reverse_paths
 
 LEVEL = 1e-8
 COUNT = 4000

@@ -14,11 +14,11 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from theory.gaussian import clock
-from theory.schedules import VPLinear
-from toy.claims.base import Trial
-from toy.diffusion import Diffusion
-from toy.mixture import GaussianMixture
+from theory.bounds.gaussian_tails import clock
+from theory.diffusion.schedules import VPLinear
+from toy.judge.claim import Trial
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import GaussianMixture
 
 Process = Callable[[Diffusion, Tensor, float], Tensor]
 

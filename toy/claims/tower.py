@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toy import strategies
-from toy.claims.base import ExactClaim, Mutant
 from toy.claims.martingale import kernel_expectation_error, relative
-from toy.diffusion import Diffusion
-from toy.extremes import ExtremeCase, ShiftedExtreme
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import ReverseCase, ShiftedCase
-from toy.tower import component_tower, log_translation, tower, tower_martingale
+from toy.judge.claim import ExactClaim, Mutant
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.tower import component_tower, log_translation, tower, tower_martingale
+from toy.numerics.quadrature import expectation
+from toy.strategies import mixtures as strategies
+from toy.strategies.extremes import ExtremeCase, ShiftedExtreme
+from toy.strategies.mixtures import ReverseCase, ShiftedCase
 
 Ordered = Callable[[Diffusion, Tensor, float, int], Tensor]
 Shift = Callable[[Diffusion, Tensor, float], Tensor]

@@ -13,8 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from theory.concentration import hessian_bound, quadratic_variation_tail, variance_proxy
-from toy.claims.base import ExactClaim, Mutant, StatisticalClaim, Trial
+from theory.bounds.concentration import hessian_bound, quadratic_variation_tail, variance_proxy
 from toy.claims.tails import (
     DEVIATIONS,
     ERRS_LOW,
@@ -29,9 +28,10 @@ from toy.claims.tails import (
     tail,
     times_between,
 )
-from toy.common_covariance import EQUAL_PAIR, CommonCase, common_cases
-from toy.diffusion import Diffusion, as_time
-from toy.mixture import GaussianMixture
+from toy.judge.claim import ExactClaim, Mutant, StatisticalClaim, Trial
+from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.mixture import GaussianMixture
+from toy.strategies.common_covariance import EQUAL_PAIR, CommonCase, common_cases
 
 Bound = Callable[[Tensor, Tensor, float, float], Tensor]
 Posterior = Callable[[GaussianMixture, Tensor], Tensor]

@@ -6,21 +6,21 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from theory.concentration import (
+from theory.bounds.concentration import (
     ComponentProbability,
     azuma_hoeffding,
     doob,
     quadratic_variation_tail,
     variance_proxy,
 )
-from theory.gaussian import (
+from theory.bounds.gaussian_tails import (
     absolute_moment,
     absolute_supremum_tail,
     clock,
     clock_between,
     log_supremum_tail,
 )
-from theory.stopping import (
+from theory.bounds.optional_stopping import (
     Commitment,
     Drawdown,
     Exit,
@@ -34,9 +34,9 @@ from theory.stopping import (
     stopped,
     stopping_index,
 )
-from toy.diffusion import Diffusion
 from toy.figures.common import Frequencies, along, frequencies, gaussian, pair, times_between
-from toy.paths import reverse_paths
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.reverse_paths import reverse_paths
 
 T, S = 1.0, 0.05
 DOOB_ORDERS = (1.0, 2.0, 4.0, 8.0)

@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from theory.flow import ode_log_likelihood
-from theory.likelihood import bound_weights
-from theory.schedules import VPLinear
+from theory.diffusion.likelihood_bound import bound_weights
+from theory.diffusion.ode_likelihood import ode_log_likelihood
+from theory.diffusion.schedules import VPLinear
 from toy.claims.nats import WholePieces, whole_pieces
-from toy.diffusion import Diffusion, as_time
-from toy.lines import Lines
-from toy.nats_strategies import WholeCase
-from toy.strategies import Components, TimePair
+from toy.mixtures.diffusion import Diffusion, as_time
+from toy.numerics.line_quadrature import Lines
+from toy.strategies.likelihood import WholeCase
+from toy.strategies.mixtures import Components, TimePair
 
 DATA = Components((0.7, 0.3), ((-0.25,), (2.25,)), ((0.4,), (0.7,)), ())
 SEEN = 1e-12

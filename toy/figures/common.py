@@ -7,9 +7,9 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from theory.schedules import VPLinear
-from toy.diffusion import Diffusion
-from toy.mixture import GaussianMixture
+from theory.diffusion.schedules import VPLinear
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import GaussianMixture
 
 Process = Callable[[Tensor, float], Tensor]
 """From points (n, d) at one time, a number for each, (n,)."""

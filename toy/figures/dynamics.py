@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from theory.schedules import (
+from theory.diffusion.schedules import (
     EDM,
     DiscreteSchedule,
     RectifiedFlow,
@@ -15,11 +15,11 @@ from theory.schedules import (
     VPLinear,
 )
 from toy.claims import convergence, dynamics
-from toy.diffusion import Diffusion, as_time
 from toy.figures.common import line
-from toy.model_strategies import LineCase
-from toy.quadrature import expectation
-from toy.strategies import Components, ReverseCase, TimePair
+from toy.mixtures.diffusion import Diffusion, as_time
+from toy.numerics.quadrature import expectation
+from toy.strategies.mixtures import Components, ReverseCase, TimePair
+from toy.strategies.models import LineCase
 
 
 @dataclass(frozen=True)

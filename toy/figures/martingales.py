@@ -7,9 +7,8 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from theory.concentration import ville
-from theory.gaussian import clock_between, translation_tail
-from toy.diffusion import Diffusion
+from theory.bounds.concentration import ville
+from theory.bounds.gaussian_tails import clock_between, translation_tail
 from toy.figures.common import (
     Bundle,
     Frequencies,
@@ -21,8 +20,9 @@ from toy.figures.common import (
     pair,
     times_between,
 )
-from toy.quadrature import expectation
-from toy.tower import log_translation, tower_martingale
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.tower import log_translation, tower_martingale
+from toy.numerics.quadrature import expectation
 
 Of = Callable[..., Tensor]
 """From points x (n, d) and one time t to values (n, m)."""

@@ -6,19 +6,19 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from theory.calibration import calibrate
-from theory.estimators import PLAIN, REGRESSION
-from theory.schedules import VPLinear
-from theory.shrinkage import PUBLISHED
-from theory.targets import NAMED, NOISE
+from theory.calibration.procedure import calibrate
+from theory.diffusion.schedules import VPLinear
+from theory.diffusion.targets import NAMED, NOISE
+from theory.estimators.control_variates import PLAIN, REGRESSION
+from theory.statistics.shrinkage import PUBLISHED
 from toy.claims.guidance import branch_shift, combined, own
-from toy.diffusion import Diffusion
 from toy.figures.common import line
-from toy.guided import GuidedCase, shift_of
-from toy.misfit import Misfit, growing
-from toy.mixture import GaussianMixture
-from toy.quadrature import expectation
-from toy.strategies import Components, TimePair
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.planted_error import Misfit, growing
+from toy.numerics.quadrature import expectation
+from toy.strategies.guided import GuidedCase, shift_of
+from toy.strategies.mixtures import Components, TimePair
 
 
 @dataclass(frozen=True)

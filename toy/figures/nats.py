@@ -7,12 +7,12 @@ import torch
 from scipy.integrate import quad
 from torch import Tensor
 
-from theory.likelihood import discrete_bound
-from theory.schedules import RectifiedFlow, Schedule, VPCosine, VPLinear
+from theory.diffusion.likelihood_bound import discrete_bound
+from theory.diffusion.schedules import RectifiedFlow, Schedule, VPCosine, VPLinear
 from toy.claims.likelihood import Pieces, pieces
-from toy.diffusion import as_time
-from toy.model_strategies import LikelihoodCase
-from toy.strategies import Components, TimePair
+from toy.mixtures.diffusion import as_time
+from toy.strategies.mixtures import Components, TimePair
+from toy.strategies.models import LikelihoodCase
 
 DATA = Components((0.6, 0.4), ((-1.0,), (1.0,)), ((0.6,), (0.8,)), ())
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from theory.calibration import Calibration, calibrate
-from theory.shrinkage import SHRUNK
+from theory.calibration.procedure import Calibration, calibrate
+from theory.statistics.shrinkage import SHRUNK
 from toy.figures.common import line, times_between
-from toy.misfit import Misfit
-from toy.quadrature import expectation
+from toy.mixtures.planted_error import Misfit
+from toy.numerics.quadrature import expectation
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import matplotlib
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from theory.program import write_json
-from theory.style import STYLE
+from theory.support.output import write_json
+from theory.support.plot_style import STYLE
 from toy.plots import bounds, calibrated, dynamics, martingales, models, nats, orders
 
 WIDTH = 5.5

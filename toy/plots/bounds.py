@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 
-from theory.style import BLUE, GREEN, GREY, ORANGE
+from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 from toy.figures.bounds import Azuma, Stopping, Tails
 from toy.plots.common import SMALL, draw_frequencies, legend_of_suprema
 

@@ -3,7 +3,7 @@
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from theory.style import BLUE, GREEN, GREY, ORANGE
+from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 from toy.figures.common import Bundle, Frequencies
 
 COLOURS = (BLUE, ORANGE, GREEN, GREY)

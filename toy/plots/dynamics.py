@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from theory.style import GREY
+from theory.support.plot_style import GREY
 from toy.figures.dynamics import Drift, Energy, Euler, Schedules
 from toy.plots.common import LOOKS, MARKERS, SMALL, legend_below, slope_line
 

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
-from theory.style import BLUE, GREEN, ORANGE
+from theory.support.plot_style import BLUE, GREEN, ORANGE
 from toy.figures.martingales import PosteriorPaths, Residuals, ScorePaths, Tower, Translation
 from toy.plots.common import (
     COLOURS,

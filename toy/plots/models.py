@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from theory.style import BLUE, GREEN, GREY, ORANGE
+from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 from toy.figures.models import Guidance, Loss, Recovery
 from toy.plots.common import LOOKS, MARKERS, SMALL, legend_below
 

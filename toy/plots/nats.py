@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from theory.style import BLUE, ORANGE
+from theory.support.plot_style import BLUE, ORANGE
 from toy.figures.nats import Likelihood, Refinement
 from toy.plots.common import LOOKS, MARKERS, legend_below, slope_line
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 
-from theory.style import BLUE, GREY, ORANGE
+from theory.support.plot_style import BLUE, GREY, ORANGE
 from toy.figures.orders import Orders
 from toy.plots.common import legend_below
 

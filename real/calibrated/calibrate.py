@@ -1,0 +1,87 @@
+"""Calibrate a checkpoint on images, with the provenance that a file should carry."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import diffusers
+import numpy
+import torch
+
+from real.families.checkpoint import Checkpoint
+from real.images import ImageSource
+from theory.calibration.procedure import Calibration, calibrate
+from theory.diffusion.schedules import Times
+from theory.statistics.intervals import LEVEL
+from theory.statistics.neyman_allocation import Goal
+from theory.statistics.shrinkage import CERTIFIED, Policy
+
+
+def calibrate_checkpoint(
+    checkpoint: Checkpoint,
+    images: ImageSource,
+    times: Times,
+    *,
+    seed: int,
+    draws: int = 1,
+    goal: Goal | None = None,
+    policy: Policy = CERTIFIED,
+    device: Any = None,
+    on_progress: Callable[[int], None] | None = None,
+    **more: Any,
+) -> Calibration:
+    """The calibration of a checkpoint; ``more`` is for ``theory.calibration.procedure.calibrate``.
+
+    Raises:
+        InputError: as ``theory.calibration.procedure.calibrate``.
+    """
+    return calibrate(
+        checkpoint.predict, checkpoint.schedule, target=checkpoint.target, images=images,
+        times=times, goal=goal, policy=policy, seed=seed, draws=draws, device=device,
+        on_progress=on_progress,
+        checkpoint=checkpoint.reference, fingerprint=checkpoint.fingerprint, data=images.name,
+        versions={m.__name__: m.__version__ for m in (torch, diffusers, numpy)},
+        **more,
+    )  # fmt: skip
+
+
+def described(calibration: Calibration) -> list[str]:
+    """What was spent, what was found, and what is left alone, in words."""
+    ratio = (calibration.plain_error_energy / calibration.error_energy).log().mean().exp().item()
+    images = [choice.images for choice in calibration.choices]
+    used = sorted({f"{c.estimator}, {c.draws} draw(s)" for c in calibration.choices})
+    applied = int((calibration.weights > 0).sum())
+    lines = [
+        f"{len(images)} times, {min(images)} to {max(images)} of "
+        f"{calibration.provenance['images']} images, "
+        f"{calibration.provenance['evaluations']:,} network evaluations ({'; '.join(used)})",
+        f"error energy {ratio:,.0f} times below the plain average's at as many evaluations "
+        "(geometric mean)",
+        f"shift: applied at {applied} times; left alone at {len(images) - applied}, where a gain is "
+        "not certain" + _smoothed(calibration),
+    ]
+    if calibration.slopes:
+        kinds = Counter(calibration.slopes.kinds)
+        lines.append("slopes: " + ", ".join(f"{kind} at {n}" for kind, n in kinds.items()))
+    if calibration.class_shift:
+        differing = int((calibration.class_shift.certificates > 0).sum())
+        lines.append(f"classes: certain to differ at {differing} times")
+    return [*lines, f"certified: {_certified(calibration)}"]
+
+
+def _smoothed(calibration: Calibration) -> str:
+    parts = []
+    if calibration.smoothing > 0:
+        parts.append(f"smoothed over log-SNR ({calibration.smoothing:g})")
+    if calibration.bands > 1:
+        parts.append(f"shrunk in {calibration.bands} frequency bands")
+    return "".join(f"; {part}" for part in parts)
+
+
+def _certified(calibration: Calibration) -> str:
+    bound = calibration.total_certificate
+    if not bound > 0:
+        return "no gain in all"
+    solver = calibration.provenance.get("solver")
+    of = f"the discrete bound of {solver}" if solver else "the bound"
+    return f"the whole gains at least {bound:.4g} nats of {of} ({LEVEL:.0%}, asymptotic)"

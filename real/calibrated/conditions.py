@@ -1,0 +1,115 @@
+"""Conditions of images and of samples, as a network takes them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from real.families.checkpoint import Checkpoint
+from real.images import ImageSource, latents_of
+from theory.forward.images import DEFAULT_BATCH, Batch, Conditions, batches, take
+from theory.support.errors import InputError
+
+Kind = Literal["joint", "null"]
+"""Each image under its own condition, or all under the one that stands for none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conditioned:
+    """Images in memory (n, *shape) with the condition of each; none for an unconditional network."""
+
+    images: Tensor
+    conditions: Conditions | None = None
+
+    @classmethod
+    def of(
+        cls, checkpoint: Checkpoint, images: ImageSource, kind: Kind, device: Any
+    ) -> "Conditioned":
+        """Read images as the network takes them: as latents where it works on them.
+
+        Raises:
+            InputError: as ``of_images``.
+        """
+        conditions, codec = of_images(checkpoint, images, kind), checkpoint.codec
+        taken = latents_of(images, codec, device) if codec else images
+        return cls(torch.cat(list(taken)), conditions)
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def at(self, positions: Tensor) -> "Conditioned":
+        """Those of these positions."""
+        return Conditioned(self.images[positions], take(self.conditions, positions))
+
+    def every_other(self) -> "Conditioned":
+        """The first, third, fifth ..."""
+        return self.at(torch.arange(0, len(self), 2))
+
+    def batches(self) -> Iterator[Batch]:
+        """Checked batches; see ``theory.forward.images``."""
+        return batches(self.images, DEFAULT_BATCH, self.conditions)
+
+    def in_turn(self, count: int) -> Conditions | None:
+        """Conditions of so many samples: those of the images, from the first again and again."""
+        return take(self.conditions, torch.arange(count) % len(self))
+
+
+def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Conditions | None:
+    """Conditions of the images; None for an unconditional network.
+
+    Raises:
+        InputError: the network takes conditions that the images do not have, or knows none that
+            stands for no condition; or the null one is wanted of an unconditional network.
+    """
+    if checkpoint.conditions is None:
+        if kind == "null":
+            raise InputError(
+                f"condition: {checkpoint.reference} is unconditional, it has no null condition"
+            )
+        return None
+    if kind == "null":
+        return _null(checkpoint, len(images))
+    classes = checkpoint.conditions if isinstance(checkpoint.conditions, int) else None
+    if not isinstance(images.labels, list if classes is None else Tensor):
+        what = "texts" if classes is None else "class labels"
+        raise InputError(
+            f"data: the network takes {what}, {images.name} has none "
+            "(--condition null calibrates its branch without condition)"
+        )
+    if classes and isinstance(images.labels, Tensor) and int(images.labels.max()) >= classes:
+        raise InputError(
+            f"data: the network knows classes 0 to {classes - 1}, {images.name} has "
+            f"labels up to {int(images.labels.max())}"
+        )
+    return images.labels
+
+
+def of_samples(checkpoint: Checkpoint, count: int, wanted: str | None) -> Conditions | None:
+    """Conditions of so many samples: the one that is wanted, or else all classes in turn.
+
+    Raises:
+        InputError: no such class, a text network without a text, or an unconditional network.
+    """
+    if checkpoint.conditions is None:
+        if wanted is not None:
+            raise InputError(f"condition: {checkpoint.reference} is unconditional, got {wanted!r}")
+        return None
+    if isinstance(checkpoint.conditions, int):
+        classes = checkpoint.conditions
+        if wanted is None:
+            return torch.arange(count) % classes
+        if not wanted.isdecimal() or int(wanted) >= classes:
+            raise InputError(f"condition: expected a class from 0 to {classes - 1}, got {wanted!r}")
+        return torch.full((count,), int(wanted))
+    return [wanted or ""] * count
+
+
+def _null(checkpoint: Checkpoint, count: int) -> Conditions:
+    null = checkpoint.null_condition
+    if null is None:
+        raise InputError(
+            f"condition: {checkpoint.reference} knows no condition that stands for none"
+        )
+    return torch.full((count,), null) if isinstance(null, int) else [null] * count

@@ -1,0 +1,189 @@
+"""A calibration inside a diffusers pipeline: the user's own call, schedulers and guidance go on.
+
+    handle = attach(pipe, calibration)
+    images = pipe("a cat", num_inference_steps=10).images
+    handle.remove()
+
+or ``with attach(pipe, calibration): ...``. The correction is subtracted from what ``pipe.unet`` or
+``pipe.transformer`` returns, by a forward hook; the network itself is left as it is.
+"""
+
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import hf_hub_download
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from torch import Tensor
+from torch.utils.hooks import RemovableHandle
+
+from real.families.diffusers.folder import load_part
+from real.families.diffusers.network import identity, sample_shape
+from real.families.diffusers.process import process_of
+from theory.calibration import files as calibrations
+from theory.calibration.procedure import Calibration
+from theory.support.errors import InputError
+
+FOLDER = "calibration"
+GUIDED = (
+    "DiTPipeline",
+    "StableDiffusionPipeline",
+    "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionXLPipeline",
+    "StableDiffusionXLImg2ImgPipeline",
+    "StableDiffusion3Pipeline",
+    "StableDiffusion3Img2ImgPipeline",
+)
+"""Pipelines of which is known where in the batch the unconditional branch lies."""
+
+
+def attach(
+    pipe: Any, calibration: Calibration, unconditional: Calibration | None = None
+) -> RemovableHandle:
+    """Calibrate the network of a pipeline in place, until the handle's ``remove()``.
+
+    Args:
+        pipe: a diffusers pipeline, in any dtype, on any device, with any of its schedulers.
+        calibration: of its network, as ``real.checkpoints.load`` of the same folder loads it.
+        unconditional: under classifier-free guidance, the calibration of the branch without
+            condition; by default both branches get the same shift.
+
+    Returns:
+        A handle; as a context manager it removes itself at the end.
+
+    Raises:
+        InputError: a calibration of another network, schedule, target or shape; a pipeline whose
+            guidance is not known, or which has a calibration already. When the pipeline runs:
+            another image size than calibrated.
+    """
+    network = _network(pipe)
+    original = _uncompiled(network)
+    _require_free(network, original)
+    scheduler = {**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__}
+    process = process_of(scheduler)
+    if unconditional is not None and type(pipe).__name__ not in GUIDED:
+        raise InputError(
+            f"drop-in: a second calibration, for the unconditional branch, expects one of "
+            f"{', '.join(GUIDED)}, got {type(pipe).__name__}"
+        )
+    fingerprint = _fingerprint(original, calibration)
+    for made in (calibration, unconditional or calibration):
+        made.require(process.schedule, process.target, sample_shape(original), fingerprint)
+    forward = inspect.signature(type(original).forward)
+    hook = _Shifting(pipe, forward, process.time_scale, calibration, unconditional)
+    return network.register_forward_hook(hook, with_kwargs=True)
+
+
+@dataclass(frozen=True)
+class _Shifting:
+    """The forward hook: subtracts the correction from what the network returns."""
+
+    pipe: Any
+    forward: inspect.Signature
+    time_scale: int
+    calibration: Calibration
+    unconditional: Calibration | None
+
+    @torch.compiler.disable
+    def __call__(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        given = self.forward.bind(module, *args, **kwargs).arguments
+        y, t = output[0], torch.as_tensor(given["timestep"]).reshape(-1).cpu() / self.time_scale
+        x_t = given["sample" if "sample" in given else "hidden_states"]
+        channels, labels = self.calibration.shape[0], given.get("class_labels")
+        seen = x_t, t, y[:, :channels], labels
+        correction = _correction(self.calibration, *seen)
+        if self.unconditional is not None:
+            rows = _unconditional_rows(self.pipe, given, len(y)).to(y.device)
+            other = _correction(self.unconditional, *seen)
+            correction = torch.where(rows[:, None, None, None], other, correction)
+        shifted = torch.cat([y[:, :channels] - correction, y[:, channels:]], 1)
+        return (shifted,) if isinstance(output, tuple) else type(output)(sample=shifted)
+
+
+def save_pretrained(calibration: Calibration, folder: Path | str, name: str = FOLDER) -> Path:
+    """Write a calibration into a pipeline's folder, as calibration/NAME.safetensors."""
+    path = Path(folder) / FOLDER / f"{name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    calibrations.save(calibration, path)
+    return path
+
+
+def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
+    """Read the calibration in a pipeline's folder or Hub repository.
+
+    Raises:
+        InputError: there is none, or it cannot be reached or read.
+    """
+    file = f"{FOLDER}/{name}.safetensors"
+    if Path(reference).is_dir():
+        return calibrations.load(Path(reference) / file)
+    try:
+        return calibrations.load(Path(hf_hub_download(str(reference), file)))
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
+        raise InputError(
+            f"calibration: expected a folder or a Hub id with {file}, got {str(reference)!r}"
+        ) from error
+
+
+def _network(pipe: Any) -> Any:
+    for part in ("unet", "transformer"):
+        if getattr(pipe, part, None) is not None:
+            return getattr(pipe, part)
+    raise InputError(
+        f"drop-in: expected a pipeline with a unet or a transformer, got {type(pipe).__name__}"
+    )
+
+
+def _uncompiled(network: Any) -> Any:
+    """What ``torch.compile`` was given."""
+    return getattr(network, "_orig_mod", network)
+
+
+def _require_free(*networks: Any) -> None:
+    for network in networks:
+        if any(isinstance(hook, _Shifting) for hook in network._forward_hooks.values()):
+            raise InputError("drop-in: a calibration is attached already; remove its handle first")
+
+
+def _correction(
+    calibration: Calibration, x_t: Tensor, t: Tensor, y: Tensor, labels: Tensor | None
+) -> Tensor:
+    """What is subtracted at times (b,) or (1,), in the dtype and on the device of a prediction."""
+    if tuple(y.shape[2:]) != calibration.shape[1:]:
+        raise InputError(
+            f"drop-in: calibrated for samples of shape {calibration.shape}, the pipeline runs at "
+            f"{tuple(y.shape[2:])}"
+        )
+    return calibration.correction(x_t, t, y, labels)
+
+
+def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Tensor:
+    """Which images (b,) of a network's call are of the branch without condition."""
+    if "class_labels" in given and given["class_labels"] is not None:
+        null = _network(pipe).config.num_embeds_ada_norm
+        return torch.as_tensor(given["class_labels"]).cpu() == null
+    guided = pipe.do_classifier_free_guidance and given.get("skip_layers") is None
+    return torch.arange(images) < (images // 2 if guided else 0)
+
+
+def _fingerprint(network: Any, calibration: Calibration) -> str:
+    """Whom the network is, even if its weights were rounded to half precision when it was loaded."""
+    own, weights = identity(network), network.state_dict()
+    halves = {w.dtype for w in weights.values() if w.is_floating_point()} - {torch.float32}
+    if own == calibration.provenance.get("fingerprint") or not halves:
+        return own
+    origin = Path(network.config.get("_name_or_path") or "")
+    if not (origin / "config.json").is_file():
+        raise InputError(
+            f"drop-in: expected a network in float32, or the folder that it was loaded from, got "
+            f"{network.dtype} without; attach before changing the dtype"
+        )
+    original, _ = load_part(type(network), origin, "cpu")
+    exact = original.state_dict()
+    same = exact.keys() == weights.keys() and all(
+        torch.equal(exact[name].to(weight.dtype), weight.cpu()) for name, weight in weights.items()
+    )
+    return identity(original) if same else own

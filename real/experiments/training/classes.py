@@ -1,0 +1,137 @@
+"""Train class-conditional networks on labelled images: what is to be trained, and the run."""
+
+import platform
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import DDPMScheduler, UNet2DModel
+
+from real.experiments.training.examples import Examples
+from real.experiments.training.loop import Trainer, fit
+from real.experiments.training.networks import cifar10_network, fashion_network
+from real.experiments.training.recipe import Recipe
+from real.experiments.training.record import held_out_loss, sample_classes, save_trained
+from theory.support.errors import InputError
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A class-conditional network to be trained.
+
+    Attributes:
+        name: as the command takes it.
+        title: of its images, in words.
+        source: of its images and their licence, in words.
+        data: the set of that name, where no other images are given.
+        shape: (c, h, w).
+        classes: what the labels 0, 1, ... mean; the null label is their number.
+        kept: images of the training file that are kept for calibration.
+        network: untrained, from a seed.
+        recipe: unless told otherwise.
+    """
+
+    name: str
+    title: str
+    source: str
+    data: str
+    shape: tuple[int, int, int]
+    classes: tuple[str, ...]
+    kept: int
+    network: Callable[[int], UNet2DModel]
+    recipe: Recipe
+
+
+FASHION = Assignment(
+    name="fashion",
+    title="Fashion-MNIST",
+    source="Fashion-MNIST (Zalando Research, MIT licence)",
+    data="fashion-mnist",
+    shape=(1, 28, 28),
+    classes=(
+        "t-shirt", "trouser", "pullover", "dress", "coat",
+        "sandal", "shirt", "sneaker", "bag", "ankle boot",
+    ),
+    kept=10_000,
+    network=fashion_network,
+    recipe=Recipe(steps=3600, learning_rate=1e-3, cool_down=0.3, drop_label=0.1),
+)  # fmt: skip
+CIFAR10 = Assignment(
+    name="cifar10",
+    title="CIFAR-10",
+    source="CIFAR-10 (Krizhevsky 2009)",
+    data="cifar10",
+    shape=(3, 32, 32),
+    classes=(
+        "airplane", "automobile", "bird", "cat", "deer",
+        "dog", "frog", "horse", "ship", "truck",
+    ),
+    kept=5_000,
+    network=cifar10_network,
+    recipe=Recipe(
+        steps=100_000, batch_size=128, learning_rate=4e-4, warm_up_steps=2000, cool_down=0.3,
+        ema_decay=0.9995, drop_label=0.1, flip=True, precision="bfloat16",
+    ),
+)  # fmt: skip
+ASSIGNMENTS = {assignment.name: assignment for assignment in (FASHION, CIFAR10)}
+
+
+def train_classes(
+    assignment: Assignment,
+    data: Examples,
+    out: Path,
+    recipe: Recipe,
+    device: torch.device,
+    quiet: bool = False,
+) -> dict[str, Any]:
+    """Train on all but the kept images and save a diffusers folder with a model card.
+
+    Returns:
+        The training record, also saved as ``training.json``.
+
+    Raises:
+        InputError: there are not more images than are kept, or the interrupted run in ``out`` is
+            another one.
+    """
+    end = len(data) - assignment.kept
+    if end < 1:
+        raise InputError(
+            f"data: expected more than the {assignment.kept} images kept for calibration, "
+            f"got {len(data)}"
+        )
+    data = data.shuffled()
+    training, kept = data.part(slice(0, end)), data.part(slice(end, None))
+    digest, null = training.sha256(), len(assignment.classes)
+    scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
+    trainer = Trainer(assignment.network(recipe.seed), scheduler, recipe, device)
+    identity = {"network": assignment.name, "images": digest, **recipe.identity()}
+    state = out / "state.pt"
+    fit(trainer, training, state, identity, quiet=quiet)
+    network = trainer.finish()
+    record = {
+        "network": assignment.name,
+        "recipe": asdict(recipe),
+        "classes": list(assignment.classes),
+        "null_class": null,
+        "trained_on": f"the first {end} images of the training file, in the order of their blake2b",
+        "kept_for_calibration": f"the other {len(kept)} images of the training file",
+        "training_images_of_each_class": training.counts(null),
+        "training_images_sha256": digest,
+        "weights": sum(p.numel() for p in network.parameters()),
+        "seconds": round(trainer.progress.seconds, 1),
+        "threads": torch.get_num_threads(),
+        "device": device.type,
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+        "loss_per_pixel": trainer.progress.curve,
+        "kept_images_loss_per_pixel": {
+            "labels": held_out_loss(network, scheduler, kept, recipe.seed),
+            "null label": held_out_loss(network, scheduler, kept.without_labels(), recipe.seed),
+        },
+    }
+    samples = sample_classes(network, scheduler, assignment.shape, null, recipe.seed)
+    save_trained(out, network, scheduler, record, samples, assignment.title, assignment.source)
+    state.unlink(missing_ok=True)
+    return record

@@ -1,0 +1,1 @@
+"""DDPM and guided-diffusion networks and their loaders."""

@@ -1,0 +1,183 @@
+"""Folders as diffusers writes them: what they say they are, and their parts. No code is run."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers.utils import logging as diffusers_logging
+
+from real.families.checkpoint import Source
+from real.families.diffusers.weights import require_as_many, require_plausible, weights_of
+from theory.support.errors import InputError
+from theory.support.safe_reading import line, read_object
+
+NETWORK_PARTS = ("unet", "transformer", ".")
+FOREIGN = ("auto_map", "quantization_config", "attn_implementation", "_attn_implementation")
+"""Keys by which a configuration asks for code or kernels other than the library's."""
+
+COPY, HALF = re.compile(r"\.(fp16|bf16|non_ema)[.-]"), re.compile(r"\.fp16[.-].*safetensors$")
+"""Names of weights beside the usual ones, and those of them that are read in their place."""
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object.
+
+    Raises:
+        InputError: it cannot be read, or is something else.
+    """
+    return read_object(path, "checkpoint")
+
+
+def network_folder(folder: Path) -> Path:
+    """Where the network that denoises lies: ``unet/``, ``transformer/``, or the top.
+
+    Raises:
+        InputError: in none of them.
+    """
+    return folder / network_part(folder)
+
+
+def network_part(folder: Path) -> str:
+    """The same as a subfolder's name; "." is the top.
+
+    Raises:
+        InputError: in none of them.
+    """
+    for part in NETWORK_PARTS:
+        if (folder / part / "config.json").is_file():
+            return part
+    raise InputError(
+        f"checkpoint: expected unet/config.json, transformer/config.json or config.json in "
+        f"{folder}, found neither"
+    )
+
+
+def class_name(folder: Path) -> str:
+    """diffusers' name of the class of the network in a folder.
+
+    Raises:
+        InputError: there is no network, or its configuration cannot be read.
+    """
+    return str(read_json(network_folder(folder) / "config.json").get("_class_name"))
+
+
+def is_a(source: Source, *names: str) -> bool:
+    """Whether a source is a folder whose network is of one of these classes."""
+    try:
+        return source.path.is_dir() and class_name(source.path) in names
+    except InputError:
+        return False
+
+
+def model_index(folder: Path) -> dict[str, Any]:
+    """What a pipeline says of its parts; {} for a bare network.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    path = folder / "model_index.json"
+    return read_json(path) if path.is_file() else {}
+
+
+def scheduler_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the scheduler, in ``scheduler/`` or at the top.
+
+    Raises:
+        InputError: there is none.
+    """
+    for candidate in (folder / "scheduler", folder):
+        if (candidate / "scheduler_config.json").is_file():
+            return read_json(candidate / "scheduler_config.json")
+    raise InputError(
+        f"checkpoint: expected scheduler/scheduler_config.json or scheduler_config.json in "
+        f"{folder}, found neither"
+    )
+
+
+def require_plain(folder: Path) -> None:
+    """Refuse a network whose configuration asks for more than the library's own.
+
+    Raises:
+        InputError: it asks for code, kernels or a quantization, or cannot be read.
+    """
+    config = read_json(folder / "config.json")
+    asked = [key for key in FOREIGN if config.get(key) is not None]
+    if asked:
+        raise InputError(f"checkpoint: expected a plain network in {folder}, it has {asked[0]}")
+
+
+def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
+    """A network of that class in float32, frozen, and the names of the weights it has no use for.
+
+    Raises:
+        InputError: as ``read_part``.
+    """
+    network, unused = read_part(kind, folder)
+    with quiet():
+        network.to(device, torch.float32)
+    return network, unused
+
+
+def read_part(kind: Any, folder: Path) -> tuple[Any, list[str]]:
+    """The same, in the precision and on the device that the library reads it to.
+
+    Weights are read from safetensors, or from .bin files without running code; those of the variant
+    fp16 only where there are no others. All files are looked through before, and the network is
+    built without memory first.
+
+    Raises:
+        InputError: files are missing or broken, weights are missing or of other shapes, or the
+            configuration asks for code of its own.
+    """
+    require_plain(folder)
+    config, weights = read_json(folder / "config.json"), weights_of(folder)
+    require_plausible(config, weights, folder)
+    try:
+        with quiet(), torch.random.fork_rng(devices=[]):
+            require_as_many(_empty(kind, config), weights, folder)
+            network, info = kind.from_pretrained(
+                folder, local_files_only=True, output_loading_info=True, low_cpu_mem_usage=False,
+                variant=_variant(folder),
+            )  # fmt: skip
+    except InputError:
+        raise
+    except Exception as error:  # a broken folder makes the libraries raise errors of every kind
+        raise InputError(
+            f"checkpoint: cannot load the network in {folder}: {line(error)}"
+        ) from error
+    if info["missing_keys"]:
+        raise InputError(
+            f"checkpoint: cannot load the network in {folder}: no weights for "
+            f"{min(info['missing_keys'])}"
+        )
+    return network.eval().requires_grad_(False), sorted(info["unexpected_keys"])
+
+
+def _variant(folder: Path) -> str | None:
+    kinds = ("*model*.safetensors", "*model*.bin")
+    weights = [path.name for kind in kinds for path in folder.glob(kind)]
+    halves = [name for name in weights if HALF.search(name)]
+    plain = [name for name in weights if not COPY.search(name)]
+    return "fp16" if halves and not plain else None
+
+
+def _empty(kind: Any, config: dict[str, Any]) -> Any:
+    """The network without memory: transformers' classes have a class of configurations."""
+    with torch.device("meta"):
+        if getattr(kind, "config_class", None) is None:
+            return kind.from_config(config)
+        return kind(kind.config_class.from_dict(config))
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """diffusers' log silenced: what matters of it is raised."""
+    level = diffusers_logging.get_verbosity()
+    diffusers_logging.set_verbosity(diffusers_logging.CRITICAL)
+    try:
+        yield
+    finally:
+        diffusers_logging.set_verbosity(level)

@@ -1,0 +1,164 @@
+"""diffusers pipelines of a text-conditional ``UNet2DConditionModel`` on latents: Stable Diffusion.
+
+Versions 1 and 2 have one CLIP text encoder, XL has two and is also told the size of the image.
+Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022); Podell et
+al., "SDXL" (2023).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from real.families.checkpoint import Checkpoint, Family, Source
+from real.families.conditions import Encoding, Texts
+from real.families.diffusers.folder import is_a, model_index, quiet, scheduler_config
+from real.families.diffusers.network import identity, load_network, run, sample_shape
+from real.families.diffusers.process import process_of
+from real.families.diffusers.text import load_text_parts, text_modules
+from real.families.diffusers.vae import codec, load_vae
+from theory.support.errors import InputError
+
+NAME = "diffusers-text-unet"
+OTHER_CONDITIONS = (
+    "class_embed_type",
+    "num_class_embeds",
+    "encoder_hid_dim_type",
+    "time_cond_proj_dim",
+)
+SIZES = 6
+"""Numbers that XL is told: height and width of the original, top and left of the crop, both again."""
+
+
+def load(source: Source, device: Any) -> Checkpoint:
+    """Load the network, its text encoders, its autoencoder and its noise schedule.
+
+    The empty text stands for no condition; where an XL pipeline says so
+    (``force_zeros_for_empty_prompt``) the network is then given zeros, as its own pipeline does.
+
+    Raises:
+        InputError: files are missing or broken, or the network is conditioned by something else
+            than text (and for XL, sizes).
+    """
+    folder = source.path
+    config = scheduler_config(folder)
+    process = process_of(config)
+    network = load_network(UNet2DConditionModel, folder, device)
+    _require_text(network, folder)
+    vae = load_vae(folder / "vae", device)
+    parts = load_text_parts(folder, device)
+    if network.config.addition_embed_type is None:
+        conditioning = _plain_conditioning(network, vae, parts)
+    else:
+        conditioning = _xl_conditioning(network, vae, parts, folder)
+
+    def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        return run(network, x_t, t * process.time_scale, **conditioning(condition, len(x_t)))
+
+    shape = sample_shape(network)
+    return Checkpoint(
+        reference=source.reference,
+        family=NAME,
+        predict=predict,
+        schedule=process.schedule,
+        target=process.target,
+        shape=shape,
+        conditions="text",
+        null_condition="",
+        fingerprint=identity(network),
+        scheduler_config=config,
+        codec=codec(vae, shape),
+        modules={"unet": network, "vae": vae, **text_modules(parts)},
+    )
+
+
+Conditioning = Callable[[Any, int], dict[str, Any]]
+"""Condition and number of images -> what the network is called with beside x_t and t."""
+
+
+def _require_text(network: UNet2DConditionModel, folder: Path) -> None:
+    for key in OTHER_CONDITIONS:
+        if network.config[key] is not None:
+            raise InputError(
+                f"checkpoint: expected a network conditioned by text alone, {folder} has "
+                f"{key} {network.config[key]!r}"
+            )
+    kind = network.config.addition_embed_type
+    if kind not in (None, "text_time"):
+        raise InputError(
+            f"checkpoint: expected addition_embed_type text_time (SDXL) or none, got {kind!r} in "
+            f"{folder}"
+        )
+
+
+def _plain_conditioning(network: Any, vae: Any, parts: dict[str, Any]) -> Conditioning:
+    from diffusers import StableDiffusionPipeline
+
+    _require_parts(parts, "text_encoder")
+    pipeline = StableDiffusionPipeline(
+        unet=network, vae=vae, scheduler=None, safety_checker=None, feature_extractor=None,
+        requires_safety_checker=False, **parts,
+    )  # fmt: skip
+
+    def encode(text: str) -> Encoding:
+        with quiet():
+            return pipeline.encode_prompt(text, network.device, 1, False)[:1]
+
+    texts = Texts(encode)
+    return lambda condition, images: {
+        "encoder_hidden_states": texts(condition, images, network.device)[0]
+    }
+
+
+def _xl_conditioning(network: Any, vae: Any, parts: dict[str, Any], folder: Path) -> Conditioning:
+    from diffusers import StableDiffusionXLPipeline
+
+    _require_parts(parts, "text_encoder", "text_encoder_2")
+    _require_sizes(network, parts["text_encoder_2"].config.projection_dim, folder)
+    zeros = model_index(folder).get("force_zeros_for_empty_prompt", True)
+    pipeline = StableDiffusionXLPipeline(
+        unet=network, vae=vae, scheduler=None, force_zeros_for_empty_prompt=zeros,
+        add_watermarker=False, **parts,
+    )  # fmt: skip
+    size = [side * pipeline.vae_scale_factor for side in sample_shape(network)[1:]]
+    sizes = torch.tensor([*size, 0, 0, *size], dtype=network.dtype, device=network.device)
+
+    def encode(text: str) -> Encoding:
+        with quiet():
+            sequence, _, pooled, _ = pipeline.encode_prompt(
+                text, device=network.device, do_classifier_free_guidance=False
+            )
+        absent = zeros and text == ""
+        return (0 * sequence, 0 * pooled) if absent else (sequence, pooled)
+
+    texts = Texts(encode)
+
+    def conditioning(condition: Any, images: int) -> dict[str, Any]:
+        sequence, pooled = texts(condition, images, network.device)
+        added = {"text_embeds": pooled, "time_ids": sizes.expand(images, -1)}
+        return {"encoder_hidden_states": sequence, "added_cond_kwargs": added}
+
+    return conditioning
+
+
+def _require_parts(parts: dict[str, Any], *names: str) -> None:
+    got = sorted(text_modules(parts))
+    if got != sorted(names):
+        raise InputError(
+            f"checkpoint: expected {' and '.join(names)} for this network, got {', '.join(got)}"
+        )
+
+
+def _require_sizes(network: Any, pooled: int, folder: Path) -> None:
+    expected = network.config.projection_class_embeddings_input_dim
+    if expected != SIZES * network.config.addition_time_embed_dim + pooled:
+        raise InputError(
+            f"checkpoint: expected a network told {SIZES} sizes and a pooled text of width "
+            f"{pooled} (SDXL base), {folder} has projection_class_embeddings_input_dim {expected}"
+        )
+
+
+FAMILY = Family(NAME, lambda source: is_a(source, "UNet2DConditionModel"), load)

@@ -1,0 +1,127 @@
+"""The autoencoder of a latent diffusers pipeline, variational or vector-quantized, as a codec."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, VQModel
+from torch import Tensor
+
+from real.families.checkpoint import Codec
+from real.families.diffusers.folder import load_part, read_json
+from theory.forward.fingerprints import fingerprint
+from theory.support.errors import InputError
+
+AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "VQModel": VQModel}
+PIXELS_AT_ONCE = 2**21
+"""In one call of an autoencoder, whose layers hold hundreds of numbers for each pixel."""
+
+
+def load_vae(folder: Path, device: Any) -> Any:
+    """The autoencoder in a pipeline's ``vae/`` or ``vqvae/``.
+
+    A VQModel whose configuration has no scaling_factor is older than that setting: its latents are
+    not scaled (huggingface/diffusers issue 6725), where the library would take that of Stable
+    Diffusion.
+
+    Raises:
+        InputError: it is not there, of an unknown class, or broken.
+    """
+    name, config = autoencoder_class(folder), read_json(folder / "config.json")
+    vae = load_part(AUTOENCODERS[name], folder, device)[0]
+    if name == "VQModel" and "scaling_factor" not in config:
+        vae.register_to_config(scaling_factor=1.0)
+    return vae
+
+
+def autoencoder_part(folder: Path) -> str | None:
+    """Which subfolder of a pipeline has an autoencoder, if one has."""
+    return next((part for part in ("vae", "vqvae") if (folder / part).is_dir()), None)
+
+
+def bare_autoencoder(folder: Path) -> list[str]:
+    """["."] for a folder that is an autoencoder itself, which is then all of it that is loaded.
+
+    Raises:
+        InputError: it is none, or of an unknown class.
+    """
+    autoencoder_class(folder)
+    return ["."]
+
+
+def autoencoder_class(folder: Path) -> str:
+    """The name of the class of the autoencoder in a folder, one of ``AUTOENCODERS``.
+
+    Raises:
+        InputError: it is not there, or of an unknown class.
+    """
+    name = read_json(folder / "config.json").get("_class_name")
+    if name not in AUTOENCODERS:
+        raise InputError(
+            f"checkpoint: expected an autoencoder {' or '.join(AUTOENCODERS)} in {folder}, got {name}"
+        )
+    return str(name)
+
+
+def codec(vae: Any, latent: tuple[int, ...]) -> Codec:
+    """Images to latents (c, h, w) and back, scaled as diffusers' pipelines scale them.
+
+    They read the offset and the scale from the configuration: shift_factor or latents_mean,
+    scaling_factor and latents_std.
+
+    Raises:
+        InputError: the autoencoder's latents have another number of channels.
+    """
+    mean = vae.config.get("latents_mean") or vae.config.get("shift_factor") or 0.0
+    deviation = _per_channel(vae.config.get("latents_std") or 1.0, vae)
+    return scaled_codec(vae, latent, mean, vae.config.scaling_factor / deviation)
+
+
+def scaled_codec(
+    vae: Any, latent: tuple[int, ...], offset: Any, scale: Any, lowest: float = -1.0
+) -> Codec:
+    """Images to latents (mode - offset) * scale and back.
+
+    Args:
+        latent: (c, h, w) of the latents.
+        offset, scale: numbers, or one per channel.
+        lowest: what the autoencoder takes as black; white is 1.
+
+    Raises:
+        InputError: the autoencoder's latents have another number of channels.
+    """
+    channels, height, width = latent
+    own = vae.config.get("vq_embed_dim") or vae.config.latent_channels
+    if own != channels:
+        raise InputError(
+            f"checkpoint: expected an autoencoder with {channels} latent channels, as the network "
+            f"takes, got {own}"
+        )
+    offset, scale = _per_channel(offset, vae), _per_channel(scale, vae)
+    factor = 2 ** (len(vae.config.block_out_channels) - 1)
+    shape = (vae.config.in_channels, height * factor, width * factor)
+    at_once = max(1, PIXELS_AT_ONCE // (shape[1] * shape[2]))
+    half, middle = (1 - lowest) / 2, (1 + lowest) / 2
+
+    def encode_some(images: Tensor) -> Tensor:
+        coded = vae.encode(images.to(vae.device, vae.dtype) * half + middle)
+        mode = coded.latent_dist.mode() if "latent_dist" in coded else coded.latents
+        return ((mode - offset.to(mode)) * scale.to(mode)).to(images)
+
+    def decode_some(latents: Tensor) -> Tensor:
+        z = latents.to(vae.device, vae.dtype)
+        pictures = vae.decode(z / scale.to(z) + offset.to(z)).sample
+        return ((pictures - middle) / half).to(latents)
+
+    def encode(images: Tensor) -> Tensor:
+        return torch.cat([encode_some(part) for part in images.split(at_once)])
+
+    def decode(latents: Tensor) -> Tensor:
+        return torch.cat([decode_some(part) for part in latents.split(at_once)])
+
+    parts = [*vae.state_dict().items(), ("offset", offset), ("scale", scale)]
+    return Codec(shape, encode, decode, fingerprint(parts, str(lowest)))
+
+
+def _per_channel(value: Any, vae: Any) -> Tensor:
+    return torch.as_tensor(value, dtype=torch.float32, device=vae.device).reshape(1, -1, 1, 1)

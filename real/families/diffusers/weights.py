@@ -1,0 +1,199 @@
+"""Folders of weights, looked through before a library sees them, and held against their configuration.
+
+The libraries build what a configuration describes, with random weights, before they look into the
+files: a few bytes could ask for any amount of memory or time.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from real.families.presets import LARGEST_SIDE
+from real.files.torch_files import require_weights
+from theory.support.errors import InputError
+from theory.support.safe_reading import read_object, require_regular
+
+KINDS = (".safetensors", ".bin")
+NUMBERS = {
+    "F64",
+    "F32",
+    "F16",
+    "BF16",
+    "F8_E4M3",
+    "F8_E5M2",
+    "I64",
+    "I32",
+    "I16",
+    "I8",
+    "U8",
+    "BOOL",
+}
+"""What safetensors calls numbers that arithmetic takes."""
+
+LARGEST = 2**24
+"""Of any whole number in a configuration; vocabularies have some hundred thousand words."""
+
+SIDES = ("sample_size", "pos_embed_max_size")
+NESTED_LAYERS = ("layers_per_block", "transformer_layers_per_block")
+"""Layers of each layer of each block."""
+
+LAYERS = re.compile(r"(^|_)(layers?|blocks?)(_|$)")
+OTHER_LAYERS = re.compile(
+    r"dual_attention_layers|_block_types?$|norm|dim|channels|scale|dropout|act"
+)
+"""What is called after layers but does not count them."""
+
+TABLE = 2**26
+"""Numbers of a table of positions, which is no weight."""
+
+FACTOR, SLACK = 4, 2**20
+"""How many more numbers a network may have than its files: tied weights, and buffers."""
+
+
+@dataclass(frozen=True)
+class Weights:
+    """What the files of a folder hold.
+
+    Attributes:
+        tensors, numbers: how many.
+    """
+
+    tensors: int
+    numbers: int
+
+
+def weights_of(folder: Path) -> Weights:
+    """What the files of weights in a folder hold, none of which does anything but hold weights.
+
+    Raises:
+        InputError: there are none, or something else such as a pipe, or a broken or malicious file.
+    """
+    tensors = numbers = 0
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            continue
+        require_regular(path, "checkpoint")
+        if path.name.endswith(".index.json"):
+            _require_own(path)
+        for length in _lengths(path):
+            tensors += 1
+            numbers += length
+    if not tensors:
+        raise InputError(f"checkpoint: cannot load the network in {folder}: it holds no weights")
+    return Weights(tensors, numbers)
+
+
+def _require_own(index: Path) -> None:
+    """Shards lie beside their index, and are of a kind that is looked through."""
+    names = read_object(index, "checkpoint").get("weight_map")
+    shards = set(map(str, names.values())) if isinstance(names, dict) else {""}
+    for shard in sorted(shards):
+        if Path(shard).name != shard or not shard.endswith(KINDS):
+            raise InputError(
+                f"checkpoint: expected files {' or '.join(KINDS)} beside {index} in it, "
+                f"got {shard[:60]!r}"
+            )
+
+
+def _lengths(path: Path) -> Iterator[int]:
+    if path.suffix == ".bin":
+        yield from (storage.length for storage in require_weights(path).values())
+    elif path.suffix == ".safetensors":
+        try:
+            with safe_open(path, "pt") as file:
+                for name in file.keys():  # noqa: SIM118
+                    yield _length(file.get_slice(name), path)
+        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
+            if isinstance(error, InputError):
+                raise
+            raise InputError(
+                f"checkpoint: cannot load the network in {path.parent}: {path.name} is truncated or "
+                "broken safetensors"
+            ) from error
+
+
+def _length(part: Any, path: Path) -> int:
+    if part.get_dtype() not in NUMBERS:
+        raise InputError(f"checkpoint: expected plain numbers in {path}, got {part.get_dtype()}")
+    length = 1
+    for side in part.get_shape():
+        length *= side
+    return length
+
+
+def require_plausible(config: Mapping[str, Any], weights: Weights, folder: Path) -> None:
+    """Refuse a configuration that describes far more than the files can hold, before it is built.
+
+    Raises:
+        InputError: it does.
+    """
+    for name, value in config.items():
+        limit = _limit(name, weights)
+        for number in _whole_numbers(value):
+            if abs(number) > limit:
+                raise InputError(
+                    f"checkpoint: expected {name} of at most {limit:,} in {folder}, got {number:,}"
+                    if abs(number) < 10**18
+                    else f"checkpoint: expected {name} of at most {limit:,} in {folder}, got far more"
+                )
+    layers = _layers(config)
+    if layers > max(1, weights.tensors):
+        raise InputError(
+            f"checkpoint: expected at most a layer for each of {weights.tensors:,} tensors in "
+            f"{folder}, its configuration has {layers:,}"
+        )
+    if _positions(config) > TABLE + weights.numbers:
+        raise InputError(f"checkpoint: expected a smaller table of positions in {folder}")
+
+
+def _limit(name: str, weights: Weights) -> int:
+    if name in SIDES:
+        return LARGEST_SIDE
+    counts = LAYERS.search(name) and not OTHER_LAYERS.search(name)
+    return max(1, weights.tensors) if counts else LARGEST
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, int):
+            yield item
+        elif isinstance(item, list | dict):
+            waiting.extend(item.values() if isinstance(item, dict) else item)
+
+
+def _layers(config: Mapping[str, Any]) -> int:
+    types = config.get("down_block_types")
+    layers = len(types) if isinstance(types, list) else 1
+    for name in NESTED_LAYERS:
+        layers *= max(1, *_whole_numbers(config.get(name)), 1)
+    return layers
+
+
+def _positions(config: Mapping[str, Any]) -> int:
+    """Numbers of a transformer's table of positions."""
+    patch, *sides = (max(0, *_whole_numbers(config.get(n)), 0) for n in ("patch_size", *SIDES))
+    width = 1
+    for name in ("num_attention_heads", "attention_head_dim"):
+        width *= max(1, *_whole_numbers(config.get(name)), 1)
+    return (max(sides) // patch) ** 2 * width if patch else 0
+
+
+def require_as_many(network: torch.nn.Module, weights: Weights, folder: Path) -> None:
+    """Refuse a network, built without memory, of far more numbers than the files hold.
+
+    Raises:
+        InputError: it is one.
+    """
+    numbers = sum(parameter.numel() for parameter in network.parameters())
+    if numbers > FACTOR * weights.numbers + SLACK:
+        raise InputError(
+            f"checkpoint: {folder} describes a network of {numbers:,} numbers, its files hold "
+            f"{weights.numbers:,}"
+        )

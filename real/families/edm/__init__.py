@@ -1,0 +1,1 @@
+"""EDM networks and their loader."""

@@ -1,0 +1,199 @@
+"""EDM pickles: SongUNet and DhariwalUNet under VP, VE, iDDPM or EDM preconditioning.
+
+Such a file is a pickled dictionary whose ``ema`` is a persistent object of one of the four
+preconditionings (NVlabs/edm; Karras et al., "Elucidating the Design Space", 2022).
+
+The schedule is EDM's, x_t = x_0 + sigma e with t = sigma; the prediction is the denoised image
+D(x_t; sigma, label), target DATA, of images in [-1, 1].
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from real.families.checkpoint import Checkpoint, Family, Source
+from real.families.edm.dhariwal_unet import DhariwalUNet
+from real.families.edm.preconditioning import (
+    EDMPreconditioned,
+    IDDPMPreconditioned,
+    Preconditioned,
+    VEPreconditioned,
+    VPPreconditioned,
+)
+from real.families.edm.song_unet import SongUNet
+from real.files.network_pickles import Stored
+from real.files.network_weights import filled
+from theory.diffusion.schedules import EDM
+from theory.diffusion.targets import DATA
+from theory.forward.fingerprints import fingerprint
+from theory.support.errors import InputError
+
+COMMON = ("img_resolution", "img_channels", "label_dim", "use_fp16")
+ORDER = {
+    "VPPrecond": (*COMMON, "beta_d", "beta_min", "M", "epsilon_t", "model_type"),
+    "VEPrecond": (*COMMON, "sigma_min", "sigma_max", "model_type"),
+    "iDDPMPrecond": (*COMMON, "C_1", "C_2", "M", "model_type"),
+    "EDMPrecond": (*COMMON, "sigma_min", "sigma_max", "sigma_data", "model_type"),
+}
+"""Arguments of upstream's constructors in their order, for those that are given without names."""
+
+PRECONDITIONINGS: dict[str, tuple[type[Preconditioned], tuple[str, ...], str]] = {
+    "VPPrecond": (VPPreconditioned, ("beta_d", "beta_min", "M", "epsilon_t"), "SongUNet"),
+    "VEPrecond": (VEPreconditioned, ("sigma_min", "sigma_max"), "SongUNet"),
+    "iDDPMPrecond": (IDDPMPreconditioned, ("M",), "DhariwalUNet"),
+    "EDMPrecond": (EDMPreconditioned, ("sigma_min", "sigma_max", "sigma_data"), "DhariwalUNet"),
+}
+"""Upstream's class: ours, its own arguments, the network that it takes by default."""
+
+MODELS: dict[str, Callable[..., nn.Module]] = {"SongUNet": SongUNet, "DhariwalUNet": DhariwalUNet}
+WITHOUT_EFFECT = {"use_fp16", "C_1", "C_2", "dropout", "label_dropout"}
+"""Arguments that change nothing when a stored network is run in evaluation mode."""
+
+SIGMA_RANGE = (0.002, 80.0)
+"""Noise levels that EDM samples from, where the network itself sets no limits."""
+
+
+def is_network(source: Source, class_names: Any) -> bool:
+    """Whether a file is a pickled dictionary with an ``ema`` of one of these classes."""
+    ema = source.content.get("ema") if isinstance(source.content, dict) else None
+    return isinstance(ema, Stored) and ema.class_name in class_names
+
+
+def load(source: Source, device: Any) -> Checkpoint:
+    """The network under ``ema``.
+
+    Conditions are integer labels (b,) from 0 to the number of classes; that number itself, like no
+    condition at all, means no class (a zero vector in place of a one-hot one).
+
+    Raises:
+        InputError: arguments or tensors are missing, left over, or do not fit.
+    """
+    ema = named_arguments(source, ORDER)
+    network = filled(partial(_build, ema), ema.state, ema.class_name)
+    low, high = network.sigma_range
+    limits = (low or SIGMA_RANGE[0], high if high < float("inf") else SIGMA_RANGE[1])
+    return denoiser(source, "edm", network, ema, EDM(*limits), device)
+
+
+def denoiser(
+    source: Source, family: str, network: nn.Module, ema: Stored, schedule: EDM, device: Any
+) -> Checkpoint:
+    """A network D(x, sigma, one-hot labels or None) as a checkpoint.
+
+    Raises:
+        InputError: its pickle does not say of what shape its images are.
+    """
+    channels, resolution = (_whole(ema, key) for key in ("img_channels", "img_resolution"))
+    classes = _whole(ema, "label_dim", 0)
+    network = network.to(device)
+
+    def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        place = next(network.parameters()).device
+        labels = one_hot(condition, classes, len(x_t), source.reference)
+        labels = None if labels is None else labels.to(place)
+        return network(x_t.to(place), t.to(place), labels).to(x_t)
+
+    return Checkpoint(
+        reference=source.reference,
+        family=family,
+        predict=predict,
+        schedule=schedule,
+        target=DATA,
+        shape=(channels, resolution, resolution),
+        conditions=classes or None,
+        null_condition=classes or None,
+        fingerprint=fingerprint(ema.state.items(), ema.class_name, _as_text(ema.kwargs)),
+        modules={"denoiser": network},
+    )
+
+
+def one_hot(condition: Any, classes: int, n: int, reference: str) -> Tensor | None:
+    """Labels (n,) as one-hot (n, classes) in float32; zero for the label ``classes`` and for None.
+
+    Raises:
+        InputError: a condition that the network does not take.
+    """
+    if condition is None:
+        return torch.zeros(n, classes) if classes else None
+    if not classes:
+        raise InputError(f"checkpoint: {reference} is unconditional, it takes no condition")
+    if not isinstance(condition, Tensor) or condition.is_floating_point():
+        raise InputError(f"condition: expected integer labels ({n},), got {condition!r:.60}")
+    if condition.shape != (n,) or ((condition < 0) | (condition > classes)).any():
+        raise InputError(
+            f"condition: expected labels ({n},) from 0 to {classes} ({classes} for no class), "
+            f"got shape {tuple(condition.shape)}, {condition.min()} to {condition.max()}"
+        )
+    return F.one_hot(condition.long(), classes + 1)[:, :classes].to(torch.float32)
+
+
+def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Stored:
+    """The network under ``ema`` as if it had been made from named arguments only.
+
+    Raises:
+        InputError: it is of another family, or was given more arguments than it takes, or one twice.
+    """
+    if not is_network(source, order):
+        raise InputError(
+            f"checkpoint: {source.reference} is of another family: expected an ema of a class "
+            f"{', '.join(order)}"
+        )
+    ema = source.content["ema"]
+    names = order[ema.class_name][: len(ema.args)]
+    if len(names) < len(ema.args) or set(names) & ema.kwargs.keys():
+        raise InputError(
+            f"checkpoint: {ema.class_name} is made from other arguments than upstream's"
+        )
+    return replace(ema, args=(), kwargs={**dict(zip(names, ema.args, strict=True)), **ema.kwargs})
+
+
+def _build(ema: Stored) -> Preconditioned:
+    kind, own, model_type = PRECONDITIONINGS[ema.class_name]
+    arguments = {k: v for k, v in constructor(ema).items() if k not in WITHOUT_EFFECT}
+    model = MODELS.get(arguments.pop("model_type", model_type))
+    if model is None:
+        raise InputError(
+            f"checkpoint: expected model_type {' or '.join(MODELS)}, got {ema.kwargs['model_type']!r}"
+        )
+    channels = arguments.pop("img_channels")
+    preconditioning = {key: arguments.pop(key) for key in own if key in arguments}
+    out_channels = 2 * channels if kind is IDDPMPreconditioned else channels
+    return kind(
+        model(in_channels=channels, out_channels=out_channels, **arguments), **preconditioning
+    )
+
+
+def constructor(ema: Stored) -> dict[str, Any]:
+    """The keyword arguments that a network was made from, once they are found to be plausible.
+
+    Raises:
+        InputError: more blocks than there are tensors.
+    """
+    blocks, levels = ema.kwargs.get("num_blocks", 0), ema.kwargs.get("channel_mult", ())
+    fits = isinstance(blocks, int) and isinstance(levels, list | tuple)
+    if not fits or blocks * len(levels) > len(ema.state):
+        raise InputError(
+            f"checkpoint: expected at most one block for each of {len(ema.state)} tensors, "
+            f"got num_blocks={blocks!r:.40}, channel_mult={levels!r:.40}"
+        )
+    return dict(ema.kwargs)
+
+
+def _whole(ema: Stored, key: str, default: int | None = None) -> int:
+    value = ema.kwargs.get(key, default)
+    if not isinstance(value, int) or value < 0:
+        raise InputError(f"checkpoint: expected {ema.class_name} to have {key}, got {value!r:.40}")
+    return value
+
+
+def _as_text(arguments: Mapping[str, Any]) -> str:
+    return json.dumps(arguments, sort_keys=True, default=repr)
+
+
+FAMILY = Family("edm", lambda source: is_network(source, PRECONDITIONINGS), load)

@@ -1,0 +1,1 @@
+"""EDM2 networks and their loader."""

@@ -1,0 +1,149 @@
+"""A user's own network, named as FILE.py:NAME. The file is run: it is the user's own wish.
+
+NAME is one of
+
+- a ``real.checkpoints.Checkpoint``, or any object with attributes ``predict``, ``schedule``,
+  ``target``, ``shape`` and, where it has them, ``conditions`` and ``null_condition``;
+- a tuple (predict, schedule, target, shape) or (predict, schedule, target, shape, conditions);
+- a function or class without arguments that makes one of these.
+
+``predict`` is a ``torch.nn.Module`` or another callable: predict(x_t, t) -> y for x_t (b, *shape) and
+times t (b,), or predict(x_t, t, condition) where there are conditions. A module is moved to the
+device, called in its own dtype, and set to evaluation; another callable looks after itself.
+"""
+
+import hashlib
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from real.families.checkpoint import Checkpoint
+from theory.diffusion.schedules import Schedule
+from theory.diffusion.targets import Target
+from theory.forward.fingerprints import fingerprint
+from theory.forward.forward_pass import Predict
+from theory.support import user_code as brought
+from theory.support.errors import InputError
+
+FAMILY = "own"
+NEEDED = ("predict", "schedule", "target", "shape")
+OPTIONAL = ("conditions", "null_condition")
+
+
+def is_reference(reference: str) -> bool:
+    """Whether it has the form FILE.py:NAME."""
+    file, _, name = reference.rpartition(":")
+    return file.endswith(".py") and name.isidentifier()
+
+
+def load(reference: str, device: Any) -> Checkpoint:
+    """The checkpoint that FILE.py:NAME describes.
+
+    Raises:
+        InputError: no such file or name, a file or factory that fails, or something that is not as
+            this module says.
+    """
+    try:
+        named = brought.load(reference)
+    except InputError as error:
+        raise InputError(f"checkpoint: {error}") from error
+    described = _described(named, reference)
+    if isinstance(described, Checkpoint):
+        for module in described.modules.values():
+            module.to(device)
+        return described
+    values = {part: getattr(described, part) for part in NEEDED}
+    values |= {part: getattr(described, part, None) for part in OPTIONAL}
+    _require_kinds(values, reference)
+    network, shape = values["predict"], tuple(values["shape"])
+    modules = {"network": network} if isinstance(network, nn.Module) else {}
+    if modules:
+        network.to(device).eval().requires_grad_(False)
+    return Checkpoint(
+        reference=reference,
+        family=FAMILY,
+        predict=_predictor(network, values["conditions"], reference),
+        schedule=values["schedule"],
+        target=values["target"],
+        shape=shape,
+        conditions=values["conditions"],
+        null_condition=values["null_condition"],
+        fingerprint=_fingerprint(network, Path(reference.rpartition(":")[0])),
+        modules=modules,
+    )
+
+
+def _described(value: Any, reference: str) -> Any:
+    """What was named, or what it makes."""
+    if isinstance(value, type) or (callable(value) and not hasattr(value, "predict")):
+        try:
+            value = value()
+        except (Exception, SystemExit) as error:
+            raise InputError(
+                f"checkpoint: {reference}() fails: {brought.described(error)}"
+            ) from error
+    if isinstance(value, tuple) and len(value) in (len(NEEDED), len(NEEDED) + 1):
+        value = SimpleNamespace(**dict(zip((*NEEDED, "conditions"), value, strict=False)))
+    missing = [part for part in NEEDED if not hasattr(value, part)]
+    if missing:
+        raise InputError(
+            f"checkpoint: {reference}: expected {', '.join(NEEDED)} (an object with these, a tuple "
+            f"of them, or a function that returns one), got {type(value).__name__} "
+            f"without {', '.join(missing)}"
+        )
+    return value
+
+
+def _require_kinds(values: dict[str, Any], reference: str) -> None:
+    shape, conditions = values["shape"], values["conditions"]
+    expected = {
+        "predict callable": callable(values["predict"]),
+        "a theory.diffusion.schedules.Schedule as schedule": isinstance(
+            values["schedule"], Schedule
+        ),
+        "a theory.diffusion.targets.Target as target": isinstance(values["target"], Target),
+        "positive whole numbers as shape": isinstance(shape, tuple | list)
+        and len(shape) > 0
+        and all(isinstance(length, int) and length > 0 for length in shape),
+        "a number of classes, 'text' or None as conditions": conditions in (None, "text")
+        or (isinstance(conditions, int) and conditions > 0),
+    }
+    for what, holds in expected.items():
+        if not holds:
+            raise InputError(f"checkpoint: {reference}: expected {what}")
+
+
+def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
+    weights = list(network.parameters()) if isinstance(network, nn.Module) else []
+
+    def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        if condition is not None and conditions is None:
+            raise InputError(f"checkpoint: {reference} is unconditional, it takes no condition")
+        inputs = (x_t.to(weights[0]), t.to(weights[0].device)) if weights else (x_t, t)
+        try:
+            y = network(*inputs) if condition is None else network(*inputs, condition)
+        except SystemExit as error:  # or the program would end without a word
+            raise InputError(
+                f"checkpoint: {reference} fails: {brought.described(error)}"
+            ) from error
+        if not isinstance(y, Tensor) or y.shape != x_t.shape:
+            got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
+            raise InputError(
+                f"checkpoint: {reference}: expected a prediction of shape {tuple(x_t.shape)}, "
+                f"got {got}"
+            )
+        return y.to(x_t)
+
+    return predict
+
+
+def _fingerprint(network: Any, path: Path) -> str:
+    """Of its weights if it is a module that has some, else of the file."""
+    state = network.state_dict() if isinstance(network, nn.Module) else {}
+    tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if tensors:
+        return fingerprint(tensors.items(), type(network).__qualname__)
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()

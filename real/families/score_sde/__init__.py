@@ -1,0 +1,1 @@
+"""Networks of score_sde_pytorch and their loader."""

@@ -1,0 +1,231 @@
+"""Read the structure of a pickle without running any of it.
+
+A pickle is a program for a small stack machine. Here only the part of that machine runs which makes
+plain containers; whatever a pickle asks to be called or restored is recorded as data (``Call``) and
+never called. Names are taken from a list that the caller gives, so nothing is ever imported.
+
+Python's own unpickler is of no use for this even with its names restricted: it fills memory and
+overflows the stack on small malicious files.
+"""
+
+import mmap
+import pickletools
+import struct
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from theory.support.errors import InputError
+from theory.support.safe_reading import line
+
+MAX_OPERATIONS = 1_000_000
+"""Far more than the largest published networks need."""
+
+PERSISTENT = "persistent"
+"""Name of the ``Call`` by which a pickle refers to what is kept outside of it, such as numbers."""
+
+BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error)
+"""What decoding a broken file raises."""
+
+
+@dataclass(frozen=True)
+class Name:
+    """A function or class that a pickle names, such as collections.OrderedDict."""
+
+    full: str
+
+
+@dataclass(eq=False, slots=True)
+class Call:
+    """What a pickle asks to be called, with what it then puts into the result.
+
+    Attributes:
+        name: full name of the function or class.
+        arguments: as they were recorded.
+        state: what the result's state was to be set to; None if not asked for.
+        items: what was to be set by key.
+    """
+
+    name: str
+    arguments: tuple[Any, ...]
+    state: Any = None
+    items: dict[Any, Any] = field(default_factory=dict)
+
+
+def recorded(path: Path, names: Set[str]) -> Any:
+    """What a pickle file holds: None, numbers, text, bytes, containers, ``Call`` and ``Name``.
+
+    Args:
+        path: the file; what comes after its first pickle is not looked at.
+        names: full names that it may use.
+
+    Raises:
+        InputError: it is truncated, no pickle, too long, uses another name, or does what no
+            pickle of a network does.
+    """
+    try:
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as bytes_,
+        ):
+            return recorded_from(bytes_, names)
+    except BROKEN as error:
+        raise InputError(f"checkpoint: {path} cannot be read as a pickle: {line(error)}") from error
+
+
+def recorded_from(content: Any, names: Set[str]) -> Any:
+    """The same from an open file, which is left behind the end of its pickle.
+
+    Args:
+        content: bytes, or what has ``read``, ``readline`` and ``tell``.
+        names: full names that it may use; ``PERSISTENT`` if it may refer to what is outside of it.
+
+    Raises:
+        any of ``BROKEN``: as ``recorded``.
+    """
+    machine = _Machine(names)
+    for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
+        if count == MAX_OPERATIONS:
+            raise ValueError(f"more than {MAX_OPERATIONS:,} operations")
+        if operation.name == "STOP":
+            return machine.pop()
+        step = STEPS.get(operation.name)
+        if step is None:
+            raise ValueError(f"no pickle of a network uses {operation.name}")
+        step(machine, argument)
+    raise ValueError("it has no end")
+
+
+class _Machine:
+    """Stack, marks and memo of a pickle that is being read."""
+
+    def __init__(self, names: Set[str]) -> None:
+        self.names = names
+        self.stack: list[Any] = []
+        self.below: list[list[Any]] = []
+        self.memo: dict[int, Any] = {}
+
+    def push(self, value: Any) -> None:
+        self.stack.append(value)
+
+    def pop(self) -> Any:
+        return self.stack.pop()
+
+    def mark(self) -> None:
+        self.below.append(self.stack)
+        self.stack = []
+
+    def since_mark(self) -> list[Any]:
+        values, self.stack = self.stack, self.below.pop()
+        return values
+
+    def name(self, module: Any, attribute: Any) -> None:
+        full = f"{module}.{attribute}"
+        if full not in self.names:
+            raise ValueError(
+                f"it asks for {full[:80]!r}: it may hold weights only, and no code of it is run"
+            )
+        self.push(Name(full))
+
+    def call(self) -> None:
+        arguments, function = self.pop(), self.pop()
+        if not (isinstance(function, Name) and isinstance(arguments, tuple)):
+            raise ValueError("it calls what is no function")
+        self.push(Call(function.full, arguments))
+
+    def refer(self) -> None:
+        if PERSISTENT not in self.names:
+            raise ValueError("no pickle of a network uses BINPERSID")
+        self.push(Call(PERSISTENT, (self.pop(),)))
+
+    def restore(self) -> None:
+        state, made = self.pop(), self.stack[-1]
+        if not isinstance(made, Call) or made.state is not None:
+            raise ValueError("it restores what was not made")
+        made.state = state
+
+    def extend(self, values: list[Any]) -> None:
+        if not isinstance(self.stack[-1], list):
+            raise ValueError("it appends to what is no list")
+        self.stack[-1].extend(values)
+
+    def add(self, values: list[Any]) -> None:
+        if not isinstance(self.stack[-1], set):
+            raise ValueError("it adds to what is no set")
+        self.stack[-1].update(map(_key, values))
+
+    def set_items(self, values: list[Any]) -> None:
+        top = self.stack[-1]
+        items = top.items if isinstance(top, Call) else top
+        if not isinstance(items, dict):
+            raise ValueError("it sets items of what is no dictionary")
+        items.update(zip(map(_key, values[::2]), values[1::2], strict=True))
+
+    def tuple_of(self, count: int) -> None:
+        first = len(self.stack) - count
+        if first < 0:
+            raise ValueError("its stack runs empty")
+        self.stack[first:] = [tuple(self.stack[first:])]
+
+
+def _key(value: Any) -> str | int:
+    """Nested tuples could overflow the stack of whoever hashes them."""
+    if not isinstance(value, str | int):
+        raise ValueError("it has a key that is neither text nor number")
+    return value
+
+
+def _pushing(make: Callable[[Any], Any]) -> Callable[[_Machine, Any], None]:
+    return lambda machine, argument: machine.push(make(argument))
+
+
+def _name_on_stack(machine: _Machine, _: Any) -> None:
+    attribute, module = machine.pop(), machine.pop()
+    machine.name(module, attribute)
+
+
+def _memoize(machine: _Machine, index: Any) -> None:
+    machine.memo[len(machine.memo) if index is None else index] = machine.stack[-1]
+
+
+_LITERALS = (
+    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "SHORT_BINSTRING"),
+)
+
+STEPS: dict[str, Callable[[_Machine, Any], None]] = {
+    "PROTO": lambda machine, _: None,
+    "FRAME": lambda machine, _: None,
+    **{name: _pushing(lambda argument: argument) for name in _LITERALS},
+    "BYTEARRAY8": _pushing(bytes),
+    "NONE": _pushing(lambda _: None),
+    "NEWTRUE": _pushing(lambda _: True),
+    "NEWFALSE": _pushing(lambda _: False),
+    "EMPTY_LIST": _pushing(lambda _: []),
+    "EMPTY_DICT": _pushing(lambda _: {}),
+    "EMPTY_SET": _pushing(lambda _: set()),
+    "EMPTY_TUPLE": _pushing(lambda _: ()),
+    "MARK": lambda machine, _: machine.mark(),
+    "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
+    "TUPLE1": lambda machine, _: machine.tuple_of(1),
+    "TUPLE2": lambda machine, _: machine.tuple_of(2),
+    "TUPLE3": lambda machine, _: machine.tuple_of(3),
+    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
+    "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
+    "ADDITEMS": lambda machine, _: machine.add(machine.since_mark()),
+    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
+    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
+    "MEMOIZE": _memoize,
+    "BINPUT": _memoize,
+    "LONG_BINPUT": _memoize,
+    "BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    "LONG_BINGET": lambda machine, index: machine.push(machine.memo[index]),
+    "GLOBAL": lambda machine, argument: machine.name(*argument.split(" ", 1)),
+    "STACK_GLOBAL": _name_on_stack,
+    "REDUCE": lambda machine, _: machine.call(),
+    "NEWOBJ": lambda machine, _: machine.call(),
+    "BINPERSID": lambda machine, _: machine.refer(),
+    "BUILD": lambda machine, _: machine.restore(),
+}
+"""What each operation of a pickle does; one that is not here is refused."""

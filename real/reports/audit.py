@@ -1,0 +1,72 @@
+"""Re-read published statistics of a plain average: what of the claimed gain is noise."""
+
+import zipfile
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from theory.calibration.audit import Audit
+from theory.support.errors import InputError
+from theory.support.output import replacing_file
+from theory.support.plot_style import BLUE, GREY, ORANGE, STYLE
+
+
+def read_statistics(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(t, |mean|^2, weighted, E|y|^2), each (T,), from the array ``stats`` of an .npz file.
+
+    Raises:
+        InputError: no such file, or one of another layout.
+    """
+    expected = f"statistics: expected an .npz file with an array 'stats' (times, 4), {path}"
+    if not path.is_file():
+        raise InputError(f"{expected} does not exist")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            stats = archive.get("stats", None)
+    except (OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{expected} cannot be read as one") from error
+    if stats is None or stats.ndim != 2 or stats.shape[1] != 4 or stats.dtype.kind != "f":
+        raise InputError(f"{expected} has none")
+    if not (np.isfinite(stats).all() and (stats[:, 1:] > 0).all()):
+        raise InputError(f"{expected} holds values that are not positive and finite")
+    t, mean_sq, weighted, energy = torch.from_numpy(stats.astype(np.float64)).T.contiguous()
+    return t, mean_sq, weighted, energy
+
+
+def summary(audit: Audit) -> list[str]:
+    """The audit in words; a range goes from images as a sample to images as the population."""
+    share = [1 - s / audit.claimed for s in (audit.surviving.sample, audit.surviving.population)]
+    return [
+        f"claimed gain of the likelihood bound: {audit.claimed:.3f} nats",
+        f"of it noise: {share[0]:.0%} (images a sample) to {share[1]:.0%} (images the population)",
+        f"surviving: {audit.surviving.sample:.3f} to {audit.surviving.population:.3f} nats",
+        f"net effect of applying that shift: {audit.net.sample:+.2f} to "
+        f"{audit.net.population:+.2f} nats",
+    ]
+
+
+def draw(path: Path, t: Tensor, mean_sq: Tensor, audit: Audit) -> None:
+    """|mean|^2 over time against the noise floor, as PNG."""
+    with matplotlib.rc_context(STYLE), replacing_file(path) as temporary:
+        figure = Figure(figsize=(5.5, 3.2))
+        ax = figure.subplots()
+        times = t.numpy()
+        ax.fill_between(
+            times, audit.floor_population.numpy(), audit.floor_sample.numpy(), color=GREY,
+            alpha=0.4, lw=0, label="noise floor $V/N$: population to sample",
+        )  # fmt: skip
+        ax.plot(
+            times, mean_sq.numpy(), color=ORANGE, lw=1.2, label=r"published $|\mathrm{mean}|^2$"
+        )
+        ax.plot(
+            times, (mean_sq - audit.floor_sample).numpy(), color=BLUE, lw=0.8,
+            label="what is left of it (sample)",
+        )  # fmt: skip
+        ax.axhline(0, color="black", lw=0.6)
+        ax.set(xlabel="time $t$", ylabel=r"$|\eta_t|^2$", title="A plain average is mostly noise")
+        ax.legend()
+        figure.savefig(temporary, format="png")

@@ -1,0 +1,90 @@
+"""Figures of a report, from its numbers, and grids of images. Nothing is computed here."""
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import pad
+
+from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, STYLE
+
+Rows = list[dict[str, Any]]
+
+LOG_SNR = r"log-SNR $\lambda_t$ (noise to the left)"
+
+
+def draw_eta(ax: Axes, report: dict[str, Any]) -> None:
+    """|eta|^2 of the network on held-out images, with its interval; on a log scale."""
+    lam, value, lower, upper = _columns(report, "log_snr", "eta_sq", "eta_sq_lower", "eta_sq_upper")
+    floor = 0.3 * np.min(np.abs(value[value != 0]), initial=1.0)
+    low, high = np.maximum(lower, floor), np.maximum(upper, floor)
+    ax.vlines(lam, low, high, color=BLUE, lw=1)
+    known = value > 0
+    ax.plot(lam[known], value[known], "o", ms=3, color=BLUE, label=r"$|\eta_t|^2$, 95 %")
+    ax.set(yscale="log", ylim=(floor, None), xlabel=LOG_SNR, ylabel=r"$|\eta_t|^2$")
+    ax.set_title("Mean error of the network")
+    ax.legend(loc="upper left")
+
+
+def draw_gain(ax: Axes, report: dict[str, Any]) -> None:
+    """Held-out fall of the denoising loss, in percent of it."""
+    lam, gain, lower, upper, loss = _columns(
+        report, "log_snr", "heldout_gain", "heldout_gain_lower", "heldout_gain_upper",
+        "denoising_loss",
+    )  # fmt: skip
+    percent = 100 / loss
+    ax.axhline(0, color=GREY, lw=0.8)
+    ax.vlines(lam, lower * percent, upper * percent, color=GREEN, lw=1)
+    ax.plot(lam, gain * percent, "o", ms=3, color=GREEN, label="held out, 95 %")
+    ax.set_yscale("symlog", linthresh=1)
+    ax.set(xlabel=LOG_SNR, ylabel="fall of the loss (%)", title="Denoising loss after calibration")
+    ax.legend()
+
+
+def draw_error(ax: Axes, report: dict[str, Any]) -> None:
+    """Error energy of the shift against that of the plain average over the same evaluations."""
+    lam, error, plain = _columns(report, "log_snr", "error_energy", "plain_error_energy")
+    ax.semilogy(lam, plain, color=ORANGE, marker="s", ms=3, lw=1, label="plain average (published)")
+    ax.semilogy(lam, error, color=BLUE, marker="o", ms=3, lw=1, label="this toolkit")
+    ax.set(
+        xlabel=LOG_SNR, ylabel=r"$E|\hat\eta_t-\eta_t|^2$", title="Error of the shift, equal cost"
+    )
+    ax.legend()
+
+
+def save_all(folder: Path, report: dict[str, Any]) -> None:
+    """Write ``calibration.png`` and ``.pdf``: the three panels side by side."""
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(10.5, 3.1))
+        panels = figure.subplots(1, 3)
+        for draw, ax in zip((draw_error, draw_eta, draw_gain), panels, strict=True):
+            draw(ax, report)
+        for suffix in ("png", "pdf"):
+            figure.savefig(folder / f"calibration.{suffix}")
+
+
+def grid(images: Tensor, least_side: int = 512) -> Image.Image:
+    """Images (n, c, h, w) in [-1, 1] as one square-ish picture, tiny ones enlarged by whole factors."""
+    n, channels, height, width = images.shape
+    columns = int(np.ceil(np.sqrt(n)))
+    rows = -(-n // columns)
+    scale = max(1, least_side // (max(columns * width, rows * height)))
+    pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().byte()
+    pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    gap = max(1, scale // 2)
+    pixels = pad(pixels, (gap, gap, gap, gap), value=128)
+    canvas = np.full((rows * pixels.shape[2], columns * pixels.shape[3], channels), 128, np.uint8)
+    for i, tile in enumerate(pixels.permute(0, 2, 3, 1).numpy()):
+        y, x = divmod(i, columns)
+        h, w = tile.shape[:2]
+        canvas[y * h : (y + 1) * h, x * w : (x + 1) * w] = tile
+    return Image.fromarray(canvas[..., 0] if channels == 1 else canvas[..., :3])
+
+
+def _columns(report: dict[str, Any], *names: str) -> list[np.ndarray]:
+    return [np.array([row[name] for row in report["times"]], dtype=float) for name in names]

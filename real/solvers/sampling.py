@@ -1,0 +1,140 @@
+"""Samples from noise that calibrated and uncalibrated runs share."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from real import solvers
+from real.families.checkpoint import Checkpoint
+from real.solvers import Solver
+from theory.diffusion.targets import DATA, convert
+from theory.forward.forward_pass import Predict
+from theory.forward.images import DEFAULT_BATCH
+from theory.forward.keyed_noise import keyed_noise
+from theory.support.errors import InputError, NonFiniteError
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Images, and what they took.
+
+    Attributes:
+        images: (n, c, h, w) float32 in [-1, 1], on the CPU; decoded where there is a codec.
+        solver: its name.
+        nfe: network evaluations per sample that it took.
+        seconds: wall time of all of them, without decoding.
+    """
+
+    images: Tensor
+    solver: str
+    nfe: int
+    seconds: float
+
+
+def latents(checkpoint: Checkpoint, count: int, seed: int) -> Tensor:
+    """Starting noise (count, c, h, w), float32, the same for the same seed."""
+    return keyed_noise(seed, "sample", 0, 0, torch.arange(count), checkpoint.shape).float()
+
+
+def evaluations(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> int:
+    """How many network evaluations per sample a solver takes when it may take ``nfe``.
+
+    Raises:
+        InputError: an unknown solver, no evaluation, or more steps than the network has times.
+    """
+    return len(_plan(checkpoint, solver, nfe).times)
+
+
+def solver_times(checkpoint: Checkpoint, solver: str, nfe: int) -> Tensor:
+    """The distinct times at which a solver evaluates the network, in its order.
+
+    Raises:
+        InputError: as ``evaluations``.
+    """
+    times = _plan(checkpoint, solver, nfe).times
+    return times[torch.tensor([t not in times[:i] for i, t in enumerate(times)])]
+
+
+@torch.no_grad()
+def sample(
+    checkpoint: Checkpoint,
+    predict: Predict,
+    noise: Tensor,
+    *,
+    solver: str | Solver,
+    nfe: int,
+    seed: int = 0,
+    condition: Tensor | Sequence[str] | None = None,
+    batch_size: int = DEFAULT_BATCH,
+    on_progress: Callable[[int], None] | None = None,
+) -> Samples:
+    """Draw samples.
+
+    Args:
+        predict: the checkpoint's own prediction, or its ``Calibrated`` one.
+        noise: standard noise (n, c, h, w), from ``latents``, on the device of the network.
+        solver: one of ``real.solvers``, or its name.
+        nfe: network evaluations per sample, at most; Heun's method uses an odd number of them.
+        seed: key of the noise that stochastic solvers add; it belongs to the sample, not the batch.
+        condition: labels (n,) or n texts, handed to ``predict``.
+        on_progress: told the number of samples after each evaluation.
+
+    Raises:
+        InputError: as ``evaluations``, or not one condition per sample.
+        NonFiniteError: a prediction that is not finite.
+    """
+    if condition is not None and len(condition) != len(noise):
+        raise InputError(f"condition: expected one per sample ({len(noise)}), got {len(condition)}")
+    start, images, used = time.perf_counter(), [], 0
+    for first in range(0, len(noise), batch_size):
+        members = torch.arange(first, min(first + batch_size, len(noise)))
+        plan = _plan(checkpoint, solver, nfe)
+        part = None if condition is None else condition[first : first + len(members)]
+        x = noise[first : first + len(members)]
+        images.append(_run(plan, checkpoint, predict, x, members, seed, part, on_progress).cpu())
+        used = len(plan.times)
+    seconds = time.perf_counter() - start
+    if checkpoint.codec:
+        images = [checkpoint.codec.decode(x.to(noise.device)).cpu() for x in images]
+    name = solver.name if isinstance(solver, Solver) else solver
+    return Samples(torch.cat(images).clamp(-1, 1), name, used, seconds)
+
+
+def _plan(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> solvers.Plan:
+    if nfe < 1:
+        raise InputError(f"nfe: expected at least 1, got {nfe}")
+    found = solver if isinstance(solver, Solver) else solvers.named(solver)
+    return found.plan(checkpoint.schedule, nfe, checkpoint.scheduler_config)
+
+
+def _run(
+    plan: solvers.Plan,
+    checkpoint: Checkpoint,
+    predict: Predict,
+    noise: Tensor,
+    members: Tensor,
+    seed: int,
+    condition: Any,
+    on_progress: Callable[[int], None] | None,
+) -> Tensor:
+    schedule = checkpoint.schedule
+    x = noise * plan.start
+    for i, t in enumerate(plan.times):
+
+        def draw(i: int = i) -> Tensor:
+            return keyed_noise(seed, "solver", i, 0, members, tuple(noise.shape[1:])).to(noise)
+
+        x_t = x * plan.norm(schedule.alpha(t), schedule.sigma(t)).item()
+        t_batch = (t.to(x.dtype) if t.is_floating_point() else t).to(x.device).expand(len(x))
+        y = predict(x_t, t_batch) if condition is None else predict(x_t, t_batch, condition)
+        x_0 = convert(y, x_t, t, checkpoint.target, DATA, schedule)
+        if not torch.isfinite(x_0).all():
+            raise NonFiniteError(f"network: NaN or infinity in the prediction at t={t.item():g}")
+        x = plan.step(i, x_0, x, draw)
+        if on_progress:
+            on_progress(len(x))
+    return x

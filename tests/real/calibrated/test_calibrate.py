@@ -1,0 +1,124 @@
+"""The shipped network on real images: the estimator's gain, the file, and the held-out proof."""
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from real.calibrated.calibrate import calibrate_checkpoint, described
+from real.images import open_images
+from theory.calibration import files as calibrations
+from theory.calibration.procedure import Calibrated, calibrate
+from theory.calibration.validation import validate
+from theory.estimators.control_variates import PLAIN, REGRESSION
+from theory.statistics.neyman_allocation import Goal
+from theory.statistics.shrinkage import CERTIFIED, PUBLISHED
+from theory.support.errors import InputError
+
+
+@pytest.fixture(scope="module")
+def measured(digits_checkpoint):
+    images = open_images("digits", "calibration", digits_checkpoint.shape)
+    return calibrate_checkpoint(
+        digits_checkpoint, images, [400, 800, 999], seed=0, draws=1, device="cpu"
+    )
+
+
+def test_error_is_far_below_the_plain_averages(measured):
+    at_400, at_800, _ = (measured.plain_error_energy / measured.error_energy).tolist()
+    assert at_400 >= 15
+    assert at_800 >= 500
+
+
+def test_held_out_loss_falls_at_high_noise(digits_checkpoint, measured):
+    images = open_images("digits", "held-out", digits_checkpoint.shape)
+    result = validate(digits_checkpoint.predict, measured, images=images, seed=0)
+    assert result.left_out == 0
+    assert result.n == 397
+    assert result.gain()[2].lower > 0
+    assert all(gain.upper >= 0 for gain in result.gain())
+
+
+def test_training_and_held_out_images_are_not_the_calibrations(digits_checkpoint, measured):
+    images = open_images("digits", "calibration", digits_checkpoint.shape)
+    with pytest.raises(InputError, match="not seen, got 0"):
+        validate(digits_checkpoint.predict, measured, images=images)
+
+
+def test_plain_average_would_harm(digits_checkpoint):
+    """The published estimator, unshrunk, on the same images: the control of the gain above."""
+    shape = digits_checkpoint.shape
+    calibration = calibrate(
+        digits_checkpoint.predict, digits_checkpoint.schedule, estimator=PLAIN, policy=PUBLISHED,
+        images=open_images("digits", "calibration", shape), times=[800],
+    )  # fmt: skip
+    result = validate(
+        digits_checkpoint.predict, calibration, images=open_images("digits", "held-out", shape)
+    )
+    assert result.gain()[0].upper < 0
+
+
+def test_a_budget_is_kept_and_spent_where_it_counts(digits_checkpoint):
+    images = open_images("digits", "calibration", digits_checkpoint.shape)
+    calibration = calibrate_checkpoint(
+        digits_checkpoint, images, digits_checkpoint.schedule.grid(8), seed=0,
+        goal=Goal(evaluations=3000), device="cpu",
+    )  # fmt: skip
+    spent = calibration.provenance["evaluations"]
+    assert 2700 < spent <= 3000
+    images_used = [choice.images for choice in calibration.choices]
+    assert max(images_used) > 2 * min(images_used)
+    assert f"{spent:,} network evaluations" in described(calibration)[0]
+
+
+def test_certified_calibration_of_few_images_does_no_harm(digits_checkpoint):
+    shape, schedule = digits_checkpoint.shape, digits_checkpoint.schedule
+    held_out = open_images("digits", "held-out", shape)
+    few = torch.cat(list(open_images("digits", "calibration", shape)))
+    for policy, harms in ((CERTIFIED, False), (PUBLISHED, True)):
+        calibration = calibrate(
+            digits_checkpoint.predict, schedule, images=few[:100], times=schedule.grid(12),
+            policy=policy, estimator=PLAIN if harms else REGRESSION,
+        )  # fmt: skip
+        result = validate(digits_checkpoint.predict, calibration, images=held_out)
+        assert any(gain.upper < 0 for gain in result.gain()) == harms
+
+
+def test_file_gives_back_the_same_calibration(tmp_path, measured):
+    calibrations.save(measured, tmp_path / "c.safetensors")
+    again = calibrations.load(tmp_path / "c.safetensors")
+    assert torch.equal(again.shift, measured.shift)
+    assert torch.equal(again.times, measured.times)
+    assert torch.equal(again.image_ids, measured.image_ids)
+    assert again.schedule == measured.schedule
+    assert again.target == measured.target
+    assert again.eta_sq == measured.eta_sq
+    assert again.provenance == measured.provenance
+    assert again.choices == measured.choices
+    assert torch.equal(again.certificates, measured.certificates)
+
+
+def test_calibrated_network_is_its_prediction_less_the_shift(digits_checkpoint, measured):
+    x_t, t = torch.zeros(3, 1, 8, 8), torch.tensor([400, 800, 999])
+    with torch.no_grad():
+        shifted = Calibrated(digits_checkpoint.predict, measured)(x_t, t)
+        expected = digits_checkpoint.predict(x_t, t) - measured.shift.float()
+    assert torch.allclose(shifted, expected, atol=1e-6)
+
+
+def test_what_is_no_calibration_is_refused(tmp_path, measured):
+    path = tmp_path / "c.safetensors"
+    with pytest.raises(InputError, match="there is none"):
+        calibrations.load(path)
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(InputError, match="cannot be read"):
+        calibrations.load(path)
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(InputError, match="is no calibration of format"):
+        calibrations.load(path)
+    calibrations.save(measured, path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+    save_file({"times": measured.times}, path, metadata)
+    with pytest.raises(InputError, match="cannot be read"):
+        calibrations.load(path)

@@ -1,0 +1,353 @@
+"""A calibration inside the user's own pipeline is the calibrated network, and nothing else changes."""
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers import (
+    DiffusionPipeline,
+    DPMSolverMultistepScheduler,
+    EulerDiscreteScheduler,
+    HeunDiscreteScheduler,
+)
+
+from real.calibrated import drop_in
+from real.calibrated.drop_in import attach
+from real.checkpoints import load
+from tests.real import tiny_pipelines
+from theory.calibration.procedure import Calibrated, calibrate
+from theory.estimators.class_shift import ClassShift
+from theory.estimators.slopes import Slopes
+from theory.support.errors import InputError
+
+KINDS = ("ddpm", "sd1", "sd2", "xl", "dit", "sd3-t5")
+PROMPT, LABEL, STEPS = "a cat", 7, 3
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pipelines")
+    return {kind: tiny_pipelines.save(kind, root / kind) for kind in KINDS}
+
+
+@pytest.fixture(scope="module")
+def checkpoints(folders):
+    return {kind: load(folder) for kind, folder in folders.items()}
+
+
+@pytest.fixture(scope="module")
+def calibrations(checkpoints):
+    return {kind: calibrated(checkpoint, 1.0) for kind, checkpoint in checkpoints.items()}
+
+
+def calibrated(checkpoint, scale, **provenance):
+    """A calibration at every part of the schedule, its shift made large enough to be seen."""
+    images = torch.randn(4, *checkpoint.shape, generator=generator())
+    conditions = {None: None, "text": ["a", "b", "c", "d"]}.get(
+        checkpoint.conditions, torch.arange(4)
+    )
+    schedule = checkpoint.schedule
+    times = [0, 250, 500, 750, 999] if schedule.t_max > 1 else [0.0, 0.25, 0.5, 0.75, 1.0]
+    made = calibrate(
+        checkpoint.predict, schedule, target=checkpoint.target, images=images, times=times,
+        conditions=conditions, fingerprint=checkpoint.fingerprint, **provenance,
+    )  # fmt: skip
+    shift = torch.randn(made.shift.shape, dtype=torch.float64, generator=generator())
+    return replace(made, shift=scale * shift)
+
+
+def of_order_one(calibration):
+    """With slopes and a shift of each class, large enough to be seen."""
+
+    def some(*shape):
+        return torch.randn(*shape, dtype=torch.float64, generator=generator())
+
+    n, shape = len(calibration.times), calibration.shape
+    slopes = Slopes(
+        offset=some(n, *shape), pixel=0.2 * some(n, 2, *shape), cosine=0.2 * some(n, 2, *shape),
+        kinds=("pixel",) * n, gains=some(n), certificates=some(n),
+    )  # fmt: skip
+    of_classes = ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))
+    return replace(
+        calibration, slopes=slopes, class_shift=of_classes, noise_energy=some(n, 2).square()
+    )
+
+
+def generator():
+    return torch.Generator().manual_seed(0)
+
+
+def pipeline(folder, dtype=torch.float32):
+    pipe = DiffusionPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    return pipe if dtype == torch.float32 else pipe.to(dtype)
+
+
+def arguments(kind, guidance=5.0):
+    if kind == "ddpm":
+        return {"output_type": "np"}
+    if kind == "dit":
+        return {"class_labels": [LABEL, 8], "guidance_scale": guidance, "output_type": "pt"}
+    return {"prompt": [PROMPT, "b"], "guidance_scale": guidance, "output_type": "latent"}
+
+
+def sample(pipe, kind, steps=STEPS, guidance=5.0):
+    return torch.as_tensor(
+        pipe(**arguments(kind, guidance), num_inference_steps=steps, generator=generator()).images
+    )
+
+
+def watched(pipe, kind, **more):
+    """The images, and what the network was given and gave back at each step."""
+    network = getattr(pipe, "unet", None) or pipe.transformer
+    calls = []
+
+    def watch(module, args, kwargs, output):
+        x_t = args[0] if args else kwargs["hidden_states"]
+        t = args[1] if len(args) > 1 else kwargs["timestep"]
+        calls.append((x_t, torch.as_tensor(t).expand(len(x_t)), output[0]))
+
+    handle = network.register_forward_hook(watch, with_kwargs=True)
+    images = sample(pipe, kind, **more)
+    handle.remove()
+    return images, calls
+
+
+def condition(kind):
+    if kind == "ddpm":
+        return None
+    return torch.tensor([LABEL, 8, 1000, 1000]) if kind == "dit" else ["", "", PROMPT, "b"]
+
+
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("kind", KINDS)
+def test_network_of_the_pipeline_is_the_calibrated_one(
+    folders, checkpoints, calibrations, kind, order
+):
+    pipe, checkpoint = pipeline(folders[kind]), checkpoints[kind]
+    calibration = of_order_one(calibrations[kind]) if order else calibrations[kind]
+    model = Calibrated(checkpoint.predict, calibration)
+    plain = sample(pipe, kind)
+    with attach(pipe, calibration):
+        images, calls = watched(pipe, kind)
+    assert len(calls) == STEPS
+    assert not torch.allclose(images, plain, atol=1e-2)
+    for x_t, t, y in calls:
+        t = t / 1000 if kind == "sd3-t5" else t
+        expected = model(x_t, t, condition(kind))
+        assert torch.allclose(y[:, : checkpoint.shape[0]], expected, rtol=1e-4, atol=1e-5)
+
+
+def loop(pipe, model, kind, scheduler_arguments=None):
+    """What the pipeline's call does, written by hand around a calibrated model."""
+    scheduler, guided = pipe.scheduler, kind != "ddpm"
+    if kind == "ddpm":
+        x = torch.randn(1, 3, 8, 8, generator=(noise := generator()))
+    else:
+        x = torch.randn(2, 4, 8, 8, generator=(noise := generator()))
+    scheduler.set_timesteps(STEPS)
+    x = x * getattr(scheduler, "init_noise_sigma", 1.0)
+    for t in scheduler.timesteps:
+        time = t / 1000 if kind == "sd3-t5" else t
+        x_in = torch.cat([x, x]) if guided else x
+        if hasattr(scheduler, "scale_model_input"):
+            x_in = scheduler.scale_model_input(x_in, t)
+        y = model(x_in, time.expand(len(x_in)), condition(kind))
+        if guided:
+            first, second = y.chunk(2)
+            null, given = (second, first) if kind == "dit" else (first, second)
+            y = null + 5.0 * (given - null)
+        more = {"generator": noise} if kind == "ddpm" else {}
+        x = scheduler.step(y, t, x, **more).prev_sample
+    return x
+
+
+@pytest.mark.parametrize("kind", ["ddpm", "sd1", "sd2", "xl", "dit", "sd3-t5"])
+def test_call_of_the_pipeline_is_the_loop_by_hand(folders, checkpoints, calibrations, kind):
+    pipe, checkpoint = pipeline(folders[kind]), checkpoints[kind]
+    with attach(pipe, calibrations[kind]):
+        images = sample(pipe, kind)
+    x = loop(pipe, Calibrated(checkpoint.predict, calibrations[kind]), kind)
+    if kind in ("ddpm", "dit"):
+        decoded = checkpoint.codec.decode(x) if checkpoint.codec else x
+        x = (decoded / 2 + 0.5).clamp(0, 1)
+        images = images if kind == "dit" else images.permute(0, 3, 1, 2)
+    assert torch.allclose(images, x, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_removing_restores_and_no_shift_changes_no_bit(folders, checkpoints, calibrations, kind):
+    pipe = pipeline(folders[kind])
+    plain = sample(pipe, kind)
+    handle = attach(pipe, calibrations[kind])
+    assert not torch.equal(sample(pipe, kind), plain)
+    handle.remove()
+    assert torch.equal(sample(pipe, kind), plain)
+    with attach(pipe, calibrated(checkpoints[kind], 0.0)):
+        assert torch.equal(sample(pipe, kind), plain)
+
+
+HALF = [(kind, dtype) for kind in KINDS for dtype in (torch.bfloat16, torch.float16)]
+HALF.remove(("ddpm", torch.bfloat16))  # its images become numpy arrays, which know no bfloat16
+
+
+@pytest.mark.parametrize(("kind", "dtype"), HALF)
+def test_half_precision_goes_on(folders, checkpoints, calibrations, kind, dtype):
+    pipe = pipeline(folders[kind], dtype)
+    network = getattr(pipe, "unet", None) or pipe.transformer
+    assert network.dtype == dtype
+    plain_images, plain = watched(pipe, kind, steps=1)
+    with attach(pipe, calibrations[kind]):
+        images, calls = watched(pipe, kind, steps=1)
+    (_, t, y), (_, _, before) = calls[0], plain[0]
+    shift = calibrations[kind].at(t / 1000 if kind == "sd3-t5" else t)
+    channels = shift.shape[1]
+    assert y.dtype == dtype
+    assert torch.equal(y[:, :channels], before[:, :channels] - shift.to(dtype))
+    assert torch.equal(y[:, channels:], before[:, channels:])
+    assert images.dtype == plain_images.dtype
+    assert images.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "options"),
+    [
+        (EulerDiscreteScheduler, {"use_karras_sigmas": True}),
+        (EulerDiscreteScheduler, {"timestep_spacing": "linspace"}),
+        (HeunDiscreteScheduler, {}),
+        (DPMSolverMultistepScheduler, {}),
+    ],
+)
+def test_any_scheduler_of_the_same_betas(folders, checkpoints, calibrations, scheduler, options):
+    pipe = pipeline(folders["sd1"])
+    pipe.scheduler = scheduler.from_config(pipe.scheduler.config, **options)
+    model = Calibrated(checkpoints["sd1"].predict, calibrations["sd1"])
+    with attach(pipe, calibrations["sd1"]):
+        _, calls = watched(pipe, "sd1", steps=4)
+    for x_t, t, y in calls:
+        assert torch.allclose(y, model(x_t, t, condition("sd1")), rtol=1e-4, atol=1e-4)
+    if options.get("use_karras_sigmas"):
+        assert any(t[0] != t[0].round() for _, t, _ in calls)
+
+
+@pytest.mark.parametrize("kind", ["sd1", "xl", "dit", "sd3-t5"])
+def test_branches_of_guidance_get_their_own_shift(folders, checkpoints, calibrations, kind):
+    pipe, conditional = pipeline(folders[kind]), calibrations[kind]
+    unconditional = replace(conditional, shift=-2 * conditional.shift)
+    _, plain = watched(pipe, kind, steps=1)
+    with attach(pipe, conditional, unconditional=unconditional):
+        _, calls = watched(pipe, kind, steps=1)
+        _, unguided = watched(pipe, kind, steps=1, guidance=1.0)
+    (_, t, y), (_, _, before) = calls[0], plain[0]
+    shift = conditional.at(t / 1000 if kind == "sd3-t5" else t).float()
+    factor = torch.tensor([1.0, 1, -2, -2] if kind == "dit" else [-2.0, -2, 1, 1])
+    channels = shift.shape[1]
+    expected = before[:, :channels] - factor[:, None, None, None] * shift
+    assert torch.allclose(y[:, :channels], expected, atol=1e-5)
+    given = slice(0, 2) if kind == "dit" else slice(2, 4)
+    assert torch.allclose(unguided[0][2][:, :channels], expected[given], rtol=1e-4, atol=1e-5)
+
+
+def test_second_calibration_expects_a_pipeline_whose_guidance_is_known(folders, calibrations):
+    with pytest.raises(InputError, match=r"for the unconditional branch.*got DDPMPipeline"):
+        attach(pipeline(folders["ddpm"]), calibrations["ddpm"], calibrations["ddpm"])
+
+
+def test_other_networks_are_refused(tmp_path, folders, calibrations):
+    pipe, calibration = pipeline(folders["sd1"]), calibrations["sd1"]
+    with torch.no_grad():
+        pipe.unet.conv_out.bias[0] += 1e-3
+    with pytest.raises(InputError, match="made for another network"):
+        attach(pipe, calibration)
+    with pytest.raises(InputError, match="made for another target"):
+        attach(pipeline(folders["sd2"]), calibration)
+    with pytest.raises(InputError, match="made for another image shape"):
+        attach(pipeline(folders["ddpm"]), calibration)
+    pipe = pipeline(folders["sd1"])
+    with pytest.raises(InputError, match="made for another network"):
+        attach(pipe, calibration, replace(calibration, provenance={"fingerprint": "other"}))
+    pipe.scheduler = type(pipe.scheduler).from_config(pipe.scheduler.config, beta_end=0.013)
+    with pytest.raises(InputError, match="made for another schedule"):
+        attach(pipe, calibration)
+    assert not pipe.unet._forward_hooks
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_other_networks_in_half_precision_are_refused(tmp_path, folders, calibrations, dtype):
+    folder = tmp_path / "sd1"
+    shutil.copytree(folders["sd1"], folder)
+    pipe = pipeline(folder, dtype)
+    with torch.no_grad():
+        pipe.unet.conv_out.bias[0] += 0.1
+    with pytest.raises(InputError, match="made for another network"):
+        attach(pipe, calibrations["sd1"])
+    pipe = pipeline(folder, dtype)
+    shutil.rmtree(folder / "unet")
+    with pytest.raises(InputError, match="expected a network in float32"):
+        attach(pipe, calibrations["sd1"])
+    early = pipeline(folders["sd1"])
+    with attach(early, calibrations["sd1"]):
+        early.to(dtype)
+        assert sample(early, "sd1").dtype == dtype
+
+
+def test_other_sizes_are_refused_when_the_pipeline_runs(folders, calibrations):
+    pipe = pipeline(folders["sd1"])
+    with (
+        attach(pipe, calibrations["sd1"]),
+        pytest.raises(InputError, match=r"calibrated for samples of shape \(4, 8, 8\)"),
+    ):
+        pipe(PROMPT, height=32, width=16, num_inference_steps=1, generator=generator())
+
+
+def test_what_is_no_pipeline_of_a_known_kind_is_refused(calibrations):
+    with pytest.raises(InputError, match="expected a pipeline with a unet or a transformer"):
+        attach(object(), calibrations["sd1"])
+
+
+@pytest.mark.parametrize("first", ["compile", "attach"])
+def test_compiled_networks_are_calibrated(folders, calibrations, first):
+    pipe = pipeline(folders["ddpm"])
+    with attach(pipe, calibrations["ddpm"]):
+        expected = sample(pipe, "ddpm")
+    if first == "attach":
+        attach(pipe, calibrations["ddpm"])
+    pipe.unet = torch.compile(pipe.unet, backend="eager")
+    if first == "compile":
+        attach(pipe, calibrations["ddpm"])
+    assert torch.allclose(sample(pipe, "ddpm"), expected, atol=1e-5)
+    with pytest.raises(InputError, match="attached already"):
+        attach(pipe, calibrations["ddpm"])
+
+
+def test_no_calibration_is_attached_twice(folders, calibrations):
+    pipe = pipeline(folders["ddpm"])
+    with attach(pipe, calibrations["ddpm"]), pytest.raises(InputError, match="attached already"):
+        attach(pipe, calibrations["ddpm"])
+    attach(pipe, calibrations["ddpm"]).remove()
+
+
+def test_calibration_lies_beside_the_pipeline(tmp_path, folders, calibrations):
+    folder, calibration = tmp_path / "sd1", calibrations["sd1"]
+    shutil.copytree(folders["sd1"], folder)
+    path = drop_in.save_pretrained(calibration, folder)
+    assert path == folder / "calibration" / "calibration.safetensors"
+    drop_in.save_pretrained(replace(calibration, shift=0 * calibration.shift), folder, "null")
+    back = drop_in.from_pretrained(folder)
+    assert torch.equal(back.shift, calibration.shift)
+    assert drop_in.from_pretrained(folder, "null").shift.abs().max() == 0
+    with attach(pipeline(folder), back):
+        pass
+    assert load(folder).fingerprint == back.provenance["fingerprint"]
+
+
+def test_absent_calibration_is_one_line(monkeypatch, tmp_path):
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match="there is none at"):
+        drop_in.from_pretrained(tmp_path)
+    for reference in ("no one/nothing", "someone/something-not-cached"):
+        with pytest.raises(InputError, match="expected a folder or a Hub id with calibration"):
+            drop_in.from_pretrained(reference)

@@ -1,0 +1,159 @@
+"""A user's own network, FILE.py:NAME: what is taken, and what is refused."""
+
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+
+from real.checkpoints import load
+from real.cli import main
+from theory.diffusion.schedules import RectifiedFlow
+from theory.diffusion.targets import FLOW
+from theory.support.errors import InputError
+
+BROUGHT = """
+import torch
+from theory.schedules import RectifiedFlow
+from theory.targets import FLOW
+from real.checkpoints import Checkpoint
+
+class Network(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = torch.nn.Parameter(torch.tensor(2.0, dtype=torch.float64))
+    def forward(self, x_t, t):
+        return self.scale * x_t + t.reshape(-1, 1, 1, 1)
+
+def formula(x_t, t):
+    return 2 * x_t + t.reshape(-1, 1, 1, 1)
+
+def labelled(x_t, t, condition):
+    return formula(x_t, t) * condition.reshape(-1, 1, 1, 1)
+
+class Described:
+    predict, schedule, target, shape = staticmethod(formula), RectifiedFlow(), FLOW, (3, 8, 8)
+
+described = Described()
+module = Network(), RectifiedFlow(), FLOW, (3, 8, 8)
+classes = labelled, RectifiedFlow(), FLOW, [3, 8, 8], 7
+
+def factory():
+    return Network(), RectifiedFlow(), FLOW, (3, 8, 8)
+
+whole = Checkpoint(
+    "mine", "own", formula, RectifiedFlow(), FLOW, (3, 8, 8), None, "0123",
+)
+
+number = 3
+few = formula, RectifiedFlow(), FLOW
+other_schedule = formula, "linear", FLOW, (3, 8, 8)
+other_target = formula, RectifiedFlow(), "flow", (3, 8, 8)
+other_shape = formula, RectifiedFlow(), FLOW, 64
+other_conditions = formula, RectifiedFlow(), FLOW, (3, 8, 8), "labels"
+other_predict = None, RectifiedFlow(), FLOW, (3, 8, 8)
+small = (lambda x_t, t: x_t[:, :1]), RectifiedFlow(), FLOW, (3, 8, 8)
+
+def failing():
+    raise RuntimeError("no\\nluck")
+"""
+
+
+@pytest.fixture
+def brought(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(BROUGHT)
+    return lambda name: f"{path}:{name}"
+
+
+@pytest.mark.parametrize("name", ["described", "Described", "module", "factory", "whole"])
+def test_every_kind_predicts_as_it_says(brought, name):
+    checkpoint = load(brought(name))
+    x_t = torch.randn((2, 3, 8, 8), generator=torch.Generator().manual_seed(0))
+    t = torch.tensor([0.25, 0.5])
+    y = checkpoint.predict(x_t, t)
+    assert torch.allclose(y, 2 * x_t + t.reshape(-1, 1, 1, 1))
+    assert y.dtype == torch.float32
+    assert (checkpoint.schedule, checkpoint.target) == (RectifiedFlow(), FLOW)
+    assert (checkpoint.shape, checkpoint.conditions) == ((3, 8, 8), None)
+    assert checkpoint.fingerprint
+
+
+def test_labels_reach_the_network(brought):
+    checkpoint = load(brought("classes"))
+    x_t, t = torch.ones(2, 3, 8, 8), torch.tensor([0.0, 0.0])
+    y = checkpoint.predict(x_t, t, torch.tensor([1, 3]))
+    assert checkpoint.conditions == 7
+    assert checkpoint.shape == (3, 8, 8)
+    assert torch.equal(y[1], 3 * y[0])
+
+
+def test_an_unconditional_one_takes_no_condition(brought):
+    with pytest.raises(InputError, match="unconditional"):
+        load(brought("module")).predict(torch.ones(1, 3, 8, 8), torch.tensor([0.0]), 1)
+
+
+def test_a_modules_fingerprint_is_its_weights_and_a_formulas_its_file(tmp_path, brought):
+    first = {name: load(brought(name)).fingerprint for name in ("module", "described", "whole")}
+    path = tmp_path / "mine.py"
+    path.write_text(BROUGHT + "\n# a remark\n")
+    again = {name: load(brought(name)).fingerprint for name in first}
+    assert again["module"] == first["module"]
+    assert again["described"] != first["described"]
+    assert again["whole"] == first["whole"] == "0123"
+    path.write_text(BROUGHT.replace("tensor(2.0", "tensor(3.0"))
+    assert load(brought("module")).fingerprint != first["module"]
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("nothing", "no nothing in"),
+        ("number", "expected predict, schedule, target, shape .* got int without predict"),
+        ("few", "got tuple without predict"),
+        ("other_predict", "expected predict callable"),
+        ("other_schedule", "a theory.diffusion.schedules.Schedule as schedule"),
+        ("other_target", "a theory.diffusion.targets.Target as target"),
+        ("other_shape", "positive whole numbers as shape"),
+        ("other_conditions", "a number of classes, 'text' or None as conditions"),
+        ("failing", "fails: RuntimeError: no luck"),
+    ],
+)
+def test_what_is_not_as_it_should_be_is_refused_in_one_line(brought, name, match):
+    with pytest.raises(InputError, match=match) as caught:
+        load(brought(name))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_prediction_of_another_shape_is_refused(brought):
+    with pytest.raises(InputError, match=r"expected a prediction of shape \(1, 3, 8, 8\)"):
+        load(brought("small")).predict(torch.ones(1, 3, 8, 8), torch.tensor([0.0]))
+
+
+@pytest.mark.parametrize("code", ["import nothing_like_this", "raise SystemExit(0)", "def"])
+def test_a_file_that_fails_is_refused_in_one_line(tmp_path, code):
+    path = tmp_path / "mine.py"
+    path.write_text(textwrap.dedent(code))
+    with pytest.raises(InputError, match="cannot load") as caught:
+        load(f"{path}:network")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_file_and_a_family_are_refused(tmp_path, brought):
+    with pytest.raises(InputError, match="no file"):
+        load(f"{tmp_path}/other.py:network")
+    with pytest.raises(InputError, match="of no family"):
+        load(brought("module"), family="ddpm")
+
+
+def test_it_calibrates_and_validates_from_the_command_line(tmp_path, brought):
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), dtype=np.uint8)
+    data, out = tmp_path / "images.npz", tmp_path / "c.safetensors"
+    np.savez(data, images=images)
+    common = ["--data", str(data), "--quiet"]
+    main(["calibrate", brought("factory"), *common, "--images", "12", "--at", "0.1,0.9",
+          "--out", str(out)])  # fmt: skip
+    assert out.is_file()
+    with pytest.raises(InputError, match="made for another network"):
+        main(["validate", brought("described"), *common, "--calibration", str(out),
+              "--out", str(tmp_path / "report")])  # fmt: skip

@@ -1,0 +1,120 @@
+"""Reading checkpoint files: every kind by its first bytes, and nothing that is not weights."""
+
+import pickle
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from real.checkpoints import load
+from real.files import checkpoint_files as files
+from tests.real.states import SMALL_DDPM, WRITERS, ddpm_state, write
+from theory.support.errors import InputError
+
+WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(1.0)}
+
+
+class Malice:
+    """Writes a file where it is unpickled."""
+
+    def __init__(self, witness: Path) -> None:
+        self.witness = witness
+
+    def __reduce__(self):
+        return Path.write_text, (self.witness, "ran")
+
+
+def refused(path: Path, match: str) -> None:
+    with pytest.raises(InputError, match=match) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("name", ["weights", "weights.pkl", "weights.safetensors", "weights.png"])
+def test_the_kind_of_a_file_is_told_from_its_content(tmp_path, form, name):
+    got = files.read(write(tmp_path / name, WEIGHTS, form=form))
+    assert got.keys() == WEIGHTS.keys()
+    assert all(torch.equal(got[key], WEIGHTS[key]) for key in got)
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_a_malicious_torch_file_runs_nothing(tmp_path, form):
+    witness = tmp_path / "witness"
+    state = {**ddpm_state(), "conv_in.bias": Malice(witness)}
+    path = write(tmp_path / "evil.ckpt", state, {"config": SMALL_DDPM}, form)
+    refused(path, r"asks for '__builtin__.getattr'.*and no code of it is run")
+    assert not witness.exists()
+    torch.load(path, weights_only=False)
+    assert witness.exists()
+
+
+def test_a_malicious_plain_pickle_runs_nothing(tmp_path):
+    path, witness = tmp_path / "evil.pkl", tmp_path / "witness"
+    path.write_bytes(pickle.dumps({"ema": Malice(witness)}))
+    refused(path, "checkpoint")
+    assert not witness.exists()
+    pickle.loads(path.read_bytes())
+    assert witness.exists()
+
+
+@pytest.mark.parametrize("form", WRITERS)
+@pytest.mark.parametrize("kept", [0.2, 0.6, 0.999])
+def test_a_truncated_file_is_refused(tmp_path, form, kept):
+    path = write(tmp_path / "cut", ddpm_state(), {"config": SMALL_DDPM}, form)
+    load(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(kept * len(content))])
+    refused(path, "truncated|broken")
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"x", b"hello, this is no checkpoint at all", b"\x89PNG\r\n\x1a\n" + bytes(64)]
+)
+def test_what_is_no_checkpoint_is_refused(tmp_path, content):
+    path = tmp_path / "model.ckpt"
+    path.write_bytes(content)
+    refused(path, "is no checkpoint")
+
+
+def test_an_archive_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "pictures.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("a.txt", "hello")
+    refused(path, "truncated, broken, or holds more than weights")
+
+
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = tmp_path / "bomb.pt"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", bytes(10_000_000))
+    monkeypatch.setattr(torch, "load", lambda *a, **k: pytest.fail("was unpacked"))
+    refused(path, "says that it unpacks to 10,000,000")
+
+
+@pytest.mark.parametrize("form", ["zip", "legacy"])
+def test_weights_that_say_to_be_larger_than_the_file_are_refused(tmp_path, form):
+    lies = {name: torch.zeros(1).expand(tensor.shape) for name, tensor in ddpm_state().items()}
+    path = write(tmp_path / "lies", lies, {"config": SMALL_DDPM}, form)
+    refused(path, "says that it holds")
+
+
+def test_weights_in_lists_in_dictionaries_count_and_circles_end(tmp_path):
+    circle: list = [{"a": [torch.zeros(1).expand(10**9)]}]
+    circle.append(circle)
+    refused(write(tmp_path / "circle", circle), "says that it holds 4,000,000,000")
+
+
+@pytest.mark.parametrize(
+    ("text", "match"), [("{", "cannot be read as JSON"), ("[1]", "expected a JSON object")]
+)
+def test_a_broken_json_beside_a_file_is_refused(tmp_path, text, match):
+    path = write(tmp_path / "small.ckpt", ddpm_state())
+    path.with_suffix(".json").write_text(text)
+    refused(path, match)
+
+
+def test_what_no_family_knows_is_described(tmp_path):
+    refused(write(tmp_path / "other.pt", WEIGHTS), "2 entries: a.weight, b")
+    refused(write(tmp_path / "number.pt", 3), "it holds something of type int")

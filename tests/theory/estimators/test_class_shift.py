@@ -1,0 +1,105 @@
+"""A shift for each class: found where classes differ, pooled where images are few, else left alone."""
+
+import pytest
+import torch
+
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibrated
+from theory.calibration.validation import validate
+from theory.diffusion.schedules import VPCosine
+from theory.forward.keyed_noise import keyed_noise
+from theory.statistics.neyman_allocation import Goal
+from theory.statistics.shrinkage import SHRUNK
+from theory.support.errors import InputError
+
+SCHEDULE, SHAPE, TIMES = VPCosine(), (1, 4, 4), [0.7, 0.9]
+N = 480
+LABELS = torch.arange(N) % 3
+IMAGES = 0.1 * keyed_noise(0, "images", 0, 0, torch.arange(N), SHAPE)
+HELD_OUT = 0.1 * keyed_noise(0, "held-out", 0, 0, torch.arange(N), SHAPE)
+BIASES = 0.2 * keyed_noise(0, "bias", 0, 0, torch.arange(3), SHAPE) + 0.1
+
+
+def network(biases=BIASES):
+    """The noise of nearly pure noise, plus a bias of each class."""
+
+    def predict(x_t, t, condition):
+        return 0.95 * x_t + biases[condition].to(x_t)
+
+    return predict
+
+
+def made(labels=LABELS, images=IMAGES, biases=BIASES, **options):
+    return calibrate(
+        network(biases), SCHEDULE, images=images, times=TIMES, conditions=labels, classes=3,
+        **options,
+    )  # fmt: skip
+
+
+def test_each_class_loses_its_own_bias():
+    calibrated = Calibrated(network(), made())
+    x_t, t = HELD_OUT[:3], torch.full((3,), 0.9, dtype=torch.float64)
+    left = calibrated(x_t, t, torch.arange(3)) - 0.95 * x_t
+    assert left.square().sum() < 0.05 * BIASES.square().sum()
+
+
+def test_a_label_that_it_does_not_know_gets_the_shared_shift():
+    calibration = made()
+    x_t, t = HELD_OUT[:1], torch.tensor([0.9], dtype=torch.float64)
+    unknown = calibration.correction(x_t, t, x_t, torch.tensor([3]))
+    assert torch.equal(unknown, calibration.at(t))
+    assert torch.equal(calibration.correction(x_t, t, x_t), calibration.at(t))
+    assert not torch.equal(calibration.correction(x_t, t, x_t, torch.tensor([1])), unknown)
+
+
+def test_the_gain_on_held_out_images_is_that_of_the_classes():
+    calibration = made()
+    validation = validate(network(), calibration, images=HELD_OUT, conditions=LABELS)
+    spread = (BIASES - BIASES.mean(0)).square().flatten(1).sum(1).mean().item()
+    more = (validation.gains - validation.shift_gains).mean(0)
+    assert (more > 0.8 * spread).all()
+    assert (more < 1.1 * spread).all()
+    assert (calibration.class_shift.certificates < spread).all()
+    assert (calibration.class_shift.certificates > spread / 2).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_classes_that_do_not_differ_are_left_to_the_shared_shift(seed):
+    calibration = made(biases=BIASES[:1].expand(3, *SHAPE), seed=seed)
+    assert not calibration.class_shift.shift.any()
+    assert calibration.weights.min() > 0.5
+
+
+def test_a_class_of_few_images_is_pooled_more():
+    labels = torch.where(torch.arange(N) < 12, 2, LABELS % 2)
+    weights = made(labels=labels, policy=SHRUNK).class_shift.weights
+    assert (weights[:, 2] < weights[:, 0]).all()
+    assert (weights[:, :2] > 0.5).all()
+
+
+def test_a_class_without_images_gets_the_shared_shift():
+    calibration = made(labels=LABELS % 2, policy=SHRUNK)
+    assert not calibration.class_shift.shift[:, 2].any()
+    assert calibration.class_shift.shift[:, 0].any()
+
+
+def test_a_budget_can_have_classes():
+    calibration = made(goal=Goal(evaluations=800))
+    assert calibration.class_shift.weights.shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "no labels"),
+        (LABELS.double(), "an integer label"),
+        (LABELS + 1, "from 0 to 2, got 1 to 3"),
+        ([str(k) for k in LABELS.tolist()], "an integer label"),
+    ],
+)
+def test_what_are_no_labels_is_refused(labels, message):
+    def predict(x_t, t, condition=None):
+        return x_t
+
+    with pytest.raises(InputError, match=message):
+        calibrate(predict, SCHEDULE, images=IMAGES, times=TIMES, conditions=labels, classes=3)

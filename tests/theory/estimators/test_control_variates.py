@@ -1,0 +1,117 @@
+"""Estimators on observations made by hand: what each unit keeps, and what the controls remove."""
+
+import pytest
+import torch
+
+from theory.estimators.control_variates import (
+    NAMED,
+    PLAIN,
+    REGRESSION,
+    RESIDUAL,
+    shrunk_slope,
+)
+from theory.forward.forward_pass import GROUPS, Observation
+from theory.forward.survey import MeanImage
+
+N, SHAPE = 200, (2, 3)
+ETA = torch.linspace(-1, 1, 6, dtype=torch.float64).reshape(SHAPE)
+
+
+def normal(seed, *shape):
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+X_0, NOISE = normal(0, N, *SHAPE) + 3, normal(1, N, *SHAPE)
+
+
+def observed(prediction, a=0.5, b=1.0):
+    group = torch.arange(N) % GROUPS
+    return Observation(0, group, X_0, NOISE[None], prediction[None], a, b, 1.0, 1.0)
+
+
+def moments(estimator, prediction, everyone=None):
+    collector = estimator.collector(SHAPE)
+    collector.add_(observed(prediction))
+    return collector.moments(everyone)
+
+
+LINEAR = ETA + 0.5 * X_0 + 0.8 * NOISE
+"""Predicts y = 0.5 x_0 + e less a fifth of the noise, plus ETA."""
+
+AFFINE = LINEAR + 0.3 * (X_0 - 3)
+EVERYONE = MeanImage(torch.full(SHAPE, 3.0, dtype=torch.float64), 10**9)
+
+
+def test_regression_removes_what_is_linear_in_the_noise():
+    found = moments(REGRESSION, LINEAR)
+    assert (found.mean - ETA).abs().max() < 1e-12
+    assert abs(found.error_energy()) < 1e-12
+    assert moments(RESIDUAL, LINEAR).error_energy() > 1e-4
+    assert (moments(RESIDUAL, LINEAR).mean - ETA).abs().max() > 1e-3
+
+
+def test_a_known_mean_image_removes_what_is_linear_in_the_image():
+    found = moments(REGRESSION, AFFINE, EVERYONE)
+    assert (found.mean - ETA).abs().max() < (moments(REGRESSION, AFFINE).mean - ETA).abs().max() / 5
+    assert found.error_energy() < moments(REGRESSION, AFFINE).error_energy() / 50
+
+
+def test_the_error_of_a_mean_image_of_few_is_counted():
+    few = MeanImage(EVERYONE.mean, N)
+    known, counted = (moments(REGRESSION, AFFINE, e).error_energy() for e in (EVERYONE, few))
+    assert counted - known == pytest.approx(0.09 * 6 / N, rel=0.15)
+
+
+def test_plain_and_residual_are_their_formulas():
+    raw, residual = LINEAR - 0.5 * X_0, LINEAR - 0.5 * X_0 - NOISE
+    assert torch.allclose(moments(PLAIN, LINEAR).mean, raw.mean(0))
+    assert torch.allclose(moments(RESIDUAL, LINEAR).mean, residual.mean(0))
+    assert not torch.allclose(moments(PLAIN, LINEAR).mean, residual.mean(0), atol=1e-3)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_batches_do_not_matter(name):
+    prediction = torch.tanh(LINEAR)
+    whole, seen = moments(NAMED[name], prediction), observed(prediction)
+    collector = NAMED[name].collector(SHAPE)
+    for part in (slice(0, 7), slice(7, 90), slice(90, N)):
+        collector.add_(
+            Observation(
+                0,
+                seen.group[part],
+                X_0[part],
+                NOISE[None, part],
+                prediction[None, part],
+                0.5,
+                1.0,
+                1.0,
+                1.0,
+            )
+        )
+    assert (collector.moments(None).mean - whole.mean).abs().max() < 1e-12
+    assert collector.moments(None).error_energy() == pytest.approx(whole.error_energy(), rel=1e-9)
+
+
+def test_too_few_images_use_no_controls():
+    collector, residual = REGRESSION.collector(SHAPE), RESIDUAL.collector(SHAPE)
+    two = Observation(
+        0, torch.arange(2), X_0[:2], NOISE[None, :2], LINEAR[None, :2], 0.5, 1.0, 1.0, 1.0
+    )
+    for c in (collector, residual):
+        c.add_(two)
+    assert torch.allclose(collector.moments(None).mean, residual.moments(None).mean)
+
+
+def test_a_slope_is_kept_only_where_it_is_told_from_noise():
+    def slope(covariance, control=1.0, response=1.0, count=100.0):
+        values = (torch.tensor(v, dtype=torch.float64) for v in (covariance, control, response))
+        return shrunk_slope(*values, torch.tensor(count, dtype=torch.float64)).item()
+
+    assert slope(0.9) == pytest.approx(0.9, rel=0.01)
+    assert slope(0.05) == 0
+    assert slope(0.05, count=1e6) == pytest.approx(0.05, rel=0.01)
+    assert (
+        slope(0.0) == slope(0.5, control=0.0) == slope(0.5, response=0.0) == slope(1, count=2) == 0
+    )
+    assert slope(2.0, control=4.0) == pytest.approx(0.5, rel=1e-12)

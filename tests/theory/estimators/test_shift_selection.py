@@ -1,0 +1,148 @@
+"""From moments to what is applied: policies, smoothing, certificates."""
+
+import math
+
+import pytest
+import torch
+
+from theory.estimators.shift_selection import decide
+from theory.forward.forward_pass import GROUPS
+from theory.statistics.moments import Moments
+from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK
+from theory.statistics.smoothing import smoothers
+
+TIMES, N, DIMENSION = 12, 160, 20
+LOG_SNR = torch.linspace(-6, 6, TIMES, dtype=torch.float64)
+CURVE = torch.outer(torch.sigmoid(-LOG_SNR), torch.ones(DIMENSION, dtype=torch.float64))
+
+
+def curve_moments(eta, seed=0, n=N):
+    generator = torch.Generator().manual_seed(seed)
+    result = []
+    for mean in eta:
+        units = mean + torch.randn(n, DIMENSION, generator=generator, dtype=torch.float64)
+        moments = Moments.empty((DIMENSION,), GROUPS)
+        moments.add_(torch.arange(n) % GROUPS, units)
+        result.append(moments)
+    return result
+
+
+def decided(eta, policy, seed=0, n=N):
+    return decide(curve_moments(eta, seed, n), LOG_SNR, torch.ones(TIMES).double(), policy)
+
+
+def error(decision, eta):
+    shift = decision.weights[:, None] * decision.estimate
+    return (shift - eta).square().sum().item()
+
+
+def test_published_is_the_mean_itself():
+    decision = decided(CURVE, PUBLISHED)
+    means = torch.stack([m.mean for m in curve_moments(CURVE)])
+    assert torch.allclose(decision.estimate, means)
+    assert decision.weights.tolist() == [1.0] * TIMES
+    assert not torch.allclose(decided(CURVE, SHRUNK).estimate, means)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_smoothing_and_shrinking_lower_the_error(seed):
+    assert (
+        error(decided(CURVE, SHRUNK, seed), CURVE)
+        < error(decided(CURVE, PUBLISHED, seed), CURVE) / 2
+    )
+
+
+def test_a_curve_that_jumps_is_not_smoothed_away():
+    jumping = CURVE * torch.tensor([1.0, -1.0]).repeat(TIMES // 2)[:, None]
+    assert error(decided(jumping, SHRUNK), jumping) < 1.2 * error(
+        decided(jumping, PUBLISHED), jumping
+    )
+
+
+def test_certified_applies_what_is_certain_and_only_that():
+    decision, shrunk = decided(CURVE, CERTIFIED), decided(CURVE, SHRUNK)
+    certain = decision.certificates > 0
+    assert certain[0]
+    assert not certain[-1]
+    assert torch.equal(decision.weights > 0, certain)
+    assert torch.equal(decision.weights[certain], shrunk.weights[certain])
+    assert (shrunk.weights[~certain] > 0).any()
+
+
+def test_certificates_lie_below_the_gain():
+    decision = decided(CURVE, SHRUNK)
+    shift = decision.weights[:, None] * decision.estimate
+    gain = (2 * shift * CURVE - shift**2).sum(1)
+    assert (decision.certificates <= gain).all()
+    assert (decision.certificates > gain / 3)[:4].all()
+
+
+@pytest.mark.parametrize("n", [2, 3])
+def test_few_images_give_few_certainties(n):
+    decision = decided(CURVE, CERTIFIED, n=n)
+    assert decision.estimate.isfinite().all()
+    assert (decision.certificates < 0).any()
+    if n == 2:
+        assert (decision.certificates == -math.inf).all()
+        assert (decision.weights == 0).all()
+
+
+def test_smoothers_start_with_none_and_keep_straight_lines():
+    errors = torch.linspace(0.5, 2, TIMES, dtype=torch.float64)
+    matrices = smoothers(LOG_SNR, errors)
+    assert torch.equal(matrices[0], torch.eye(TIMES, dtype=torch.float64))
+    line = 2 - 3 * LOG_SNR
+    for matrix in matrices:
+        assert (matrix @ line - line).abs().max() < 1e-6
+    parabola = LOG_SNR**2
+    assert (matrices[-1] @ parabola - parabola).abs().max() > 0.1
+
+
+def test_smoothers_do_not_depend_on_the_order_of_times():
+    errors = torch.linspace(0.5, 2, TIMES, dtype=torch.float64)
+    order = torch.randperm(TIMES, generator=torch.Generator().manual_seed(0))
+    for matrix, shuffled in zip(
+        smoothers(LOG_SNR, errors), smoothers(LOG_SNR[order], errors[order]), strict=True
+    ):
+        assert torch.allclose(matrix[order][:, order], shuffled, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("log_snr", "errors"),
+    [
+        (LOG_SNR[:4], torch.ones(4).double()),
+        (torch.cat([LOG_SNR[:-1], torch.tensor([math.inf]).double()]), torch.ones(TIMES).double()),
+        (LOG_SNR, torch.zeros(TIMES).double()),
+    ],
+)
+def test_where_no_spline_is_possible_nothing_is_smoothed(log_snr, errors):
+    assert len(smoothers(log_snr, errors)) == 1
+    assert len(smoothers(LOG_SNR, torch.ones(TIMES).double())) > 1
+
+
+def test_certificates_see_what_smoothing_distorts(monkeypatch):
+    """One time has a mean; averaged over all times it is a harm to every other."""
+    monkeypatch.setattr(
+        "theory.estimators.shift_selection.smoothers",
+        lambda *_: [torch.full((TIMES, TIMES), 1 / TIMES).double()],
+    )
+    spike = torch.zeros(TIMES, DIMENSION, dtype=torch.float64)
+    spike[3] = 2.0
+    decision = decided(spike, SHRUNK)
+    others = torch.arange(TIMES) != 3
+    assert (decision.weights > 0.5).all()
+    assert (decision.certificates[others] < 0).all()
+    assert decision.certificates[3] > 0
+
+
+def test_expected_gains_are_those_of_left_out_images():
+    decision = decided(CURVE, SHRUNK)
+    gain = (2 * decision.shift * CURVE - decision.shift**2).sum(1)
+    assert (decision.gains.mean(0) - gain).abs().max() < 0.4 * gain.max()
+    assert (decision.certificates <= decision.gains.mean(0)).all()
+
+
+def test_the_shift_is_weight_times_estimate_where_there_is_one_band():
+    decision = decided(CURVE, CERTIFIED)
+    assert decision.bands == 1
+    assert torch.allclose(decision.shift, decision.weights[:, None] * decision.estimate)

@@ -1,0 +1,173 @@
+"""A shift for each class, partially pooled toward the shared one.
+
+The shared shift s_t is that of the joint law of images and labels. A class c of n_c images has its
+own mean m_c; what is applied to it in addition is
+
+    delta_c = w_c (m_c - m),    w_c = tau^2 / (tau^2 + V / n_c),
+
+with V the variance of a unit within classes and tau^2 that between them: a class of few images keeps
+to the shared shift. It is applied at times where the gain on left-out groups of images,
+2 delta_c.(u - s) - |delta_c|^2, has a positive lower bound.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float64, Int64
+from torch import Tensor
+
+from theory.estimators.device_sums import Sums
+from theory.forward.forward_pass import GROUPS, Observation
+from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
+from theory.statistics.shrinkage import Policy
+from theory.support.checks import kind_of, require_bounds, require_finite
+from theory.support.errors import InputError
+
+
+@dataclass(frozen=True, eq=False)
+class ClassShift:
+    """What is subtracted in addition to the shared shift. Plain data.
+
+    Attributes:
+        shift: (T, C, *shape), for labels 0 to C - 1; other labels have none.
+        weights: (T, C), w_c, before certification.
+        gains: (T,), fall of the squared error to expect of it, by leaving out images.
+        certificates: (T,), lower bounds of it, which hold together with all others.
+
+    Raises:
+        InputError: parts that do not belong together, or numbers that are not finite.
+    """
+
+    shift: Float64[Tensor, "time label *shape"]
+    weights: Float64[Tensor, "time label"]
+    gains: Float64[Tensor, "time"]
+    certificates: Float64[Tensor, "time"]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.shift, Tensor) or self.shift.dim() < 3 or not self.shift.numel():
+            raise InputError(
+                f"class shift: expected (times, classes, *shape), got {kind_of(self.shift)}"
+            )
+        times, classes = self.shift.shape[:2]
+        require_finite("class shift", self.shift, tuple(self.shift.shape))
+        require_finite("class shift: weights", self.weights, (times, classes))
+        require_bounds("class shift: gains", self.gains, (times,))
+        require_bounds("class shift: certificates", self.certificates, (times,))
+
+    def correction(
+        self,
+        left: Int64[Tensor, "k"],
+        right: Int64[Tensor, "k"],
+        later: Float64[Tensor, "k"],
+        labels: Int64[Tensor, "b"],
+    ) -> Float[Tensor, "b *shape"]:
+        """Their part of the correction, linear between the times, one for each image or for all."""
+        classes = self.shift.shape[1]
+        known = (labels >= 0) & (labels < classes)
+        at = torch.where(known, labels, 0)
+        weight = (later * torch.ones(len(labels), dtype=torch.float64)).reshape(
+            -1, *[1] * (self.shift.dim() - 2)
+        )
+        between = torch.lerp(self.shift[left, at], self.shift[right, at], weight)
+        return between * known.reshape(weight.shape)
+
+
+class ClassSums(Sums):
+    """Takes in labelled observations of one time: sums of residual and noise by group and class."""
+
+    def __init__(self, shape: tuple[int, ...], classes: int) -> None:
+        self.classes = classes
+        self.count = torch.zeros(GROUPS, classes, dtype=torch.float64)
+        self.sums = torch.zeros(GROUPS, classes, 2, *shape, dtype=torch.float64)
+
+    def add_(self, seen: Observation) -> None:
+        """Take in an observation, in place.
+
+        Raises:
+            InputError: its conditions are no labels of the classes.
+        """
+        labels = seen.conditions
+        if not isinstance(labels, Tensor) or labels.dim() != 1 or labels.is_floating_point():
+            raise InputError("classes: expected an integer label for each image")
+        if not bool(((labels >= 0) & (labels < self.classes)).all()):
+            raise InputError(
+                f"classes: expected labels from 0 to {self.classes - 1}, "
+                f"got {int(labels.min())} to {int(labels.max())}"
+            )
+        seen = self.beside(seen)
+        cell = (seen.group * self.classes + labels.cpu()).to(seen.device)
+        units = torch.stack([seen.residual.mean(0), seen.noise.mean(0)], 1)
+        self.count.view(-1).index_add_(0, cell, units.new_ones(len(cell)))
+        self.sums.flatten(0, 1).index_add_(0, cell, units)
+
+    def totals(self, beta: Float64[Tensor, "group *pixels"]) -> Float64[Tensor, "group label d"]:
+        """Sums of r - beta e, beta of each group broadcastable over pixels."""
+        r, e = self.sums.unbind(2)
+        return (r - beta[:, None] * e).flatten(2)
+
+
+def class_shift(
+    sums: list[ClassSums],
+    betas: list[Float64[Tensor, "group *pixels"]],
+    shift: Float64[Tensor, "time *shape"],
+    policy: Policy,
+    statements: int,
+) -> tuple[ClassShift, Float64[Tensor, "group time"]]:
+    """The pooled shift of each class, and its gains (G, T) on each group from all others.
+
+    Args:
+        sums, betas: of each time: the sums, and the slope of the residual on the noise.
+        shift: what is applied to all classes.
+        policy, statements: how careful to be, and how many certificates are to hold together.
+    """
+    used = torch.stack([s.count.sum(1) > 0 for s in sums]).all(0)
+    deltas, weights, gains = zip(
+        *(
+            _of_time(s.count[used], s.totals(beta)[used], shared.flatten())
+            for s, beta, shared in zip(sums, betas, shift, strict=True)
+        ),
+        strict=True,
+    )
+    by_group = torch.stack(gains, 1)
+    bounds = lower_bounds(by_group, statements)
+    applied = policy.applies(bounds)
+    delta = torch.stack(deltas) * applied[:, None, None]
+    by_group = torch.where(applied, by_group, 0.0)
+    of_classes = delta.reshape(len(sums), -1, *shift.shape[1:])
+    return ClassShift(of_classes, torch.stack(weights), by_group.mean(0), bounds), by_group
+
+
+def _of_time(
+    count: Float64[Tensor, "group label"],
+    total: Float64[Tensor, "group label d"],
+    shared: Float64[Tensor, "d"],
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Deltas (C, d), weights (C,), and the gain of each group (G,)."""
+    delta, weights = _pool(count, total)
+    if len(count) < LEAST_GROUPS:
+        return delta, weights, torch.full((len(count),), -torch.inf, dtype=torch.float64)
+    gains = []
+    for g in range(len(count)):
+        others = torch.arange(len(count)) != g
+        tried, _ = _pool(count[others], total[others])
+        share = count[g] / count[g].sum()
+        mean = total[g] / count[g].clamp(min=1)[:, None]
+        gains.append(share @ (2 * tried * (mean - shared) - tried**2).sum(1))
+    return delta, weights, torch.stack(gains)
+
+
+def _pool(
+    count: Float64[Tensor, "group label"], total: Float64[Tensor, "group label d"]
+) -> tuple[Float64[Tensor, "label d"], Float64[Tensor, "label"]]:
+    """Deviations of the classes from the mean of all, shrunk; and the weights."""
+    n = count.sum(0)
+    mean = total.sum(0) / n.clamp(min=1)[:, None]
+    deviation = mean - total.sum((0, 1)) / n.sum()
+    of_cells = total / count.clamp(min=1)[..., None] - mean
+    freedom = ((count > 0).sum() - (n > 0).sum()).clamp(min=1)
+    within = (count[..., None] * of_cells**2).sum() / freedom
+    error = within / n.clamp(min=1)
+    energy = deviation.square().sum(1)
+    between = ((n / n.sum()) @ (energy - error * (1 - n / n.sum()))).clamp(min=0)
+    weights = torch.where(n > 0, between / (between + error).clamp(min=1e-300), 0.0)
+    return weights[:, None] * deviation, weights

@@ -1,0 +1,33 @@
+"""Sums that lie where what they add up lies: on the network's device, if it has room for them."""
+
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+
+from theory.forward.forward_pass import Observation
+from theory.statistics.moments import Moments
+
+Own = TypeVar("Own", bound="Sums")
+
+
+class Sums:
+    """Attributes that are tensors, ``Moments`` or other ``Sums``, all on one device."""
+
+    def to_(self: Own, device: Any) -> Own:
+        """Move all of them, in place."""
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor | Moments):
+                setattr(self, name, value.to(device))
+            elif isinstance(value, Sums):
+                value.to_(device)
+        return self
+
+    def beside(self, seen: Observation) -> Observation:
+        """The observation on the device of the sums, which move to its own if there is room."""
+        try:
+            self.to_(seen.device)
+        except torch.OutOfMemoryError:
+            self.to_("cpu")
+            return seen.to("cpu")
+        return seen

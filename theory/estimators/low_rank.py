@@ -1,0 +1,107 @@
+"""Slopes of low rank: from the lowest frequencies of x_t and y_theta to every pixel.
+
+With V the first few cosine patterns and f = (V x_t, V y_theta) about its mean, the part of the
+correction is W^T f, one dense map which sees how pixels hang together, where the other kinds of
+slopes see each coordinate by itself. W is a ridge regression toward none,
+
+    W = (C + kappa D)^{-1} E f r^T,    C = E f f^T, D = diag C.
+"""
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from theory.estimators.device_sums import Sums
+from theory.forward.forward_pass import GROUPS
+from theory.statistics.image_bases import from_cosines
+
+RANK = 8
+NAME = "low rank"
+
+
+def patterns(shape: tuple[int, ...]) -> Float64[Tensor, "rank d"]:
+    """The lowest cosine patterns of images (c, h, w), orthonormal, by radial frequency."""
+    vertical, horizontal = (torch.arange(n, dtype=torch.float64) for n in shape[1:])
+    radius = torch.sqrt(vertical[:, None] ** 2 + horizontal**2).expand(shape).reshape(-1)
+    lowest = torch.argsort(radius, stable=True)[:RANK]
+    unit = torch.zeros(len(lowest), len(radius), dtype=torch.float64)
+    unit[torch.arange(len(lowest)), lowest] = 1
+    return from_cosines(unit, shape)
+
+
+class LowRankSums(Sums):
+    """Sums of products of f with itself and with r, by group; and with x_t and y_theta, of all."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.patterns = patterns(shape)
+        k, d = self.patterns.shape
+        self.square = torch.zeros(GROUPS, 2 * k, 2 * k, dtype=torch.float64)
+        self.cross = torch.zeros(GROUPS, 2 * k, d, dtype=torch.float64)
+        self.with_features = torch.zeros(2, 2 * k, d, dtype=torch.float64)
+
+    def features(self, x: Tensor, y: Tensor) -> Tensor:
+        """f (..., 2 rank) of flattened x_t and y_theta (..., d)."""
+        return torch.cat([x @ self.patterns.T, y @ self.patterns.T], -1)
+
+    def add_(self, groups: Int64[Tensor, "n"], x: Tensor, y: Tensor, r: Tensor) -> None:
+        """Take in draws (n, d) of these groups, which are on the CPU."""
+        f = self.features(x, y)
+        for g in groups.unique().tolist():
+            here = (groups == g).nonzero()[:, 0].to(f.device)
+            self.square[g] += f[here].T @ f[here]
+            self.cross[g] += f[here].T @ r[here]
+        self.with_features[0] += f.T @ x
+        self.with_features[1] += f.T @ y
+
+    def centred(
+        self,
+        draws: Float64[Tensor, "group"],
+        sums: Float64[Tensor, "group 3 d"],
+        centres: Float64[Tensor, "3 d"],
+    ) -> tuple[Float64[Tensor, "group k k"], Float64[Tensor, "group k d"]]:
+        """E f f^T and E f r^T about the centres, per draw and group; zero for an empty one."""
+        f, mf = self.features(sums[:, 0], sums[:, 1]), self.features(centres[0], centres[1])
+        n, r, mr = draws[:, None, None], sums[:, 2], centres[2]
+        square = self.square + n * torch.outer(mf, mf)
+        square = square - f[:, :, None] * mf - mf[:, None] * f[:, None]
+        cross = self.cross + n * torch.outer(mf, mr)
+        cross = cross - f[:, :, None] * mr - mf[:, None] * r[:, None]
+        some = draws.clamp(min=1)[:, None, None]
+        return square / some, cross / some
+
+    def with_network(
+        self,
+        draws: Float64[Tensor, "group"],
+        sums: Float64[Tensor, "group 3 d"],
+        centres: Float64[Tensor, "3 d"],
+    ) -> Float64[Tensor, "2 k d"]:
+        """E f x^T and E f y^T about the centres, per draw of all."""
+        total, n = sums.sum(0)[:2], draws.sum()
+        f, mf = self.features(*total), self.features(centres[0], centres[1])
+        about = torch.stack(
+            [
+                n * torch.outer(mf, m) - torch.outer(f, m) - torch.outer(mf, v)
+                for v, m in zip(total, centres[:2], strict=True)
+            ]
+        )
+        return (self.with_features + about) / n
+
+
+def fit(
+    square: Float64[Tensor, "*many k k"], cross: Float64[Tensor, "*many k d"], ridge: float
+) -> Float64[Tensor, "*many k d"]:
+    """W, in units of each feature; one that does not vary has slope 0."""
+    size = square.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+    unit = torch.where(size > 0, size, 1.0)
+    correlation = square / (unit[..., :, None] * unit[..., None, :])
+    penalized = correlation + ridge * torch.eye(square.shape[-1], dtype=torch.float64)
+    return torch.linalg.solve(penalized, cross / unit[..., None]) / unit[..., None]
+
+
+def explained(
+    slopes: Float64[Tensor, "*many k d"],
+    square: Float64[Tensor, "*many k k"],
+    cross: Float64[Tensor, "*many k d"],
+) -> Float64[Tensor, "*many"]:
+    """2 tr W^T E f r^T - tr W^T E f f^T W, what they take off E|r|^2."""
+    return (slopes * (2 * cross - square @ slopes)).sum((-2, -1))

@@ -1,0 +1,182 @@
+"""From estimates to what is applied: smooth, shrink, and leave alone what is not certain.
+
+The gain of a shift s at one time is 2 s.eta - |s|^2. It is estimated by leaving out groups of
+images: the shift made from all other groups is tried on group g, whose mean unit u_g is
+independent of it, 2 s_{-g}.u_g - |s_{-g}|^2. How much to smooth, and whether to shrink the whole or
+each band of frequencies, is what has the largest such gain. The certificates are lower bounds over
+the groups, asymptotic in the number of images, and slightly low, as each shift tried is made from
+fewer images than the one that is applied.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from theory.statistics.image_bases import Cells, has_frequencies, octaves, whole
+from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
+from theory.statistics.moments import Moments
+from theory.statistics.shrinkage import Policy
+from theory.statistics.smoothing import STRENGTHS, smoothers
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to apply at each time, and what is known of it.
+
+    Attributes:
+        estimate: (T, *shape), smoothed, before shrinking.
+        shift: (T, *shape), what is applied.
+        weights: (T,), the share of the estimate in the shift, shift.estimate / |estimate|^2.
+        gains: (G, T), gain of what is applied on each group of images, made from all others.
+        certificates: (T,), lower bounds of the gain of the shift where it is or would be applied.
+        smoothing: strength of the smoothing; 0 for none.
+        bands: number of bands that were shrunk apart.
+    """
+
+    estimate: Float64[Tensor, "time *shape"]
+    shift: Float64[Tensor, "time *shape"]
+    weights: Float64[Tensor, "time"]
+    gains: Float64[Tensor, "group time"]
+    certificates: Float64[Tensor, "time"]
+    smoothing: float
+    bands: int
+
+
+@dataclass(frozen=True, eq=False)
+class _Recipe:
+    """One way of making a shift: smooth over times, then shrink cell by cell.
+
+    Everything is in the coordinates of the cells; ``common`` is the energy, at each time, of an
+    error that all units share, and ``shared`` what it is at most after smoothing.
+    """
+
+    strength: float
+    matrix: Float64[Tensor, "time time"]
+    cells: Cells
+    policy: Policy
+    common: Float64[Tensor, "time"]
+
+    @property
+    def shared(self) -> Float64[Tensor, "time"]:
+        return (self.matrix.abs() @ self.common.sqrt()) ** 2
+
+    def weights(
+        self, estimate: Float64[Tensor, "time d"], errors: Float64[Tensor, "time cell"]
+    ) -> Float64[Tensor, "time cell"]:
+        """Shrinkage of an estimate with these error energies of its own."""
+        share = torch.bincount(self.cells.index).double() / len(self.cells.index)
+        return self.policy.shrinkage(
+            self.cells.energies(estimate), errors + self.shared[:, None] * share
+        )
+
+    def gains(self, groups: Float64[Tensor, "group time d"]) -> Float64[Tensor, "group time"]:
+        """Gain on each group's own mean, not smoothed, of the shift that all others would make."""
+        n = len(groups)
+        gains = torch.full(groups.shape[:2], -math.inf, dtype=torch.float64)
+        if n < LEAST_GROUPS:
+            return gains
+        smooth, optimism = self.matrix @ groups, 2 * torch.sqrt(self.shared * self.common)
+        total, energy = smooth.sum(0), self.cells.energies(smooth)
+        for g in range(n):
+            estimate = (total - smooth[g]) / (n - 1)
+            mean_energy = self.cells.energies(estimate)
+            errors = _error_of_mean(energy.sum(0) - energy[g], mean_energy, n - 1)
+            weights = self.weights(estimate, errors)
+            shift = weights[:, self.cells.index] * estimate
+            gain = (2 * shift * groups[g] - shift**2).sum(1)
+            gains[g] = gain - weights.amax(1) * optimism
+        return gains
+
+    def conclude(
+        self, mean: Float64[Tensor, "time d"], groups: Float64[Tensor, "group time d"]
+    ) -> tuple[Float64[Tensor, "time d"], Float64[Tensor, "time d"]]:
+        """The smoothed estimate and the shift, from the mean of all images."""
+        n, estimate = len(groups), self.matrix @ mean
+        if n < 2:
+            return estimate, torch.zeros_like(estimate)
+        smooth = self.matrix @ groups
+        energy, mean_energy = self.cells.energies(smooth), self.cells.energies(smooth.mean(0))
+        errors = _error_of_mean(energy.sum(0), mean_energy, n)
+        return estimate, self.weights(estimate, errors)[:, self.cells.index] * estimate
+
+
+def _error_of_mean(sum_of_energies: Tensor, energy_of_mean: Tensor, n: int) -> Tensor:
+    """Error energy of a mean of n from their spread."""
+    return (sum_of_energies / n - energy_of_mean).clamp(min=0) / (n - 1)
+
+
+def decide(
+    moments: list[Moments],
+    log_snr: Float64[Tensor, "time"],
+    importance: Float64[Tensor, "time"],
+    policy: Policy,
+    statements: int | None = None,
+) -> Decision:
+    """The decision for the moments of each time.
+
+    Args:
+        log_snr: of the times.
+        importance: what a unit of gain at each time is worth.
+        policy: how careful to be.
+        statements: how many certificates are to hold together (default: one for each time).
+    """
+    groups = group_means(moments)
+    recipe, gains = _best(moments, groups, log_snr, importance, policy)
+    bounds = lower_bounds(gains, statements or len(moments))
+    mean = torch.stack([m.mean.flatten() for m in moments])
+    estimate, shift = map(
+        recipe.cells.flat,
+        recipe.conclude(recipe.cells.coordinates(mean), recipe.cells.coordinates(groups)),
+    )
+    applied = policy.applies(bounds)
+    shift = torch.where(applied[:, None], shift, 0.0)
+    size = estimate.square().sum(1)
+    share = (shift * estimate).sum(1) / torch.where(size > 0, size, 1.0)
+    shape = (len(moments), *moments[0].mean.shape)
+    return Decision(
+        estimate.reshape(shape), shift.reshape(shape), share, torch.where(applied, gains, 0.0), bounds,
+        recipe.strength, recipe.cells.count,
+    )  # fmt: skip
+
+
+def _best(
+    moments: list[Moments],
+    groups: Float64[Tensor, "group time d"],
+    log_snr: Float64[Tensor, "time"],
+    importance: Float64[Tensor, "time"],
+    policy: Policy,
+) -> tuple[_Recipe, Float64[Tensor, "group time"]]:
+    """The recipe of the largest gain of the whole, and its gains."""
+    shape = tuple(moments[0].mean.shape)
+    tried = []
+    ways = [whole, octaves] if policy.smoothed and has_frequencies(shape) else [whole]
+    for cells in (way(shape) for way in ways):
+        coordinates = cells.coordinates(groups)
+        for recipe in _recipes(moments, log_snr, cells, policy):
+            tried.append((recipe, recipe.gains(coordinates)))
+    return max(tried, key=lambda pair: (pair[1].mean(0) @ importance).item())
+
+
+def _recipes(
+    moments: list[Moments], log_snr: Float64[Tensor, "time"], cells: Cells, policy: Policy
+) -> list[_Recipe]:
+    common = torch.tensor([m.common_error for m in moments], dtype=torch.float64)
+    matrices = [torch.eye(len(moments), dtype=torch.float64)]
+    if policy.smoothed:
+        errors = torch.tensor([m.error_energy() for m in moments], dtype=torch.float64)
+        matrices = smoothers(log_snr, errors)
+    return [
+        _Recipe(strength, matrix, cells, policy, common)
+        for strength, matrix in zip(STRENGTHS, matrices, strict=False)
+    ]
+
+
+def group_means(moments: list[Moments]) -> Float64[Tensor, "group time d"]:
+    """Mean units of the groups that have images at every time."""
+    counts = torch.stack([m.count for m in moments], 1)
+    used = (counts > 0).all(1)
+    totals = torch.stack([m.total.flatten(1) for m in moments], 1)
+    return totals[used] / counts[used][..., None]

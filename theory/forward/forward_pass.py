@@ -1,0 +1,282 @@
+"""One pass of a network over noised images: the only place that calls a network to measure it.
+
+For image x_0 and noise e the network's target is known, y = A_t x_0 + B_t e, and so is every
+draw's residual y_theta - y.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float64, Int64
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from theory.diffusion.schedules import Schedule
+from theory.diffusion.targets import Target
+from theory.forward.images import Batch, Conditions
+from theory.forward.keyed_noise import keyed_words, normals
+from theory.support.errors import InputError, NonFiniteError
+from theory.support.prefetch import ahead
+
+Predict = Callable[..., Tensor]
+"""predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,)."""
+
+WITHOUT_FLOAT64 = {"mps"}
+
+AHEAD = 2
+"""Calls whose noise is drawn while the network runs."""
+
+GROUPS = 16
+"""Images are told apart by group = rank mod GROUPS wherever the error of a statistic is estimated."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Some images at one time, m noise draws each; float64, on the network's device if it can.
+
+    Attributes:
+        time_index: position of the time.
+        group: of each image, so that every group has its share of the images; on the CPU.
+        x_0: the images; noise and prediction: one per draw.
+        a, b, alpha, sigma: the target is a x_0 + b noise, and x_t = alpha x_0 + sigma noise.
+        reference: another network's prediction of the same, to be held against in place of the
+            target; None if the target itself is.
+        conditions: of the images, if they have any.
+    """
+
+    time_index: int
+    group: Int64[Tensor, "b"]
+    x_0: Float64[Tensor, "b *shape"]
+    noise: Float64[Tensor, "m b *shape"]
+    prediction: Float64[Tensor, "m b *shape"]
+    a: float
+    b: float
+    alpha: float
+    sigma: float
+    reference: Float64[Tensor, "m b *shape"] | None = None
+    conditions: Conditions | None = None
+
+    def members(self) -> Float64[Tensor, "group b"]:
+        """One where an image is in a group, else zero."""
+        return one_hot(self.group, GROUPS).double().T.to(self.device)
+
+    def first(self, draws: int) -> "Observation":
+        """The same with only the first noise draws."""
+        return replace(
+            self,
+            noise=self.noise[:draws],
+            prediction=self.prediction[:draws],
+            reference=None if self.reference is None else self.reference[:draws],
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where all but the groups are."""
+        return self.prediction.device
+
+    def to(self, device: Any) -> "Observation":
+        """The same on another device."""
+        return replace(
+            self,
+            x_0=self.x_0.to(device),
+            noise=self.noise.to(device),
+            prediction=self.prediction.to(device),
+            reference=None if self.reference is None else self.reference.to(device),
+        )
+
+    @property
+    def x_t(self) -> Float64[Tensor, "m b *shape"]:
+        """What the network was shown, per draw."""
+        return self.alpha * self.x_0 + self.sigma * self.noise
+
+    def contrast(self, per_draw: Float64[Tensor, "m b *shape"]) -> Float64[Tensor, "b *shape"]:
+        """Half the difference of the two halves of the draws: their mean's noise, without its mean.
+
+        The draws are whole antithetic pairs in both halves.
+        """
+        half = len(per_draw) // 2
+        return (per_draw[:half].mean(0) - per_draw[half:].mean(0)) / 2
+
+    @property
+    def tells_noise(self) -> bool:
+        """Whether the draws fall into two halves of whole antithetic pairs."""
+        return len(self.prediction) % 4 == 0
+
+    @cached_property
+    def error(self) -> Float64[Tensor, "m b *shape"]:
+        """y_theta - y, per draw."""
+        return self.prediction - self.a * self.x_0 - self.b * self.noise
+
+    @property
+    def residual(self) -> Float64[Tensor, "m b *shape"]:
+        """y_theta less what it is held against, per draw."""
+        return self.error if self.reference is None else self.prediction - self.reference
+
+
+def require_key(seed: int, draws: int) -> None:
+    """Refuse what cannot key the noise.
+
+    Raises:
+        InputError: a negative seed, or less than one draw.
+    """
+    if seed < 0:
+        raise InputError(f"seed: expected at least 0, got {seed}")
+    if draws < 1:
+        raise InputError(f"draws: expected at least 1, got {draws}")
+
+
+@torch.no_grad()
+def observe(
+    predict: Predict,
+    schedule: Schedule,
+    target: Target,
+    images: Iterable[Batch],
+    times: Tensor,
+    *,
+    seed: int,
+    purpose: str,
+    draws: int,
+    members: Bool[Tensor, "time image"] | None = None,
+    rank: Int64[Tensor, "image"] | None = None,
+    reference: Predict | None = None,
+    device: Any = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Iterator[Observation]:
+    """Run the network on images at times, ``draws`` noise draws each, in antithetic pairs.
+
+    Draws 2j and 2j + 1 of an image are e and -e: what the network gets wrong in proportion to the
+    noise cancels between them.
+
+    Args:
+        images: checked batches; see ``batches``.
+        times: of ``schedule.times``, (T,).
+        seed, purpose: key of the noise; different purposes never share noise.
+        members: which images to take at which time (default: all).
+        rank: order in which images are taken, from which they get their groups (default: as given).
+        reference: a network of the same target to hold the prediction against.
+        device: where the network runs (default: where the images are).
+        on_progress: told the number of network evaluations after each call.
+
+    Raises:
+        InputError: the network changed the shape, or returned NaN or infinity (names the time).
+    """
+    alphas, sigmas = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
+    a_s, b_s = (c.tolist() for c in target.coefficients(schedule, times))
+    networks = [predict] if reference is None else [predict, reference]
+    words = partial(_words, seed, purpose, (draws + 1) // 2)
+    watch, placed = _Finite(), None
+    for call, drawn in ahead(words, _calls(images, len(times), members), AHEAD):
+        if placed is None or placed.batch is not call.batch:
+            placed = _Placed.on(device, call.batch)
+        k = call.time_index
+        noise = _antithetic(normals(_sent(drawn, placed.exact.device)), draws)
+        found: list[list[Tensor]] = [[] for _ in networks]
+        for e in noise:
+            x_t = alphas[k] * placed.images + sigmas[k] * e.to(placed.images)
+            for network, predictions in zip(networks, found, strict=True):
+                y = _predicted(network, x_t, times[k], placed.conditions).to(noise)
+                watch.add(y, times[k])
+                predictions.append(y)
+            if on_progress:
+                on_progress(len(x_t))
+        group = (call.everyone if rank is None else rank[call.everyone]) % GROUPS
+        predicted, *held_against = map(torch.stack, found)
+        yield Observation(
+            k, group, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
+            held_against[0] if held_against else None, call.batch.conditions,
+        )  # fmt: skip
+    watch.finish()
+
+
+def _words(seed: int, purpose: str, pairs: int, call: "_Call") -> Tensor:
+    """What the noise of a call is made from, for each pair of draws, (pairs, b, *shape)."""
+    key = seed, purpose, call.time_index
+    return torch.stack([keyed_words(*key, j, call.everyone, call.shape) for j in range(pairs)])
+
+
+@dataclass(frozen=True)
+class _Call:
+    """The images of a batch that are taken at one time, and their positions among all."""
+
+    time_index: int
+    batch: Batch
+    everyone: Int64[Tensor, "b"]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.batch.images.shape[1:])
+
+
+def _calls(images: Iterable[Batch], times: int, members: Tensor | None) -> Iterator[_Call]:
+    first = 0
+    for batch in images:
+        everyone = torch.arange(first, first + len(batch))
+        for k in range(times):
+            if members is None:
+                yield _Call(k, batch, everyone)
+            elif len(here := everyone[members[k, everyone]]):
+                yield _Call(k, batch.select(here - first), here)
+        first += len(batch)
+
+
+@dataclass(frozen=True)
+class _Placed:
+    """A batch where the network runs, and its images in float64 where sums are kept."""
+
+    batch: Batch
+    images: Tensor
+    conditions: Conditions | None
+    exact: Float64[Tensor, "b *shape"]
+
+    @classmethod
+    def on(cls, device: Any, batch: Batch) -> "_Placed":
+        images, conditions = batch.images.to(device), batch.conditions
+        if isinstance(conditions, Tensor):
+            conditions = conditions.to(images.device)
+        place = "cpu" if images.device.type in WITHOUT_FLOAT64 else images.device
+        return cls(batch, images, conditions, images.to(place, torch.float64))
+
+
+def _sent(words: Tensor, device: torch.device) -> Tensor:
+    """The words on a device, without waiting for what it does."""
+    if device.type == "cuda":
+        words = words.pin_memory()
+    return words.to(device, non_blocking=True)
+
+
+def _antithetic(pairs: Float64[Tensor, "k b *shape"], draws: int) -> Float64[Tensor, "m b *shape"]:
+    return torch.stack([pairs, -pairs], 1).flatten(0, 1)[:draws]
+
+
+def _predicted(predict: Predict, x_t: Tensor, t: Tensor, condition: Conditions | None) -> Tensor:
+    t_batch = (t.to(x_t.dtype) if t.is_floating_point() else t).to(x_t.device).expand(len(x_t))
+    y = predict(x_t, t_batch) if condition is None else predict(x_t, t_batch, condition)
+    if y.shape != x_t.shape:
+        raise InputError(
+            f"network: expected a prediction of shape {tuple(x_t.shape)}, got {tuple(y.shape)}"
+        )
+    return y
+
+
+class _Finite:
+    """Refuses NaN and infinity one prediction late, so as not to wait for the last one."""
+
+    def __init__(self) -> None:
+        self.waiting: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, y: Tensor, t: Tensor) -> None:
+        self.waiting.append((torch.isfinite(y).all(), t))
+        if len(self.waiting) > 1:
+            self._check(*self.waiting.pop(0))
+
+    def finish(self) -> None:
+        for finite, t in self.waiting:
+            self._check(finite, t)
+
+    @staticmethod
+    def _check(finite: Tensor, t: Tensor) -> None:
+        if not finite:
+            raise NonFiniteError(f"network: NaN or infinity in the prediction at t={t.item():g}")

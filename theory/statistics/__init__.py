@@ -1,0 +1,4 @@
+"""Moments, intervals, lower confidence bounds, shrinkage, smoothing, Neyman allocation, image bases.
+
+Imports ``theory.support`` only.
+"""

@@ -1,0 +1,65 @@
+"""What the tensors and numbers of plain data must be, checked once, where it is built."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from theory.support.errors import InputError
+
+
+def require_finite(what: str, value: Any, shape: tuple[int, ...]) -> None:
+    """Refuse anything but finite float64 of that shape.
+
+    Raises:
+        InputError: it is something else.
+    """
+    _require(what, value, shape)
+    if not bool(value.isfinite().all()):
+        raise InputError(f"{what}: expected finite numbers, got NaN or infinity")
+
+
+def require_bounds(what: str, value: Any, shape: tuple[int, ...]) -> None:
+    """Refuse anything but float64 of that shape, finite or minus infinity: lower bounds.
+
+    Raises:
+        InputError: it is something else.
+    """
+    _require(what, value, shape)
+    if not bool((value < math.inf).all()):
+        raise InputError(f"{what}: expected lower bounds, got NaN or infinity")
+
+
+def require_number(what: str, value: Any, least: float, most: float) -> None:
+    """Refuse anything but a number from ``least`` to ``most``; either may be infinite.
+
+    Raises:
+        InputError: it is something else.
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not least <= value <= most:
+        raise InputError(f"{what}: expected a number from {least:g} to {most:g}, got {value!r:.60}")
+
+
+def require_whole(what: str, value: Any) -> None:
+    """Refuse anything but a positive whole number.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise InputError(f"{what}: expected a positive whole number, got {value!r:.60}")
+
+
+def kind_of(value: Any) -> str:
+    """A value's type, and the shape of a tensor, for a message."""
+    if isinstance(value, Tensor):
+        return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
+    return type(value).__name__
+
+
+def _require(what: str, value: Any, shape: tuple[int, ...]) -> None:
+    fits = isinstance(value, Tensor) and value.dtype == torch.float64
+    if not fits or tuple(value.shape) != shape:
+        raise InputError(f"{what}: expected float64 {shape}, got {kind_of(value)}")

@@ -1,0 +1,137 @@
+"""What the three programs share: subcommands that load late, and errors as one line with status 2."""
+
+import argparse
+import difflib
+import errno
+import re
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, NoReturn
+
+from theory.support.errors import InputError
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+LONGEST_SHOWN = 60
+MAX_COUNT = 10**12
+MAX_SEED = 2**63 - 1
+
+INVALID_CHOICE = re.compile(r"invalid choice: '(?P<given>.*?)' \(choose from (?P<choices>.*)\)")
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, which suggests what may have been meant."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse as argparse does, and refuse what is left over.
+
+        Raises:
+            InputError: arguments that do not fit.
+        """
+        parsed, left = super().parse_known_args(args, namespace)
+        if left:
+            options = [name for action in self._actions for name in action.option_strings]
+            hint = did_you_mean(left[0].partition("=")[0], options)
+            self.error(f"unrecognized arguments: {' '.join(left)}{hint}")
+        return parsed, left
+
+    def error(self, message: str) -> NoReturn:
+        """Raises: InputError, with argparse's message and the nearest choice."""
+        found = INVALID_CHOICE.search(message)
+        if found:
+            choices = [choice.strip("' ") for choice in found["choices"].split(",")]
+            message += did_you_mean(found["given"], choices)
+        raise InputError(f"{message} (see --help)")
+
+
+def did_you_mean(given: str, known: Iterable[str]) -> str:
+    """A question that names the closest of the known words; empty where none is close."""
+    close = difflib.get_close_matches(given, list(known), 1)
+    return f"; did you mean {close[0]}?" if close else ""
+
+
+@dataclass(frozen=True)
+class Command:
+    """A subcommand of a program.
+
+    Attributes:
+        module: the dotted name of the module that defines it. It has ``add(commands)``, which adds
+            its parser, and ``run(options)``, which does the work and returns the exit status, or
+            None for 0. Importing it loads no heavy library, so that bad arguments answer at once.
+        says: what it does, in one line.
+    """
+
+    module: str
+    says: str
+
+
+def run_command(
+    program: str,
+    description: str,
+    commands: Mapping[str, Command],
+    version: str,
+    arguments: Sequence[str],
+) -> int:
+    """Parse the arguments, import the module of the chosen command alone, and run it.
+
+    Args:
+        program: how the program is called, such as ``python -m toy``.
+        description: of the program, for its help.
+        commands: the subcommands by name.
+        version: what ``--version`` prints.
+        arguments: the command line.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        InputError: arguments that do not fit, or that the command refuses.
+    """
+    parser = Parser(prog=program, description=description)
+    parser.add_argument("--version", action="version", version=version)
+    parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    for name, command in commands.items():
+        if name == chosen:
+            import_module(command.module).add(parsers)
+        else:
+            parsers.add_parser(name, help=command.says)
+    options = parser.parse_args(arguments)
+    return import_module(commands[options.command].module).run(options) or 0
+
+
+def count(text: str) -> int:
+    """A positive whole number from the command line."""
+    return _whole(text, 1, MAX_COUNT, f"a positive whole number up to {MAX_COUNT}")
+
+
+def seed(text: str) -> int:
+    """A seed from the command line."""
+    return _whole(text, 0, MAX_SEED, f"a seed from 0 to {MAX_SEED}")
+
+
+def _whole(text: str, least: int, most: int, expected: str) -> int:
+    if not text.isdecimal() or len(text) > LONGEST_SHOWN or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {text[:LONGEST_SHOWN]!r}")
+    return int(text)
+
+
+def run(name: str, main: Callable[[list[str]], int]) -> None:
+    """Run ``main`` on the command line and leave with its status; bad input is one line, status 2."""
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except InputError as error:
+        _refuse(name, str(error))
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        _refuse(name, f"file name too long: {str(error.filename)[:LONGEST_SHOWN]} ...")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _refuse(name: str, message: str) -> NoReturn:
+    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    sys.exit(BAD_INPUT)

@@ -1,0 +1,76 @@
+"""What a user brings to be tried: a schedule or a model.
+
+A schedule is a ``theory.diffusion.schedules.Schedule``, or a class of them that needs no arguments.
+
+A model is either of
+
+- a ``Model``: predict(x_t, t, condition=None) -> y beside the diffusion that it is a model of and
+  the target that it predicts;
+- a function score(x_t, t, diffusion) -> score, a formula for any diffusion of a mixture.
+
+Points x_t are (n, d) and times t (n,), both float64; so must be what comes back, (n, d).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from theory.diffusion.targets import SCORE, Target
+from theory.support.errors import InputError
+from theory.support.user_code import described
+from toy.mixtures.diffusion import Diffusion
+
+Predict = Callable[..., Tensor]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network's stand-in, and the exact diffusion that it is held against."""
+
+    predict: Predict
+    diffusion: Diffusion
+    target: Target = SCORE
+
+    def at(self, x_t: Float64[Tensor, "n d"], t: float) -> Float64[Tensor, "n d"]:
+        """The prediction at points (n, d) and one time.
+
+        Raises:
+            InputError: it fails, or what comes back is not a float64 tensor of the same shape.
+        """
+        times = torch.full((len(x_t),), t, dtype=torch.float64)
+        try:
+            y = self.predict(x_t.clone(), times)
+        except (Exception, SystemExit) as error:
+            raise InputError(f"model: fails at t = {t:g}: {described(error)}") from error
+        require_like(x_t, y, "model")
+        return y.detach()
+
+
+@dataclass(frozen=True)
+class Formula:
+    """A score for any diffusion: score(x_t, t, diffusion)."""
+
+    score: Predict
+
+    def model(self, diffusion: Diffusion) -> Model:
+        """The model of one diffusion."""
+        return Model(partial(self.score, diffusion=diffusion), diffusion)
+
+
+def require_like(expected: Tensor, value: Any, name: str) -> None:
+    """Refuse what is not a float64 tensor of the shape of another.
+
+    Raises:
+        InputError: it is that; the message says what it is.
+    """
+    fits = isinstance(value, Tensor) and value.shape == expected.shape
+    if not fits or value.dtype != torch.float64:
+        shape = tuple(expected.shape)
+        is_tensor = isinstance(value, Tensor)
+        got = f"{tuple(value.shape)} {value.dtype}" if is_tensor else type(value).__name__
+        raise InputError(f"{name}: expected a float64 tensor {shape}, got {got}")

@@ -1,0 +1,110 @@
+"""Run every claim and every mutant, and say what came of it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from toy.judge.claim import Claim
+from toy.judge.evidence import Evidence, false_alarm_probability
+
+
+@dataclass(frozen=True)
+class Catch:
+    """What became of a mutant: the counterexample that caught it, or None."""
+
+    id: str
+    claim: str
+    counterexample: str | None
+
+    @property
+    def caught(self) -> bool:
+        """Whether it was caught."""
+        return self.counterexample is not None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The evidence for one claim, and its mutants."""
+
+    says: str
+    evidence: Evidence
+    mutants: tuple[Catch, ...]
+
+
+def judge(claim: Claim, examples: int, seed: int) -> Verdict:
+    """One claim and its mutants, tried."""
+    evidence = claim.uphold(examples, seed)
+    mutants = tuple(
+        Catch(mutant.id, claim.id, claim.catch(mutant, examples, seed)) for mutant in claim.mutants
+    )
+    return Verdict(claim.says, evidence, mutants)
+
+
+def verify(claims: Iterable[Claim], examples: int, seed: int) -> Iterator[Verdict]:
+    """Each claim's verdict in turn."""
+    return (judge(claim, examples, seed) for claim in claims)
+
+
+def stands(verdicts: list[Verdict]) -> bool:
+    """Whether every claim passed and every mutant was caught."""
+    return all(v.evidence.passed and all(m.caught for m in v.mutants) for v in verdicts)
+
+
+def falls(verdicts: list[Verdict]) -> bool:
+    """Whether a claim fell or a mutant survived; what is left open does neither."""
+    return any(
+        not (v.evidence.passed or v.evidence.open) or not all(m.caught for m in v.mutants)
+        for v in verdicts
+    )
+
+
+def lines(verdict: Verdict) -> Iterator[str]:
+    """The verdict for reading: the claim, and under it each mutant with its counterexample."""
+    e = verdict.evidence
+    word = "OPEN  " if e.open else "holds " if e.passed else "FALLS "
+    measured = (
+        f"worst {e.worst:.1e} of {e.tolerance:.0e}{_of_quadrature(e)} "
+        f"in {e.examples - e.unresolved} cases"
+        if e.kind == "exact"
+        else f"deviation {e.worst:.2f} of its threshold at level {e.level:.0e}, n = {e.examples}"
+    )
+    if e.unresolved:
+        measured += f", {e.unresolved} not resolved"
+    yield f"{word} §{e.section}  {e.claim:16} {verdict.says}; {measured}"
+    if e.counterexample:
+        yield f"          counterexample: {e.counterexample}"
+    for mutant in verdict.mutants:
+        word = "caught" if mutant.caught else "SURVIVES"
+        yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"
+
+
+def _of_quadrature(evidence: Evidence) -> str:
+    """Of the worst error: what the quadrature adds to it at most."""
+    return f" (quadrature {evidence.quadrature:.1e})" if evidence.quadrature else ""
+
+
+def summary(verdicts: list[Verdict]) -> str:
+    """How many claims hold and mutants were caught, and how likely a false alarm was; one line."""
+    evidence, mutants = [v.evidence for v in verdicts], [m for v in verdicts for m in v.mutants]
+    parts = [f"{sum(e.passed for e in evidence)} of {len(evidence)} claims hold"]
+    if left_open := sum(e.open for e in evidence):
+        parts.append(f"{left_open} not resolved")
+    if mutants:
+        parts.append(f"{sum(m.caught for m in mutants)} of {len(mutants)} mutants caught")
+    level = false_alarm_probability(evidence)
+    chance = f"at most {level:.0e}" if level else "none, as every claim is exact"
+    return f"{', '.join(parts)}; probability of a false alarm in the whole run: {chance}"
+
+
+def as_json(verdicts: list[Verdict]) -> dict[str, Any]:
+    """Plain data: ``claims``, ``mutants`` and the run's ``false_alarm_probability``."""
+    evidence = [v.evidence for v in verdicts]
+    return {
+        "claims": [
+            {"id": e.claim} | {k: v for k, v in asdict(e).items() if k != "claim"}
+            | {"passed": e.passed}
+            for e in evidence
+        ],
+        "mutants": [asdict(m) | {"caught": m.caught} for v in verdicts for m in v.mutants],
+        "false_alarm_probability": false_alarm_probability(evidence),
+    }  # fmt: skip

@@ -1,0 +1,4 @@
+"""Everything that Hypothesis draws from: frozen cases, and strategies for them.
+
+Imports ``toy.mixtures`` and ``toy.numerics``.
+"""
