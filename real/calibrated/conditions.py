@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
-from real.images import ImageSource, latents_of
+from real.images.base import ImageSource
+from real.images.latents import latents_of
 from theory.forward.images import DEFAULT_BATCH, Batch, Conditions, batches, take
 from theory.support.errors import InputError
 

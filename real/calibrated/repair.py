@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from real.calibrated.conditions import Kind, of_images
+from real.calibrated.corrections import Correct, correction_by, uncorrected
 from real.compress import Damage, damaged
-from real.experiments.published_corrections import Correct, calibrated, nothing
 from real.families.checkpoint import Checkpoint
-from real.images import ImageSource
+from real.images.base import ImageSource
 from real.running import WithinMemory
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
@@ -70,7 +70,7 @@ class Repair:
 
 
 @dataclass(frozen=True)
-class Settings:
+class RepairSettings:
     """How to calibrate, and which of the two calibrations to keep (one of ``AGAINST``).
 
     ``condition`` says whether each image goes with its own condition or with the null one.
@@ -86,14 +86,9 @@ class Settings:
     on_progress: Callable[[int], None] | None = None
     condition: Kind = "joint"
 
-    def telling(self, on_progress: Callable[[int], None]) -> "Settings":
-        """The same, which tells its progress."""
-        return replace(self, on_progress=on_progress)
-
-
-def evaluations(settings: Settings, images: int, held_out: int) -> int:
-    """Network evaluations that are counted: those of a reference are not."""
-    return len(settings.times) * settings.draws * (images + images // 2 + 2 * held_out)
+    def evaluations(self, images: int, held_out: int) -> int:
+        """Network evaluations that are counted: those of a reference are not."""
+        return len(self.times) * self.draws * (images + images // 2 + 2 * held_out)
 
 
 def repair(
@@ -101,7 +96,7 @@ def repair(
     damage: Damage,
     images: ImageSource,
     held_out: ImageSource,
-    settings: Settings,
+    settings: RepairSettings,
 ) -> Repair:
     """Damage a network and calibrate it, each image under its condition.
 
@@ -116,12 +111,12 @@ def repair(
         network, images.every_other(0), settings, original, data=images.name
     )
     order_0 = replace(calibration, slopes=None, noise_energy=None)
-    corrections = {NONE: nothing, ORDER_0: calibrated(order_0)}
+    corrections = {NONE: uncorrected, ORDER_0: correction_by(order_0)}
     if settings.order:
-        corrections[ORDER_1] = calibrated(calibration)
-    corrections[AGAINST_FULL] = calibrated(against_full)
+        corrections[ORDER_1] = correction_by(calibration)
+    corrections[AGAINST_FULL] = correction_by(against_full)
     unseen = Unseen(held_out, calibration.image_ids, conditions)
-    losses = held_out_losses(original, {FULL: nothing}, unseen, settings)
+    losses = held_out_losses(original, {FULL: uncorrected}, unseen, settings)
     losses |= held_out_losses(network, corrections, unseen, settings)
     kept = calibration if settings.against == TRUTH else against_full
     return Repair(original, network, damage, calibration, against_full, kept, losses)
@@ -134,7 +129,7 @@ def _within_memory(network: Checkpoint) -> Checkpoint:
 def calibration_of(
     network: Checkpoint,
     images: ImageSource,
-    settings: Settings,
+    settings: RepairSettings,
     original: Checkpoint | None = None,
     **provenance: Any,
 ) -> Calibration:
@@ -157,7 +152,7 @@ def held_out_losses(
     network: Checkpoint,
     corrections: Mapping[str, Correct],
     images: Iterable[Batch],
-    settings: Settings,
+    settings: RepairSettings,
 ) -> dict[str, Tensor]:
     """Squared error (n, T) of each image and time under each correction, in one pass.
 

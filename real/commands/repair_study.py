@@ -2,36 +2,29 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import (
+from real.commands.arguments import (
     COMMON,
     CONDITION,
     IMAGES,
     NETWORK,
     ON_DEVICE,
     SOLVER,
+    count_list,
     counting,
-    on_device,
-    opened,
-    require_room,
-    spread_times,
+    require_inputs,
 )
 from theory.support.command_line import count
 from theory.support.output import require_folder
-
-
-def counts(text: str) -> tuple[int, ...]:
-    """Comma-separated positive whole numbers."""
-    return tuple(count(part) for part in text.split(","))
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "repair-study", parents=[NETWORK, IMAGES, SOLVER, COMMON, ON_DEVICE, CONDITION],
-        help="compare calibration with other corrections on networks of 8, 4 and 3 bits",
         description="Round a network to 8, 4 and 3 bits, correct each by calibration and as others "
         "published, at equal network evaluations, and measure the held-out denoising loss and the "
         "Frechet distance of samples from the same noise. Images other than the digits are dealt "
@@ -43,7 +36,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--seeds", type=count, default=3, metavar="N", help="repetitions (3)")
     command.add_argument(
-        "--nfe", type=counts, default=(5, 10, 20, 50), metavar="N,N,...",
+        "--nfe", type=count_list, default=(5, 10, 20, 50), metavar="N,N,...",
         help="network evaluations per sample; all corrections are compared with 20 (5,10,20,50)",
     )  # fmt: skip
     command.add_argument(
@@ -62,27 +55,31 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real import solvers
-    from real.calibrated.conditions import Conditioned
-    from real.checkpoints.loading import load
-    from real.experiments.repair_study import Plan, evaluations, study
-    from real.experiments.repair_study_report import summary, write
-    from real.images import DIGITS
-    from real.quality import features
-    from real.quality.measure import Reference
-
+    """Run the study, write its report and print the summary."""
     require_folder(options.out)
+    require_inputs(options)
+    from real.calibrated.conditions import Conditioned
+    from real.commands.loading import (
+        load_checkpoint,
+        on_device,
+        opened,
+        require_room,
+        spread_times,
+        two_parts,
+    )
+    from real.experiments.repair_study import Plan, evaluations, study
+    from real.experiments.repair_study_report import RepairStudyReport
+    from real.quality.feature_choice import features_for
+    from real.quality.measure import Reference
+    from real.solvers import solver_or_default
+
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device, options.family)
-    images = opened(options, "calibration", checkpoint.image_shape)
-    if options.data == DIGITS:
-        held_out = opened(options, "held-out", checkpoint.image_shape)
-    else:
-        images, held_out = images.every_other(0), images.every_other(1)
+    checkpoint = load_checkpoint(options, device)
+    shape = checkpoint.image_shape
+    images, held_out = two_parts(options.data, partial(opened, options, shape=shape))
     samples = options.samples or len(held_out)
     require_room(checkpoint, samples=samples)
-    chosen = features.chosen(options.features, images, checkpoint.image_shape, options.seed, device)
+    features = features_for(options.features, images, shape, options.seed, device)
     taken = [
         Conditioned.of(checkpoint, source, options.condition, device)
         for source in (images, held_out)
@@ -91,13 +88,14 @@ def run(options: argparse.Namespace) -> None:
         checkpoint, taken[0], taken[1],
         spread_times(checkpoint.schedule, options.times),
         tuple(range(options.seed, options.seed + options.seeds)), options.nfe,
-        samples, solvers.chosen(options.solver, checkpoint.schedule),
+        samples, solver_or_default(options.solver, checkpoint.schedule),
         options.few, options.few_seeds, device,
     )  # fmt: skip
-    reference = Reference.of(chosen, held_out, device)
+    reference = Reference.of(features, held_out, device)
     with counting(evaluations(plan), "repair-study", options.quiet) as on_progress:
         found = study(replace(plan, on_progress=on_progress), reference)
-    floor = reference.of_real(images.spread(plan.samples), options.seed)["frechet"]
-    for line in summary(write(options.out, plan, found, chosen.distance, floor)):
-        print(line)
+    floor = reference.of_real(images.spread(samples), options.seed)["frechet"]
+    report = RepairStudyReport.of(plan, found, features.distance, floor)
+    report.write(options.out)
+    print("\n".join(report.summary()))
     print(options.out / "repair-study.html")

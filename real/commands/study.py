@@ -2,17 +2,17 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import (
+from real.commands.arguments import (
     COMMON,
     CONDITION,
     NETWORK,
     ON_DEVICE,
     counting,
-    on_device,
-    spread_times,
+    require_inputs,
 )
 from theory.support.command_line import count
 from theory.support.output import require_folder
@@ -22,7 +22,6 @@ def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "study", parents=[NETWORK, COMMON, ON_DEVICE, CONDITION],
-        help="compare the estimators: error against evaluations, gain against images",
         description="Compare the estimators on a checkpoint: error against a very large run, and "
         "held-out gain against the number of images, over seeds. Images other than the digits are "
         "dealt into two: every other one to calibrate, the rest held out.",
@@ -37,24 +36,21 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real.calibrated.conditions import Conditioned
-    from real.checkpoints.loading import load
-    from real.experiments.study import Plan, study
-    from real.experiments.study_report import write
-    from real.images import DIGITS, open_images
-
+    """Run the study and write its report."""
     require_folder(options.out)
+    require_inputs(options)
+    from real.calibrated.conditions import Conditioned
+    from real.commands.loading import load_checkpoint, on_device, spread_times, two_parts
+    from real.experiments.study import Plan, study
+    from real.experiments.study_report import StudyReport
+    from real.images.opening import open_images
+
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device, options.family)
-    images = open_images(options.data, "calibration", checkpoint.image_shape)
-    if options.data == DIGITS:
-        held_out = open_images(options.data, "held-out", checkpoint.image_shape)
-    else:
-        images, held_out = images.every_other(0), images.every_other(1)
+    checkpoint = load_checkpoint(options, device)
+    shape = checkpoint.image_shape
     taken = [
         Conditioned.of(checkpoint, source, options.condition, device)
-        for source in (images, held_out)
+        for source in two_parts(options.data, partial(open_images, options.data, shape=shape))
     ]
     plan = Plan(
         checkpoint, taken[0], taken[1],
@@ -62,5 +58,5 @@ def run(options: argparse.Namespace) -> None:
     )  # fmt: skip
     with counting(plan.evaluations(), "study", options.quiet) as on_progress:
         result = study(replace(plan, on_progress=on_progress))
-    write(options.out, plan, result)
+    StudyReport.of(plan, result).write(options.out)
     print(options.out / "study.html")

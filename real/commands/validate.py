@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import (
+from real.commands.arguments import (
     COMMON,
     DATA,
     NETWORK,
@@ -14,11 +14,9 @@ from real.commands.common import (
     PICTURES,
     RUNNING,
     counting,
-    images_for,
-    on_device,
-    require_room,
-    run_network,
+    require_inputs,
 )
+from real.commands.choices import ANALYTIC, SOLVERS
 from theory.support.output import require_folder
 
 
@@ -26,7 +24,6 @@ def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "validate", parents=[NETWORK, DATA, PICTURES, COMMON, ON_DEVICE, RUNNING],
-        help="prove a calibration on held-out images, and write a report",
         description="Measure a calibration on images that neither training nor calibration has "
         "seen, with paired noise, and write report.json, figures and report.html.",
         epilog="example: python -m real validate digits --calibration digits.safetensors "
@@ -37,21 +34,21 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real import solvers
+    """Validate, sample, write the report and print its summary."""
+    require_folder(options.out)
+    require_inputs(options, (*SOLVERS, ANALYTIC))
     from real.calibrated.calibration_files import load_for
     from real.calibrated.conditions import of_images, of_samples
-    from real.reports import validation as report
-    from real.solvers.sampling import evaluations, latents, sample
-    from theory.calibration.procedure import Calibrated
-    from theory.calibration.validation import validate
+    from real.commands.loading import images_for, on_device, require_room, run_network
+    from real.reports.validation import ValidationReport
+    from real.solvers import evaluations_per_sample, latents, sample, solver_pair
+    from theory.calibration import Calibrated, validate
 
-    require_folder(options.out)
     device = on_device(options.device)
     checkpoint = run_network(options, device)
     calibration = load_for(checkpoint, options.calibration)
-    without, calibrated = solvers.pair(options.solver, checkpoint.schedule, calibration)
-    sampling = 2 * options.samples * evaluations(checkpoint, without, options.nfe)
+    without, calibrated = solver_pair(options.solver, checkpoint.schedule, calibration)
+    sampling = 2 * options.samples * evaluations_per_sample(checkpoint, without, options.nfe)
     images = images_for(checkpoint, options, "held-out", device)
     require_room(
         checkpoint, samples=options.samples,
@@ -73,14 +70,11 @@ def run(options: argparse.Namespace) -> None:
         )  # fmt: skip
         before = drawn(checkpoint.predict, solver=without)
         after = drawn(Calibrated(checkpoint.predict, calibration), solver=calibrated)
-    numbers = report.numbers(
-        checkpoint, validation, report.sampling(before, after),
-        data=options.data, seed=options.seed, draws=options.draws,
-    )  # fmt: skip
-    shown = next(iter(replace(images, batch_size=options.samples)))
+    held_out = next(iter(replace(images, batch_size=options.samples)))
     if checkpoint.codec:
-        shown = checkpoint.codec.decode(shown.to(device)).cpu()
-    report.write(options.out, numbers, before.images, after.images, shown)
-    for line in report.summary(numbers):
-        print(line)
+        held_out = checkpoint.codec.decode(held_out.to(device)).cpu()
+    settings = {"data": options.data, "seed": options.seed, "draws": options.draws}
+    report = ValidationReport.of(checkpoint, validation, (before, after), held_out, settings)
+    report.write(options.out)
+    print("\n".join(report.summary()))
     print(f"report: {options.out / 'report.html'}")

@@ -21,28 +21,15 @@ import torch
 from jaxtyping import Float, Float64, Real
 from torch import Tensor
 
-from theory.calibration.result import Calibration
+from real.calibrated.corrections import Correct
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import NOISE, Target, convert
 from theory.forward.forward_pass import Predict, observe
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, batches
 from theory.support.errors import InputError
 
-Correct = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""correct(x_t, t, y) -> what to predict in place of y, for x_t and y (b, *shape), t (b,) or (1,)."""
-
 Q, F, QQ, QF, FF = range(5)
 """Positions of the sums: of a damaged network's noise prediction q, and of what it should be, f."""
-
-
-def nothing(x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
-    """The prediction as it is."""
-    return y
-
-
-def calibrated(calibration: Calibration) -> Correct:
-    """What a calibration makes of a prediction."""
-    return lambda x_t, t, y: y - calibration.correction(x_t, t, y)
 
 
 class Corrected:

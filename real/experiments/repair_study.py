@@ -16,11 +16,12 @@ import torch
 from torch import Tensor
 
 from real.calibrated.conditions import Conditioned
-from real.calibrated.repair import Settings, held_out_losses
+from real.calibrated.corrections import Correct, correction_by, uncorrected
+from real.calibrated.repair import RepairSettings, held_out_losses
 from real.compress import Damage, damaged
 from real.experiments import published_corrections as corrections
 from real.experiments.bias_training import with_trained_biases
-from real.experiments.published_corrections import Correct, Corrected, calibrated, nothing
+from real.experiments.published_corrections import Corrected
 from real.families.checkpoint import Checkpoint
 from real.quality.measure import Reference
 from real.solvers.sampling import latents, sample
@@ -146,11 +147,11 @@ def _recipes(
     measured = _measured(plan, network, images, seed)
     known = _sums(plan, network, images, seed)
     found = {
-        NONE: Recipe(network, nothing, 0),
-        PLAIN_AVERAGE: Recipe(network, calibrated(plain(PUBLISHED, 0)), budget),
-        ORDER_0: Recipe(network, calibrated(measured(CERTIFIED, 0)), budget),
-        ORDER_1: Recipe(network, calibrated(measured(CERTIFIED, 1)), budget),
-        ORDER_1_SHRUNK: Recipe(network, calibrated(measured(SHRUNK, 1)), budget),
+        NONE: Recipe(network, uncorrected, 0),
+        PLAIN_AVERAGE: Recipe(network, correction_by(plain(PUBLISHED, 0)), budget),
+        ORDER_0: Recipe(network, correction_by(measured(CERTIFIED, 0)), budget),
+        ORDER_1: Recipe(network, correction_by(measured(CERTIFIED, 1)), budget),
+        ORDER_1_SHRUNK: Recipe(network, correction_by(measured(SHRUNK, 1)), budget),
         EPSILON: Recipe(network, corrections.epsilon_scaling(known), budget),
     }
     if damage is None:
@@ -163,10 +164,10 @@ def _recipes(
         evaluations=budget, seed=seed, conditions=images.conditions,
     )  # fmt: skip
     return found | {
-        AGAINST_FULL: Recipe(network, calibrated(against), sums.evaluations),
+        AGAINST_FULL: Recipe(network, correction_by(against), sums.evaluations),
         PTQD: Recipe(network, corrections.mean_and_correlation(sums), sums.evaluations),
         SCALE: Recipe(network, corrections.timestep_aware_scale(sums), sums.evaluations),
-        BIASES: Recipe(trained, nothing, budget),
+        BIASES: Recipe(trained, uncorrected, budget),
     }
 
 
@@ -208,7 +209,9 @@ def _sums(
 
 def _losses(plan: Plan, recipes: dict[str, Recipe], seed: int) -> dict[str, Tensor]:
     """Held-out losses (n, T) of every recipe; one pass for each network among them."""
-    settings = Settings(plan.times, seed=seed, device=plan.device, on_progress=plan.on_progress)
+    settings = RepairSettings(
+        plan.times, seed=seed, device=plan.device, on_progress=plan.on_progress
+    )
     found: dict[str, Tensor] = {}
     for network in {id(r.network): r.network for r in recipes.values()}.values():
         own = {name: r.correct for name, r in recipes.items() if r.network is network}
@@ -258,13 +261,13 @@ def distance_of(
 
 def _few(plan: Plan, network: Checkpoint) -> Rows:
     """Held-out fall of the bound after calibration of order 1 on few images, over seeds."""
-    corrects: dict[str, Correct] = {NONE: nothing}
+    corrects: dict[str, Correct] = {NONE: uncorrected}
     for seed in range(plan.few_seeds):
         generator = torch.Generator().manual_seed(seed)
         chosen = torch.randperm(len(plan.images), generator=generator)[: plan.few]
         made = _measured(plan, network, plan.images.at(chosen), seed)
         for name, policy in (("certified", CERTIFIED), ("shrunk", SHRUNK)):
-            corrects[f"{name} {seed}"] = calibrated(made(policy, 1))
+            corrects[f"{name} {seed}"] = correction_by(made(policy, 1))
     recipes = {name: Recipe(network, correct, 0) for name, correct in corrects.items()}
     found = _losses(plan, recipes, plan.seeds[0])
     rows = _loss_rows(plan, recipes, found, found[NONE])

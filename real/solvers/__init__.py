@@ -1,67 +1,35 @@
-"""Solvers of the reverse process, by name. Their steps are diffusers'."""
+"""Solvers of the reverse process, by name, and sampling with them. Their steps are diffusers'.
 
-from functools import partial
+Imports ``real.families`` and ``theory``; this file is its face.
+"""
 
-from torch import Tensor
+from real.solvers.base import Solver, SolverRun
+from real.solvers.by_name import (
+    NAMED,
+    default_solver,
+    solver_named,
+    solver_or_default,
+    solver_pair,
+)
+from real.solvers.sampling import (
+    Samples,
+    evaluations_per_sample,
+    latents,
+    sample,
+    solver_times,
+)
 
-from real.solvers import analytic, ddim, dpm, euler, heun
-from real.solvers.base import Plan, Solver
-from theory.calibration.result import Calibration
-from theory.diffusion.schedules import EDM, RectifiedFlow, Schedule
-from theory.support.errors import InputError
-
-__all__ = ["NAMED", "Plan", "Solver", "chosen", "default_for", "named", "pair"]
-
-NAMED = {
-    solver.name: solver
-    for module in (ddim, dpm, heun, euler)
-    for solver in module.SOLVERS
-}  # fmt: skip
-
-
-def named(name: str) -> Solver:
-    """The solver of that name.
-
-    Raises:
-        InputError: there is none.
-    """
-    if name not in NAMED:
-        raise InputError(f"solver: expected one of {', '.join(NAMED)}, got {name!r}")
-    return NAMED[name]
-
-
-def default_for(schedule: Schedule) -> str:
-    """The solver that networks of such a schedule are usually sampled with."""
-    if isinstance(schedule, EDM):
-        return "heun"
-    return "flow-euler" if isinstance(schedule, RectifiedFlow) else "ddim"
-
-
-def chosen(name: str | None, schedule: Schedule) -> str:
-    """The name of a solver that there is: the one asked for, or else the schedule's usual one.
-
-    Raises:
-        InputError: there is none of that name.
-    """
-    return named(name or default_for(schedule)).name
-
-
-def pair(name: str | None, schedule: Schedule, calibration: Calibration) -> tuple[Solver, Solver]:
-    """The solver for a network without and with its calibration: one and the same, but for
-    ``ddpm-analytic``, whose variance is that of the prediction which it is used with.
-
-    Raises:
-        InputError: there is none of that name, or the variance has not been measured.
-    """
-    if name != analytic.NAME:
-        usual = named(chosen(name, schedule))
-        return usual, usual
-    calibration.noise_energy_at(calibration.times[:1])
-    return (
-        analytic.solver(partial(_energy, calibration, 0)),
-        analytic.solver(partial(_energy, calibration, 1)),
-    )
-
-
-def _energy(calibration: Calibration, column: int, times: Tensor) -> Tensor:
-    return calibration.noise_energy_at(times)[:, column]
+__all__ = [
+    "NAMED",
+    "Samples",
+    "Solver",
+    "SolverRun",
+    "default_solver",
+    "evaluations_per_sample",
+    "latents",
+    "sample",
+    "solver_named",
+    "solver_or_default",
+    "solver_pair",
+    "solver_times",
+]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from real.images import digits
+from real.images.digits import digits
 from theory.calibration.passes import over_all
 from theory.calibration.procedure import conclude, prepare
 from theory.diffusion.likelihood_bound import gain_weights

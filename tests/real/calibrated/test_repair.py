@@ -8,13 +8,14 @@ import torch
 
 from real import checkpoints
 from real.calibrated.conditions import Conditioned
+from real.calibrated.corrections import uncorrected
 from real.calibrated.repair import (
     AGAINST_FULL,
     FULL,
     NONE,
     ORDER_0,
     ORDER_1,
-    Settings,
+    RepairSettings,
     Unseen,
     repair,
 )
@@ -26,8 +27,8 @@ from real.compress import repaired_folder as folder
 from real.compress.quantize import denoisers
 from real.experiments import repair_study, repair_study_report
 from real.experiments.bias_training import with_trained_biases
-from real.experiments.published_corrections import nothing
-from real.images import digits, open_images
+from real.images import open_images
+from real.images.digits import digits
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
 from theory.calibration import files as calibrations
@@ -44,7 +45,7 @@ def held_out(checkpoint, count):
 @pytest.fixture(scope="module")
 def found(digits_checkpoint):
     images = open_images("digits", "calibration", digits_checkpoint.shape, limit=100)
-    settings = Settings(digits_checkpoint.schedule.grid(4), seed=3)
+    settings = RepairSettings(digits_checkpoint.schedule.grid(4), seed=3)
     return repair(
         digits_checkpoint, Damage("int3"), images, held_out(digits_checkpoint, 100), settings
     )
@@ -73,7 +74,7 @@ def test_both_calibrations_take_as_many_evaluations(found):
 
 def test_undamaged_there_is_nothing_to_repair_toward_the_original(digits_checkpoint):
     images = open_images("digits", "calibration", digits_checkpoint.shape, limit=40)
-    settings = Settings(digits_checkpoint.schedule.grid(2))
+    settings = RepairSettings(digits_checkpoint.schedule.grid(2))
     same = repair(digits_checkpoint, Damage(), images, held_out(digits_checkpoint, 20), settings)
     assert torch.equal(same.losses[NONE], same.losses[FULL])
     assert torch.allclose(same.losses[AGAINST_FULL], same.losses[FULL])
@@ -199,7 +200,7 @@ def test_samples_that_diverge_are_infinitely_far(digits_checkpoint, monkeypatch)
         raise NonFiniteError("network: NaN")
 
     monkeypatch.setattr(repair_study, "sample", diverging)
-    recipe = repair_study.Recipe(digits_checkpoint, nothing, 0)
+    recipe = repair_study.Recipe(digits_checkpoint, uncorrected, 0)
     plan = repair_study.Plan(
         digits_checkpoint, Conditioned(digits("calibration")), Conditioned(digits("held-out")),
         digits_checkpoint.schedule.grid(2), (0,), (2,), 4, "ddim", 4, 1,

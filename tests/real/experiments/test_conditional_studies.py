@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from real.calibrated.conditions import Conditioned, of_images
-from real.calibrated.repair import FULL, NONE, Settings, repair
+from real.calibrated.repair import FULL, NONE, RepairSettings, repair
 from real.checkpoints import load
 from real.cli import main
 from real.compress import Damage, damaged
@@ -41,7 +41,7 @@ def shift_of(network, images, conditions):
 @pytest.mark.parametrize("kind", ["joint", "null"])
 def test_repair_is_under_the_conditions_of_the_images(checkpoint, sources, kind):  # noqa: F811
     images, held_out = sources
-    settings = Settings(checkpoint.schedule.times(TIMES), condition=kind)
+    settings = RepairSettings(checkpoint.schedule.times(TIMES), condition=kind)
     found = repair(checkpoint, Damage("int3"), images, held_out, settings)
     conditions = of_images(checkpoint, images, kind)
     assert torch.equal(found.calibration.shift, shift_of(found.network, images, conditions))

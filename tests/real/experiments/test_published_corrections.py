@@ -7,6 +7,7 @@ sigma^2) with s the channel's standard deviation; it is damaged by a known map.
 import pytest
 import torch
 
+from real.calibrated.corrections import uncorrected
 from real.experiments import published_corrections as corrections
 from real.experiments.published_corrections import Corrected
 from theory.diffusion.schedules import VPLinear
@@ -80,7 +81,7 @@ FITS = {
     ],
 )
 def test_what_it_is_made_for_is_removed_to_rounding(fit, damage):
-    assert distance(damage, FITS[fit](damage)) < 1e-5 < distance(damage, corrections.nothing)
+    assert distance(damage, FITS[fit](damage)) < 1e-5 < distance(damage, uncorrected)
 
 
 @pytest.mark.parametrize(
@@ -91,9 +92,9 @@ def test_what_it_is_not_made_for_remains(fit, damage):
 
 
 def test_epsilon_scaling_removes_a_scale_up_to_the_noise_of_the_draws():
-    assert distance(scaled, FITS["epsilon"](scaled)) < 0.1 * distance(scaled, corrections.nothing)
+    assert distance(scaled, FITS["epsilon"](scaled)) < 0.1 * distance(scaled, uncorrected)
     left = distance(shifted, FITS["epsilon"](shifted))
-    assert left > 0.5 * distance(shifted, corrections.nothing)
+    assert left > 0.5 * distance(shifted, uncorrected)
 
 
 def test_epsilon_scaling_is_one_number_for_all_channels():

@@ -19,7 +19,6 @@ from safetensors.torch import save_file
 from real.families.checkpoint import Codec
 from real.images import (
     ImageSource,
-    digits,
     latents,
     latents_of,
     npz,
@@ -28,6 +27,7 @@ from real.images import (
     save_latents,
 )
 from real.images.base import whole_labels
+from real.images.digits import digits
 from theory.forward.fingerprints import image_ids
 from theory.support.errors import InputError, NonFiniteError
 
