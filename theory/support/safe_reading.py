@@ -84,8 +84,3 @@ def parsed(text: bytes | str, most: int = CONFIGURATION) -> Any:
         return json.loads(encoded)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-
-
-def line(error: Exception) -> str:
-    """The first line of an error, which is all that is said of it."""
-    return str(error).strip().split("\n")[0]
