@@ -25,8 +25,8 @@ from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.forward.fingerprints import fingerprint
 from theory.forward.forward_pass import Predict
-from theory.support import user_code as brought
 from theory.support.errors import InputError, one_line_with_type
+from theory.support.user_code import load_object
 
 FAMILY = "own"
 NEEDED = ("predict", "schedule", "target", "shape")
@@ -47,7 +47,7 @@ def load(reference: str, device: Any) -> Checkpoint:
             this module says.
     """
     try:
-        named = brought.load(reference)
+        named = load_object(reference)
     except InputError as error:
         raise InputError(f"checkpoint: {error}") from error
     described = _described(named, reference)

@@ -18,7 +18,7 @@ from theory.estimators.slopes import Slopes
 from theory.statistics.intervals import Estimate
 from theory.support.errors import InputError
 from theory.support.output import replacing_file
-from theory.support.safe_reading import parsed
+from theory.support.safe_reading import parse_json
 
 FORMAT = "diffusion-martingale calibration 2"
 
@@ -80,7 +80,7 @@ def _slopes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Slopes | No
         offset=tensors["slope_offset"],
         pixel=tensors["slope_pixel"],
         cosine=tensors.get("slope_cosine"),
-        kinds=tuple(parsed(metadata["kinds"])),
+        kinds=tuple(parse_json(metadata["kinds"])),
         gains=tensors["slope_gains"],
         certificates=tensors["slope_certificates"],
         low_rank=tensors.get("slope_low_rank"),
@@ -120,7 +120,7 @@ def load(path: Path) -> Calibration:
 def _built(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Calibration:
     """The calibration of these parts, which checks them."""
     return Calibration(
-        schedule=from_description(parsed(metadata["schedule"])),
+        schedule=from_description(parse_json(metadata["schedule"])),
         target=targets.named(metadata["target"]),
         times=tensors["times"],
         shift=tensors["shift"],
@@ -128,18 +128,18 @@ def _built(tensors: dict[str, Tensor], metadata: dict[str, str]) -> Calibration:
         eta_sq=_estimates(tensors["eta_sq"]),
         eta_sq_of_set=_estimates(tensors["eta_sq_of_set"]),
         gains=tensors["gains"],
-        total_certificate=parsed(metadata["total_certificate"]),
-        smoothing=parsed(metadata["smoothing"]),
-        bands=parsed(metadata["bands"]),
+        total_certificate=parse_json(metadata["total_certificate"]),
+        smoothing=parse_json(metadata["smoothing"]),
+        bands=parse_json(metadata["bands"]),
         slopes=_slopes(tensors, metadata),
         class_shift=_class_shift(tensors),
         noise_energy=tensors.get("noise_energy"),
         certificates=tensors["certificates"],
         error_energy=tensors["error_energy"],
         plain_error_energy=tensors["plain_error_energy"],
-        choices=tuple(Choice(**choice) for choice in parsed(metadata["choices"])),
+        choices=tuple(Choice(**choice) for choice in parse_json(metadata["choices"])),
         image_ids=tensors["image_ids"],
-        provenance=parsed(metadata["provenance"]),
+        provenance=parse_json(metadata["provenance"]),
     )
 
 

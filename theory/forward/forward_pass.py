@@ -19,7 +19,7 @@ from theory.diffusion.targets import Target
 from theory.forward.images import Batch, Conditions
 from theory.forward.keyed_noise import keyed_words, normals
 from theory.support.errors import InputError, NonFiniteError
-from theory.support.prefetch import ahead
+from theory.support.prefetch import prefetch
 
 Predict = Callable[..., Tensor]
 """predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,)."""
@@ -168,7 +168,7 @@ def observe(
     networks = [predict] if reference is None else [predict, reference]
     words = partial(_words, seed, purpose, (draws + 1) // 2)
     watch, placed = _Finite(), None
-    for call, drawn in ahead(words, _calls(images, len(times), members), AHEAD):
+    for call, drawn in prefetch(words, _calls(images, len(times), members), AHEAD):
         if placed is None or placed.batch is not call.batch:
             placed = _Placed.on(device, call.batch)
         k = call.time_index

@@ -8,7 +8,7 @@ from typing import Any
 from theory.support.errors import InputError, one_line_with_type
 
 
-def load(reference: str) -> Any:
+def load_object(reference: str) -> Any:
     """The object NAME of FILE.py:NAME.
 
     Raises:

@@ -14,7 +14,7 @@ from torch import Tensor
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.diffusion.targets import Target
 from theory.support.errors import InputError, one_line_with_type
-from theory.support.user_code import load
+from theory.support.user_code import load_object
 from toy.falsifier.user_models import Formula, Model, require_like
 from toy.mixtures.diffusion import Diffusion, as_time
 from toy.mixtures.mixture import GaussianMixture
@@ -32,7 +32,7 @@ def load_schedule(reference: str) -> Schedule:
         InputError: as for ``load``; something else than a schedule; ends or values of another kind;
             an alpha or sigma that automatic differentiation does not see through.
     """
-    value = load(reference)
+    value = load_object(reference)
     if isinstance(value, type) and issubclass(value, Schedule):
         try:
             value = value()
@@ -53,7 +53,7 @@ def load_model(reference: str) -> Model | Formula:
         InputError: as for ``load``; neither a ``Model`` nor a function; a ``Model`` whose parts are
             of another kind, or which does not answer the same twice.
     """
-    value = load(reference)
+    value = load_object(reference)
     if isinstance(value, Model):
         _require_model(value, reference)
         return value
