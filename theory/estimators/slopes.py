@@ -16,7 +16,7 @@ from torch import Tensor
 
 from theory.estimators import low_rank
 from theory.estimators.low_rank import patterns
-from theory.statistics.image_bases import cosines, from_cosines
+from theory.statistics.image_bases import dct, inverse_dct
 from theory.support.broadcasting import along_batch
 from theory.support.checks import require_bounds, require_finite
 from theory.support.errors import InputError
@@ -105,8 +105,8 @@ class Slopes:
         shape = tuple(y.shape[1:])
         if self.cosine is not None:
             a, b = between(self.cosine).flatten(2).unbind(1)
-            spectrum = a * cosines(x_t.flatten(1), shape) + b * cosines(y.flatten(1), shape)
-            correction = correction + from_cosines(spectrum, shape).reshape(y.shape)
+            spectrum = a * dct(x_t.flatten(1), shape) + b * dct(y.flatten(1), shape)
+            correction = correction + inverse_dct(spectrum, shape).reshape(y.shape)
         if self.low_rank is not None:
             lowest = patterns(shape).to(y).T
             features = torch.cat([x_t.flatten(1) @ lowest, y.flatten(1) @ lowest], 1)

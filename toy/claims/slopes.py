@@ -17,7 +17,7 @@ from theory.estimators.affine_fit import FirstOrder, first_order
 from theory.estimators.affine_sums import AffineSums
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import pixels
+from theory.statistics.image_bases import by_pixel
 from theory.statistics.intervals import LEVEL as CONFIDENCE
 from theory.statistics.least_squares import explained
 from theory.statistics.shrinkage import SHRUNK
@@ -65,7 +65,7 @@ def _repetition(seed: int, repetition: int) -> Found:
     centres = torch.zeros(len(SIGMAS), 3, torch.Size(SHAPE).numel(), dtype=torch.float64)
     order = first_order(sums, centres, log_snr, SHRUNK, len(SIGMAS))
     slopes = order.slopes.pixel.flatten(2)
-    cells = pixels(SHAPE)
+    cells = by_pixel(SHAPE)
     own = torch.stack([s.centred(c, cells).mean(0) for s, c in zip(sums, centres, strict=True)])
     truth = torch.stack([_products(sigma) for sigma in SIGMAS])
     return Found(order, explained(slopes, truth), explained(slopes, own))

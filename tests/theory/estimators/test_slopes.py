@@ -4,7 +4,7 @@ import torch
 
 from theory.estimators.slopes import Slopes
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import cosines, from_cosines
+from theory.statistics.image_bases import dct, inverse_dct
 from theory.statistics.least_squares import explained, fit
 
 SHAPE = (2, 4, 4)
@@ -33,8 +33,8 @@ def at(k, cosine=False):
     result = OFFSET[k] + PIXEL[k, 0] * X + PIXEL[k, 1] * Y
     if cosine:
         for values, slope in zip((X, Y), COSINE[k], strict=True):
-            spectrum = slope.flatten() * cosines(values.flatten(1), SHAPE)
-            result = result + from_cosines(spectrum, SHAPE).reshape(values.shape)
+            spectrum = slope.flatten() * dct(values.flatten(1), SHAPE)
+            result = result + inverse_dct(spectrum, SHAPE).reshape(values.shape)
     return result
 
 
