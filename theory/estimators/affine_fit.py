@@ -33,7 +33,14 @@ from theory.statistics.image_bases import (
     inverse_dct,
     undivided,
 )
-from theory.statistics.least_squares import LEAST_RIDGE, RR, XX, YY, explained, fit
+from theory.statistics.least_squares import (
+    LEAST_RIDGE,
+    RR,
+    XX,
+    YY,
+    explained_variance,
+    ridge_slopes,
+)
 from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
 from theory.statistics.shrinkage import Policy
 from theory.statistics.smoothing import smoothers
@@ -137,13 +144,15 @@ def _candidates(
     scale = torch.where(scale > 0, scale, 1.0)
     matrices = smoothers(log_snr, mean[:, RR].mean(1) / n)[SMOOTHINGS]
     for ridge in ridges:
-        fitted = fit(mean, ridge) * scale
+        fitted = ridge_slopes(mean, ridge) * scale
         if n >= LEAST_GROUPS:
-            left_out = torch.stack([fit((total - p) / (n - 1), ridge) for p in products]) * scale
+            left_out = (
+                torch.stack([ridge_slopes((total - p) / (n - 1), ridge) for p in products]) * scale
+            )
         for matrix in matrices:
             gains = torch.full(products.shape[:2], -torch.inf, dtype=torch.float64)
             if n >= LEAST_GROUPS:
-                gains = explained(_smooth(matrix, left_out) / scale, products)
+                gains = explained_variance(_smooth(matrix, left_out) / scale, products)
             yield _Candidate(cells, _smooth(matrix, fitted) / scale, gains)
 
 

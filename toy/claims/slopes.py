@@ -19,7 +19,7 @@ from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.image_bases import by_pixel
 from theory.statistics.intervals import LEVEL as CONFIDENCE
-from theory.statistics.least_squares import explained
+from theory.statistics.least_squares import explained_variance
 from theory.statistics.shrinkage import SHRUNK
 from toy.judge.claim import Mutant, StatisticalClaim, Trial
 
@@ -68,7 +68,7 @@ def _repetition(seed: int, repetition: int) -> Found:
     cells = by_pixel(SHAPE)
     own = torch.stack([s.centred(c, cells).mean(0) for s, c in zip(sums, centres, strict=True)])
     truth = torch.stack([_products(sigma) for sigma in SIGMAS])
-    return Found(order, explained(slopes, truth), explained(slopes, own))
+    return Found(order, explained_variance(slopes, truth), explained_variance(slopes, own))
 
 
 def _sums(seed: int, repetition: int, k: int) -> AffineSums:
