@@ -10,5 +10,10 @@ def main(arguments: list[str]) -> int:
     return cli.main(arguments)
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Run on the command line: the entry point of ``martingale-real``."""
     run("python -m real", main)
+
+
+if __name__ == "__main__":
+    program()

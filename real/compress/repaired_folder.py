@@ -27,7 +27,7 @@ from real.families.checkpoint import Checkpoint, Source
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
 from theory.support.output import write_json
-from theory.support.safe_reading import read_object, require_regular
+from theory.support.safe_reading import read_json_object, require_regular
 
 NETWORK = "network.safetensors"
 CALIBRATION = "calibration.safetensors"
@@ -134,7 +134,7 @@ def _restored(folder: Path, manifest: Manifest, original: Checkpoint) -> Checkpo
 
 def _read(path: Path) -> Manifest:
     try:
-        manifest = Manifest(**read_object(path, "checkpoint"))
+        manifest = Manifest(**read_json_object(path, "checkpoint"))
     except TypeError as error:
         raise InputError(f"checkpoint: {path} cannot be read as a manifest") from error
     for name, kind in KINDS.items():

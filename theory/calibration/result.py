@@ -33,7 +33,7 @@ from theory.statistics.intervals import Estimate
 from theory.support import stored
 from theory.support.checks import MOST, kind_of, require_finite, require_number
 from theory.support.errors import InputError
-from theory.support.safe_reading import parsed
+from theory.support.safe_reading import parse_json
 from theory.support.stored import Stored
 
 FORMAT = "diffusion-martingale calibration 2"
@@ -289,7 +289,7 @@ class Calibration:
         """
         with stored.reading(Path(path), "calibration", FORMAT) as found:
             tensors, texts = found.tensors, found.texts
-            schedule = from_description(parsed(texts["schedule"]))
+            schedule = from_description(parse_json(texts["schedule"]))
             _require_times(schedule, tensors["times"])
             log_snr = TimeGrid(schedule, tensors["times"]).log_snr
             parts = [kind.from_stored(found, log_snr) for kind in KINDS]
@@ -298,14 +298,14 @@ class Calibration:
                 target=targets.named(texts["target"]),
                 times=tensors["times"],
                 parts=tuple(part for part in parts if part is not None),
-                total_certificate=parsed(texts["total_certificate"]),
+                total_certificate=parse_json(texts["total_certificate"]),
                 eta_sq=_estimates(tensors["eta_sq"]),
                 eta_sq_of_set=_estimates(tensors["eta_sq_of_set"]),
                 error_energy=tensors["error_energy"],
                 plain_error_energy=tensors["plain_error_energy"],
-                choices=tuple(Choice(**choice) for choice in parsed(texts["choices"])),
+                choices=tuple(Choice(**choice) for choice in parse_json(texts["choices"])),
                 image_ids=tensors["image_ids"],
-                provenance=parsed(texts["provenance"]),
+                provenance=parse_json(texts["provenance"]),
             )
 
     def summary(self) -> dict[str, str]:

@@ -24,7 +24,7 @@ from theory.support.checks import (
     require_whole,
 )
 from theory.support.errors import InputError
-from theory.support.safe_reading import parsed
+from theory.support.safe_reading import parse_json
 from theory.support.stored import Stored
 
 
@@ -118,7 +118,7 @@ class ConstantShift(Part):
     def from_stored(cls, stored: Stored, log_snr: Float64[Tensor, "time"]) -> "ConstantShift":
         """The shift that a file holds, at times of these log-SNRs."""
         parts: dict[str, Any] = {name: stored.tensors[name] for name in _TENSORS}
-        parts |= {name: parsed(stored.texts[name]) for name in _NUMBERS}
+        parts |= {name: parse_json(stored.texts[name]) for name in _NUMBERS}
         return cls(log_snr, **parts)
 
 

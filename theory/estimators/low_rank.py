@@ -13,7 +13,7 @@ from torch import Tensor
 
 from theory.estimators.device_sums import OnOneDevice
 from theory.forward.forward_pass import GROUPS
-from theory.statistics.image_bases import from_cosines
+from theory.statistics.image_bases import inverse_dct
 
 RANK = 8
 NAME = "low rank"
@@ -26,7 +26,7 @@ def patterns(shape: tuple[int, ...]) -> Float64[Tensor, "rank d"]:
     lowest = torch.argsort(radius, stable=True)[:RANK]
     unit = torch.zeros(len(lowest), len(radius), dtype=torch.float64)
     unit[torch.arange(len(lowest)), lowest] = 1
-    return from_cosines(unit, shape)
+    return inverse_dct(unit, shape)
 
 
 class LowRankSums(OnOneDevice):

@@ -14,7 +14,7 @@ from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.estimators.affine_sums import AffineSums
 from theory.estimators.slopes import Slopes
-from theory.statistics.image_bases import frequencies, pixels
+from theory.statistics.image_bases import by_dct_coefficient, by_pixel
 from theory.statistics.least_squares import XX, XY, YY
 
 
@@ -47,7 +47,7 @@ def noise_energies(
     for k, of_time in enumerate(sums):
         cosine = None if slopes.cosine is None else slopes.cosine[k]
         turned = cosine is not None and bool(cosine.any())
-        cells = frequencies(of_time.shape) if turned else pixels(of_time.shape)
+        cells = by_dct_coefficient(of_time.shape) if turned else by_pixel(of_time.shape)
         on_x, on_y = (cosine if cosine is not None and turned else slopes.pixel[k]).flatten(1)
         products = of_time.centred(centres[k], cells)
         moments = torch.einsum("g,gjd->jd", of_time.draws / of_time.draws.sum(), products)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from theory.statistics.image_bases import Cells, has_frequencies, octaves, whole
+from theory.statistics.image_bases import Partition, by_dct_octave, has_dct_bands, undivided
 from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
 from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import Policy
@@ -56,7 +56,7 @@ class _Candidate:
 
     strength: float
     matrix: Float64[Tensor, "time time"]
-    cells: Cells
+    cells: Partition
     policy: Policy
     common: Float64[Tensor, "time"]
 
@@ -154,7 +154,7 @@ def _best(
     """The candidate of the largest gain of the whole, and its gains."""
     shape = tuple(moments[0].mean.shape)
     tried = []
-    ways = [whole, octaves] if policy.smoothed and has_frequencies(shape) else [whole]
+    ways = [undivided, by_dct_octave] if policy.smoothed and has_dct_bands(shape) else [undivided]
     for cells in (way(shape) for way in ways):
         coordinates = cells.coordinates(groups)
         for candidate in _candidates(moments, log_snr, cells, policy):
@@ -163,7 +163,7 @@ def _best(
 
 
 def _candidates(
-    moments: Sequence[Moments], log_snr: Float64[Tensor, "time"], cells: Cells, policy: Policy
+    moments: Sequence[Moments], log_snr: Float64[Tensor, "time"], cells: Partition, policy: Policy
 ) -> list[_Candidate]:
     common = torch.tensor([m.common_error for m in moments], dtype=torch.float64)
     matrices = [torch.eye(len(moments), dtype=torch.float64)]

@@ -27,16 +27,23 @@ from theory.estimators.noise_energy import noise_energies
 from theory.estimators.parts import Measured, Part, PartEstimator, Rules
 from theory.estimators.slopes import NONE, Slopes
 from theory.statistics.image_bases import (
-    Cells,
-    channels,
-    frequencies,
-    from_cosines,
-    has_frequencies,
-    octaves,
-    pixels,
-    whole,
+    Partition,
+    by_channel,
+    by_dct_coefficient,
+    by_dct_octave,
+    by_pixel,
+    has_dct_bands,
+    inverse_dct,
+    undivided,
 )
-from theory.statistics.least_squares import LEAST_RIDGE, RR, XX, YY, explained, fit
+from theory.statistics.least_squares import (
+    LEAST_RIDGE,
+    RR,
+    XX,
+    YY,
+    explained_variance,
+    ridge_slopes,
+)
 from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
 from theory.statistics.shrinkage import Policy
 from theory.statistics.smoothing import smoothers
@@ -53,7 +60,7 @@ class _Candidate:
     The slopes are (T, 2, cell), or (T, 2 rank, d) where there are no cells: those of low rank.
     """
 
-    cells: Cells | None
+    cells: Partition | None
     slopes: Float64[Tensor, "time feature target"]
     gains: Float64[Tensor, "group time"]
 
@@ -135,25 +142,25 @@ def _kind(candidate: _Candidate | None) -> str:
     return candidate.cells.name if candidate.cells else low_rank.NAME
 
 
-def _ways(shape: tuple[int, ...]) -> Iterator[tuple[Cells, tuple[float, ...]]]:
-    yield whole(shape), (LEAST_RIDGE,)
-    yield pixels(shape), RIDGES
+def _ways(shape: tuple[int, ...]) -> Iterator[tuple[Partition, tuple[float, ...]]]:
+    yield undivided(shape), (LEAST_RIDGE,)
+    yield by_pixel(shape), RIDGES
     if len(shape) == 3 and shape[0] > 1:
-        yield channels(shape), (LEAST_RIDGE,)
-    if has_frequencies(shape):
-        yield octaves(shape), (LEAST_RIDGE,)
-        yield frequencies(shape), RIDGES
+        yield by_channel(shape), (LEAST_RIDGE,)
+    if has_dct_bands(shape):
+        yield by_dct_octave(shape), (LEAST_RIDGE,)
+        yield by_dct_coefficient(shape), RIDGES
 
 
 def _products(
-    sums: Sequence[AffineSums], centres: Float64[Tensor, "time 3 d"], cells: Cells
+    sums: Sequence[AffineSums], centres: Float64[Tensor, "time 3 d"], cells: Partition
 ) -> Float64[Tensor, "group time 6 cell"]:
     return torch.stack([s.centred(c, cells) for s, c in zip(sums, centres, strict=True)], 1)
 
 
 def _candidates(
     products: Float64[Tensor, "group time 6 cell"],
-    cells: Cells,
+    cells: Partition,
     ridges: tuple[float, ...],
     log_snr: Float64[Tensor, "time"],
 ) -> Iterator[_Candidate]:
@@ -164,13 +171,15 @@ def _candidates(
     scale = torch.where(scale > 0, scale, 1.0)
     matrices = smoothers(log_snr, mean[:, RR].mean(1) / n)[SMOOTHINGS]
     for ridge in ridges:
-        fitted = fit(mean, ridge) * scale
+        fitted = ridge_slopes(mean, ridge) * scale
         if n >= LEAST_GROUPS:
-            left_out = torch.stack([fit((total - p) / (n - 1), ridge) for p in products]) * scale
+            left_out = (
+                torch.stack([ridge_slopes((total - p) / (n - 1), ridge) for p in products]) * scale
+            )
         for matrix in matrices:
             gains = torch.full(products.shape[:2], -torch.inf, dtype=torch.float64)
             if n >= LEAST_GROUPS:
-                gains = explained(_smooth(matrix, left_out) / scale, products)
+                gains = explained_variance(_smooth(matrix, left_out) / scale, products)
             yield _Candidate(cells, _smooth(matrix, fitted) / scale, gains)
 
 
@@ -235,7 +244,7 @@ def _assemble(
             continue
         slopes = candidate.slopes[k][:, cells.index]
         centre = (slopes * cells.coordinates(centres[k, :2])).sum(0)
-        offset[k] = -(from_cosines(centre, shape) if cells.cosine else centre)
+        offset[k] = -(inverse_dct(centre, shape) if cells.cosine else centre)
         (cosine if cells.cosine else pixel)[k] = slopes
     return (
         offset.reshape(times, *shape),

@@ -20,11 +20,11 @@ from theory.estimators import low_rank
 from theory.estimators.low_rank import patterns
 from theory.estimators.parts import Part
 from theory.estimators.time_grid import Between
-from theory.statistics.image_bases import cosines, from_cosines
+from theory.statistics.image_bases import dct, inverse_dct
 from theory.support.broadcasting import along_batch
 from theory.support.checks import require_bounds, require_finite
 from theory.support.errors import InputError
-from theory.support.safe_reading import parsed
+from theory.support.safe_reading import parse_json
 from theory.support.stored import Stored
 
 WIDEST_GAP = 2.0
@@ -127,8 +127,8 @@ class Slopes(Part):
         correction = between(self.offset) + a * x_t + b * y
         if self.cosine is not None:
             a, b = between(self.cosine).flatten(2).unbind(1)
-            spectrum = a * cosines(x_t.flatten(1), shape) + b * cosines(y.flatten(1), shape)
-            correction = correction + from_cosines(spectrum, shape).reshape(y.shape)
+            spectrum = a * dct(x_t.flatten(1), shape) + b * dct(y.flatten(1), shape)
+            correction = correction + inverse_dct(spectrum, shape).reshape(y.shape)
         if self.low_rank is not None:
             lowest = patterns(shape).to(y).T
             features = torch.cat([x_t.flatten(1) @ lowest, y.flatten(1) @ lowest], 1)
@@ -153,7 +153,7 @@ class Slopes(Part):
             part: stored.tensors.get(name) if part in optional else stored.tensors[name]
             for part, name in _STORED.items()
         }
-        return cls(kinds=tuple(parsed(stored.texts["kinds"])), **tensors)
+        return cls(kinds=tuple(parse_json(stored.texts["kinds"])), **tensors)
 
 
 _STORED = {

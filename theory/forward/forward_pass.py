@@ -18,7 +18,7 @@ from theory.forward.images import Batch, Conditions
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network, Predict
 from theory.support.errors import InputError, NonFiniteError
-from theory.support.prefetch import ahead
+from theory.support.prefetch import prefetch
 
 WITHOUT_FLOAT64 = {"mps"}
 
@@ -158,7 +158,7 @@ def observe(
     predicts = [p for p in (network.predict, network.reference) if p is not None]
     calls = _calls(images, len(times), subset)
     watch, placed = _Finite(), None
-    for call, words in ahead(partial(_words, draws), calls, AHEAD):
+    for call, words in prefetch(partial(_words, draws), calls, AHEAD):
         if placed is None or placed.batch is not call.batch:
             placed = _Placed.on(device, call.batch)
         k = call.time_index

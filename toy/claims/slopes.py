@@ -18,9 +18,9 @@ from theory.estimators.slope_fit import fit_slopes
 from theory.estimators.slopes import Slopes
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import pixels
+from theory.statistics.image_bases import by_pixel
 from theory.statistics.intervals import LEVEL as CONFIDENCE
-from theory.statistics.least_squares import explained
+from theory.statistics.least_squares import explained_variance
 from theory.statistics.shrinkage import SHRUNK
 from toy.judge.claim import Mutant, StatisticalClaim, Trial
 
@@ -66,10 +66,10 @@ def _repetition(seed: int, repetition: int) -> Found:
     centres = torch.zeros(len(SIGMAS), 3, torch.Size(SHAPE).numel(), dtype=torch.float64)
     slopes, _ = fit_slopes(sums, centres, log_snr, SHRUNK, len(SIGMAS))
     fitted = slopes.pixel.flatten(2)
-    cells = pixels(SHAPE)
+    cells = by_pixel(SHAPE)
     own = torch.stack([s.centred(c, cells).mean(0) for s, c in zip(sums, centres, strict=True)])
     truth = torch.stack([_products(sigma) for sigma in SIGMAS])
-    return Found(slopes, explained(fitted, truth), explained(fitted, own))
+    return Found(slopes, explained_variance(fitted, truth), explained_variance(fitted, own))
 
 
 def _sums(seed: int, repetition: int, k: int) -> AffineSums:

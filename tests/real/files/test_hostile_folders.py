@@ -24,7 +24,7 @@ from tests.real.conftest import save_pipeline
 from tests.real.states import SMALL_DDPM, ddpm_state, write
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
-from theory.support.safe_reading import parsed, read_json
+from theory.support.safe_reading import parse_json, read_json
 
 DEEP = "[" * 200_000
 
@@ -115,11 +115,11 @@ def test_json_takes_memory_in_proportion_to_what_it_may_hold():
     try:
         for text in ("[" + "[]," * 3_000_000 + "[]]", "[" + "1," * 7_000_000 + "1]"):
             with pytest.raises(ValueError, match="more than"):
-                parsed(text, 2**26)
+                parse_json(text, 2**26)
         assert tracemalloc.get_traced_memory()[1] < 60e6
     finally:
         tracemalloc.stop()
-    assert parsed("[[1, 2.5], {}]") == [[1, 2.5], {}]
+    assert parse_json("[[1, 2.5], {}]") == [[1, 2.5], {}]
 
 
 def test_only_regular_files_are_opened(tmp_path, pipeline):

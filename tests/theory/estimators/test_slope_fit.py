@@ -10,7 +10,7 @@ from theory.diffusion.schedules import EDM, VPCosine
 from theory.diffusion.targets import DATA, NOISE
 from theory.estimators.low_rank import patterns
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import cosines, from_cosines, octaves, pixels
+from theory.statistics.image_bases import by_dct_octave, by_pixel, dct, inverse_dct
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import CERTIFIED, SHRUNK
 from theory.support.errors import InputError
@@ -52,11 +52,11 @@ def damaged(damage, schedule=SCHEDULE, target=NOISE):
 
 
 PIXELS = torch.linspace(-0.3, 0.3, 32, dtype=torch.float64).reshape(SHAPE)
-OCTAVES = torch.tensor([0.3, -0.2, 0.1, 0.0], dtype=torch.float64)[octaves(SHAPE).index]
+OCTAVES = torch.tensor([0.3, -0.2, 0.1, 0.0], dtype=torch.float64)[by_dct_octave(SHAPE).index]
 
 
 def by_octaves(x_t, y):
-    return from_cosines(OCTAVES * cosines(y.flatten(1), SHAPE), SHAPE).reshape(y.shape)
+    return inverse_dct(OCTAVES * dct(y.flatten(1), SHAPE), SHAPE).reshape(y.shape)
 
 
 def by_patterns(x_t, y):
@@ -123,8 +123,8 @@ def test_an_exact_model_is_left_alone(seed):
 
 
 WAYS = {
-    "pixel": lambda shape: iter([(pixels(shape), (0.01,))]),
-    "octave": lambda shape: iter([(octaves(shape), (0.01,))]),
+    "pixel": lambda shape: iter([(by_pixel(shape), (0.01,))]),
+    "octave": lambda shape: iter([(by_dct_octave(shape), (0.01,))]),
     "low rank": lambda shape: iter(()),
 }
 
