@@ -3,5 +3,11 @@
 from real.cli import main
 from theory.support.command_line import run
 
-if __name__ == "__main__":
+
+def program() -> None:
+    """Run on the command line: the entry point of ``martingale-real``."""
     run("python -m real", main)
+
+
+if __name__ == "__main__":
+    program()

@@ -13,5 +13,10 @@ def main(arguments: list[str]) -> int:
     return cli.main(arguments)
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Run on the command line: the entry point of ``martingale-toy``."""
     run("python -m toy", main)
+
+
+if __name__ == "__main__":
+    program()

@@ -3,18 +3,17 @@
 from pathlib import Path
 
 from real.families.checkpoint import Checkpoint
-from theory.calibration.files import load
-from theory.calibration.result import Calibrated, Calibration
-from theory.forward.forward_pass import Predict
+from theory.calibration import Calibrated, Calibration
+from theory.forward.network import Predict
 
 
 def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
     """Read a calibration of this very network.
 
     Raises:
-        InputError: as ``load``, or it was made for another network.
+        InputError: as ``Calibration.load``, or it was made for another network.
     """
-    calibration = load(path)
+    calibration = Calibration.load(path)
     calibration.require(
         checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
     )
@@ -27,8 +26,6 @@ def calibrated_by(checkpoint: Checkpoint, path: Path | None) -> Predict:
     Raises:
         InputError: as ``load_for``.
     """
-    return (
-        checkpoint.predict
-        if path is None
-        else Calibrated(checkpoint.predict, load_for(checkpoint, path))
-    )
+    if path is None:
+        return checkpoint.predict
+    return Calibrated(checkpoint.predict, load_for(checkpoint, path))

@@ -86,13 +86,11 @@ def run(options: argparse.Namespace) -> None:
         require_one_of("solver", options.solver_and_nfe[0], SOLVERS)
     require_inputs(options)
     from real.calibrated.calibrate import calibration_summary
-    from theory.calibration import files as calibrations
 
     calibration = _calibration(options)
-    calibrations.save(calibration, options.out)
+    calibration.save(options.out)
     print(options.out)
-    for line in calibration_summary(calibration):
-        print(line)
+    print("\n".join(calibration_summary(calibration)))
 
 
 def _calibration(options: argparse.Namespace) -> "Calibration":
@@ -110,9 +108,8 @@ def _calibration(options: argparse.Namespace) -> "Calibration":
     if options.per_class and not isinstance(checkpoint.conditions, int):
         raise InputError(f"per-class: {checkpoint.reference} takes no class labels")
     times, importance = _times(checkpoint, options)
-    goal = None
-    if options.budget or options.precision:
-        goal = Goal(options.budget, options.precision)
+    goal = Goal(options.budget, options.precision) if options.budget or options.precision else None
+    solver = ":".join(map(str, options.solver_and_nfe)) if options.solver_and_nfe else None
     most = options.budget or len(images) * len(times) * (2 if goal else options.draws)
     with counting(most, "calibrate", options.quiet) as on_progress:
         return calibrate_checkpoint(
@@ -120,8 +117,7 @@ def _calibration(options: argparse.Namespace) -> "Calibration":
             policy=POLICIES[options.policy], device=device, on_progress=on_progress,
             conditions=conditions, order=options.order, importance=importance,
             classes=checkpoint.conditions if options.per_class else None,
-            condition=options.condition, dtype=options.dtype,
-            solver=":".join(map(str, options.solver_and_nfe)) if options.solver_and_nfe else None,
+            provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
         )  # fmt: skip
 
 

@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the study, write its report and print the summary."""
     require_folder(options.out)
     require_inputs(options)
-    from real.calibrated.conditions import Conditioned
+    from real.calibrated.conditions import ConditionedImages
     from real.commands.loading import (
         load_checkpoint,
         on_device,
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
         spread_times,
         two_parts,
     )
-    from real.experiments.repair_study import Plan, evaluations, study
+    from real.experiments.repair_study import RepairStudyPlan, run_repair_study
     from real.experiments.repair_study_report import RepairStudyReport
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
@@ -80,20 +80,22 @@ def run(options: argparse.Namespace) -> None:
     samples = options.samples or len(held_out)
     require_room(checkpoint, samples=samples)
     features = features_for(options.features, images, shape, options.seed, device)
-    taken = [
-        Conditioned.of(checkpoint, source, options.condition, device)
-        for source in (images, held_out)
-    ]
-    plan = Plan(
-        checkpoint, taken[0], taken[1],
-        spread_times(checkpoint.schedule, options.times),
-        tuple(range(options.seed, options.seed + options.seeds)), options.nfe,
-        samples, solver_or_default(options.solver, checkpoint.schedule),
-        options.few, options.few_seeds, device,
-    )  # fmt: skip
+    plan = RepairStudyPlan(
+        checkpoint=checkpoint,
+        images=ConditionedImages.of(checkpoint, images, options.condition, device),
+        held_out=ConditionedImages.of(checkpoint, held_out, options.condition, device),
+        times=spread_times(checkpoint.schedule, options.times),
+        device=device,
+        seeds=tuple(range(options.seed, options.seed + options.seeds)),
+        nfe=options.nfe,
+        samples=samples,
+        solver=solver_or_default(options.solver, checkpoint.schedule),
+        few=options.few,
+        few_seeds=options.few_seeds,
+    )
     reference = Reference.of(features, held_out, device)
-    with counting(evaluations(plan), "repair-study", options.quiet) as on_progress:
-        found = study(replace(plan, on_progress=on_progress), reference)
+    with counting(plan.evaluations(), "repair-study", options.quiet) as on_progress:
+        found = run_repair_study(replace(plan, on_progress=on_progress), reference)
     floor = reference.of_real(images.spread(samples), options.seed)["frechet"]
     report = RepairStudyReport.of(plan, found, features.distance, floor)
     report.write(options.out)

@@ -39,24 +39,29 @@ def run(options: argparse.Namespace) -> None:
     """Run the study and write its report."""
     require_folder(options.out)
     require_inputs(options)
-    from real.calibrated.conditions import Conditioned
+    from real.calibrated.conditions import ConditionedImages
     from real.commands.loading import load_checkpoint, on_device, spread_times, two_parts
-    from real.experiments.study import Plan, study
-    from real.experiments.study_report import StudyReport
+    from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_study
+    from real.experiments.estimator_study_report import EstimatorStudyReport
     from real.images.opening import open_images
 
     device = on_device(options.device)
     checkpoint = load_checkpoint(options, device)
     shape = checkpoint.image_shape
-    taken = [
-        Conditioned.of(checkpoint, source, options.condition, device)
+    images, held_out = (
+        ConditionedImages.of(checkpoint, source, options.condition, device)
         for source in two_parts(options.data, partial(open_images, options.data, shape=shape))
-    ]
-    plan = Plan(
-        checkpoint, taken[0], taken[1],
-        spread_times(checkpoint.schedule, options.times), options.seeds, 32, options.seed, device,
-    )  # fmt: skip
+    )
+    plan = EstimatorStudyPlan(
+        checkpoint=checkpoint,
+        images=images,
+        held_out=held_out,
+        times=spread_times(checkpoint.schedule, options.times),
+        device=device,
+        seeds=options.seeds,
+        seed=options.seed,
+    )
     with counting(plan.evaluations(), "study", options.quiet) as on_progress:
-        result = study(replace(plan, on_progress=on_progress))
-    StudyReport.of(plan, result).write(options.out)
+        found = run_estimator_study(replace(plan, on_progress=on_progress))
+    EstimatorStudyReport.of(plan, found).write(options.out)
     print(options.out / "study.html")

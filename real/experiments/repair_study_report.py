@@ -16,10 +16,10 @@ from real.experiments.repair_study import (
     ORDER_0,
     ORDER_1,
     PLAIN_AVERAGE,
-    Plan,
-    Rows,
-    Study,
+    RepairStudy,
+    RepairStudyPlan,
 )
+from real.experiments.study_plan import Rows
 from real.reports.axes import tick_evaluations
 from real.reports.page import Report
 from theory.statistics.intervals import LEVEL, Estimate
@@ -44,7 +44,9 @@ class RepairStudyReport(Report):
     template = "repair-study.html.j2"
 
     @classmethod
-    def of(cls, plan: Plan, study: Study, distance: str, floor: float) -> "RepairStudyReport":
+    def of(
+        cls, plan: RepairStudyPlan, study: RepairStudy, distance: str, floor: float
+    ) -> "RepairStudyReport":
         """The report of a study.
 
         Args:
@@ -110,7 +112,7 @@ class RepairStudyReport(Report):
         return lines
 
 
-def _tables(plan: Plan, study: Study) -> dict[str, Any]:
+def _tables(plan: RepairStudyPlan, study: RepairStudy) -> dict[str, Any]:
     """What the page shows."""
     compared = list(dict.fromkeys(row["correction"] for row in study.losses))
     return {

@@ -24,9 +24,9 @@ from real.families.checkpoint import Checkpoint
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.forward.fingerprints import fingerprint
-from theory.forward.forward_pass import Predict
-from theory.support import user_code as brought
-from theory.support.errors import InputError
+from theory.forward.network import Predict
+from theory.support.errors import InputError, one_line_with_type
+from theory.support.user_code import load_object
 
 FAMILY = "own"
 NEEDED = ("predict", "schedule", "target", "shape")
@@ -47,7 +47,7 @@ def load(reference: str, device: Any) -> Checkpoint:
             this module says.
     """
     try:
-        named = brought.load(reference)
+        named = load_object(reference)
     except InputError as error:
         raise InputError(f"checkpoint: {error}") from error
     described = _described(named, reference)
@@ -83,7 +83,7 @@ def _described(value: Any, reference: str) -> Any:
             value = value()
         except (Exception, SystemExit) as error:
             raise InputError(
-                f"checkpoint: {reference}() fails: {brought.described(error)}"
+                f"checkpoint: {reference}() fails: {one_line_with_type(error)}"
             ) from error
     if isinstance(value, tuple) and len(value) in (len(NEEDED), len(NEEDED) + 1):
         value = SimpleNamespace(**dict(zip((*NEEDED, "conditions"), value, strict=False)))
@@ -127,7 +127,7 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
             y = network(*inputs) if condition is None else network(*inputs, condition)
         except SystemExit as error:  # or the program would end without a word
             raise InputError(
-                f"checkpoint: {reference} fails: {brought.described(error)}"
+                f"checkpoint: {reference} fails: {one_line_with_type(error)}"
             ) from error
         if not isinstance(y, Tensor) or y.shape != x_t.shape:
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__

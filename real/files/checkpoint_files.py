@@ -19,7 +19,7 @@ from torch import Tensor
 from real.files.network_pickles import unpickle
 from real.files.torch_files import LEGACY, ZIP, require_weights
 from theory.support.errors import InputError
-from theory.support.safe_reading import read_object, require_regular
+from theory.support.safe_reading import read_json_object, require_regular
 
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
 HEADER = 16
@@ -69,7 +69,7 @@ def sidecar(path: Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     if beside == path or not beside.is_file():
         return {}
-    return read_object(beside, "checkpoint")
+    return read_json_object(beside, "checkpoint")
 
 
 def _head(path: Path) -> tuple[bytes, int]:

@@ -6,7 +6,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, nn
 
-from theory.support.errors import InputError
+from theory.support.errors import InputError, one_line
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -25,8 +25,7 @@ def filled(make: Callable[[], Network], state: Mapping[str, Tensor], what: str) 
         with torch.device("meta"):
             network = make()
     except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"checkpoint: cannot build {what}: {reason}") from error
+        raise InputError(f"checkpoint: cannot build {what}: {one_line(error)}") from error
     _require_same(network.state_dict(), state, what)
     network.load_state_dict(dict(state), strict=True, assign=True)
     return network.eval().requires_grad_(False)

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from theory.support.errors import InputError
-from theory.support.safe_reading import line
+from theory.support.errors import InputError, one_line
 
 MAX_OPERATIONS = 1_000_000
 """Far more than the largest published networks need."""
@@ -71,7 +70,9 @@ def recorded(path: Path, names: Set[str]) -> Any:
         ):
             return recorded_from(bytes_, names)
     except BROKEN as error:
-        raise InputError(f"checkpoint: {path} cannot be read as a pickle: {line(error)}") from error
+        raise InputError(
+            f"checkpoint: {path} cannot be read as a pickle: {one_line(error)}"
+        ) from error
 
 
 def recorded_from(content: Any, names: Set[str]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from theory.support.errors import InputError
+from theory.support.errors import InputError, one_line
 
 PREFIX = "module."
 SHOWN = 3
@@ -51,7 +51,7 @@ def inferred(
         return infer(state)
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
         raise InputError(
-            f"checkpoint: {reference} has weights that make no network: {_line(error)}"
+            f"checkpoint: {reference} has weights that make no network: {one_line(error)}"
         ) from error
 
 
@@ -66,7 +66,7 @@ def filled(build: Callable[[], Network], state: Mapping[str, Tensor], reference:
             network = build()
     except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
         raise InputError(
-            f"checkpoint: {reference} has weights that make no network: {_line(error)}"
+            f"checkpoint: {reference} has weights that make no network: {one_line(error)}"
         ) from error
     _require_fit(network.state_dict(), state, reference)
     floats = {name: tensor.to(torch.float32) for name, tensor in state.items()}
@@ -88,7 +88,3 @@ def _require_fit(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], refe
                 f"checkpoint: {reference}: expected {name} of shape {tuple(tensor.shape)}, "
                 f"got {tuple(got[name].shape)}"
             )
-
-
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())

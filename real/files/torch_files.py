@@ -16,8 +16,7 @@ from typing import Any
 
 from real.files.pickle_structure import BROKEN, recorded_from
 from real.files.torch_pickles import NAMES, Storage, storages
-from theory.support.errors import InputError
-from theory.support.safe_reading import line
+from theory.support.errors import InputError, one_line
 
 ZIP = b"PK\x03\x04"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -53,7 +52,7 @@ def require_weights(path: Path) -> dict[str, Storage]:
             return _in_zip(file, content, size) if zipped else _in_legacy(content, size)
     except (*BROKEN, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise InputError(
-            f"checkpoint: {path} is truncated, broken, or holds more than weights: {line(error)}"
+            f"checkpoint: {path} is truncated, broken, or holds more than weights: {one_line(error)}"
         ) from error
 
 
@@ -66,7 +65,7 @@ def require_legacy_weights(content: bytes) -> None:
     try:
         _in_legacy(io.BytesIO(content), len(content))
     except BROKEN as error:
-        raise ValueError(line(error)) from error
+        raise ValueError(one_line(error)) from error
 
 
 def _in_legacy(content: Any, size: int) -> dict[str, Storage]:

@@ -15,7 +15,7 @@ from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
 from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
 from theory.support.errors import InputError
-from theory.support.safe_reading import TABLE, parsed, require_regular
+from theory.support.safe_reading import TABLE_BYTES, parse_json, require_regular
 
 CAPTIONS = "metadata.jsonl"
 
@@ -37,8 +37,8 @@ def folder_source(folder: Path, shape: tuple[int, ...]) -> ImageSource:
 
 
 def _labels(file: Path) -> bytes:
-    if file.stat().st_size > TABLE:
-        raise InputError(f"data: expected at most {TABLE:,} bytes of labels in {file}")
+    if file.stat().st_size > TABLE_BYTES:
+        raise InputError(f"data: expected at most {TABLE_BYTES:,} bytes of labels in {file}")
     return file.read_bytes()
 
 
@@ -59,7 +59,7 @@ def captions_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
 
 def _caption(line: str, number: int, file: Path) -> tuple[str, str]:
     try:
-        row = parsed(line)
+        row = parse_json(line)
         name, text = row["file_name"], row["text"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(

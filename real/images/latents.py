@@ -19,7 +19,7 @@ from real.images.base import ImageSource, Labels, whole_labels
 from theory.forward.fingerprints import image_ids
 from theory.support.errors import InputError, NonFiniteError
 from theory.support.output import replacing_file
-from theory.support.safe_reading import TABLE, parsed
+from theory.support.safe_reading import TABLE_BYTES, parse_json
 
 IN_MEMORY = 2**30
 """Bytes of latents up to which they stay in memory; more go to a temporary file."""
@@ -104,7 +104,7 @@ def _labels(tensors: dict[str, Tensor], metadata: dict[str, str], count: int, pa
     if "texts" not in metadata:
         return None
     try:
-        texts = parsed(metadata["texts"], TABLE)
+        texts = parse_json(metadata["texts"], TABLE_BYTES)
     except ValueError:
         texts = None
     fits = isinstance(texts, list) and len(texts) == count

@@ -12,9 +12,9 @@ from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
 from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
 from theory.support.errors import InputError
-from theory.support.safe_reading import TABLE
+from theory.support.safe_reading import TABLE_BYTES
 
-LARGEST = {True: 2**26, False: TABLE}
+LARGEST = {True: 2**26, False: TABLE_BYTES}
 """Bytes that a picture (True) or the labels (False) may unpack to."""
 
 BROKEN = (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipfile.BadZipFile)

@@ -17,7 +17,7 @@ FARTHEST = 40
 """The tails are probed up to 2^40 of the scale given."""
 
 
-def require_finite(score: Callable[[float], float], eta: float, scale: float = 1.0) -> None:
+def require_normalizable(score: Callable[[float], float], eta: float, scale: float = 1.0) -> None:
     """Refuse a shift under which p(x) exp(-eta x) has an infinite integral.
 
     The integrand falls faster than 1/|x| where x (s(x) - eta) < -1, and that is asked of both tails
@@ -37,7 +37,7 @@ def require_finite(score: Callable[[float], float], eta: float, scale: float = 1
                 )
 
 
-def require_finite_along(
+def require_normalizable_along(
     score: Callable[[Tensor], Tensor],
     eta: Float64[Tensor, "d"],
     directions: Float64[Tensor, "n d"],

@@ -20,7 +20,7 @@ LEAST_RIDGE = 1e-9
 """What keeps the slopes of collinear features finite."""
 
 
-def fit(
+def ridge_slopes(
     products: Float64[Tensor, "*many 6 cell"], ridge: float = LEAST_RIDGE
 ) -> Float64[Tensor, "*many 2 cell"]:
     """Slopes of every cell, toward those of all cells together.
@@ -49,7 +49,7 @@ def _solve(products: Tensor, toward: Tensor, ridge: float) -> Tensor:
     return torch.stack(solved, -2) / determinant[..., None, :] / unit
 
 
-def explained(
+def explained_variance(
     slopes: Float64[Tensor, "*many 2 cell"], products: Float64[Tensor, "*many 6 cell"]
 ) -> Float64[Tensor, "*many"]:
     """2 theta.c - theta.C theta under these products, summed over cells."""

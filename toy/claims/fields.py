@@ -11,7 +11,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from theory.bounds.tilting import circle, require_finite, require_finite_along
+from theory.bounds.tilting import circle, require_normalizable, require_normalizable_along
 from theory.diffusion.likelihood_bound import bound_weights
 from theory.diffusion.targets import SCORE
 from theory.estimators.amortized_basis import amortize, basis, bound_fall
@@ -88,7 +88,7 @@ def plane_tilt_error(case: PlaneTiltCase, tilt: Tilt = tilted) -> float:
 Judge = Callable[[Callable[[float], float], float], None]
 
 
-def tail_error(case: TailCase, judge: Judge = require_finite) -> float:
+def tail_error(case: TailCase, judge: Judge = require_normalizable) -> float:
     """0 where an infinite Z is refused and a finite one is not, else 1.
 
     p(x) exp(-eta x) is integrable for Gaussian tails always, for Laplace's of scale b if
@@ -112,7 +112,7 @@ PlaneJudge = Callable[[Callable[[Tensor], Tensor], Tensor], None]
 
 def all_around(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
     """Along 360 directions and the shift's own."""
-    require_finite_along(score, eta, circle(360))
+    require_normalizable_along(score, eta, circle(360))
 
 
 def plane_tail_error(case: PlaneTailCase, judge: PlaneJudge = all_around) -> float:
@@ -198,11 +198,11 @@ def _axes_forgotten(law: GaussianMixture, eta: Tensor) -> tuple[GaussianMixture,
 
 
 def _four_ways(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
-    require_finite_along(score, 0 * eta, circle(4))
+    require_normalizable_along(score, 0 * eta, circle(4))
 
 
 def _against_the_shift(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
-    require_finite_along(score, eta, -eta[None] / eta.norm().clamp(min=1e-300))
+    require_normalizable_along(score, eta, -eta[None] / eta.norm().clamp(min=1e-300))
 
 
 def _trusting(score: Callable[[float], float], eta: float) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from theory.statistics.least_squares import XR, XX, YR, YY, explained, fit
+from theory.statistics.least_squares import XR, XX, YR, YY, explained_variance, ridge_slopes
 from toy.judge.claim import ExactClaim, Mutant
 from toy.numerics.quadrature import expectation
 from toy.numerics.regression_moments import Feature, Regression
@@ -30,7 +30,7 @@ Offset = Callable[[Regression, Tensor], Tensor]
 
 def least_squares(of: Regression) -> Tensor:
     """The slopes of the package from exact moments, (2, 1)."""
-    return fit(of.products)
+    return ridge_slopes(of.products)
 
 
 def centring(of: Regression, slopes: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def fall_error(
     """
     of = _regression(case)
     found, nothing = slopes(of), torch.zeros(2, 1, dtype=torch.float64)
-    predicted = of.centre[2] ** 2 + explained(least_squares(of), of.products)
+    predicted = of.centre[2] ** 2 + explained_variance(least_squares(of), of.products)
     before = of.loss(nothing, torch.zeros(1, dtype=torch.float64))
     fall = before - of.loss(found, offset(of, found))
     return ((fall - predicted).abs() / _size(of, found)).item()
@@ -122,7 +122,7 @@ def _scale_only(of: Regression) -> Tensor:
 
 
 def _raw(of: Regression) -> Tensor:
-    return fit(of.raw_products)
+    return ridge_slopes(of.raw_products)
 
 
 def _features_not_centred(of: Regression, slopes: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.diffusion.targets import Target
-from theory.support.errors import InputError
-from theory.support.user_code import described, load
+from theory.support.errors import InputError, one_line_with_type
+from theory.support.user_code import load_object
 from toy.falsifier.user_models import Formula, Model, require_like
 from toy.mixtures.diffusion import Diffusion, as_time
 from toy.mixtures.mixture import GaussianMixture
@@ -32,12 +32,12 @@ def load_schedule(reference: str) -> Schedule:
         InputError: as for ``load``; something else than a schedule; ends or values of another kind;
             an alpha or sigma that automatic differentiation does not see through.
     """
-    value = load(reference)
+    value = load_object(reference)
     if isinstance(value, type) and issubclass(value, Schedule):
         try:
             value = value()
         except (Exception, SystemExit) as error:
-            raise InputError(f"cannot build {reference}: {described(error)}") from error
+            raise InputError(f"cannot build {reference}: {one_line_with_type(error)}") from error
     if not isinstance(value, Schedule):
         raise InputError(f"{reference}: expected a Schedule, got {type(value).__name__}")
     require_schedule(value, reference)
@@ -53,7 +53,7 @@ def load_model(reference: str) -> Model | Formula:
         InputError: as for ``load``; neither a ``Model`` nor a function; a ``Model`` whose parts are
             of another kind, or which does not answer the same twice.
     """
-    value = load(reference)
+    value = load_object(reference)
     if isinstance(value, Model):
         _require_model(value, reference)
         return value
@@ -99,7 +99,7 @@ def _called(function: Callable[..., Any], reference: str, name: str, *arguments:
     try:
         return function(*arguments)
     except (Exception, SystemExit) as error:
-        raise InputError(f"{reference}: {name} fails: {described(error)}") from error
+        raise InputError(f"{reference}: {name} fails: {one_line_with_type(error)}") from error
 
 
 def _require_differentiable(schedule: Schedule, name: str, reference: str) -> None:

@@ -11,8 +11,8 @@ from diffusers.utils import logging as diffusers_logging
 
 from real.families.checkpoint import Source
 from real.families.diffusers.weights import require_as_many, require_plausible, weights_of
-from theory.support.errors import InputError
-from theory.support.safe_reading import line, read_object
+from theory.support.errors import InputError, one_line
+from theory.support.safe_reading import read_json_object
 
 NETWORK_PARTS = ("unet", "transformer", ".")
 FOREIGN = ("auto_map", "quantization_config", "attn_implementation", "_attn_implementation")
@@ -28,7 +28,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read, or is something else.
     """
-    return read_object(path, "checkpoint")
+    return read_json_object(path, "checkpoint")
 
 
 def network_folder(folder: Path) -> Path:
@@ -146,7 +146,7 @@ def read_part(kind: Any, folder: Path) -> tuple[Any, list[str]]:
         raise
     except Exception as error:  # a broken folder makes the libraries raise errors of every kind
         raise InputError(
-            f"checkpoint: cannot load the network in {folder}: {line(error)}"
+            f"checkpoint: cannot load the network in {folder}: {one_line(error)}"
         ) from error
     if info["missing_keys"]:
         raise InputError(

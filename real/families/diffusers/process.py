@@ -11,8 +11,7 @@ from real.families.beta_tables import MAX_STEPS, STEPS
 from real.families.diffusers.folder import quiet
 from theory.diffusion.schedules import DiscreteSchedule, RectifiedFlow, Schedule
 from theory.diffusion.targets import DATA, FLOW, NOISE, VELOCITY, Target
-from theory.support.errors import InputError
-from theory.support.safe_reading import line
+from theory.support.errors import InputError, one_line
 
 PREDICTION_TYPES = {"epsilon": NOISE, "sample": DATA, "v_prediction": VELOCITY}
 
@@ -68,7 +67,7 @@ def _table(config: Mapping[str, Any]) -> DiscreteSchedule:
             scheduler = DDPMScheduler.from_config(config)
             table = scheduler.alphas_cumprod.to(torch.float64)
     except Exception as error:  # whatever the library makes of values of other kinds
-        raise InputError(f"checkpoint: cannot read the schedule: {line(error)}") from error
+        raise InputError(f"checkpoint: cannot read the schedule: {one_line(error)}") from error
     if table.dim() == 1 and len(table) > 1 and table[-1] == 0:
         table[-1] = min(LAST_ALPHA_SQ, table[-2].item() / 2)
     return DiscreteSchedule(table)

@@ -8,7 +8,7 @@ from typing import Any
 
 from real.families.diffusers.folder import model_index, quiet, read_part
 from real.families.diffusers.half_weights import keep_halves
-from theory.support.errors import InputError
+from theory.support.errors import InputError, one_line
 
 TOKENIZERS = {
     "CLIPTextModel": "CLIPTokenizer",
@@ -86,8 +86,9 @@ def _tokenizer(name: str, folder: Path) -> Any:
         with _quiet_transformers():
             return getattr(transformers, name).from_pretrained(folder, local_files_only=True)
     except Exception as error:  # a broken folder makes the libraries raise errors of every kind
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"checkpoint: cannot load the tokenizer in {folder}: {reason}") from error
+        raise InputError(
+            f"checkpoint: cannot load the tokenizer in {folder}: {one_line(error)}"
+        ) from error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from real.families.presets import LARGEST_SIDE
 from real.files.torch_files import require_weights
 from theory.support.errors import InputError
-from theory.support.safe_reading import read_object, require_regular
+from theory.support.safe_reading import read_json_object, require_regular
 
 KINDS = (".safetensors", ".bin")
 NUMBERS = {
@@ -90,7 +90,7 @@ def weights_of(folder: Path) -> Weights:
 
 def _require_own(index: Path) -> None:
     """Shards lie beside their index, and are of a kind that is looked through."""
-    names = read_object(index, "checkpoint").get("weight_map")
+    names = read_json_object(index, "checkpoint").get("weight_map")
     shards = set(map(str, names.values())) if isinstance(names, dict) else {""}
     for shard in sorted(shards):
         if Path(shard).name != shard or not shard.endswith(KINDS):

@@ -34,8 +34,7 @@ from real.families.score_sde.settings import PRESETS, Settings, from_config
 from real.files.network_weights import filled
 from theory.diffusion.targets import NOISE, SCORE
 from theory.forward.fingerprints import fingerprint
-from theory.support.errors import InputError
-from theory.support.safe_reading import line
+from theory.support.errors import InputError, one_line
 
 
 def recognizes(source: Source) -> bool:
@@ -139,7 +138,7 @@ def _settings(source: Source, state: Mapping[str, Tensor]) -> Settings:
         except (TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"checkpoint: configuration: {line(error)}") from error
+            raise InputError(f"checkpoint: configuration: {one_line(error)}") from error
     fitting = [name for name, settings in PRESETS.items() if _fits(settings, state)]
     if len(fitting) == 1:
         return PRESETS[fitting[0]]

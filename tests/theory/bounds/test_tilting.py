@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from theory.bounds.tilting import circle, require_finite, require_finite_along
+from theory.bounds.tilting import circle, require_normalizable, require_normalizable_along
 from theory.support.errors import InputError
 
 
@@ -30,7 +30,7 @@ def barely(x):
     [(lambda x: -x, 100.0), (laplace, 0.999), (student, 0.0), (cauchy_left_gauss_right, -1.0)],
 )
 def test_finite_integrals_pass(score, eta):
-    require_finite(score, eta)
+    require_normalizable(score, eta)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_finite_integrals_pass(score, eta):
 )
 def test_infinite_integrals_are_refused(score, eta):
     with pytest.raises(InputError, match="infinite integral"):
-        require_finite(score, eta)
+        require_normalizable(score, eta)
 
 
 def round_laplace(x):
@@ -81,7 +81,7 @@ def plane(first, second):
     ],
 )
 def test_finite_integrals_in_the_plane_pass(score, eta):
-    require_finite_along(score, eta, circle(360))
+    require_normalizable_along(score, eta, circle(360))
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_finite_integrals_in_the_plane_pass(score, eta):
 )
 def test_infinite_integrals_in_the_plane_are_refused(score, eta):
     with pytest.raises(InputError, match="infinite integral"):
-        require_finite_along(score, eta, circle(360))
+        require_normalizable_along(score, eta, circle(360))
 
 
 def test_a_circle_has_the_axes():

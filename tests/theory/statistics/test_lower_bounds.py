@@ -9,12 +9,18 @@ from scipy.stats import t as student
 from theory.estimators.affine_sums import AffineSums
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import cosines, frequencies, octaves, pixels, whole
+from theory.statistics.image_bases import (
+    by_dct_coefficient,
+    by_dct_octave,
+    by_pixel,
+    dct,
+    undivided,
+)
 from theory.statistics.intervals import LEVEL
 from theory.statistics.lower_bounds import lower_bounds
 
 SHAPE, IMAGES = (1, 4, 4), 40
-DIVISIONS = [way(SHAPE) for way in (whole, pixels, octaves, frequencies)]
+DIVISIONS = [way(SHAPE) for way in (undivided, by_pixel, by_dct_octave, by_dct_coefficient)]
 WAYS = pytest.mark.parametrize("cells", DIVISIONS, ids=lambda cells: cells.name)
 
 
@@ -51,7 +57,7 @@ def summed(*ends):
 def test_products_about_centres_are_those_of_a_direct_computation(cells):
     everything, centres = seen(0, IMAGES), draw("centres", 3, 16)
     values = [v.flatten(2) for v in (everything.x_t, everything.prediction, everything.residual)]
-    turn = (lambda v: cosines(v, SHAPE)) if cells.cosine else (lambda v: v)
+    turn = (lambda v: dct(v, SHAPE)) if cells.cosine else (lambda v: v)
     x, y, r = (turn(v - c) for v, c in zip(values, centres, strict=True))
     found = summed().centred(centres, cells)
     for g in range(GROUPS - 1):

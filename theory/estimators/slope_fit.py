@@ -13,8 +13,8 @@ images, "none" among them; the gain that is certified is that of the choice whic
 would make.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64
@@ -22,18 +22,28 @@ from torch import Tensor
 
 from theory.estimators import low_rank
 from theory.estimators.affine_sums import AffineSums
+from theory.estimators.constant_shift import constant_shift
+from theory.estimators.noise_energy import noise_energies
+from theory.estimators.parts import Measured, Part, PartEstimator, Rules
 from theory.estimators.slopes import NONE, Slopes
 from theory.statistics.image_bases import (
-    Cells,
-    channels,
-    frequencies,
-    from_cosines,
-    has_frequencies,
-    octaves,
-    pixels,
-    whole,
+    Partition,
+    by_channel,
+    by_dct_coefficient,
+    by_dct_octave,
+    by_pixel,
+    has_dct_bands,
+    inverse_dct,
+    undivided,
 )
-from theory.statistics.least_squares import LEAST_RIDGE, RR, XX, YY, explained, fit
+from theory.statistics.least_squares import (
+    LEAST_RIDGE,
+    RR,
+    XX,
+    YY,
+    explained_variance,
+    ridge_slopes,
+)
 from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
 from theory.statistics.shrinkage import Policy
 from theory.statistics.smoothing import smoothers
@@ -50,34 +60,59 @@ class _Candidate:
     The slopes are (T, 2, cell), or (T, 2 rank, d) where there are no cells: those of low rank.
     """
 
-    cells: Cells | None
+    cells: Partition | None
     slopes: Float64[Tensor, "time feature target"]
     gains: Float64[Tensor, "group time"]
 
 
-@dataclass(frozen=True, eq=False)
-class FirstOrder:
-    """What was chosen: the slopes, and their gains (G, T) on each group from all others."""
+@dataclass(frozen=True)
+class SlopesEstimator(PartEstimator):
+    """Estimates ``Slopes`` from sums of products of x_t, the prediction and the residual."""
 
-    slopes: Slopes
-    gains: Float64[Tensor, "group time"]
+    def sums(self, shape: tuple[int, ...]) -> AffineSums:
+        """Empty sums of one time for images of this shape."""
+        return AffineSums(shape)
+
+    def fit(
+        self, measured: Measured, sums: Sequence[AffineSums], rules: Rules, before: Sequence[Part]
+    ) -> tuple[Slopes, Float64[Tensor, "group time"]]:
+        """The slopes, with the noise energies that they leave, and their gains on each group."""
+        grid, centres = measured.grid, _centres(measured, sums)
+        slopes, gains = fit_slopes(sums, centres, grid.log_snr, rules.policy, rules.statements)
+        shift = constant_shift(before, slopes.offset)
+        energies = noise_energies(
+            grid.schedule, measured.target, grid.times, sums, centres, shift, slopes
+        )
+        return replace(slopes, noise_energy=energies), gains
 
 
-def first_order(
-    sums: list[AffineSums],
+def _centres(measured: Measured, sums: Sequence[AffineSums]) -> Float64[Tensor, "time 3 d"]:
+    """Means of x_t, y_theta and the residual, by what is known of them beside their own average."""
+    grid, mean_image = measured.grid, measured.mean_image.mean.flatten()
+    alphas = grid.schedule.alpha(grid.times)
+    a, _ = measured.target.coefficients(grid.schedule, grid.times)
+    rows = [
+        torch.stack([alpha * mean_image, a_t * mean_image + s.mean_error(), m.mean.flatten()])
+        for alpha, a_t, s, m in zip(alphas, a, sums, measured.moments, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+def fit_slopes(
+    sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
     log_snr: Float64[Tensor, "time"],
     policy: Policy,
     statements: int,
-) -> FirstOrder:
-    """Choose and fit the slopes of each time.
+) -> tuple[Slopes, Float64[Tensor, "group time"]]:
+    """The slopes of each time, and their gains on each group of images, from all other groups.
 
     Args:
         sums: of each time.
-        centres: means of x_t, y_theta and the residual.
-        log_snr: of the times.
-        policy: how careful to be.
-        statements: how many certificates are to hold together.
+        centres: (T, 3, d), means of x_t, y_theta and the residual.
+        log_snr: (T,), of the times.
+        policy: what of the slopes is applied.
+        statements: how many certificates hold together (Bonferroni's correction).
     """
     shape = sums[0].shape
     used = torch.stack([s.draws > 0 for s in sums]).all(0)
@@ -90,16 +125,15 @@ def first_order(
     n, times = int(used.sum()), len(sums)
     nothing = torch.zeros(1, n, times, dtype=torch.float64)
     gains = torch.cat([nothing, *(c.gains[None] for c in candidates)])
-    honest = _chosen_by_others(gains)
-    bounds = lower_bounds(honest, statements)
+    nested = _chosen_by_others(gains)
+    bounds = lower_bounds(nested, statements)
     best = gains.mean(1).argmax(0)
     best = torch.where(policy.applies(bounds), best, 0)
     chosen = [candidates[k - 1] if k else None for k in best.tolist()]
     offset, pixel, cosine, dense = _assemble(chosen, sums, centres)
-    honest = torch.where(best > 0, honest, 0.0)
+    nested = torch.where(best > 0, nested, 0.0)
     kinds = tuple(_kind(candidate) for candidate in chosen)
-    slopes = Slopes(offset, pixel, cosine, kinds, honest.mean(0), bounds, dense)
-    return FirstOrder(slopes, honest)
+    return Slopes(offset, pixel, cosine, kinds, nested.mean(0), bounds, dense), nested
 
 
 def _kind(candidate: _Candidate | None) -> str:
@@ -108,25 +142,25 @@ def _kind(candidate: _Candidate | None) -> str:
     return candidate.cells.name if candidate.cells else low_rank.NAME
 
 
-def _ways(shape: tuple[int, ...]) -> Iterator[tuple[Cells, tuple[float, ...]]]:
-    yield whole(shape), (LEAST_RIDGE,)
-    yield pixels(shape), RIDGES
+def _ways(shape: tuple[int, ...]) -> Iterator[tuple[Partition, tuple[float, ...]]]:
+    yield undivided(shape), (LEAST_RIDGE,)
+    yield by_pixel(shape), RIDGES
     if len(shape) == 3 and shape[0] > 1:
-        yield channels(shape), (LEAST_RIDGE,)
-    if has_frequencies(shape):
-        yield octaves(shape), (LEAST_RIDGE,)
-        yield frequencies(shape), RIDGES
+        yield by_channel(shape), (LEAST_RIDGE,)
+    if has_dct_bands(shape):
+        yield by_dct_octave(shape), (LEAST_RIDGE,)
+        yield by_dct_coefficient(shape), RIDGES
 
 
 def _products(
-    sums: list[AffineSums], centres: Float64[Tensor, "time 3 d"], cells: Cells
+    sums: Sequence[AffineSums], centres: Float64[Tensor, "time 3 d"], cells: Partition
 ) -> Float64[Tensor, "group time 6 cell"]:
     return torch.stack([s.centred(c, cells) for s, c in zip(sums, centres, strict=True)], 1)
 
 
 def _candidates(
     products: Float64[Tensor, "group time 6 cell"],
-    cells: Cells,
+    cells: Partition,
     ridges: tuple[float, ...],
     log_snr: Float64[Tensor, "time"],
 ) -> Iterator[_Candidate]:
@@ -137,13 +171,15 @@ def _candidates(
     scale = torch.where(scale > 0, scale, 1.0)
     matrices = smoothers(log_snr, mean[:, RR].mean(1) / n)[SMOOTHINGS]
     for ridge in ridges:
-        fitted = fit(mean, ridge) * scale
+        fitted = ridge_slopes(mean, ridge) * scale
         if n >= LEAST_GROUPS:
-            left_out = torch.stack([fit((total - p) / (n - 1), ridge) for p in products]) * scale
+            left_out = (
+                torch.stack([ridge_slopes((total - p) / (n - 1), ridge) for p in products]) * scale
+            )
         for matrix in matrices:
             gains = torch.full(products.shape[:2], -torch.inf, dtype=torch.float64)
             if n >= LEAST_GROUPS:
-                gains = explained(_smooth(matrix, left_out) / scale, products)
+                gains = explained_variance(_smooth(matrix, left_out) / scale, products)
             yield _Candidate(cells, _smooth(matrix, fitted) / scale, gains)
 
 
@@ -163,7 +199,7 @@ def _chosen_by_others(
 
 
 def _low_rank_candidates(
-    sums: list[AffineSums],
+    sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
     used: Bool[Tensor, "group"],
 ) -> Iterator[_Candidate]:
@@ -189,7 +225,7 @@ def _low_rank_candidates(
 
 def _assemble(
     chosen: list[_Candidate | None],
-    sums: list[AffineSums],
+    sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Offset, slopes on pixels, on cosines and of low rank, of all times."""
@@ -208,7 +244,7 @@ def _assemble(
             continue
         slopes = candidate.slopes[k][:, cells.index]
         centre = (slopes * cells.coordinates(centres[k, :2])).sum(0)
-        offset[k] = -(from_cosines(centre, shape) if cells.cosine else centre)
+        offset[k] = -(inverse_dct(centre, shape) if cells.cosine else centre)
         (cosine if cells.cosine else pixel)[k] = slopes
     return (
         offset.reshape(times, *shape),

@@ -8,16 +8,16 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from real.experiments.study import Plan, Study
+from real.experiments.estimator_study import EstimatorStudy, EstimatorStudyPlan
+from real.experiments.study_plan import Rows
 from real.reports.page import Report
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, PINK, SKY
 
-Rows = list[dict[str, Any]]
 COLOURS = (GREY, GREEN, BLUE, ORANGE, PINK, SKY)
 
 
 @dataclass(frozen=True)
-class StudyReport(Report):
+class EstimatorStudyReport(Report):
     """Error of every estimator over evaluations, and held-out gain of every recipe over images.
 
     Attributes:
@@ -31,7 +31,7 @@ class StudyReport(Report):
     template = "study.html.j2"
 
     @classmethod
-    def of(cls, plan: Plan, study: Study) -> "StudyReport":
+    def of(cls, plan: EstimatorStudyPlan, study: EstimatorStudy) -> "EstimatorStudyReport":
         """The report of a study."""
         estimators, recipes = _by(study.errors, "estimator"), _by(study.gains, "recipe")
         tables = {

@@ -3,14 +3,14 @@
 import pytest
 import torch
 
+from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
-from theory.calibration.result import Calibrated
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import EDM, VPCosine
 from theory.diffusion.targets import DATA, NOISE
 from theory.estimators.low_rank import patterns
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import cosines, from_cosines, octaves, pixels
+from theory.statistics.image_bases import by_dct_octave, by_pixel, dct, inverse_dct
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import CERTIFIED, SHRUNK
 from theory.support.errors import InputError
@@ -52,11 +52,11 @@ def damaged(damage, schedule=SCHEDULE, target=NOISE):
 
 
 PIXELS = torch.linspace(-0.3, 0.3, 32, dtype=torch.float64).reshape(SHAPE)
-OCTAVES = torch.tensor([0.3, -0.2, 0.1, 0.0], dtype=torch.float64)[octaves(SHAPE).index]
+OCTAVES = torch.tensor([0.3, -0.2, 0.1, 0.0], dtype=torch.float64)[by_dct_octave(SHAPE).index]
 
 
 def by_octaves(x_t, y):
-    return from_cosines(OCTAVES * cosines(y.flatten(1), SHAPE), SHAPE).reshape(y.shape)
+    return inverse_dct(OCTAVES * dct(y.flatten(1), SHAPE), SHAPE).reshape(y.shape)
 
 
 def by_patterns(x_t, y):
@@ -123,8 +123,8 @@ def test_an_exact_model_is_left_alone(seed):
 
 
 WAYS = {
-    "pixel": lambda shape: iter([(pixels(shape), (0.01,))]),
-    "octave": lambda shape: iter([(octaves(shape), (0.01,))]),
+    "pixel": lambda shape: iter([(by_pixel(shape), (0.01,))]),
+    "octave": lambda shape: iter([(by_dct_octave(shape), (0.01,))]),
     "low rank": lambda shape: iter(()),
 }
 
@@ -132,11 +132,9 @@ WAYS = {
 @pytest.mark.parametrize("name", WAYS)
 def test_every_kind_of_slopes_does_what_it_says(name, monkeypatch):
     """Noise energies, gains and the misfit removed, by running the calibrated network."""
-    monkeypatch.setattr("theory.estimators.affine_fit._ways", WAYS[name])
+    monkeypatch.setattr("theory.estimators.slope_fit._ways", WAYS[name])
     if name != "low rank":
-        monkeypatch.setattr(
-            "theory.estimators.affine_fit._low_rank_candidates", lambda *_: iter(())
-        )
+        monkeypatch.setattr("theory.estimators.slope_fit._low_rank_candidates", lambda *_: iter(()))
     network = damaged(DAMAGES[name])
     calibration = made(network)
     assert set(calibration.slopes.kinds) == {name}
