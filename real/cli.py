@@ -5,36 +5,27 @@ from theory.support.command_line import Command, run_command
 from theory.support.errors import InputError
 
 COMMANDS = {
-    "list": Command("real.commands.listing", "list the networks that are known by name"),
-    "calibrate": Command("real.commands.calibrate", "estimate the shift of a network at each time"),
-    "validate": Command(
-        "real.commands.validate", "prove a calibration on held-out images, and write a report"
-    ),
-    "sample": Command("real.commands.sample", "draw samples, with or without a calibration"),
-    "quality": Command(
-        "real.commands.quality",
-        "compare samples with and without a calibration against real images",
-    ),
-    "study": Command(
-        "real.commands.study",
-        "compare the estimators: error against evaluations, gain against images",
-    ),
-    "repair": Command(
-        "real.commands.repair",
-        "quantize or prune a network, calibrate it, and save both together",
-    ),
-    "repair-study": Command(
-        "real.commands.repair_study",
-        "compare calibration with other corrections on networks of 8, 4 and 3 bits",
-    ),
-    "encode": Command("real.commands.encode", "encode images for a network on latents, once"),
-    "throughput": Command(
-        "real.commands.throughput",
-        "how much of the bare network's throughput a calibration keeps",
-    ),
-    "audit": Command("real.commands.audit", "how much of a published plain average is noise"),
-    "train": Command("real.commands.train", "train a network that ships"),
-}
+    name: Command(f"real.commands.{module}", says)
+    for name, module, says in (
+        ("list", "listing", "list the networks that are known by name"),
+        ("calibrate", "calibrate", "estimate the shift of a network at each time"),
+        ("validate", "validate", "prove a calibration on held-out images, and write a report"),
+        ("sample", "sample", "draw samples, with or without a calibration"),
+        ("quality", "quality",
+         "compare samples with and without a calibration against real images"),
+        ("study", "study",
+         "compare the estimators: error against evaluations, gain against images"),
+        ("repair", "repair",
+         "quantize or prune a network, calibrate it, and save both together"),
+        ("repair-study", "repair_study",
+         "compare calibration with other corrections on networks of 8, 4 and 3 bits"),
+        ("encode", "encode", "encode images for a network on latents, once"),
+        ("throughput", "throughput",
+         "how much of the bare network's throughput a calibration keeps"),
+        ("audit", "audit", "how much of a published plain average is noise"),
+        ("train", "train", "train a network that ships"),
+    )
+}  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:

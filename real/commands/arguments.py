@@ -11,17 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from real.commands.choices import (
-    ANALYTIC,
-    BATCH_SIZE,
-    CONDITIONS,
-    DTYPES,
-    FEATURES,
-    FORMATS,
-    POLICIES,
-    SOLVERS,
-    require_one_of,
-)
+from real.commands import choices
 from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
 from theory.support.errors import InputError
@@ -67,9 +57,9 @@ NETWORK.add_argument("--family", metavar="NAME", help="family, where several kno
 SOLVER = Parser(add_help=False)
 SOLVER.add_argument(
     "--solver", metavar="NAME",
-    help=f"{', '.join(SOLVERS[:-1])} or {SOLVERS[-1]}; {ANALYTIC} in validate, with a calibration "
-    "of order 1 (default: heun for EDM's schedule, "
-    "flow-euler for flow matching, ddim for others)",
+    help=f"{', '.join(choices.SOLVERS[:-1])} or {choices.SOLVERS[-1]}; {choices.ANALYTIC} in "
+    "validate, with a calibration of order 1 (default: heun for EDM's schedule, flow-euler for flow "
+    "matching, ddim for others)",
 )  # fmt: skip
 PICTURES = Parser(add_help=False, parents=[SOLVER])
 PICTURES.add_argument(
@@ -79,8 +69,8 @@ PICTURES.add_argument(
 PICTURES.add_argument("--samples", type=count, default=64, help="number of samples (64)")
 BATCHES = Parser(add_help=False)
 BATCHES.add_argument(
-    "--batch-size", type=batch_size, default=BATCH_SIZE, metavar="N",
-    help=f"images per network call ({BATCH_SIZE}), or auto: the fastest here",
+    "--batch-size", type=batch_size, default=choices.BATCH_SIZE, metavar="N",
+    help=f"images per network call ({choices.BATCH_SIZE}), or auto: the fastest here",
 )  # fmt: skip
 IMAGES = Parser(add_help=False)
 IMAGES.add_argument(
@@ -98,12 +88,15 @@ DATA = Parser(add_help=False, parents=[IMAGES, BATCHES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
 RUNNING = Parser(add_help=False)
 RUNNING.add_argument(
-    "--dtype", choices=DTYPES, default="float32", help="what the network computes in (float32)"
+    "--dtype",
+    choices=choices.DTYPES,
+    default="float32",
+    help="what the network computes in (float32)",
 )
 RUNNING.add_argument("--compile", action="store_true", help="compile the network (torch.compile)")
 CONDITION = Parser(add_help=False)
 CONDITION.add_argument(
-    "--condition", choices=CONDITIONS, default="joint",
+    "--condition", choices=choices.CONDITIONS, default="joint",
     help="each image under its own class or text (default), or all under the one for none",
 )  # fmt: skip
 
@@ -111,12 +104,12 @@ CONDITION.add_argument(
 def add_policy(command: Parser) -> None:
     """What of an estimated shift is applied."""
     command.add_argument(
-        "--policy", choices=POLICIES, default="certified",
+        "--policy", choices=choices.POLICIES, default="certified",
         help="apply only what is certain to gain (default), all that gains in expectation, or all",
     )  # fmt: skip
 
 
-def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = SOLVERS) -> None:
+def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices.SOLVERS) -> None:
     """Refuse what the options name and is not there; no library is needed to tell.
 
     Args:
@@ -131,8 +124,12 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = SOLVERS
         path = given.get(name)
         if path is not None and not path.is_file():
             raise InputError(f"calibration: expected a file, there is none at {path}")
-    for name, known in (("solver", solvers), ("quantize", FORMATS), ("features", FEATURES)):
-        require_one_of(name, given.get(name), known)
+    for name, known in (
+        ("solver", solvers),
+        ("quantize", choices.FORMATS),
+        ("features", choices.FEATURES),
+    ):
+        choices.require_one_of(name, given.get(name), known)
     if given.get("data") is not None:
         require_images(given["data"])
 

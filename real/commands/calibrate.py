@@ -4,19 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from real.commands.arguments import (
-    COMMON,
-    CONDITION,
-    DATA,
-    NETWORK,
-    ON_DEVICE,
-    RUNNING,
-    add_policy,
-    counting,
-    fraction,
-    number_list,
-    require_inputs,
-)
+from real.commands import arguments as given
 from real.commands.choices import SOLVERS, require_one_of
 from theory.support.command_line import count
 from theory.support.errors import InputError
@@ -34,7 +22,8 @@ DEFAULT_TIMES = 50
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "calibrate", parents=[NETWORK, DATA, COMMON, ON_DEVICE, RUNNING, CONDITION],
+        "calibrate",
+        parents=[given.NETWORK, given.DATA, given.COMMON, given.ON_DEVICE, given.RUNNING, given.CONDITION],
         description="Estimate the mean error of a network's prediction at each time, and save it.",
         epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
     )  # fmt: skip
@@ -48,14 +37,14 @@ def add(commands: Any) -> None:
         "--per-class", action="store_true",
         help="a shift for each class, pooled toward the shared one where images are few",
     )  # fmt: skip
-    add_policy(command)
+    given.add_policy(command)
     command.add_argument(
         "--budget", type=count, metavar="N",
         help="spend at most N network evaluations, at least 4 for each time, where they lower the "
         "error of the bound most",
     )  # fmt: skip
     command.add_argument(
-        "--precision", type=fraction, metavar="P",
+        "--precision", type=given.fraction, metavar="P",
         help="stop when the error of the shifts is P of their energy (e.g. 0.05)",
     )  # fmt: skip
 
@@ -66,7 +55,9 @@ def _add_times(where: Any) -> None:
         "--times", type=count, metavar="N",
         help=f"number of times, equally spaced in log-SNR ({DEFAULT_TIMES})",
     )  # fmt: skip
-    where.add_argument("--at", type=number_list, metavar="T,T,...", help="these times instead")
+    where.add_argument(
+        "--at", type=given.number_list, metavar="T,T,...", help="these times instead"
+    )
     where.add_argument(
         "--for", type=_solver_and_nfe, dest="solver_and_nfe", metavar="SOLVER:NFE",
         help="the times of this solver instead, each worth what its step is (e.g. ddim:20)",
@@ -84,7 +75,7 @@ def run(options: argparse.Namespace) -> None:
     require_file(options.out)
     if options.solver_and_nfe:
         require_one_of("solver", options.solver_and_nfe[0], SOLVERS)
-    require_inputs(options)
+    given.require_inputs(options)
     from real.calibrated.calibrate import calibration_summary
 
     calibration = _calibration(options)
@@ -111,7 +102,7 @@ def _calibration(options: argparse.Namespace) -> "Calibration":
     goal = Goal(options.budget, options.precision) if options.budget or options.precision else None
     solver = ":".join(map(str, options.solver_and_nfe)) if options.solver_and_nfe else None
     most = options.budget or len(images) * len(times) * (2 if goal else options.draws)
-    with counting(most, "calibrate", options.quiet) as on_progress:
+    with given.counting(most, "calibrate", options.quiet) as on_progress:
         return calibrate_checkpoint(
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
             policy=POLICIES[options.policy], device=device, on_progress=on_progress,

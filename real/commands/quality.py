@@ -6,18 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.arguments import (
-    BATCHES,
-    COMMON,
-    IMAGES,
-    NETWORK,
-    ON_DEVICE,
-    RUNNING,
-    SOLVER,
-    count_list,
-    counting,
-    require_inputs,
-)
+from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.output import require_folder
 
@@ -25,7 +14,8 @@ from theory.support.output import require_folder
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "quality", parents=[NETWORK, IMAGES, BATCHES, SOLVER, COMMON, ON_DEVICE, RUNNING],
+        "quality",
+        parents=[given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE, given.RUNNING],
         description="Draw samples from the same noise with and without a calibration, and measure "
         "their Frechet and kernel distances to real images and the error of their mean colour, "
         "over seeds; write quality.json and a figure. Images other than the digits are dealt "
@@ -35,7 +25,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     command.add_argument("--calibration", type=Path, required=True, metavar="FILE")
     command.add_argument(
-        "--nfe", type=count_list, default=(5, 10, 20, 50), metavar="N,N,...",
+        "--nfe", type=given.count_list, default=(5, 10, 20, 50), metavar="N,N,...",
         help="network evaluations per sample, at most (5,10,20,50)",
     )  # fmt: skip
     command.add_argument("--seeds", type=count, default=3, help="repetitions, at least 3 (3)")
@@ -53,13 +43,14 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Sample, compare, write the report and print its summary."""
     require_folder(options.out)
-    require_inputs(options)
+    given.require_inputs(options)
     from real.calibrated.calibration_files import calibrated_by
     from real.commands.loading import on_device, opened, require_room, run_network, two_parts
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, measure_quality
-    from real.reports.quality import QualityReport
-    from real.solvers import evaluations_per_sample, solver_or_default
+    from real.reports.quality import quality_report
+    from real.solvers.by_name import solver_or_default
+    from real.solvers.sampling import evaluations_per_sample
 
     device = on_device(options.device)
     checkpoint = run_network(options, device)
@@ -81,11 +72,11 @@ def run(options: argparse.Namespace) -> None:
     )  # fmt: skip
     features = features_for(options.features, known, shape, options.seed, device)
     reference = Reference.of(features, images, device)
-    with counting(plan.evaluations, "sample", options.quiet) as on_progress:
+    with given.counting(plan.evaluations, "sample", options.quiet) as on_progress:
         rows = list(measure_quality(replace(plan, on_progress=on_progress), reference))
     floor = reference.of_real(known.spread(samples), options.seed)
     settings = {"calibration": str(options.calibration), "data": options.data}
-    report = QualityReport.of(plan, reference, rows, floor, settings)
+    report = quality_report(plan, reference, rows, settings=settings, real_images=floor)
     report.write(options.out)
-    print("\n".join(report.summary()))
+    print("\n".join(report.summary))
     print(options.out / "quality.png")

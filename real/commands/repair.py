@@ -5,17 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from real.commands.arguments import (
-    COMMON,
-    CONDITION,
-    DATA,
-    NETWORK,
-    ON_DEVICE,
-    add_policy,
-    counting,
-    fraction,
-    require_inputs,
-)
+from real.commands import arguments as given
 from real.commands.choices import AGAINST
 from theory.support.command_line import count
 from theory.support.errors import InputError
@@ -25,7 +15,8 @@ from theory.support.output import require_folder
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "repair", parents=[NETWORK, DATA, COMMON, ON_DEVICE, CONDITION],
+        "repair",
+        parents=[given.NETWORK, given.DATA, given.COMMON, given.ON_DEVICE, given.CONDITION],
         description="Round or prune the weights of convolutions and linear layers, calibrate the "
         "network that remains, compare it with full precision on held-out images, and save network, "
         "calibration and comparison in one folder, which loads as a checkpoint. Images other than "
@@ -38,7 +29,10 @@ def add(commands: Any) -> None:
         "layers only, by that library)",
     )  # fmt: skip
     command.add_argument(
-        "--prune", type=fraction, metavar="P", help="set this share of each weight tensor to zero"
+        "--prune",
+        type=given.fraction,
+        metavar="P",
+        help="set this share of each weight tensor to zero",
     )
     command.add_argument(
         "--order", type=int, choices=(0, 1), default=1,
@@ -48,7 +42,7 @@ def add(commands: Any) -> None:
         "--times", type=count, default=50, metavar="N",
         help="number of times, equally spaced in log-SNR (50)",
     )  # fmt: skip
-    add_policy(command)
+    given.add_policy(command)
     command.add_argument(
         "--against", choices=AGAINST, default="truth",
         help="keep the calibration against the known truth (default) or against the predictions of "
@@ -62,41 +56,33 @@ def run(options: argparse.Namespace) -> None:
     if options.quantize is None and options.prune is None:
         raise InputError("repair: expected --quantize or --prune")
     require_folder(options.out)
-    require_inputs(options)
+    given.require_inputs(options)
     from real.calibrated.repair import RepairSettings, repair
     from real.checkpoints.repaired import NAME as REPAIRED
-    from real.commands.loading import (
-        images_for,
-        load_checkpoint,
-        on_device,
-        require_room,
-        settle_batch_size,
-        spread_times,
-        two_parts,
-    )
+    from real.commands import loading
     from real.compress import Damage
     from real.reports.repair import write_repair
     from theory.statistics.shrinkage import POLICIES
 
     damage = Damage(options.quantize, options.prune)
-    device = on_device(options.device)
-    original = load_checkpoint(options, device)
+    device = loading.on_device(options.device)
+    original = loading.load_checkpoint(options, device)
     if original.family == REPAIRED:
         raise InputError(f"repair: {original.reference} is repaired already; name its original")
-    settle_batch_size(original, options, device)
-    images, held_out = two_parts(
-        options.data, lambda role: images_for(original, options, role, device)
+    loading.settle_batch_size(original, options, device)
+    images, held_out = loading.two_parts(
+        options.data, lambda role: loading.images_for(original, options, role, device)
     )
-    require_room(original, draws=options.draws * min(options.batch_size, len(images)))
+    loading.require_room(original, draws=options.draws * min(options.batch_size, len(images)))
     settings = RepairSettings(
-        spread_times(original.schedule, options.times), options.order,
+        loading.spread_times(original.schedule, options.times), options.order,
         POLICIES[options.policy], options.against, options.seed, options.draws, device,
         condition=options.condition,
     )  # fmt: skip
     total = settings.evaluations(len(images), len(held_out))
-    with counting(total, "repair", options.quiet) as on_progress:
+    with given.counting(total, "repair", options.quiet) as on_progress:
         settings = replace(settings, on_progress=on_progress)
         found = repair(original, damage, images, held_out, settings)
     report = write_repair(options.out, found)
-    print("\n".join(report.summary()))
+    print("\n".join(report.summary))
     print(options.out / "repair.html")

@@ -6,17 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.arguments import (
-    COMMON,
-    CONDITION,
-    IMAGES,
-    NETWORK,
-    ON_DEVICE,
-    SOLVER,
-    count_list,
-    counting,
-    require_inputs,
-)
+from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.output import require_folder
 
@@ -24,7 +14,8 @@ from theory.support.output import require_folder
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "repair-study", parents=[NETWORK, IMAGES, SOLVER, COMMON, ON_DEVICE, CONDITION],
+        "repair-study",
+        parents=[given.NETWORK, given.IMAGES, given.SOLVER, given.COMMON, given.ON_DEVICE, given.CONDITION],
         description="Round a network to 8, 4 and 3 bits, correct each by calibration and as others "
         "published, at equal network evaluations, and measure the held-out denoising loss and the "
         "Frechet distance of samples from the same noise. Images other than the digits are dealt "
@@ -36,7 +27,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--seeds", type=count, default=3, metavar="N", help="repetitions (3)")
     command.add_argument(
-        "--nfe", type=count_list, default=(5, 10, 20, 50), metavar="N,N,...",
+        "--nfe", type=given.count_list, default=(5, 10, 20, 50), metavar="N,N,...",
         help="network evaluations per sample; all corrections are compared with 20 (5,10,20,50)",
     )  # fmt: skip
     command.add_argument(
@@ -57,34 +48,29 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the study, write its report and print the summary."""
     require_folder(options.out)
-    require_inputs(options)
+    given.require_inputs(options)
     from real.calibrated.conditions import ConditionedImages
-    from real.commands.loading import (
-        load_checkpoint,
-        on_device,
-        opened,
-        require_room,
-        spread_times,
-        two_parts,
-    )
+    from real.commands import loading
     from real.experiments.repair_study import RepairStudyPlan, run_repair_study
-    from real.experiments.repair_study_report import RepairStudyReport
+    from real.experiments.repair_study_report import repair_study_report
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
-    from real.solvers import solver_or_default
+    from real.solvers.by_name import solver_or_default
 
-    device = on_device(options.device)
-    checkpoint = load_checkpoint(options, device)
+    device = loading.on_device(options.device)
+    checkpoint = loading.load_checkpoint(options, device)
     shape = checkpoint.image_shape
-    images, held_out = two_parts(options.data, partial(opened, options, shape=shape))
+    images, held_out = loading.two_parts(
+        options.data, partial(loading.opened, options, shape=shape)
+    )
     samples = options.samples or len(held_out)
-    require_room(checkpoint, samples=samples)
+    loading.require_room(checkpoint, samples=samples)
     features = features_for(options.features, images, shape, options.seed, device)
     plan = RepairStudyPlan(
         checkpoint=checkpoint,
         images=ConditionedImages.of(checkpoint, images, options.condition, device),
         held_out=ConditionedImages.of(checkpoint, held_out, options.condition, device),
-        times=spread_times(checkpoint.schedule, options.times),
+        times=loading.spread_times(checkpoint.schedule, options.times),
         device=device,
         seeds=tuple(range(options.seed, options.seed + options.seeds)),
         nfe=options.nfe,
@@ -94,10 +80,10 @@ def run(options: argparse.Namespace) -> None:
         few_seeds=options.few_seeds,
     )
     reference = Reference.of(features, held_out, device)
-    with counting(plan.evaluations(), "repair-study", options.quiet) as on_progress:
+    with given.counting(plan.evaluations(), "repair-study", options.quiet) as on_progress:
         found = run_repair_study(replace(plan, on_progress=on_progress), reference)
     floor = reference.of_real(images.spread(samples), options.seed)["frechet"]
-    report = RepairStudyReport.of(plan, found, features.distance, floor)
+    report = repair_study_report(plan, found, features.distance, floor)
     report.write(options.out)
-    print("\n".join(report.summary()))
+    print("\n".join(report.summary))
     print(options.out / "repair-study.html")

@@ -4,16 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from real.commands.arguments import (
-    BATCHES,
-    COMMON,
-    NETWORK,
-    ON_DEVICE,
-    PICTURES,
-    RUNNING,
-    counting,
-    require_inputs,
-)
+from real.commands import arguments as given
 from theory.support.errors import InputError
 from theory.support.output import replacing_file, require_file
 
@@ -26,7 +17,8 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "sample", parents=[NETWORK, PICTURES, COMMON, ON_DEVICE, RUNNING, BATCHES],
+        "sample",
+        parents=[given.NETWORK, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING, given.BATCHES],
         description="Draw samples as a grid; the same seed starts from the same noise.",
         epilog="example: python -m real sample digits --calibration digits.safetensors "
         "--solver dpm-multi-2 --nfe 20 --out samples.png",
@@ -51,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     require_file(options.out)
     if options.unconditional and not options.guidance:
         raise InputError("unconditional: expected --guidance, without which that branch is not run")
-    require_inputs(options)
+    given.require_inputs(options)
     from real.reports.image_grid import image_grid
 
     samples = _samples(options)
@@ -67,7 +59,7 @@ def run(options: argparse.Namespace) -> None:
 def _samples(options: argparse.Namespace) -> "Samples":
     from real.calibrated.conditions import of_samples
     from real.commands.loading import on_device, require_room, run_network
-    from real.solvers import solver_or_default
+    from real.solvers.by_name import solver_or_default
     from real.solvers.sampling import evaluations_per_sample, latents, sample
 
     device = on_device(options.device)
@@ -78,7 +70,7 @@ def _samples(options: argparse.Namespace) -> "Samples":
     solver = solver_or_default(options.solver, checkpoint.schedule)
     total = options.samples * evaluations_per_sample(checkpoint, solver, options.nfe)
     noise = latents(checkpoint, options.samples, options.seed).to(device)
-    with counting(total, "sample", options.quiet) as on_progress:
+    with given.counting(total, "sample", options.quiet) as on_progress:
         return sample(
             checkpoint, predict, noise,
             solver=solver, nfe=options.nfe, seed=options.seed, condition=condition,

@@ -6,14 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.arguments import (
-    COMMON,
-    CONDITION,
-    NETWORK,
-    ON_DEVICE,
-    counting,
-    require_inputs,
-)
+from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.output import require_folder
 
@@ -21,7 +14,7 @@ from theory.support.output import require_folder
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "study", parents=[NETWORK, COMMON, ON_DEVICE, CONDITION],
+        "study", parents=[given.NETWORK, given.COMMON, given.ON_DEVICE, given.CONDITION],
         description="Compare the estimators on a checkpoint: error against a very large run, and "
         "held-out gain against the number of images, over seeds. Images other than the digits are "
         "dealt into two: every other one to calibrate, the rest held out.",
@@ -38,11 +31,11 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Run the study and write its report."""
     require_folder(options.out)
-    require_inputs(options)
+    given.require_inputs(options)
     from real.calibrated.conditions import ConditionedImages
     from real.commands.loading import load_checkpoint, on_device, spread_times, two_parts
     from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_study
-    from real.experiments.estimator_study_report import EstimatorStudyReport
+    from real.experiments.estimator_study_report import estimator_study_report
     from real.images.opening import open_images
 
     device = on_device(options.device)
@@ -61,7 +54,7 @@ def run(options: argparse.Namespace) -> None:
         seeds=options.seeds,
         seed=options.seed,
     )
-    with counting(plan.evaluations(), "study", options.quiet) as on_progress:
+    with given.counting(plan.evaluations(), "study", options.quiet) as on_progress:
         found = run_estimator_study(replace(plan, on_progress=on_progress))
-    EstimatorStudyReport.of(plan, found).write(options.out)
+    estimator_study_report(plan, found).write(options.out)
     print(options.out / "study.html")

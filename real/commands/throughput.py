@@ -4,15 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from real.commands.arguments import (
-    BATCHES,
-    COMMON,
-    IMAGES,
-    NETWORK,
-    ON_DEVICE,
-    RUNNING,
-    require_inputs,
-)
+from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.output import require_file, write_json
 
@@ -20,7 +12,8 @@ from theory.support.output import require_file, write_json
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "throughput", parents=[NETWORK, IMAGES, BATCHES, COMMON, ON_DEVICE, RUNNING],
+        "throughput",
+        parents=[given.NETWORK, given.IMAGES, given.BATCHES, given.COMMON, given.ON_DEVICE, given.RUNNING],
         description="Time whole calibrations against the bare network calls in them, taking turns "
         "on the same machine.",
         epilog="example: python -m real throughput digits --batch-size auto --dtype bfloat16",
@@ -35,7 +28,7 @@ def run(options: argparse.Namespace) -> None:
     """Time both and print the ratio."""
     if options.out:
         require_file(options.out)
-    require_inputs(options)
+    given.require_inputs(options)
     from dataclasses import asdict
     from functools import partial
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from real.commands.arguments import COMMON, require_inputs
+from real.commands import arguments as given
 from real.commands.choices import NETWORKS, PRECISIONS
 from theory.support.command_line import count
 from theory.support.errors import InputError
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "train", parents=[COMMON],
+        "train", parents=[given.COMMON],
         description=(
             "Train a network from a seed: digits (unconditional, on the CPU in minutes), fashion "
             "(class-conditional 28x28, about an hour) or cifar10 (class-conditional 32x32, for a "
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     require_folder(out)
     if options.network == "digits" and options.data:
         raise InputError("data: digits come with the toolkit, expected no --data")
-    require_inputs(options)
+    given.require_inputs(options)
     record = _train(options, out)
     print(f"{out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
 

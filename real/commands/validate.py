@@ -6,16 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.arguments import (
-    COMMON,
-    DATA,
-    NETWORK,
-    ON_DEVICE,
-    PICTURES,
-    RUNNING,
-    counting,
-    require_inputs,
-)
+from real.commands import arguments as given
 from real.commands.choices import ANALYTIC, SOLVERS
 from theory.support.output import require_folder
 
@@ -23,7 +14,8 @@ from theory.support.output import require_folder
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "validate", parents=[NETWORK, DATA, PICTURES, COMMON, ON_DEVICE, RUNNING],
+        "validate",
+        parents=[given.NETWORK, given.DATA, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING],
         description="Measure a calibration on images that neither training nor calibration has "
         "seen, with paired noise, and write report.json, figures and report.html.",
         epilog="example: python -m real validate digits --calibration digits.safetensors "
@@ -36,12 +28,13 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Validate, sample, write the report and print its summary."""
     require_folder(options.out)
-    require_inputs(options, (*SOLVERS, ANALYTIC))
+    given.require_inputs(options, (*SOLVERS, ANALYTIC))
     from real.calibrated.calibration_files import load_for
     from real.calibrated.conditions import of_images, of_samples
     from real.commands.loading import images_for, on_device, require_room, run_network
-    from real.reports.validation import ValidationReport
-    from real.solvers import evaluations_per_sample, latents, sample, solver_pair
+    from real.reports.validation import validation_report
+    from real.solvers.by_name import solver_pair
+    from real.solvers.sampling import evaluations_per_sample, latents, sample
     from theory.calibration import Calibrated, validate
 
     device = on_device(options.device)
@@ -56,13 +49,13 @@ def run(options: argparse.Namespace) -> None:
     )  # fmt: skip
     conditions = of_images(checkpoint, images, calibration.provenance.get("condition", "joint"))
     measuring = len(images) * len(calibration.times) * options.draws
-    with counting(measuring, "validate", options.quiet) as on_progress:
+    with given.counting(measuring, "validate", options.quiet) as on_progress:
         validation = validate(
             checkpoint.predict, calibration, images=images, seed=options.seed,
             conditions=conditions, draws=options.draws, device=device, on_progress=on_progress,
         )  # fmt: skip
     noise = latents(checkpoint, options.samples, options.seed).to(device)
-    with counting(sampling, "sample", options.quiet) as on_progress:
+    with given.counting(sampling, "sample", options.quiet) as on_progress:
         drawn = partial(
             sample, checkpoint, noise=noise, nfe=options.nfe, seed=options.seed,
             condition=of_samples(checkpoint, options.samples, None),
@@ -73,8 +66,10 @@ def run(options: argparse.Namespace) -> None:
     held_out = next(iter(replace(images, batch_size=options.samples)))
     if checkpoint.codec:
         held_out = checkpoint.codec.decode(held_out.to(device)).cpu()
-    settings = {"data": options.data, "seed": options.seed, "draws": options.draws}
-    report = ValidationReport.of(checkpoint, validation, (before, after), held_out, settings)
+    report = validation_report(
+        checkpoint, validation, (before, after), held_out,
+        data=options.data, seed=options.seed, draws=options.draws,
+    )  # fmt: skip
     report.write(options.out)
-    print("\n".join(report.summary()))
+    print("\n".join(report.summary))
     print(f"report: {options.out / 'report.html'}")

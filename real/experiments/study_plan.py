@@ -17,6 +17,16 @@ Rows = list[dict[str, Any]]
 """What a study finds: plain data, a row for each thing that was measured."""
 
 
+def rows_where(rows: Rows, **wanted: Any) -> Rows:
+    """The rows that have these values."""
+    return [row for row in rows if all(row[key] == value for key, value in wanted.items())]
+
+
+def names_in(rows: Rows, key: str) -> list[Any]:
+    """The values of a key, each once, in the order in which they come."""
+    return list(dict.fromkeys(row[key] for row in rows))
+
+
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
     """A network with its images; what is done with them, a kind of study adds.

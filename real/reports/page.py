@@ -1,15 +1,16 @@
 """One way to make a report: numbers as JSON, a figure drawn from them, and a page around both."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import matplotlib
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from matplotlib.figure import Figure
+from torch import Tensor
 
+from real.reports.image_grid import image_grid
 from theory.support.output import replacing_folder, write_json
 from theory.support.plot_style import STYLE
 
@@ -25,34 +26,28 @@ TEMPLATES = Environment(
 
 
 @dataclass(frozen=True)
-class Report(ABC):
-    """Numbers, and how they are shown. A kind of report says what is its own; writing is common.
+class Report:
+    """Numbers, and how they are shown.
 
     Attributes:
+        name: of the files, without their endings.
         numbers: plain data, as the JSON file holds them.
-        name: of the JSON file, without its ending.
-        figures: names of the figure's files.
+        summary: the main numbers in words, a line each.
+        draw: draws them onto an empty figure.
         size: of the figure, in inches.
-        template: of the page, NAME.html.j2; None for no page.
+        figures: names of the figure's files.
+        page: what the template NAME.html.j2 is filled with; None for no page.
+        grids: images (n, c, h, w) in [-1, 1] that are shown side by side, by the picture's name.
     """
 
-    numbers: dict[str, Any]
-    name: ClassVar[str]
-    figures: ClassVar[tuple[str, ...]]
-    size: ClassVar[tuple[float, float]]
-    template: ClassVar[str | None] = None
-
-    @abstractmethod
-    def draw(self, figure: Figure) -> None:
-        """Draw the numbers onto an empty figure."""
-
-    def summary(self) -> list[str]:
-        """The main numbers in words, a line each."""
-        return []
-
-    def page(self) -> dict[str, Any]:
-        """What the template is filled with."""
-        return self.numbers
+    name: str
+    numbers: Mapping[str, Any]
+    summary: list[str]
+    draw: Callable[[Figure], None]
+    size: tuple[float, float]
+    figures: tuple[str, ...]
+    page: Mapping[str, Any] | None = None
+    grids: Mapping[str, Tensor] = field(default_factory=dict)
 
     def write(self, out: Path) -> None:
         """Write all files into a folder; they appear all or not at all."""
@@ -61,11 +56,13 @@ class Report(ABC):
 
     def write_into(self, folder: Path) -> None:
         """Write all files into an existing folder."""
-        write_json(folder / f"{self.name}.json", self.numbers)
+        write_json(folder / f"{self.name}.json", dict(self.numbers))
         save_figure(self.draw, self.size, *(folder / figure for figure in self.figures))
-        if self.template:
-            text = render(self.template, **self.page())
-            (folder / self.template.removesuffix(".j2")).write_text(text)
+        for name, images in self.grids.items():
+            image_grid(images).save(folder / name)
+        if self.page is not None:
+            page = render(f"{self.name}.html.j2", **self.page)
+            (folder / f"{self.name}.html").write_text(page)
 
 
 def render(template: str, **values: Any) -> str:
@@ -74,13 +71,7 @@ def render(template: str, **values: Any) -> str:
 
 
 def save_figure(draw: Callable[[Figure], None], size: tuple[float, float], *paths: Path) -> None:
-    """Draw a figure in the style of all figures, and write it as PNG, or PDF where it is named so.
-
-    Args:
-        draw: draws onto an empty figure.
-        size: in inches.
-        paths: files to write.
-    """
+    """Draw a figure of this size in inches; write it as PNG, or as PDF where the path says so."""
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=size)
         draw(figure)

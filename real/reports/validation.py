@@ -1,15 +1,12 @@
 """The report of ``python -m real validate``: what held-out images say of a calibration."""
 
 import math
-from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
-from real.reports.image_grid import image_grid
 from real.reports.page import Report, interval
 from real.reports.validation_figure import draw_validation
 from real.solvers.sampling import Samples
@@ -19,80 +16,35 @@ from theory.estimators.slopes import NONE
 from theory.statistics.intervals import LEVEL, cautions
 
 
-@dataclass(frozen=True)
-class ValidationReport(Report):
+def validation_report(
+    checkpoint: Checkpoint,
+    validation: Validation,
+    samples: tuple[Samples, Samples],
+    held_out: Tensor,
+    **settings: Any,
+) -> Report:
     """Numbers, figure, samples and page of a validation.
 
-    Attributes:
-        images: what is shown as grids: samples ``before`` and ``after`` calibration, and
-            ``held_out`` images; each (n, c, h, w) in [-1, 1].
+    Args:
+        checkpoint: the network.
+        validation: of its calibration.
+        samples: from the same noise, without and with calibration.
+        held_out: images (n, c, h, w) in [-1, 1] to show.
+        settings: of the command, to be told.
     """
-
-    images: dict[str, Tensor]
-    name = "report"
-    figures = ("calibration.png", "calibration.pdf")
-    size = (10.5, 3.1)
-    template = "report.html.j2"
-
-    @classmethod
-    def of(
-        cls,
-        checkpoint: Checkpoint,
-        validation: Validation,
-        samples: tuple[Samples, Samples],
-        held_out: Tensor,
-        settings: dict[str, Any],
-    ) -> "ValidationReport":
-        """The report of a validation.
-
-        Args:
-            checkpoint: the network.
-            validation: of its calibration.
-            samples: from the same noise, without and with calibration.
-            held_out: images (n, c, h, w) to show.
-            settings: of the command, to be told.
-        """
-        before, after = samples
-        return cls(
-            _numbers(checkpoint, validation)
-            | {"settings": settings, "sampling": _sampling(before, after)},
-            {"before": before.images, "after": after.images, "held_out": held_out},
-        )
-
-    def draw(self, figure: Figure) -> None:
-        """See ``draw_validation``."""
-        draw_validation(figure, self.numbers)
-
-    def page(self) -> dict[str, Any]:
-        """Numbers and summary."""
-        return {"report": self.numbers, "summary": self.summary()}
-
-    def write_into(self, folder: Path) -> None:
-        """Write the grids of images too."""
-        for name, images in self.images.items():
-            image_grid(images).save(folder / f"samples_{name}.png")
-        super().write_into(folder)
-
-    def summary(self) -> list[str]:
-        """How far the likelihood bound and the denoising loss fall, and what is applied."""
-        report = self.numbers
-        nats, bits = report["bound_gain_nats"], report["bound_gain_bits_per_dim"]
-        times = report["times"]
-        better = sum(row["heldout_gain_lower"] > 0 for row in times)
-        worse = sum(row["heldout_gain_upper"] < 0 for row in times)
-        best = max(times, key=lambda row: row["heldout_gain"] / row["denoising_loss"])
-        share = best["heldout_gain"] / best["denoising_loss"]
-        return [
-            *cautions("held-out images", report["images_held_out"]),
-            f"held-out images: {report['images_held_out']} (calibrated on "
-            f"{report['images_calibration']}, none in common)",
-            f"likelihood bound: lower by {nats['value']:.4f} {interval(nats, '.4f')} nats, "
-            f"{bits['value']:.2e} {interval(bits, '.2e')} bits/dim, "
-            f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
-            *_parts(report),
-            f"denoising loss: lower at {better} of {len(times)} times and higher at {worse} "
-            f"(per-time interval clear of zero); at best by {share:.1%} (t = {best['t']:g})",
-        ]
+    before, after = samples
+    numbers = _numbers(checkpoint, validation)
+    numbers |= {"settings": settings, "sampling": _sampling(before, after)}
+    summary = _summary(numbers)
+    return Report(
+        "report", numbers, summary, partial(draw_validation, report=numbers), (10.5, 3.1),
+        ("calibration.png", "calibration.pdf"),
+        {"report": numbers, "summary": summary},
+        {
+            "samples_before.png": before.images, "samples_after.png": after.images,
+            "samples_held_out.png": held_out,
+        },
+    )  # fmt: skip
 
 
 def _numbers(checkpoint: Checkpoint, validation: Validation) -> dict[str, Any]:
@@ -132,6 +84,27 @@ def _sampling(before: Samples, after: Samples) -> dict[str, Any]:
         "seconds_after": after.seconds,
         "mean_change": (after.images - before.images).abs().mean().item(),
     }
+
+
+def _summary(report: dict[str, Any]) -> list[str]:
+    nats, bits, times = (
+        report[key] for key in ("bound_gain_nats", "bound_gain_bits_per_dim", "times")
+    )
+    better = sum(row["heldout_gain_lower"] > 0 for row in times)
+    worse = sum(row["heldout_gain_upper"] < 0 for row in times)
+    best = max(times, key=lambda row: row["heldout_gain"] / row["denoising_loss"])
+    share = best["heldout_gain"] / best["denoising_loss"]
+    return [
+        *cautions("held-out images", report["images_held_out"]),
+        f"held-out images: {report['images_held_out']} (calibrated on "
+        f"{report['images_calibration']}, none in common)",
+        f"likelihood bound: lower by {nats['value']:.4f} {interval(nats, '.4f')} nats, "
+        f"{bits['value']:.2e} {interval(bits, '.2e')} bits/dim, "
+        f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
+        *_parts(report),
+        f"denoising loss: lower at {better} of {len(times)} times and higher at {worse} "
+        f"(per-time interval clear of zero); at best by {share:.1%} (t = {best['t']:g})",
+    ]
 
 
 def _parts(report: dict[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from real.calibrated.calibrate import calibrate_checkpoint, calibration_summary
-from real.images import open_images
+from real.images.opening import open_images
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration

@@ -20,8 +20,8 @@ from real.checkpoints import repaired as repaired_family
 from real.cli import main
 from real.compress import Damage
 from real.compress import repaired_folder as folder
-from real.images import open_images
 from real.images.digits import digits
+from real.images.opening import open_images
 from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
 from theory.forward.images import ImageSet, Unseen

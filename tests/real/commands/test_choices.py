@@ -2,7 +2,6 @@
 
 from typing import get_args
 
-from real import solvers
 from real.calibrated import conditions, repair
 from real.commands import choices
 from real.compress import FORMATS, torchao_formats
@@ -11,6 +10,7 @@ from real.images import opening, references, torchvision_sets
 from real.quality import feature_choice
 from real.running import DTYPES
 from real.solvers import analytic
+from real.solvers.by_name import NAMED as SOLVERS
 from theory.forward.images import DEFAULT_BATCH
 from theory.statistics.shrinkage import POLICIES
 
@@ -21,7 +21,7 @@ def test_choices_are_the_tables_of_the_code():
         choices.POLICIES: POLICIES,
         choices.CONDITIONS: get_args(conditions.Kind),
         choices.DTYPES: DTYPES,
-        choices.SOLVERS: solvers.NAMED,
+        choices.SOLVERS: SOLVERS,
         choices.FORMATS: (*FORMATS, *torchao_formats.NAMES),
         choices.AGAINST: repair.AGAINST,
         choices.FEATURES: feature_choice.CHOICES,

@@ -14,7 +14,7 @@ from real.compress import Damage, damaged
 from real.compress import repaired_folder as folder
 from real.experiments import repair_study
 from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_study
-from real.images import open_images
+from real.images.opening import open_images
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
 from tests.real.families.test_conditions import checkpoint, classes  # noqa: F401

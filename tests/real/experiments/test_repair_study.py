@@ -8,7 +8,7 @@ import torch
 
 from real.calibrated.conditions import ConditionedImages
 from real.cli import main
-from real.experiments import repair_study, repair_study_report
+from real.experiments import repair_study
 from real.images.digits import digits
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
@@ -19,8 +19,7 @@ from theory.support.errors import NonFiniteError
 def studied(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(repair_study, "REPEATS", 1)
-        for module in (repair_study, repair_study_report):
-            patch.setattr(module, "COMPARED", 3)
+        patch.setattr(repair_study, "COMPARED", 3)
         patch.setattr(repair_study, "TIMED_SAMPLES", 8)
         out = tmp_path_factory.mktemp("study")
         arguments = ["--quiet", "--times", "3", "--images", "32", "--seeds", "1", "--nfe", "2,3",

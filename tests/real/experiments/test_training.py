@@ -17,7 +17,7 @@ from real.experiments.training import ASSIGNMENTS, TrainingRecipe, train_classes
 from real.experiments.training.examples import Examples, labelled
 from real.experiments.training.loop import Trainer, run_training
 from real.experiments.training.networks import unet
-from real.images import ImageSource
+from real.images.base import ImageSource
 from theory.support.errors import InputError
 
 CPU = torch.device("cpu")

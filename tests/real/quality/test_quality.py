@@ -12,8 +12,9 @@ from PIL import Image
 from scipy.linalg import sqrtm
 
 from real.cli import main
-from real.images import ImageSource, open_images
+from real.images.base import ImageSource
 from real.images.digits import digits
+from real.images.opening import open_images
 from real.quality import feature_choice, features
 from real.quality.distances import (
     frechet_distance,

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from real import solvers
 from real.solvers import analytic
+from real.solvers.by_name import solver_pair
 from real.solvers.sampling import sample
 from tests.real.exact import FAMILIES, VARIANCE, exact_checkpoint
 from theory.calibration.procedure import calibrate
@@ -54,17 +54,17 @@ def calibrated(order, n=64):
 def test_the_pair_is_one_solver_unless_the_variance_differs():
     calibration = calibrated(1)
     schedule = calibration.schedule
-    without, with_it = solvers.solver_pair("ddim", schedule, calibration)
+    without, with_it = solver_pair("ddim", schedule, calibration)
     assert without is with_it
-    assert solvers.solver_pair(None, schedule, calibration)[0].name == "ddim"
-    without, with_it = solvers.solver_pair("ddpm-analytic", schedule, calibration)
+    assert solver_pair(None, schedule, calibration)[0].name == "ddim"
+    without, with_it = solver_pair("ddpm-analytic", schedule, calibration)
     assert without is not with_it
 
 
 def test_a_calibration_of_order_zero_has_no_variance():
     calibration = calibrated(0)
     with pytest.raises(InputError, match="expected one of order 1"):
-        solvers.solver_pair("ddpm-analytic", calibration.schedule, calibration)
+        solver_pair("ddpm-analytic", calibration.schedule, calibration)
 
 
 def test_noise_energies_are_the_exact_networks_own():
