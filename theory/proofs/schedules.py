@@ -50,7 +50,7 @@ def _marginal_variance() -> sp.Expr:
 
 
 def gaussian_solves() -> list[sp.Expr]:
-    """N(alpha m, c) solves the Fokker-Planck equation; what is left is divided by the density."""
+    """N(alpha m, c) solves the Fokker-Planck equation; the residual is divided by the density."""
     x = coordinates(1)
     c = _marginal_variance()
     q = sp.exp(-((x[0] - alpha * m) ** 2) / (2 * c)) / sp.sqrt(2 * sp.pi * c)
@@ -58,7 +58,7 @@ def gaussian_solves() -> list[sp.Expr]:
 
 
 def gaussian_clock() -> list[sp.Expr]:
-    """E M_t^2 = alpha^2/c, whose rate of growth in reverse is alpha^2 g^2/c^2 = alpha^2 g^2 (Hess)^2."""
+    """E M_t^2 = alpha^2/c grows in reverse at the rate alpha^2 g^2/c^2 = alpha^2 g^2 (Hess log q)^2."""
     c = _marginal_variance()
     return [_schedule_dynamics(sp.diff(alpha**2 / c, t) + alpha**2 * g**2 / c**2)]
 

@@ -1,16 +1,13 @@
 """The proofs of section 2 tell a true identity from its neighbours."""
 
-import pytest
 import sympy as sp
 
-from theory.proofs import STATEMENTS, concentration
+from tests.theory.proofs.proving import require_verdicts
 from theory.proofs.algebra import (
-    Statement,
     alpha,
     coordinates,
     density,
     g,
-    prove,
     reverse_generator,
 )
 
@@ -86,21 +83,5 @@ BROKEN = {
 }
 
 
-def proved(residual):
-    return prove(Statement("", "", "", lambda: [residual()])).proved
-
-
-@pytest.mark.parametrize("name", TRUE)
-def test_what_is_true_is_proved(name):
-    assert proved(TRUE[name])
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_not(name):
-    assert not proved(BROKEN[name])
-
-
-def test_the_family_is_registered():
-    ids = [s.id for s in STATEMENTS]
-    assert {s.id for s in concentration.STATEMENTS} <= set(ids)
-    assert {s.section for s in concentration.STATEMENTS} == {"2"}
+def test_true_identities_are_proved_and_broken_ones_are_not():
+    require_verdicts(TRUE, BROKEN)
