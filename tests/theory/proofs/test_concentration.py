@@ -8,31 +8,45 @@ from theory.proofs.algebra import (
     coordinates,
     density,
     g,
+    gradient,
+    inner_product,
     reverse_generator,
 )
 
-X = coordinates(2)
-Q = density(X)
-U = sp.symbols("u1:3", real=True)
+LINE, PLANE = coordinates(1), coordinates(2)
 A, C = sp.symbols("a c", real=True)
-HALF = sp.Rational(1, 2)
-PROCESS = alpha * sum(ui * sp.diff(sp.log(Q), xi) for ui, xi in zip(U, X, strict=True))
-HESSIAN = sp.Matrix(sp.hessian(sp.log(Q), X))
 
 
-def rate(power=2, scale=alpha**2, hessian=HESSIAN):
-    pushed = (hessian * sp.Matrix(U)).T
-    return scale * g**power * sum(entry**2 for entry in pushed)
+def diagonal(hessian):
+    return sp.diag(*hessian.diagonal())
 
 
-def clock(of):
-    champ = 2 * PROCESS * reverse_generator(PROCESS, Q, X) - reverse_generator(PROCESS**2, Q, X)
-    return champ - of
+def of_density(x):
+    """(Hess q)/q in place of Hess log q."""
+    return sp.Matrix(sp.hessian(density(x), x)) / density(x)
 
 
-def exponential(weight, of):
-    h = sp.exp(A * PROCESS - weight * C)
-    return (reverse_generator(h, Q, X) - of * sp.diff(h, C)) / h
+def process_and_rate(x, power=2, scale=alpha**2, share=1, hessian=None):
+    """u.M, and the rate of its clock with chosen factors."""
+    q, u = density(x), sp.symbols(f"u1:{len(x) + 1}", real=True)
+    true = sp.Matrix(sp.hessian(sp.log(q), x))
+    pushed = (hessian(true) if hessian else true) * sp.Matrix(u)
+    rate = share * scale * g**power * sum(entry**2 for entry in pushed)
+    return alpha * inner_product(u, gradient(sp.log(q), x)), rate
+
+
+def clock(x=LINE, **changed):
+    process, rate = process_and_rate(x, **changed)
+    q = density(x)
+    return (
+        2 * process * reverse_generator(process, q, x) - reverse_generator(process**2, q, x) - rate
+    )
+
+
+def exponential(weight, x=LINE, **changed):
+    process, rate = process_and_rate(x, **changed)
+    h = sp.exp(A * process - weight * C)
+    return (reverse_generator(h, density(x), x) - rate * sp.diff(h, C)) / h
 
 
 def mixture(prior, covariance, shared=True):
@@ -58,22 +72,24 @@ def popoviciu(bound, mean_share):
 
 
 TRUE = {
-    "clock": lambda: clock(rate()),
-    "exponential": lambda: exponential(A**2 / 2, rate()),
+    "clock": clock,
+    "clock in the plane": lambda: clock(PLANE),
+    "exponential": lambda: exponential(A**2 / 2),
+    "exponential in the plane": lambda: exponential(A**2 / 2, PLANE),
     "mixture": lambda: mixture(lambda c: 1 / c, lambda a, c: a**2 / c**2),
     "range": lambda: popoviciu(lambda width: width**2 / 4, 1),
 }
 BROKEN = {
-    "clock with g": lambda: clock(rate(power=1)),
-    "clock with alpha": lambda: clock(rate(scale=alpha)),
-    "clock of half": lambda: clock(rate() / 2),
-    "clock of the diagonal": lambda: clock(rate(hessian=sp.diag(HESSIAN[0, 0], HESSIAN[1, 1]))),
-    "clock of (Hess q)/q": lambda: clock(rate(hessian=sp.Matrix(sp.hessian(Q, X)) / Q)),
-    "exponential without half": lambda: exponential(A**2, rate()),
-    "exponential of the other sign": lambda: exponential(-(A**2) / 2, rate()),
-    "exponential with a": lambda: exponential(A / 2, rate()),
-    "exponential of another clock": lambda: exponential(A**2 / 2, rate(scale=alpha)),
-    "exponential that forgets its clock": lambda: exponential(A**2 / 2, 0),
+    "clock with g": lambda: clock(power=1),
+    "clock with alpha": lambda: clock(scale=alpha),
+    "clock of half": lambda: clock(share=sp.Rational(1, 2)),
+    "clock of the diagonal": lambda: clock(PLANE, hessian=diagonal),
+    "clock of (Hess q)/q": lambda: clock(hessian=lambda _: of_density(LINE)),
+    "exponential without half": lambda: exponential(A**2),
+    "exponential of the other sign": lambda: exponential(-(A**2) / 2),
+    "exponential with a": lambda: exponential(A / 2),
+    "exponential of another clock": lambda: exponential(A**2 / 2, scale=alpha),
+    "exponential that forgets its clock": lambda: exponential(A**2 / 2, share=0),
     "mixture without the prior": lambda: mixture(lambda c: 0, lambda a, c: a**2 / c**2),
     "mixture with alpha": lambda: mixture(lambda c: 1 / c, lambda a, c: a / c**2),
     "mixture with one c": lambda: mixture(lambda c: 1 / c, lambda a, c: a**2 / c),
