@@ -1,7 +1,7 @@
 """Calibrate a checkpoint on images, with the provenance that a file should carry."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import diffusers
@@ -10,11 +10,10 @@ import torch
 
 from real.families.checkpoint import Checkpoint
 from real.images import ImageSource
-from theory.calibration.procedure import Calibration, calibrate
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.diffusion.schedules import Times
 from theory.statistics.intervals import LEVEL
-from theory.statistics.neyman_allocation import Goal
-from theory.statistics.shrinkage import CERTIFIED, Policy
 
 
 def calibrate_checkpoint(
@@ -22,26 +21,30 @@ def calibrate_checkpoint(
     images: ImageSource,
     times: Times,
     *,
-    seed: int,
-    draws: int = 1,
-    goal: Goal | None = None,
-    policy: Policy = CERTIFIED,
-    device: Any = None,
-    on_progress: Callable[[int], None] | None = None,
-    **more: Any,
+    provenance: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Calibration:
-    """The calibration of a checkpoint; ``more`` is for ``theory.calibration.procedure.calibrate``.
+    """The calibration of a checkpoint, with the provenance that a file should carry.
+
+    Args:
+        checkpoint: the network, its schedule and its target.
+        images: as the network takes them.
+        times: distinct times of the schedule, or how many.
+        provenance: anything else worth keeping with the result.
+        options: those of ``theory.calibrate``.
 
     Raises:
-        InputError: as ``theory.calibration.procedure.calibrate``.
+        InputError: as ``theory.calibrate``.
     """
+    origin = {
+        "checkpoint": checkpoint.reference,
+        "fingerprint": checkpoint.fingerprint,
+        "data": images.name,
+        "versions": {m.__name__: m.__version__ for m in (torch, diffusers, numpy)},
+    }
     return calibrate(
         checkpoint.predict, checkpoint.schedule, target=checkpoint.target, images=images,
-        times=times, goal=goal, policy=policy, seed=seed, draws=draws, device=device,
-        on_progress=on_progress,
-        checkpoint=checkpoint.reference, fingerprint=checkpoint.fingerprint, data=images.name,
-        versions={m.__name__: m.__version__ for m in (torch, diffusers, numpy)},
-        **more,
+        times=times, provenance=origin | dict(provenance or {}), **options,
     )  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from real.families.checkpoint import Checkpoint
-from theory.calibration.files import load
 from theory.calibration.result import Calibration
 
 
@@ -11,9 +10,9 @@ def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
     """Read a calibration of this very network.
 
     Raises:
-        InputError: as ``load``, or it was made for another network.
+        InputError: as ``Calibration.load``, or it was made for another network.
     """
-    calibration = load(path)
+    calibration = Calibration.load(path)
     calibration.require(
         checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
     )

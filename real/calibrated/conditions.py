@@ -9,7 +9,7 @@ from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
 from real.images import ImageSource, latents_of
-from theory.forward.images import DEFAULT_BATCH, Batch, Conditions, batches, take
+from theory.forward.images import Batch, Conditions, ImageSet, take
 from theory.support.errors import InputError
 
 Kind = Literal["joint", "null"]
@@ -49,7 +49,7 @@ class Conditioned:
 
     def batches(self) -> Iterator[Batch]:
         """Checked batches; see ``theory.forward.images``."""
-        return batches(self.images, DEFAULT_BATCH, self.conditions)
+        return iter(ImageSet(self.images, self.conditions))
 
     def in_turn(self, count: int) -> Conditions | None:
         """Conditions of so many samples: those of the images, from the first again and again."""

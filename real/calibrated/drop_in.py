@@ -23,8 +23,7 @@ from torch.utils.hooks import RemovableHandle
 from real.families.diffusers.folder import load_part
 from real.families.diffusers.network import identity, sample_shape
 from real.families.diffusers.process import process_of
-from theory.calibration import files as calibrations
-from theory.calibration.procedure import Calibration
+from theory.calibration.result import Calibration
 from theory.support.errors import InputError
 
 FOLDER = "calibration"
@@ -107,7 +106,7 @@ def save_pretrained(calibration: Calibration, folder: Path | str, name: str = FO
     """Write a calibration into a pipeline's folder, as calibration/NAME.safetensors."""
     path = Path(folder) / FOLDER / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    calibrations.save(calibration, path)
+    calibration.save(path)
     return path
 
 
@@ -119,9 +118,9 @@ def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
     """
     file = f"{FOLDER}/{name}.safetensors"
     if Path(reference).is_dir():
-        return calibrations.load(Path(reference) / file)
+        return Calibration.load(Path(reference) / file)
     try:
-        return calibrations.load(Path(hf_hub_download(str(reference), file)))
+        return Calibration.load(Path(hf_hub_download(str(reference), file)))
     except (HFValidationError, HfHubHTTPError, OSError) as error:
         raise InputError(
             f"calibration: expected a folder or a Hub id with {file}, got {str(reference)!r}"

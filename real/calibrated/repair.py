@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from real.calibrated.conditions import Kind, of_images
@@ -18,14 +17,13 @@ from real.experiments.published_corrections import Correct, calibrated, nothing
 from real.families.checkpoint import Checkpoint
 from real.images import ImageSource
 from real.running import WithinMemory
+from theory.calibration.held_out import Correction, hold_out
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.diffusion.likelihood_bound import gain_weights
-from theory.forward.forward_pass import observe
-from theory.forward.images import DEFAULT_BATCH, Batch, Conditions, Images, batches
+from theory.forward.images import Batch, ImageSet, Unseen
 from theory.statistics.intervals import Estimate
 from theory.statistics.shrinkage import CERTIFIED, Policy
-from theory.support.errors import InputError
 
 FULL, NONE, ORDER_0, ORDER_1 = "full precision", "damaged", "order 0", "order 1"
 AGAINST_FULL = "against full precision"
@@ -115,12 +113,12 @@ def repair(
     against_full = calibration_of(
         network, images.every_other(0), settings, original, data=images.name
     )
-    order_0 = replace(calibration, slopes=None, noise_energy=None)
+    order_0 = calibration.shift_alone()
     corrections = {NONE: nothing, ORDER_0: calibrated(order_0)}
     if settings.order:
         corrections[ORDER_1] = calibrated(calibration)
     corrections[AGAINST_FULL] = calibrated(against_full)
-    unseen = Unseen(held_out, calibration.image_ids, conditions)
+    unseen = Unseen(ImageSet(held_out, conditions), calibration.image_ids, calibration.shape)
     losses = held_out_losses(original, {FULL: nothing}, unseen, settings)
     losses |= held_out_losses(network, corrections, unseen, settings)
     kept = calibration if settings.against == TRUTH else against_full
@@ -148,8 +146,13 @@ def calibration_of(
         conditions=of_images(network, images, settings.condition),
         times=settings.times, order=settings.order, policy=settings.policy, seed=settings.seed,
         draws=settings.draws, device=settings.device, on_progress=settings.on_progress,
-        reference=original.predict if original else None, checkpoint=network.reference,
-        fingerprint=network.fingerprint, condition=settings.condition, **provenance,
+        reference=original.predict if original else None,
+        provenance={
+            "checkpoint": network.reference,
+            "fingerprint": network.fingerprint,
+            "condition": settings.condition,
+            **provenance,
+        },
     )  # fmt: skip
 
 
@@ -163,37 +166,13 @@ def held_out_losses(
 
     The noise belongs to the seed and the image, so that losses of several networks are paired.
     """
-    found: dict[str, list[list[Tensor]]] = {n: [[] for _ in settings.times] for n in corrections}
-    for seen in observe(
-        network.predict, network.schedule, network.target, images, settings.times,
-        seed=settings.seed, purpose="validate", draws=settings.draws, device=settings.device,
-        on_progress=settings.on_progress,
-    ):  # fmt: skip
-        t = settings.times[seen.time_index][None]
-        target = seen.prediction - seen.error
-        for name, correct in corrections.items():
-            per_draw = [
-                (correct(x_t, t, y) - truth).square().flatten(1).sum(1)
-                for x_t, y, truth in zip(seen.x_t, seen.prediction, target, strict=True)
-            ]
-            found[name][seen.time_index].append(torch.stack(per_draw).mean(0).cpu())
-    return {n: torch.stack([torch.cat(part) for part in parts], 1) for n, parts in found.items()}
+    subtracted = {name: _subtracted(correct) for name, correct in corrections.items()}
+    found = hold_out(
+        network.network, subtracted, images, settings.times, seed=settings.seed,
+        draws=settings.draws, device=settings.device, on_progress=settings.on_progress,
+    )  # fmt: skip
+    return {name: found.losses - gains for name, gains in found.gains.items()}
 
 
-class Unseen:
-    """Batches of those images that a calibration was not made from; re-iterable."""
-
-    def __init__(self, images: Images, seen: Tensor, conditions: Conditions | None = None) -> None:
-        self.images, self.seen, self.conditions = images, seen, conditions
-
-    def __iter__(self) -> Any:
-        kept = 0
-        for batch in batches(self.images, DEFAULT_BATCH, self.conditions):
-            unseen = batch.select(~torch.isin(batch.ids, self.seen))
-            kept += len(unseen)
-            if len(unseen):
-                yield unseen
-        if kept < 2:
-            raise InputError(
-                f"images: expected at least two that the calibration has not seen, got {kept}"
-            )
+def _subtracted(correct: Correct) -> Correction:
+    return lambda x_t, t, y, condition: y - correct(x_t, t, y)

@@ -86,7 +86,6 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real.calibrated.calibrate import calibrate_checkpoint, described
     from real.calibrated.conditions import of_images
-    from theory.calibration import files as calibrations
     from theory.statistics.neyman_allocation import Goal
 
     require_file(options.out)
@@ -108,10 +107,13 @@ def run(options: argparse.Namespace) -> None:
             policy=POLICIES[options.policy], device=device, on_progress=on_progress,
             conditions=conditions, order=options.order, importance=importance,
             classes=checkpoint.conditions if options.per_class else None,
-            condition=options.condition, dtype=options.dtype,
-            solver=":".join(map(str, options.solver)) if options.solver else None,
+            provenance={
+                "condition": options.condition,
+                "dtype": options.dtype,
+                "solver": ":".join(map(str, options.solver)) if options.solver else None,
+            },
         )  # fmt: skip
-    calibrations.save(calibration, options.out)
+    calibration.save(options.out)
     print(options.out)
     for line in described(calibration):
         print(line)

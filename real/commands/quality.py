@@ -72,7 +72,7 @@ def run(options: argparse.Namespace) -> None:
     from real.quality.measure import Plan, Reference, measure
     from real.reports import quality as report
     from real.solvers.sampling import evaluations
-    from theory.calibration.procedure import Calibrated
+    from theory.calibration.network import Calibrated
 
     require_folder(options.out)
     device = on_device(options.device)

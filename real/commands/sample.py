@@ -16,8 +16,8 @@ from real.commands.common import (
     require_room,
     run_network,
 )
-from theory.calibration.result import Calibrated
-from theory.forward.forward_pass import Predict
+from theory.calibration.network import Calibrated
+from theory.forward.network import Predict
 from theory.support.errors import InputError
 from theory.support.output import replacing_file, require_file
 

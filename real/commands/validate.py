@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     from real.calibrated.conditions import of_images, of_samples
     from real.reports import validation as report
     from real.solvers.sampling import evaluations, latents, sample
-    from theory.calibration.procedure import Calibrated
+    from theory.calibration.network import Calibrated
     from theory.calibration.validation import validate
 
     require_folder(options.out)

@@ -24,8 +24,7 @@ from real.compress import torchao_formats as library
 from real.compress.formats import Parts
 from real.compress.quantize import Damage, encode, with_weights
 from real.families.checkpoint import Checkpoint, Source
-from theory.calibration import files as calibrations
-from theory.calibration.procedure import Calibration
+from theory.calibration.result import Calibration
 from theory.support.errors import InputError
 from theory.support.output import write_json
 from theory.support.safe_reading import read_json_object, require_regular
@@ -84,7 +83,7 @@ def save(
             for part, tensor in stored.items()
         }
         save_file(parts, folder / NETWORK, {"format": FORMAT})
-    calibrations.save(calibration, folder / CALIBRATION)
+    calibration.save(folder / CALIBRATION)
     family = None if original.family == "own" else original.family
     manifest = Manifest(
         original.reference, family, original.fingerprint, network.fingerprint,

@@ -21,11 +21,14 @@ import torch
 from jaxtyping import Float, Float64, Real
 from torch import Tensor
 
+from theory.calibration.passes import PURPOSE
 from theory.calibration.result import Calibration
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import NOISE, Target, convert
-from theory.forward.forward_pass import Predict, observe
-from theory.forward.images import DEFAULT_BATCH, Conditions, Images, batches
+from theory.forward.forward_pass import observe
+from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet
+from theory.forward.keyed_noise import Draws
+from theory.forward.network import Network, Predict
 from theory.support.errors import InputError
 
 Correct = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -142,8 +145,8 @@ def measure(
     totals: list[Tensor] = [torch.zeros(())] * len(times)
     evaluations = 0
     for seen in observe(
-        predict, schedule, target, batches(images, batch_size, conditions), times, seed=seed,
-        purpose="calibrate", draws=1, reference=reference, device=device, on_progress=on_progress,
+        Network(predict, schedule, target, reference), ImageSet(images, conditions, batch_size),
+        times, Draws(seed, PURPOSE), device=device, on_progress=on_progress,
     ):  # fmt: skip
         k, t = seen.time_index, times[seen.time_index]
         q = convert(seen.prediction, seen.x_t, t, target, NOISE, schedule)[0]

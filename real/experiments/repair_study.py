@@ -24,11 +24,14 @@ from real.experiments.published_corrections import Correct, Corrected, calibrate
 from real.families.checkpoint import Checkpoint
 from real.quality.measure import Reference
 from real.solvers.sampling import latents, sample
-from theory.calibration.passes import over_all
-from theory.calibration.procedure import Calibrated, Calibration, calibrate, conclude, prepare
+from theory.calibration.network import Calibrated
+from theory.calibration.passes import full_pass, pose
+from theory.calibration.procedure import calibrate, conclude, parts_of
+from theory.calibration.result import Calibration
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, REGRESSION, Estimator
-from theory.forward.forward_pass import Predict
+from theory.forward.images import ImageSet
+from theory.forward.network import Predict
 from theory.statistics.intervals import Estimate
 from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, Policy
 from theory.support.errors import NonFiniteError
@@ -179,16 +182,14 @@ def _measured(
     reference: Predict | None = None,
 ) -> Callable[[Policy, int], Calibration]:
     """One pass, from which the calibration of every policy and order is made."""
-    setup = prepare(
-        network.predict, network.schedule, network.target, images.images, plan.times, seed=seed,
-        conditions=images.conditions, order=1, reference=reference,
-        device=plan.device, on_progress=plan.on_progress,
+    problem = pose(
+        replace(network.network, reference=reference), ImageSet(images.images, images.conditions),
+        plan.times, parts_of(1), seed=seed, device=plan.device, on_progress=plan.on_progress,
     )  # fmt: skip
-    measured = over_all(setup, estimator, 1)
+    passed = full_pass(problem, estimator, 1)
 
     def made(policy: Policy, order: int) -> Calibration:
-        affine = measured.affine if order else []
-        return conclude(replace(setup, order=order), replace(measured, affine=affine), policy)
+        return conclude(replace(problem, parts=parts_of(order)), passed, policy)
 
     return made
 

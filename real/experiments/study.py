@@ -16,12 +16,13 @@ from torch import Tensor
 from real.calibrated.conditions import Conditioned
 from real.families.checkpoint import Checkpoint
 from real.solvers.sampling import latents, sample
-from theory.calibration.passes import Measured, Setup, over_all
-from theory.calibration.procedure import Calibration, calibrate, conclude, prepare
+from theory.calibration.passes import PassResult, Problem, full_pass, pose
+from theory.calibration.procedure import calibrate, conclude, parts_of
+from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
 from theory.estimators.amortized_network import fit_network
 from theory.estimators.control_variates import NAMED, PLAIN, REGRESSION, RESIDUAL, Estimator
-from theory.forward.images import DEFAULT_BATCH
+from theory.forward.images import DEFAULT_BATCH, ImageSet
 from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, SMOOTHED, Policy
 
 LEAST_IMAGES = 25
@@ -82,14 +83,14 @@ def study(plan: Plan, generated_nfe: int = 20) -> Study:
     errors, gains = [], []
     for size, seed, images in _subsets(plan):
         of = {"images": size, "seed": seed}
-        setup = _setup(plan, images, seed)
-        measured = {name: over_all(setup, NAMED[name], 1) for name in NAMED}
-        for name, estimates in _estimates(setup, measured, seed).items():
+        problem = _problem(plan, images, seed)
+        measured = {name: full_pass(problem, NAMED[name], 1) for name in NAMED}
+        for name, estimates in _estimates(problem, measured, seed).items():
             error = (estimates - truth).square().flatten(1).sum(1).log().mean().exp().item()
             spent = {"evaluations": size * len(plan.times)}
             errors.append({"estimator": name, "error": error} | of | spent)
         for name, (estimator, policy) in RECIPES.items():
-            found = conclude(setup, measured[estimator.name], policy)
+            found = conclude(problem, measured[estimator.name], policy)
             gains.append({"recipe": name} | of | _gain(plan, found, seed))
         found = _calibrate(plan, generated.at(torch.arange(size)), seed)
         gains.append({"recipe": "certified, generated"} | of | _gain(plan, found, seed))
@@ -110,12 +111,12 @@ def _generated(plan: Plan, nfe: int) -> Conditioned:
     return Conditioned(images, conditions)
 
 
-def _estimates(setup: Setup, measured: dict[str, Measured], seed: int) -> dict[str, Tensor]:
+def _estimates(problem: Problem, measured: dict[str, PassResult], seed: int) -> dict[str, Tensor]:
     """Estimates of every kind, (T, *shape), before any shrinking."""
-    found = {name: conclude(setup, m, PUBLISHED).shift for name, m in measured.items()}
-    best = conclude(setup, measured[REGRESSION.name], PUBLISHED)
-    found["spline"] = conclude(setup, measured[REGRESSION.name], SMOOTHED).shift
-    log_snr = setup.schedule.log_snr(setup.times)
+    found = {name: conclude(problem, m, PUBLISHED).shift for name, m in measured.items()}
+    best = conclude(problem, measured[REGRESSION.name], PUBLISHED)
+    found["spline"] = conclude(problem, measured[REGRESSION.name], SMOOTHED).shift
+    log_snr = problem.grid.log_snr
     found["network"] = fit_network(log_snr, best.shift, best.error_energy, seed)(log_snr)
     return found
 
@@ -128,17 +129,18 @@ def _subsets(plan: Plan) -> Iterator[tuple[int, int, Conditioned]]:
             yield size, seed, plan.images.at(order[:size])
 
 
-def _setup(plan: Plan, images: Conditioned, seed: int, draws: int = 1) -> Setup:
-    return prepare(
-        plan.checkpoint.predict, plan.checkpoint.schedule, plan.checkpoint.target, images.images,
-        plan.times, seed=seed, conditions=images.conditions, draws=draws,
-        device=plan.device, on_progress=plan.on_progress,
+def _problem(plan: Plan, images: Conditioned, seed: int) -> Problem:
+    return pose(
+        plan.checkpoint.network, ImageSet(images.images, images.conditions), plan.times,
+        parts_of(), seed=seed, device=plan.device, on_progress=plan.on_progress,
     )  # fmt: skip
 
 
 def _truth(plan: Plan) -> Tensor:
-    setup = _setup(plan, plan.images, plan.seed, plan.truth_draws)
-    return torch.stack([m.mean for m in over_all(setup, RESIDUAL, plan.truth_draws).moments])
+    problem = _problem(plan, plan.images, plan.seed)
+    return torch.stack(
+        [m.mean for m in full_pass(problem, RESIDUAL, plan.truth_draws).measured.moments]
+    )
 
 
 def _calibrate(plan: Plan, images: Conditioned, seed: int) -> Calibration:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
-from theory.forward.forward_pass import Predict
+from theory.forward.network import Network, Predict
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,11 @@ class Checkpoint:
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
     codec: Codec | None = None
     modules: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """The network as it is measured."""
+        return Network(self.predict, self.schedule, self.target)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

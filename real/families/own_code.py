@@ -24,7 +24,7 @@ from real.families.checkpoint import Checkpoint
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.forward.fingerprints import fingerprint
-from theory.forward.forward_pass import Predict
+from theory.forward.network import Predict
 from theory.support.errors import InputError, one_line_with_type
 from theory.support.user_code import load_object
 

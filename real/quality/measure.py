@@ -17,7 +17,7 @@ from real.images import ImageSource
 from real.quality.distances import frechet_distance, kernel_distance, tint
 from real.quality.features import Features, features_of
 from real.solvers.sampling import latents, sample
-from theory.forward.forward_pass import Predict
+from theory.forward.network import Predict
 from theory.statistics.intervals import Estimate
 from theory.support.errors import InputError
 

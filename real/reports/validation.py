@@ -9,7 +9,7 @@ from real.families.checkpoint import Checkpoint
 from real.reports import validation_plots as plots
 from real.reports.templates import render
 from real.solvers.sampling import Samples
-from theory.calibration.procedure import Calibration
+from theory.calibration.result import Calibration
 from theory.calibration.validation import Validation
 from theory.diffusion.likelihood_bound import bits_per_dim
 from theory.estimators.slopes import NONE

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from real.solvers.base import Draw, Plan, Solver, variance_preserving
 from real.solvers.grids import as_trained
+from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import Schedule
-from theory.estimators.reverse_variance import optimal_variance
 
 NAME = "ddpm-analytic"
 

@@ -12,9 +12,9 @@ from real import solvers
 from real.families.checkpoint import Checkpoint
 from real.solvers import Solver
 from theory.diffusion.targets import DATA, convert
-from theory.forward.forward_pass import Predict
 from theory.forward.images import DEFAULT_BATCH
 from theory.forward.keyed_noise import keyed_noise
+from theory.forward.network import Predict
 from theory.support.errors import InputError, NonFiniteError
 
 

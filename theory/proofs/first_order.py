@@ -105,7 +105,7 @@ energy = sp.Symbol("E", positive=True)
 
 
 def best_variance(noise_energy: sp.Expr) -> sp.Expr:
-    """The best reverse variance, in the form of ``theory.estimators.reverse_variance``."""
+    """The best reverse variance, in the form of ``theory.diffusion.reverse_variance``."""
     unknown = (s_t / a_t) ** 2 * (1 - noise_energy)
     return s_s**2 * fall_of_snr + (a_s * fall_of_snr) ** 2 * unknown
 

@@ -1,12 +1,16 @@
 """Checks of the tensors and numbers that a dataclass holds, made once, when it is built."""
 
 import math
+import sys
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from theory.support.errors import InputError
+
+MOST = sys.float_info.max
+"""The largest finite number."""
 
 
 def require_finite(what: str, value: Any, shape: tuple[int, ...]) -> None:

@@ -15,7 +15,6 @@ from real.calibrated.repair import (
     ORDER_0,
     ORDER_1,
     Settings,
-    Unseen,
     repair,
 )
 from real.checkpoints import load
@@ -30,8 +29,9 @@ from real.experiments.published_corrections import nothing
 from real.images import digits, open_images
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
-from theory.calibration import files as calibrations
+from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
+from theory.forward.images import ImageSet, Unseen
 from theory.support.errors import InputError, NonFiniteError
 
 QUICK = ["--quiet", "--times", "3", "--images", "48"]
@@ -82,9 +82,12 @@ def test_undamaged_there_is_nothing_to_repair_toward_the_original(digits_checkpo
 def test_images_that_were_calibrated_with_are_not_held_out(found):
     seen = open_images("digits", "calibration", found.original.shape, limit=100)
     mixed = torch.cat([torch.cat(list(seen))[:7], digits("held-out")[:5]])
-    assert sum(len(b) for b in Unseen(mixed, found.calibration.image_ids)) == 5
+    made = found.calibration
+    unseen = Unseen(ImageSet(mixed), made.image_ids, made.shape)
+    assert sum(map(len, unseen)) == 5
+    assert unseen.left_out == 7
     with pytest.raises(InputError, match="at least two that the calibration has not seen, got 0"):
-        list(Unseen(mixed[:7], found.calibration.image_ids))
+        list(Unseen(ImageSet(mixed[:7]), made.image_ids, made.shape))
 
 
 def test_the_calibration_of_a_damaged_network_is_refused_for_its_original(found):
@@ -107,7 +110,7 @@ def test_network_and_calibration_are_saved_together_and_load(repaired, monkeypat
         (repaired_family.FAMILY, *(f for f in checkpoints.FAMILIES if f.name != repaired_family.NAME)),
     )  # fmt: skip
     network = load(repaired)
-    calibration = calibrations.load(repaired / folder.CALIBRATION)
+    calibration = Calibration.load(repaired / folder.CALIBRATION)
     calibration.require(network.schedule, network.target, network.shape, network.fingerprint)
     assert calibration.slopes is not None
     assert calibration.provenance["images"] == 24  # half of them: against the original

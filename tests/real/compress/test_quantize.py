@@ -27,7 +27,7 @@ from real.compress import (
 from real.compress.formats import named
 from real.compress.packing import pack, unpack
 from real.compress.quantize import encode, pruned, with_weights
-from theory.calibration import files as calibrations
+from theory.calibration.result import Calibration
 from theory.forward.fingerprints import fingerprint
 from theory.support.errors import InputError
 
@@ -182,7 +182,7 @@ def knows_repaired(monkeypatch):
 def saved(tmp_path, digits_checkpoint, digits_calibration):
     damage = Damage("int4")
     network = damaged(digits_checkpoint, damage)
-    folder.save(tmp_path, digits_checkpoint, damage, network, calibrations.load(digits_calibration))
+    folder.save(tmp_path, digits_checkpoint, damage, network, Calibration.load(digits_calibration))
     return tmp_path, network
 
 
@@ -262,7 +262,7 @@ def test_what_the_library_made_is_made_again_when_loaded(
 ):
     damage = Damage("torchao-int8", 0.5)
     network = damaged(digits_checkpoint, damage)
-    calibration = calibrations.load(digits_calibration)
+    calibration = Calibration.load(digits_calibration)
     folder.save(tmp_path, digits_checkpoint, damage, network, calibration)
     assert not (tmp_path / folder.NETWORK).exists()
     assert checkpoints.load(tmp_path).fingerprint == network.fingerprint

@@ -17,8 +17,8 @@ from real.images import open_images
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
 from tests.real.families.test_conditions import checkpoint, classes  # noqa: F401
-from theory.calibration import files as calibrations
 from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
 from theory.support.errors import InputError
 
@@ -63,7 +63,7 @@ def test_repair_of_a_conditional_network_from_the_command_line(classes, tmp_path
         main([*arguments, "--data", str(classes / "bare.npz"), "--out", str(out)])
     assert not out.exists()
     main([*arguments, "--data", str(classes / "images.npz"), "--out", str(out)])
-    calibration, network = calibrations.load(out / folder.CALIBRATION), load(out)
+    calibration, network = Calibration.load(out / folder.CALIBRATION), load(out)
     images = open_images(str(classes / "images.npz"), "calibration", network.shape).every_other(0)
     again = calibrate(
         network.predict, network.schedule, images=images, times=calibration.times, order=1,

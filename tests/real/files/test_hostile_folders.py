@@ -22,7 +22,7 @@ from real.images.edm_labels import labels_of
 from real.images.pixels import read_picture
 from tests.real.conftest import save_pipeline
 from tests.real.states import SMALL_DDPM, ddpm_state, write
-from theory.calibration import files as calibrations
+from theory.calibration.result import Calibration
 from theory.support.errors import InputError
 from theory.support.safe_reading import parse_json, read_json
 
@@ -55,7 +55,7 @@ def of_own(tmp_path, digits_checkpoint, digits_calibration):
     """A repaired folder whose original is FILE.py:NAME."""
     damage = Damage("int4")
     network = damaged(digits_checkpoint, damage)
-    folder.save(tmp_path, digits_checkpoint, damage, network, calibrations.load(digits_calibration))
+    folder.save(tmp_path, digits_checkpoint, damage, network, Calibration.load(digits_calibration))
     (tmp_path / "own.py").write_text(OWN)
     edit(tmp_path / repaired.MANIFEST, original=f"{tmp_path / 'own.py'}:net", family=None)
     return tmp_path, network
@@ -234,6 +234,6 @@ def test_calibrations_of_another_layout_are_refused(
         said = file.metadata()
     path = tmp_path / "x.safetensors"
     save_file(content, path, said)
-    calibrations.load(path)
+    Calibration.load(path)
     save_file(content | tensors, path, said | metadata)
-    refused("^calibration: ", calibrations.load, path)
+    refused("^calibration: ", Calibration.load, path)

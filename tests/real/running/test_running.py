@@ -252,9 +252,9 @@ def test_calibrate_finds_its_batch_size_and_the_result_stays(tmp_path, capsys):
         out = tmp_path / name
         arguments = ["calibrate", "digits", "--images", "32", "--at", "500,999", "--quiet"]
         main([*arguments, "--out", str(out), *more])
-        from theory.calibration import files as calibrations
+        from theory.calibration.result import Calibration
 
-        return calibrations.load(out)
+        return Calibration.load(out)
 
     plain = calibrated("plain")
     found = calibrated("auto", "--batch-size", "auto")

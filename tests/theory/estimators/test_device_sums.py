@@ -8,7 +8,7 @@ import torch
 from theory.estimators.affine_sums import AffineSums
 from theory.estimators.class_shift import ClassSums
 from theory.estimators.control_variates import NAMED
-from theory.estimators.device_sums import Sums
+from theory.estimators.device_sums import OnOneDevice, Sums
 from theory.forward.forward_pass import GROUPS, Observation
 
 SHAPE, DRAWS, IMAGES = (1, 4, 6), 4, 40
@@ -45,7 +45,7 @@ def tensors(sums):
     for value in vars(sums).values():
         if isinstance(value, torch.Tensor):
             yield value
-        elif isinstance(value, Sums) or hasattr(value, "total"):
+        elif isinstance(value, OnOneDevice) or hasattr(value, "total"):
             yield from tensors(value)
 
 
@@ -70,7 +70,7 @@ class Elsewhere(Observation):
         return torch.device("meta")
 
 
-class Large(Sums):
+class Large(OnOneDevice):
     """Has no room but on the CPU."""
 
     def __init__(self):

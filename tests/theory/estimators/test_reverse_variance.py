@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from theory.calibration.procedure import calibrate
+from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
 from theory.diffusion.targets import DATA, NOISE, VELOCITY
-from theory.estimators.reverse_variance import optimal_variance
 from theory.forward.keyed_noise import keyed_noise
 
 SHAPE, MEAN, DEVIATION = (1, 4, 4), 0.3, 0.5

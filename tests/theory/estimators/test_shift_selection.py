@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from theory.estimators.shift_selection import decide
+from theory.estimators.shift_selection import select_shift
 from theory.forward.forward_pass import GROUPS
 from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK
@@ -28,7 +28,7 @@ def curve_moments(eta, seed=0, n=N):
 
 
 def decided(eta, policy, seed=0, n=N):
-    return decide(curve_moments(eta, seed, n), LOG_SNR, torch.ones(TIMES).double(), policy)
+    return select_shift(curve_moments(eta, seed, n), LOG_SNR, torch.ones(TIMES).double(), policy)
 
 
 def error(decision, eta):

@@ -3,6 +3,7 @@
 import torch
 
 from theory.estimators.slopes import Slopes
+from theory.estimators.time_grid import Between
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.image_bases import dct, inverse_dct
 from theory.statistics.least_squares import explained_variance, ridge_slopes
@@ -29,6 +30,10 @@ def slopes(cosine=None):
     )
 
 
+def between_times(later):
+    return Between(ZERO, ONE, later, torch.ones(1).bool(), torch.ones(1).double())
+
+
 def at(k, cosine=False):
     result = OFFSET[k] + PIXEL[k, 0] * X + PIXEL[k, 1] * Y
     if cosine:
@@ -40,13 +45,13 @@ def at(k, cosine=False):
 
 def test_the_correction_at_a_time_and_between_two():
     weight = torch.tensor([0.25], dtype=torch.float64)
-    between = slopes().correction(ZERO, ONE, weight, X, Y)
+    between = slopes().correction(between_times(weight), X, Y, None)
     assert torch.allclose(between, 0.75 * at(0) + 0.25 * at(1), atol=1e-12)
     assert not torch.allclose(between, at(0), atol=1e-2)
 
 
 def test_the_correction_on_cosines():
-    left = slopes(COSINE).correction(ZERO, ONE, torch.zeros(1).double(), X, Y)
+    left = slopes(COSINE).correction(between_times(torch.zeros(1).double()), X, Y, None)
     assert torch.allclose(left, at(0, cosine=True), atol=1e-12)
     assert not torch.allclose(left, at(0), atol=1e-2)
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy.fft import dctn
 
-from theory.estimators.shift_selection import decide
+from theory.estimators.shift_selection import select_shift
 from theory.forward.forward_pass import GROUPS
 from theory.statistics.image_bases import (
     by_channel,
@@ -78,7 +78,7 @@ def decided(eta, n=160, shape=(1, 8, 8)):
     moments = Moments.empty(shape, GROUPS)
     moments.add_(torch.arange(n) % GROUPS, units)
     one = torch.ones(1, dtype=torch.float64)
-    return decide([moments], torch.zeros(1, dtype=torch.float64), one, SHRUNK)
+    return select_shift([moments], torch.zeros(1, dtype=torch.float64), one, SHRUNK)
 
 
 def test_a_smooth_shift_is_shrunk_by_bands_and_a_rough_one_as_a_whole():

@@ -13,8 +13,8 @@ images, "none" among them; the gain that is certified is that of the choice whic
 would make.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64
@@ -22,6 +22,9 @@ from torch import Tensor
 
 from theory.estimators import low_rank
 from theory.estimators.affine_sums import AffineSums
+from theory.estimators.constant_shift import constant_shift
+from theory.estimators.noise_energy import noise_energies
+from theory.estimators.parts import Measured, Part, PartEstimator, Rules
 from theory.estimators.slopes import NONE, Slopes
 from theory.statistics.image_bases import (
     Partition,
@@ -62,29 +65,54 @@ class _Candidate:
     gains: Float64[Tensor, "group time"]
 
 
-@dataclass(frozen=True, eq=False)
-class FirstOrder:
-    """What was chosen: the slopes, and their gains (G, T) on each group from all others."""
+@dataclass(frozen=True)
+class SlopesEstimator(PartEstimator):
+    """Estimates ``Slopes`` from sums of products of x_t, the prediction and the residual."""
 
-    slopes: Slopes
-    gains: Float64[Tensor, "group time"]
+    def sums(self, shape: tuple[int, ...]) -> AffineSums:
+        """Empty sums of one time for images of this shape."""
+        return AffineSums(shape)
+
+    def fit(
+        self, measured: Measured, sums: Sequence[AffineSums], rules: Rules, before: Sequence[Part]
+    ) -> tuple[Slopes, Float64[Tensor, "group time"]]:
+        """The slopes, with the noise energies that they leave, and their gains on each group."""
+        grid, centres = measured.grid, _centres(measured, sums)
+        slopes, gains = fit_slopes(sums, centres, grid.log_snr, rules.policy, rules.statements)
+        shift = constant_shift(before, slopes.offset)
+        energies = noise_energies(
+            grid.schedule, measured.target, grid.times, sums, centres, shift, slopes
+        )
+        return replace(slopes, noise_energy=energies), gains
 
 
-def first_order(
-    sums: list[AffineSums],
+def _centres(measured: Measured, sums: Sequence[AffineSums]) -> Float64[Tensor, "time 3 d"]:
+    """Means of x_t, y_theta and the residual, by what is known of them beside their own average."""
+    grid, mean_image = measured.grid, measured.mean_image.mean.flatten()
+    alphas = grid.schedule.alpha(grid.times)
+    a, _ = measured.target.coefficients(grid.schedule, grid.times)
+    rows = [
+        torch.stack([alpha * mean_image, a_t * mean_image + s.mean_error(), m.mean.flatten()])
+        for alpha, a_t, s, m in zip(alphas, a, sums, measured.moments, strict=True)
+    ]
+    return torch.stack(rows)
+
+
+def fit_slopes(
+    sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
     log_snr: Float64[Tensor, "time"],
     policy: Policy,
     statements: int,
-) -> FirstOrder:
-    """Choose and fit the slopes of each time.
+) -> tuple[Slopes, Float64[Tensor, "group time"]]:
+    """The slopes of each time, and their gains on each group of images, from all other groups.
 
     Args:
         sums: of each time.
-        centres: means of x_t, y_theta and the residual.
-        log_snr: of the times.
-        policy: how careful to be.
-        statements: how many certificates are to hold together.
+        centres: (T, 3, d), means of x_t, y_theta and the residual.
+        log_snr: (T,), of the times.
+        policy: what of the slopes is applied.
+        statements: how many certificates hold together (Bonferroni's correction).
     """
     shape = sums[0].shape
     used = torch.stack([s.draws > 0 for s in sums]).all(0)
@@ -97,16 +125,15 @@ def first_order(
     n, times = int(used.sum()), len(sums)
     nothing = torch.zeros(1, n, times, dtype=torch.float64)
     gains = torch.cat([nothing, *(c.gains[None] for c in candidates)])
-    honest = _chosen_by_others(gains)
-    bounds = lower_bounds(honest, statements)
+    nested = _chosen_by_others(gains)
+    bounds = lower_bounds(nested, statements)
     best = gains.mean(1).argmax(0)
     best = torch.where(policy.applies(bounds), best, 0)
     chosen = [candidates[k - 1] if k else None for k in best.tolist()]
     offset, pixel, cosine, dense = _assemble(chosen, sums, centres)
-    honest = torch.where(best > 0, honest, 0.0)
+    nested = torch.where(best > 0, nested, 0.0)
     kinds = tuple(_kind(candidate) for candidate in chosen)
-    slopes = Slopes(offset, pixel, cosine, kinds, honest.mean(0), bounds, dense)
-    return FirstOrder(slopes, honest)
+    return Slopes(offset, pixel, cosine, kinds, nested.mean(0), bounds, dense), nested
 
 
 def _kind(candidate: _Candidate | None) -> str:
@@ -126,7 +153,7 @@ def _ways(shape: tuple[int, ...]) -> Iterator[tuple[Partition, tuple[float, ...]
 
 
 def _products(
-    sums: list[AffineSums], centres: Float64[Tensor, "time 3 d"], cells: Partition
+    sums: Sequence[AffineSums], centres: Float64[Tensor, "time 3 d"], cells: Partition
 ) -> Float64[Tensor, "group time 6 cell"]:
     return torch.stack([s.centred(c, cells) for s, c in zip(sums, centres, strict=True)], 1)
 
@@ -172,7 +199,7 @@ def _chosen_by_others(
 
 
 def _low_rank_candidates(
-    sums: list[AffineSums],
+    sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
     used: Bool[Tensor, "group"],
 ) -> Iterator[_Candidate]:
@@ -198,7 +225,7 @@ def _low_rank_candidates(
 
 def _assemble(
     chosen: list[_Candidate | None],
-    sums: list[AffineSums],
+    sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Offset, slopes on pixels, on cosines and of low rank, of all times."""

@@ -1,13 +1,10 @@
-"""The reverse variance that is best for a given score, and what a network's own energy says of it.
+"""E|e_theta|^2 / d of a network, without and with its calibration.
 
-Of all Gaussian reverse kernels with the mean that a noise prediction gives, the one of least KL has
-
-    variance = V_{s|t,0} + kappa^2 (sigma_t^2 / alpha_t^2) (1 - E|E[e|x_t]|^2 / d),
-    kappa = alpha_s (1 - SNR_t / SNR_s),    V_{s|t,0} = sigma_s^2 (1 - SNR_t / SNR_s),
-
-V the variance of x_s given x_t and x_0 and kappa the weight of x_0 in its mean: what is not known
-of x_0 at time t adds to it. Bao et al., "Analytic-DPM" (ICLR 2022), theorem 1.
+The variance of Analytic-DPM's reverse step (``theory.diffusion.reverse_variance``) needs it; it is a
+quadratic function of the slopes, so that the sums they were fitted to give it without another pass.
 """
+
+from collections.abc import Sequence
 
 import torch
 from jaxtyping import Float64, Real
@@ -21,29 +18,11 @@ from theory.statistics.image_bases import by_dct_coefficient, by_pixel
 from theory.statistics.least_squares import XX, XY, YY
 
 
-def optimal_variance(
-    schedule: Schedule,
-    s: Real[Tensor, "*time"],
-    t: Real[Tensor, "*time"],
-    noise_energy: Float64[Tensor, "*time"],
-) -> Float64[Tensor, "*time"]:
-    """Variance per coordinate of the reverse step from t to s < t.
-
-    Args:
-        noise_energy: E|e_theta(x_t)|^2 / d, clamped to at most one, beyond which no posterior has
-            a variance.
-    """
-    fall = -torch.expm1(schedule.log_snr(t) - schedule.log_snr(s))
-    given_data = schedule.sigma(s) ** 2 * fall
-    unknown = schedule.sigma(t) ** 2 / schedule.alpha(t) ** 2 * (1 - noise_energy.clamp(max=1))
-    return given_data + (schedule.alpha(s) * fall) ** 2 * unknown
-
-
 def noise_energies(
     schedule: Schedule,
     target: Target,
     times: Real[Tensor, "time"],
-    sums: list[AffineSums],
+    sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
     shift: Float64[Tensor, "time *shape"],
     slopes: Slopes,
@@ -52,6 +31,14 @@ def noise_energies(
 
     e_theta = p y_theta + q x_t is the noise that a prediction stands for. The moments are those of
     the images that the calibration was made from.
+
+    Args:
+        schedule, target: of the network.
+        times: (T,).
+        sums: of each time.
+        centres: (T, 3, d), means of x_t, y_theta and the residual.
+        shift: (T, *shape), the constant shift that is subtracted.
+        slopes: what is subtracted in addition.
     """
     a, _ = target.coefficients(schedule, times)
     determinant = target.determinant(schedule, times)

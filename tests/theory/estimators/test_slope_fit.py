@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
-from theory.calibration.result import Calibrated
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import EDM, VPCosine
 from theory.diffusion.targets import DATA, NOISE
@@ -132,11 +132,9 @@ WAYS = {
 @pytest.mark.parametrize("name", WAYS)
 def test_every_kind_of_slopes_does_what_it_says(name, monkeypatch):
     """Noise energies, gains and the misfit removed, by running the calibrated network."""
-    monkeypatch.setattr("theory.estimators.affine_fit._ways", WAYS[name])
+    monkeypatch.setattr("theory.estimators.slope_fit._ways", WAYS[name])
     if name != "low rank":
-        monkeypatch.setattr(
-            "theory.estimators.affine_fit._low_rank_candidates", lambda *_: iter(())
-        )
+        monkeypatch.setattr("theory.estimators.slope_fit._low_rank_candidates", lambda *_: iter(()))
     network = damaged(DAMAGES[name])
     calibration = made(network)
     assert set(calibration.slopes.kinds) == {name}
