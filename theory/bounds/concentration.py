@@ -55,6 +55,7 @@ def variance_proxy(schedule: Schedule, v: float, diameter: float, s: float, t: f
     """
 
     def density(log_snr: float) -> float:
+        """alpha^2 sigma^2 L^2 at this log-SNR."""
         r = schedule.time_of(torch.tensor(log_snr, dtype=torch.float64))
         alpha_r, sigma_r = schedule.alpha(r), schedule.sigma(r)
         bound = hessian_bound(alpha_r, sigma_r, v, diameter)

@@ -59,6 +59,7 @@ def absolute_supremum_tail(eps: float, start: float, variance: float) -> float:
     reach = min(eps, IMAGES_REACH * deviation)
 
     def stays(b: float) -> float:
+        """The density of M_t = b, times the probability that |M| stays below eps from there."""
         density = math.exp(-(b**2) / (2 * start)) / math.sqrt(2 * math.pi * start)
         return density * _stays_inside(eps, b, variance)
 

@@ -53,6 +53,7 @@ def ode_log_likelihood(
     alpha_s, alpha_t = schedule.alpha(ends)
 
     def slope(log_snr: float, state: np.ndarray) -> np.ndarray:
+        """d/dlambda of u and of the integral of 0.5 sigma^2 div s_theta, in one vector."""
         time = schedule.time_of(torch.tensor(log_snr, dtype=torch.float64))
         alpha, sigma_sq = schedule.alpha(time), schedule.sigma(time) ** 2
         u = torch.from_numpy(state[: n * d]).reshape(n, d)

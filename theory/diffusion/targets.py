@@ -77,6 +77,7 @@ def edm_raw(sigma_data: float, name: str = "edm-raw") -> Target:
     """
 
     def coefficients(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(A, B) at these times."""
         ratio = torch.exp(-schedule.log_snr(t) / 2)
         norm = torch.sqrt(ratio**2 + sigma_data**2)
         return ratio / (sigma_data * norm), -sigma_data / norm

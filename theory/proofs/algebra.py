@@ -89,6 +89,7 @@ def impose_dynamics(expression: sp.Expr, q: sp.Expr, x: Point) -> sp.Expr:
     right = fokker_planck(q, x)
 
     def mixed(derivative: sp.Derivative) -> sp.Expr:
+        """A derivative of q in t, and perhaps in space, by the equation."""
         space = [(v, n) for v, n in derivative.variable_count if v != t]
         return sp.diff(right, *space) if space else right
 

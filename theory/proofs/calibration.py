@@ -23,6 +23,7 @@ def calibration_commutes() -> list[sp.Expr]:
     x_t, y, mean_x_t, mean_y, mean_x_0 = sp.symbols("x_t y m_t m_y m_0")
 
     def convert(value: sp.Expr, at: sp.Expr) -> sp.Expr:
+        """The prediction ``value`` at x_t = ``at`` of one target as that of the other."""
         x_0, e = sp.Matrix([[a, s], [y_a, y_b]]).LUsolve(sp.Matrix([at, value]))
         return z_a * x_0 + z_b * e
 
@@ -48,6 +49,7 @@ def guided_branches() -> list[sp.Expr]:
     y, y_c, eta, eta_c, w = sp.symbols("y y_c eta eta_c w", real=True)
 
     def guide(unconditional: sp.Expr, conditional: sp.Expr) -> sp.Expr:
+        """Classifier-free guidance of weight w."""
         return unconditional + w * (conditional - unconditional)
 
     shifted = guide(y + eta, y_c + eta_c) - guide(eta, eta_c)

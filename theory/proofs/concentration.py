@@ -77,6 +77,7 @@ def mixture_hessian(dimension: int, count: int) -> list[sp.Expr]:
     q = sp.Add(*parts)
 
     def entry(i: int, j: int) -> sp.Expr:
+        """q^2 times the entry (i, j) of the difference."""
         first_i, first_j, second = (
             sum(part * value(mean) for part, mean in zip(parts, means, strict=True))
             for value in (lambda m: m[i], lambda m: m[j], lambda m: m[i] * m[j])

@@ -63,6 +63,7 @@ def gains_add() -> list[sp.Expr]:
     linear = inner_product(theta, f)
 
     def fall(subtracted: sp.Expr) -> sp.Expr:
+        """E r^2 - E(r - subtracted)^2."""
         return moment_expansion(r**2 - (r - subtracted) ** 2, variables, about_mean)
 
     return [fall(shift + linear) - fall(shift) - fall(linear)]

@@ -23,6 +23,7 @@ def transition_composes() -> list[sp.Expr]:
     a_r, a_s, a_t, s_r, s_s, s_t = sp.symbols("a_r a_s a_t s_r s_s s_t", positive=True)
 
     def between(a: sp.Expr, b: sp.Expr, sa: sp.Expr, sb: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+        """(A, V) from a time of alpha and sigma (a, sa) to one of (b, sb)."""
         return b / a, sb**2 - (b / a) ** 2 * sa**2
 
     a_rs, v_rs = between(a_r, a_s, s_r, s_s)

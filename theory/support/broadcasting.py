@@ -1,6 +1,5 @@
 """Broadcasting over image dimensions, written once."""
 
-from jaxtyping import Float
 from torch import Tensor
 
 
@@ -9,8 +8,3 @@ def along_batch(values: Tensor, like: Tensor) -> Tensor:
     if values.dim() == 0:
         return values
     return values.reshape(values.shape + (1,) * (like.dim() - values.dim()))
-
-
-def dot(a: Float[Tensor, "b *shape"], b: Float[Tensor, "*any"]) -> Float[Tensor, "b"]:
-    """Inner product over all dimensions after the first: (b, ...) and (b, ...) or (...) -> (b,)."""
-    return (a * b).flatten(1).sum(1)
