@@ -17,12 +17,10 @@ CURVE = torch.outer(torch.sigmoid(-LOG_SNR), torch.ones(DIMENSION, dtype=torch.f
 
 
 def curve_moments(eta, seed=0, n=N):
-    generator = torch.Generator().manual_seed(seed)
     result = []
-    for mean in eta:
-        units = mean + torch.randn(n, DIMENSION, generator=generator, dtype=torch.float64)
+    for mean, noise in zip(eta, normal(seed, len(eta), n, DIMENSION), strict=True):
         moments = Moments.empty((DIMENSION,), GROUPS)
-        moments.add_(torch.arange(n) % GROUPS, units)
+        moments.add_(torch.arange(n) % GROUPS, mean + noise)
         result.append(moments)
     return result
 
