@@ -2,6 +2,7 @@
 
 import torch
 
+from theory.estimators.parts import Prediction
 from theory.estimators.slopes import Slopes
 from theory.estimators.time_grid import Between
 from theory.forward.keyed_noise import keyed_noise
@@ -44,12 +45,12 @@ def at(k, cosine=False):
 
 def test_the_correction_at_a_time_and_between_two():
     weight = torch.tensor([0.25], dtype=torch.float64)
-    between = slopes().correction(between_times(weight), X, Y, None)
+    between = slopes().correction(between_times(weight), Prediction(X, Y))
     assert torch.allclose(between, 0.75 * at(0) + 0.25 * at(1), atol=1e-12)
     assert not torch.allclose(between, at(0), atol=1e-2)
 
 
 def test_the_correction_on_cosines():
-    left = slopes(COSINE).correction(between_times(torch.zeros(1).double()), X, Y, None)
+    left = slopes(COSINE).correction(between_times(torch.zeros(1).double()), Prediction(X, Y))
     assert torch.allclose(left, at(0, cosine=True), atol=1e-12)
     assert not torch.allclose(left, at(0), atol=1e-2)
