@@ -31,14 +31,11 @@ ROOMS = {
 """The folders of each package from the ground up: a room imports itself and the rooms before it."""
 
 EXCEPTIONS = {
-    "real.calibrated.repair -> real.experiments.published_corrections",
     "real.compress.quantize -> real.checkpoints.loading",
     "real.compress.repaired_folder -> real.checkpoints",
     "real.compress.repaired_folder -> real.checkpoints.repaired",
     "real.families.presets -> real.families.ddpm_adm.ddpm_unet",
     "real.families.presets -> real.families.ddpm_adm.guided_unet",
-    "real.quality.features -> real.quality.inception",
-    "real.quality.features -> real.quality.trained_features",
 }
 """Arrows that go up or close a circle, and are still to be mended: no test below sees them."""
 

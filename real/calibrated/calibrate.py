@@ -9,9 +9,8 @@ import numpy
 import torch
 
 from real.families.checkpoint import Checkpoint
-from real.images import ImageSource
-from theory.calibration.procedure import calibrate
-from theory.calibration.result import Calibration
+from real.images.base import ImageSource
+from theory.calibration import Calibration, calibrate
 from theory.diffusion.schedules import Times
 from theory.statistics.intervals import LEVEL
 
@@ -48,7 +47,7 @@ def calibrate_checkpoint(
     )  # fmt: skip
 
 
-def described(calibration: Calibration) -> list[str]:
+def calibration_summary(calibration: Calibration) -> list[str]:
     """What was spent, what was found, and what is left alone, in words."""
     ratio = (calibration.plain_error_energy / calibration.error_energy).log().mean().exp().item()
     images = [choice.images for choice in calibration.choices]

@@ -8,7 +8,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from real.calibrated.calibrate import calibrate_checkpoint
 from real.checkpoints import load
-from real.images import open_images
+from real.images.opening import open_images
 
 
 def save_pipeline(folder: Path, shape=(3, 16, 16), safe=True, **scheduler) -> Path:

@@ -5,8 +5,8 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from real.calibrated.calibrate import calibrate_checkpoint, described
-from real.images import open_images
+from real.calibrated.calibrate import calibrate_checkpoint, calibration_summary
+from real.images.opening import open_images
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
@@ -69,7 +69,7 @@ def test_a_budget_is_kept_and_spent_where_it_counts(digits_checkpoint):
     assert 2700 < spent <= 3000
     images_used = [choice.images for choice in calibration.choices]
     assert max(images_used) > 2 * min(images_used)
-    assert f"{spent:,} network evaluations" in described(calibration)[0]
+    assert f"{spent:,} network evaluations" in calibration_summary(calibration)[0]
 
 
 def test_certified_calibration_of_few_images_does_no_harm(digits_checkpoint):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from real.calibrated.calibrate import described
+from real.calibrated.calibrate import calibration_summary
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.diffusion.schedules import VPLinear
@@ -118,9 +118,9 @@ def refused(path, tensors, metadata):
     return False
 
 
-def test_undamaged_it_is_read_and_described(parts, path):
+def test_undamaged_it_is_read_and_calibration_summary(parts, path):
     assert not refused(path, *parts)
-    assert "slopes: octave at 1" in " ".join(described(Calibration.load(path)))
+    assert "slopes: octave at 1" in " ".join(calibration_summary(Calibration.load(path)))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

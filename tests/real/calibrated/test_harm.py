@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from real.images import digits
+from real.images.digits import digits
 from theory.calibration.held_out import PURPOSE
 from theory.calibration.passes import full_pass, pose
 from theory.calibration.procedure import conclude, parts_of

@@ -80,7 +80,7 @@ def test_a_latent_network_from_images_to_report(tmp_path, monkeypatch, digits_ch
         return z.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
 
     checkpoint = replace(digits_checkpoint, codec=Codec((3, 16, 16), encode, decode, "codec"))
-    monkeypatch.setattr("real.checkpoints.loading.load", lambda *given: checkpoint)
+    monkeypatch.setattr("real.commands.loading.load", lambda *given: checkpoint)
     images = np.random.default_rng(0).integers(0, 256, (24, 20, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=images)
     common = ["digits", "--data", str(tmp_path / "images.npz"), "--quiet"]

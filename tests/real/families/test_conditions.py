@@ -10,7 +10,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from real.calibrated.conditions import of_images, of_samples
 from real.cli import main
-from real.images import open_images
+from real.images.opening import open_images
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
 

@@ -17,8 +17,8 @@ from real.compress import Damage, damaged
 from real.compress import repaired_folder as folder
 from real.families.beta_tables import schedule
 from real.families.diffusers.process import process_of
-from real.images import open_images
 from real.images.edm_labels import labels_of
+from real.images.opening import open_images
 from real.images.pixels import read_picture
 from tests.real.conftest import save_pipeline
 from tests.real.states import SMALL_DDPM, ddpm_state, write

@@ -1,15 +1,13 @@
 """The figure of sample quality, from its numbers. Nothing is computed here."""
 
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullFormatter
 
-from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, STYLE
+from real.reports.axes import tick_evaluations
+from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 
 LINES = (("before", ORANGE, "s", 0.97), ("after", BLUE, "o", 1.03))
 LABELS = {"before": "without calibration", "after": "with calibration"}
@@ -36,25 +34,18 @@ def draw_change(ax: Axes, report: dict[str, Any], name: str) -> None:
     _over_evaluations(ax, report)
 
 
-def save(folder: Path, report: dict[str, Any]) -> None:
-    """Write ``quality.png`` and ``.pdf``: four panels."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(8.0, 6.0))
-        panels = figure.subplots(2, 2)
-        draw_measure(panels[0, 0], report, "frechet", report["distance"])
-        panels[0, 0].legend(title=f"{report['confidence']:.0%} over {len(report['seeds'])} seeds")
-        draw_change(panels[0, 1], report, "frechet")
-        draw_measure(panels[1, 0], report, "kid", "Kernel distance, same features")
-        draw_measure(panels[1, 1], report, "tint", "Error of the mean colour")
-        for suffix in ("png", "pdf"):
-            figure.savefig(folder / f"quality.{suffix}")
+def draw_quality(figure: Figure, report: dict[str, Any]) -> None:
+    """Four panels: Frechet distance and its change, kernel distance, error of the mean colour."""
+    panels = figure.subplots(2, 2)
+    draw_measure(panels[0, 0], report, "frechet", report["distance"])
+    panels[0, 0].legend(title=f"{report['confidence']:.0%} over {len(report['seeds'])} seeds")
+    draw_change(panels[0, 1], report, "frechet")
+    draw_measure(panels[1, 0], report, "kid", "Kernel distance, same features")
+    draw_measure(panels[1, 1], report, "tint", "Error of the mean colour")
 
 
 def _over_evaluations(ax: Axes, report: dict[str, Any]) -> None:
-    ticks = [row["nfe"] for row in report["over_seeds"]]
-    ax.set_xscale("log")
-    ax.set_xticks(ticks, [str(tick) for tick in ticks])
-    ax.xaxis.set_minor_formatter(NullFormatter())
+    tick_evaluations(ax, [row["nfe"] for row in report["over_seeds"]])
     ax.minorticks_off()
     ax.set_xlabel(f"network evaluations per sample ({report['solver']})")
 

@@ -1,19 +1,12 @@
-"""Figures of a report, from its numbers, and grids of images. Nothing is computed here."""
+"""The figure of a validation, from its numbers. Nothing is computed here."""
 
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from PIL import Image
-from torch import Tensor
-from torch.nn.functional import pad
 
-from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, STYLE
-
-Rows = list[dict[str, Any]]
+from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 
 LOG_SNR = r"log-SNR $\lambda_t$ (noise to the left)"
 
@@ -57,33 +50,11 @@ def draw_error(ax: Axes, report: dict[str, Any]) -> None:
     ax.legend()
 
 
-def save_all(folder: Path, report: dict[str, Any]) -> None:
-    """Write ``calibration.png`` and ``.pdf``: the three panels side by side."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(10.5, 3.1))
-        panels = figure.subplots(1, 3)
-        for draw, ax in zip((draw_error, draw_eta, draw_gain), panels, strict=True):
-            draw(ax, report)
-        for suffix in ("png", "pdf"):
-            figure.savefig(folder / f"calibration.{suffix}")
-
-
-def grid(images: Tensor, least_side: int = 512) -> Image.Image:
-    """Images (n, c, h, w) in [-1, 1] as one square-ish picture, tiny ones enlarged by whole factors."""
-    n, channels, height, width = images.shape
-    columns = int(np.ceil(np.sqrt(n)))
-    rows = -(-n // columns)
-    scale = max(1, least_side // (max(columns * width, rows * height)))
-    pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().byte()
-    pixels = pixels.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
-    gap = max(1, scale // 2)
-    pixels = pad(pixels, (gap, gap, gap, gap), value=128)
-    canvas = np.full((rows * pixels.shape[2], columns * pixels.shape[3], channels), 128, np.uint8)
-    for i, tile in enumerate(pixels.permute(0, 2, 3, 1).numpy()):
-        y, x = divmod(i, columns)
-        h, w = tile.shape[:2]
-        canvas[y * h : (y + 1) * h, x * w : (x + 1) * w] = tile
-    return Image.fromarray(canvas[..., 0] if channels == 1 else canvas[..., :3])
+def draw_validation(figure: Figure, report: dict[str, Any]) -> None:
+    """Three panels side by side: error of the shift, mean error, held-out gain."""
+    panels = figure.subplots(1, 3)
+    for draw, ax in zip((draw_error, draw_eta, draw_gain), panels, strict=True):
+        draw(ax, report)
 
 
 def _columns(report: dict[str, Any], *names: str) -> list[np.ndarray]:

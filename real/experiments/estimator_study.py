@@ -6,23 +6,22 @@ own subset of the images and its own noise.
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from real.calibrated.conditions import Conditioned
-from real.families.checkpoint import Checkpoint
+from real.calibrated.conditions import ConditionedImages
+from real.experiments.study_plan import Rows, StudyPlan
 from real.solvers.sampling import latents, sample
-from theory.calibration.passes import PassResult, Problem, full_pass, pose
-from theory.calibration.procedure import calibrate, conclude, parts_of
+from theory.calibration.passes import PassResult, Problem, full_pass
+from theory.calibration.procedure import conclude, parts_of
 from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
 from theory.estimators.amortized_network import fit_network
 from theory.estimators.control_variates import NAMED, PLAIN, REGRESSION, RESIDUAL, Estimator
-from theory.forward.images import DEFAULT_BATCH, ImageSet
+from theory.forward.images import DEFAULT_BATCH
 from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, SMOOTHED, Policy
 
 LEAST_IMAGES = 25
@@ -34,33 +33,37 @@ RECIPES: dict[str, tuple[Estimator, Policy]] = {
 
 
 @dataclass(frozen=True)
-class Study:
-    """What was measured, as plain data: rows of ``errors`` and ``gains``.
+class EstimatorStudy:
+    """What was measured, as plain data.
 
-    errors: estimator, images, network evaluations, seed, and the geometric mean over times of
-        |estimate - truth|^2. "spline" and "network" are the regression estimates of all times,
-        smoothed over log-SNR by the one or the other.
-    gains: recipe, images, seed, and the fall of the bound in nats with its interval.
+    Attributes:
+        times: (T,).
+        errors: estimator, images, network evaluations, seed, and the geometric mean over times of
+            |estimate - truth|^2. "spline" and "network" are the regression estimates of all times,
+            smoothed over log-SNR by the one or the other.
+        gains: recipe, images, seed, and the fall of the bound in nats with its interval.
     """
 
     times: list[int] | list[float]
-    errors: list[dict[str, Any]]
-    gains: list[dict[str, Any]]
+    errors: Rows
+    gains: Rows
 
 
-@dataclass(frozen=True)
-class Plan:
-    """A checkpoint with its images, and how much to do."""
+@dataclass(frozen=True, kw_only=True)
+class EstimatorStudyPlan(StudyPlan):
+    """How much to do.
 
-    checkpoint: Checkpoint
-    images: Conditioned
-    held_out: Conditioned
-    times: Tensor
+    Attributes:
+        seeds: repetitions, each with its own subsets of the images and its own noise.
+        truth_draws: noise draws per image and time of the very large run.
+        seed: of that run; the repetitions have those after it.
+        generated_nfe: network evaluations per generated image.
+    """
+
     seeds: int
-    truth_draws: int
-    seed: int
-    device: Any
-    on_progress: Callable[[int], None] | None = None
+    truth_draws: int = 32
+    seed: int = 0
+    generated_nfe: int = 20
 
     @property
     def sizes(self) -> list[int]:
@@ -69,6 +72,12 @@ class Plan:
         doublings = range(max(0, math.ceil(math.log2(count / LEAST_IMAGES))))
         return [LEAST_IMAGES * 2**k for k in doublings] + [count]
 
+    def subsets(self) -> Iterator[tuple[int, int, ConditionedImages]]:
+        """Number of images, seed, and images, of every repetition."""
+        for seed in range(self.seed + 1, self.seed + 1 + self.seeds):
+            for size in self.sizes:
+                yield size, seed, self.chosen_images(size, seed)
+
     def evaluations(self) -> int:
         """How many network evaluations the study takes, samples not counted."""
         subsets = self.seeds * sum(self.sizes) * (len(NAMED) + 1)
@@ -76,12 +85,11 @@ class Plan:
         return len(self.times) * (len(self.images) * self.truth_draws + subsets + checks)
 
 
-def study(plan: Plan, generated_nfe: int = 20) -> Study:
+def run_estimator_study(plan: EstimatorStudyPlan) -> EstimatorStudy:
     """Run the whole study."""
-    truth = _truth(plan)
-    generated = _generated(plan, generated_nfe)
+    truth, generated = _truth(plan), _generated(plan)
     errors, gains = [], []
-    for size, seed, images in _subsets(plan):
+    for size, seed, images in plan.subsets():
         of = {"images": size, "seed": seed}
         problem = _problem(plan, images, seed)
         measured = {name: full_pass(problem, NAMED[name], 1) for name in NAMED}
@@ -92,23 +100,34 @@ def study(plan: Plan, generated_nfe: int = 20) -> Study:
         for name, (estimator, policy) in RECIPES.items():
             found = conclude(problem, measured[estimator.name], policy)
             gains.append({"recipe": name} | of | _gain(plan, found, seed))
-        found = _calibrate(plan, generated.at(torch.arange(size)), seed)
+        problem = _problem(plan, generated.at(torch.arange(size)), seed)
+        found = conclude(problem, full_pass(problem, REGRESSION, 1), CERTIFIED)
         gains.append({"recipe": "certified, generated"} | of | _gain(plan, found, seed))
-    return Study(plan.times.tolist(), errors, gains)
+    return EstimatorStudy(plan.times.tolist(), errors, gains)
 
 
-def _generated(plan: Plan, nfe: int) -> Conditioned:
+def _problem(plan: EstimatorStudyPlan, images: ConditionedImages, seed: int) -> Problem:
+    return plan.problem(plan.checkpoint.network, images, seed, parts_of())
+
+
+def _truth(plan: EstimatorStudyPlan) -> Tensor:
+    """The mean residual (T, *shape) of all images, over very many draws."""
+    passed = full_pass(_problem(plan, plan.images, plan.seed), RESIDUAL, plan.truth_draws)
+    return torch.stack([moments.mean for moments in passed.measured.moments])
+
+
+def _generated(plan: EstimatorStudyPlan) -> ConditionedImages:
     """The network's own samples as it takes images, under the conditions of the images."""
     noise = latents(plan.checkpoint, max(plan.sizes), plan.seed).to(plan.device)
-    conditions, codec = plan.images.in_turn(len(noise)), plan.checkpoint.codec
+    conditions, codec = plan.images.conditions_in_turn(len(noise)), plan.checkpoint.codec
     images = sample(
-        plan.checkpoint, plan.checkpoint.predict, noise, solver="ddim", nfe=nfe,
+        plan.checkpoint, plan.checkpoint.predict, noise, solver="ddim", nfe=plan.generated_nfe,
         condition=conditions,
     ).images  # fmt: skip
     if codec:
         parts = images.split(DEFAULT_BATCH)
         images = torch.cat([codec.encode(part.to(plan.device)).cpu() for part in parts])
-    return Conditioned(images, conditions)
+    return ConditionedImages(images, conditions)
 
 
 def _estimates(problem: Problem, measured: dict[str, PassResult], seed: int) -> dict[str, Tensor]:
@@ -121,38 +140,7 @@ def _estimates(problem: Problem, measured: dict[str, PassResult], seed: int) -> 
     return found
 
 
-def _subsets(plan: Plan) -> Iterator[tuple[int, int, Conditioned]]:
-    for seed in range(plan.seed + 1, plan.seed + 1 + plan.seeds):
-        generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(plan.images), generator=generator)
-        for size in plan.sizes:
-            yield size, seed, plan.images.at(order[:size])
-
-
-def _problem(plan: Plan, images: Conditioned, seed: int) -> Problem:
-    return pose(
-        plan.checkpoint.network, ImageSet(images.images, images.conditions), plan.times,
-        parts_of(), seed=seed, device=plan.device, on_progress=plan.on_progress,
-    )  # fmt: skip
-
-
-def _truth(plan: Plan) -> Tensor:
-    problem = _problem(plan, plan.images, plan.seed)
-    return torch.stack(
-        [m.mean for m in full_pass(problem, RESIDUAL, plan.truth_draws).measured.moments]
-    )
-
-
-def _calibrate(plan: Plan, images: Conditioned, seed: int) -> Calibration:
-    return calibrate(
-        plan.checkpoint.predict, plan.checkpoint.schedule, target=plan.checkpoint.target,
-        images=images.images, conditions=images.conditions, times=plan.times, seed=seed,
-        device=plan.device,
-        on_progress=plan.on_progress,
-    )  # fmt: skip
-
-
-def _gain(plan: Plan, calibration: Calibration, seed: int) -> dict[str, float]:
+def _gain(plan: EstimatorStudyPlan, calibration: Calibration, seed: int) -> dict[str, float]:
     gain = validate(
         plan.checkpoint.predict, calibration, images=plan.held_out.images,
         conditions=plan.held_out.conditions, seed=seed,
