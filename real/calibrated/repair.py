@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from real.calibrated.conditions import Kind, of_images
-from real.compress import Damage, damaged
+from real.checkpoints.reloading import damaged
+from real.compress import Damage
 from real.experiments.published_corrections import Correct, calibrated, nothing
 from real.families.checkpoint import Checkpoint
 from real.images import ImageSource

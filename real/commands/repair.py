@@ -67,8 +67,8 @@ def run(options: argparse.Namespace) -> None:
     """Run it."""
     from real.calibrated.repair import Settings, evaluations, repair
     from real.checkpoints.loading import load
-    from real.checkpoints.repaired import NAME as REPAIRED
     from real.compress import Damage
+    from real.compress.repaired_folder import NAME as REPAIRED
     from real.images import DIGITS
     from real.reports import repair as repair_report
 

@@ -17,7 +17,8 @@ from torch import Tensor
 
 from real.calibrated.conditions import Conditioned
 from real.calibrated.repair import Settings, held_out_losses
-from real.compress import Damage, damaged
+from real.checkpoints.reloading import damaged
+from real.compress import Damage
 from real.experiments import published_corrections as corrections
 from real.experiments.bias_training import with_trained_biases
 from real.experiments.published_corrections import Correct, Corrected, calibrated, nothing

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from real.calibrated.repair import AGAINST_FULL, FULL, NONE, ORDER_0, ORDER_1, Repair
 from real.compress import repaired_folder as storage
 from real.reports.templates import render
+from theory.calibration import files as calibrations
 from theory.statistics.intervals import LEVEL, cautions
 from theory.support.output import replacing_folder, write_json
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, PINK, STYLE
@@ -28,7 +29,8 @@ def write(out: Path, repair: Repair) -> dict[str, Any]:
     The folder appears whole or not at all.
     """
     with replacing_folder(out) as folder:
-        storage.save(folder, repair.original, repair.damage, repair.network, repair.kept)
+        storage.save_repaired(folder, repair.original, repair.damage, repair.network)
+        calibrations.save(repair.kept, folder / storage.CALIBRATION)
         stored = folder / storage.NETWORK
         found = numbers(repair, stored.stat().st_size if stored.exists() else None)
         write_json(folder / "repair.json", found)
