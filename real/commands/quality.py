@@ -15,7 +15,10 @@ def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "quality",
-        parents=[given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE, given.RUNNING],
+        parents=[
+            given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE,
+            given.RUNNING,
+        ],
         description="Draw samples from the same noise with and without a calibration, and measure "
         "their Frechet and kernel distances to real images and the error of their mean colour, "
         "over seeds; write quality.json and a figure. Images other than the digits are dealt "

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from real.families.ddpm_adm import ddpm, ddpm_unet, guided, guided_unet
 
 from real.checkpoints import FAMILIES, load
 from real.families import beta_tables as betas
 from real.families import presets
-from real.families.ddpm_adm import ddpm, ddpm_unet, guided, guided_unet
 from real.files.state_dicts import state_of
 from tests.real.states import (
     SMALL_DDPM,
