@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from real.families.diffusers.folder import load_part
-from real.families.diffusers.network import identity, sample_shape
+from real.families.diffusers.network import network_fingerprint, sample_shape
 from real.families.diffusers.process import process_of
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
@@ -193,7 +193,7 @@ def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Ten
 
 def _fingerprint(network: Any, calibration: Calibration) -> str:
     """The network's fingerprint in float32, also where it was loaded in half precision."""
-    own, weights = identity(network), network.state_dict()
+    own, weights = network_fingerprint(network), network.state_dict()
     halves = {w.dtype for w in weights.values() if w.is_floating_point()} - {torch.float32}
     if own == calibration.provenance.get("fingerprint") or not halves:
         return own
@@ -208,4 +208,4 @@ def _fingerprint(network: Any, calibration: Calibration) -> str:
     same = exact.keys() == weights.keys() and all(
         torch.equal(exact[name].to(weight.dtype), weight.cpu()) for name, weight in weights.items()
     )
-    return identity(original) if same else own
+    return network_fingerprint(original) if same else own

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from real.calibrated.calibrate import calibrate_checkpoint
 from real.calibrated.conditions import Kind, of_images
-from real.compress import Damage, damaged
+from real.checkpoints.reloading import damaged
+from real.compress import Damage
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.running import WithinMemory

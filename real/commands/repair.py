@@ -58,9 +58,9 @@ def run(options: argparse.Namespace) -> None:
     require_folder(options.out)
     given.require_inputs(options)
     from real.calibrated.repair import RepairSettings, repair
-    from real.checkpoints.repaired import NAME as REPAIRED
     from real.commands import loading
     from real.compress import Damage
+    from real.compress.repaired_folder import NAME as REPAIRED
     from real.reports.repair import write_repair
     from theory.statistics.shrinkage import POLICIES
 

@@ -16,7 +16,8 @@ from typing import Any
 from torch import Tensor
 
 from real.calibrated.conditions import ConditionedImages
-from real.compress import Damage, damaged
+from real.checkpoints.reloading import damaged
+from real.compress import Damage
 from real.experiments.bias_training import with_trained_biases
 from real.experiments.published_corrections import (
     ChannelMeans,

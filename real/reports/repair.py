@@ -23,7 +23,8 @@ ORDERS = (ORDER_0, ORDER_1)
 def write_repair(out: Path, repair: Repair) -> Report:
     """Write network, calibration and report into a folder; they appear all or not at all."""
     with replacing_folder(out) as folder:
-        storage.save(folder, repair.original, repair.damage, repair.network, repair.kept)
+        storage.save_repaired(folder, repair.original, repair.damage, repair.network)
+        repair.kept.save(folder / storage.CALIBRATION)
         stored = folder / storage.NETWORK
         report = repair_report(repair, stored.stat().st_size if stored.exists() else None)
         report.write_into(folder)

@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from real.families.ddpm_adm.guided_unet import Architecture, GuidedUNet, Heads
 from safetensors.torch import save_file
 from torch import nn
-
-from real.families.ddpm_adm.guided_unet import Architecture, GuidedUNet, Heads
 
 SMALL_DDPM = {"ch": 32, "mult": [1, 2], "nres": 1, "attn": [8], "cin": 3, "size": 16}
 SMALL_GUIDED = Architecture(

@@ -26,7 +26,7 @@ from theory.diffusion.schedules import Schedule, from_description
 from theory.diffusion.targets import Target
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.constant_shift import ConstantShift
-from theory.estimators.parts import Part
+from theory.estimators.parts import Part, Prediction
 from theory.estimators.slopes import Slopes
 from theory.estimators.time_grid import TimeGrid
 from theory.statistics.intervals import Estimate
@@ -222,7 +222,8 @@ class Calibration:
         if len(t) > 1 and bool((t == t[0]).all()):
             t = t[:1]
         at = self.grid.around(t)
-        first, *others = (part.correction(at, x_t, y, condition) for part in self.parts)
+        given = Prediction(x_t, y, condition)
+        first, *others = (part.correction(at, given) for part in self.parts)
         return sum(others, start=first)
 
     def noise_energy_at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b 2"]:

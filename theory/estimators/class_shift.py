@@ -12,7 +12,6 @@ to the shared shift. It is applied at times where the gain on left-out groups of
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Float64
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from theory.estimators.constant_shift import constant_shift
 from theory.estimators.device_sums import Sums
-from theory.estimators.parts import Measured, Part, PartEstimator, Rules
+from theory.estimators.parts import Measured, Part, PartEstimator, Prediction, Rules
 from theory.estimators.time_grid import Between
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
@@ -70,20 +69,15 @@ class ClassShift(Part):
         """At which times the classes differ."""
         return self.shift.flatten(1).any(1)
 
-    def correction(
-        self,
-        at: Between,
-        x_t: Float[Tensor, "b *shape"],
-        y: Float[Tensor, "b *shape"],
-        condition: Any,
-    ) -> Float[Tensor, "any *shape"]:
+    def correction(self, at: Between, given: Prediction) -> Float[Tensor, "any *shape"]:
         """The shift of each image's class, linear between the times; zero for other conditions.
 
         The condition is a tensor of labels (b,), or anything else for none.
         """
-        if not isinstance(condition, Tensor):
+        y = given.y
+        if not isinstance(given.condition, Tensor):
             return y.new_zeros(1, *y.shape[1:])
-        labels = condition.cpu()
+        labels = given.condition.cpu()
         classes = self.shift.shape[1]
         known = (labels >= 0) & (labels < classes)
         label = torch.where(known, labels, 0)

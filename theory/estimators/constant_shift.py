@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from theory.estimators.parts import Measured, Part, PartEstimator, Rules
+from theory.estimators.parts import Measured, Part, PartEstimator, Prediction, Rules
 from theory.estimators.shift_selection import select_shift
 from theory.estimators.time_grid import Between
 from theory.statistics.smoothing import curvature
@@ -98,15 +98,9 @@ class ConstantShift(Part):
         result[order] = curvature(self.log_snr[order], self.shift[order])
         return result
 
-    def correction(
-        self,
-        at: Between,
-        x_t: Float[Tensor, "b *shape"],
-        y: Float[Tensor, "b *shape"],
-        condition: Any,
-    ) -> Float[Tensor, "k *shape"]:
-        """The shift in y's dtype, whatever x_t, y and the condition are."""
-        return self.at(at).to(y)
+    def correction(self, at: Between, given: Prediction) -> Float[Tensor, "k *shape"]:
+        """The shift, whatever is given, in the dtype of the prediction."""
+        return self.at(at).to(given.y)
 
     def stored(self) -> Stored:
         """The shift as tensors and texts for a file."""

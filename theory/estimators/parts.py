@@ -25,6 +25,15 @@ from theory.statistics.shrinkage import Policy
 from theory.support.stored import Stored
 
 
+@dataclass(frozen=True)
+class Prediction:
+    """A network's predictions y (b, *shape) at x_t (b, *shape), under a condition if it has any."""
+
+    x_t: Float[Tensor, "b *shape"]
+    y: Float[Tensor, "b *shape"]
+    condition: Any = None
+
+
 class Part(ABC):
     """One term of what is subtracted from a prediction, at each of T times. Plain data.
 
@@ -47,14 +56,8 @@ class Part(ABC):
         """Raises: InputError, the part is of another number of times or of other images."""
 
     @abstractmethod
-    def correction(
-        self,
-        at: Between,
-        x_t: Float[Tensor, "b *shape"],
-        y: Float[Tensor, "b *shape"],
-        condition: Any,
-    ) -> Float[Tensor, "any *shape"]:
-        """What is subtracted from predictions y at x_t, at places (b,) or (1,); as y broadcasts."""
+    def correction(self, at: Between, given: Prediction) -> Float[Tensor, "any *shape"]:
+        """What is subtracted from predictions at places (b,) or (1,); it broadcasts over them."""
 
     @abstractmethod
     def stored(self) -> Stored:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from theory.estimators import low_rank
 from theory.estimators.low_rank import patterns
-from theory.estimators.parts import Part
+from theory.estimators.parts import Part, Prediction
 from theory.estimators.time_grid import Between
 from theory.statistics.image_bases import dct, inverse_dct
 from theory.support.broadcasting import along_batch
@@ -106,13 +106,7 @@ class Slopes(Part):
         """At which times there are slopes."""
         return torch.tensor([kind != NONE for kind in self.kinds])
 
-    def correction(
-        self,
-        at: Between,
-        x_t: Float[Tensor, "b *shape"],
-        y: Float[Tensor, "b *shape"],
-        condition: Any,
-    ) -> Float[Tensor, "b *shape"]:
+    def correction(self, at: Between, given: Prediction) -> Float[Tensor, "b *shape"]:
         """What is affine in x_t and y, whatever the condition is.
 
         Zero outside the times, and between times further apart than ``WIDEST_GAP``.
@@ -120,9 +114,10 @@ class Slopes(Part):
 
         def between(values: Tensor) -> Tensor:
             """Values at these places, in y's dtype."""
-            return at.interpolate(values).to(y)
+            return at.interpolate(values).to(given.y)
 
-        x_t, shape = x_t.to(y), tuple(y.shape[1:])
+        y, shape = given.y, tuple(given.y.shape[1:])
+        x_t = given.x_t.to(y)
         a, b = between(self.pixel).unbind(1)
         correction = between(self.offset) + a * x_t + b * y
         if self.cosine is not None:

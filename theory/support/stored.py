@@ -56,7 +56,8 @@ def reading(path: Path, what: str, format_: str) -> Iterator[Stored]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         yield Stored(tensors, texts)
     except InputError as error:
-        raise InputError(f"{error} (in {path})") from error
+        message = str(error).removeprefix(f"{what}: ")
+        raise InputError(f"{what}: {message} (in {path})") from error
     except (
         SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
         OverflowError, RuntimeError,

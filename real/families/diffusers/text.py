@@ -15,17 +15,17 @@ TOKENIZERS = {
     "CLIPTextModelWithProjection": "CLIPTokenizer",
     "T5EncoderModel": "T5TokenizerFast",
 }
-"""Text encoders that are known, and whose tokenizers they are given."""
+"""The known classes of text encoders, and those of their tokenizers."""
 
 
 def load_text_parts(folder: Path, device: Any) -> dict[str, Any]:
-    """Encoders and tokenizers as model_index.json names them, for a pipeline's constructor.
+    """The encoders and tokenizers that model_index.json names, for a pipeline's constructor.
 
-    An encoder that the folder says it does without ([null, null]) is None.
+    An encoder that is named [null, null] is None.
 
     Raises:
-        InputError: transformers is not installed, an encoder is of an unknown class, or one of
-            them or of their tokenizers is broken.
+        InputError: transformers is not installed, an encoder is of an unknown class, or an encoder
+            or a tokenizer is broken.
     """
     parts: dict[str, Any] = {}
     for part, encoder in named_encoders(folder).items():
@@ -36,7 +36,7 @@ def load_text_parts(folder: Path, device: Any) -> dict[str, Any]:
 
 
 def named_encoders(folder: Path) -> dict[str, str | None]:
-    """The class of each text encoder as model_index.json names it; None for one that is absent.
+    """The class of each text encoder that model_index.json names; None for one that is absent.
 
     Raises:
         InputError: transformers is not installed, there is no encoder, or one is of an unknown
@@ -61,7 +61,7 @@ def named_encoders(folder: Path) -> dict[str, str | None]:
 
 
 def text_modules(parts: dict[str, Any]) -> dict[str, Any]:
-    """The encoders alone, without tokenizers and what is absent."""
+    """The encoders among the parts, without those that are absent."""
     return {k: part for k, part in parts.items() if k.startswith("text_encoder") and part}
 
 
@@ -93,7 +93,7 @@ def _tokenizer(name: str, folder: Path) -> Any:
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """The logs and progress bars of both libraries silenced: what matters of them is raised."""
+    """Silence the logs and progress bars of both libraries: what matters is raised as an error."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

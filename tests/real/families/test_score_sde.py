@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from real.families.ddpm_adm import ddpm_unet
+from real.families.score_sde.ncsnpp_ddpm import DDPM, Resampling
+from real.files.network_weights import filled
 
 from real.families import beta_tables as betas
-from real.families.ddpm_adm import ddpm_unet
 from real.families.edm.layers import Convolution, FusedDownConvolution, GroupNorm, UNetBlock
 from real.families.edm.song_unet import SongUNet
 from real.families.resampling import downsample, separable, upsample
 from real.families.score_sde import loader as score_sde
-from real.families.score_sde.ncsnpp_ddpm import DDPM, Resampling
-from real.files.network_weights import filled
 from tests.real.stored_networks import calibrates_and_validates, random_state, source
 from theory.diffusion.schedules import DiscreteSchedule, SubVP, VEGeometric, VPLinear
 from theory.diffusion.targets import NOISE, SCORE

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import torch
 from diffusers import DDPMScheduler
+from real.families.ddpm_adm import ddpm, ddpm_unet, guided, guided_unet
 
 from real.checkpoints import FAMILIES, load
 from real.families import beta_tables as betas
 from real.families import presets
-from real.families.ddpm_adm import ddpm, ddpm_unet, guided, guided_unet
 from real.files.state_dicts import state_of
 from tests.real.states import (
     SMALL_DDPM,
@@ -88,7 +88,7 @@ def test_a_small_network_calibrates_and_validates(tmp_path, kind):
         predict = lambda x, t: checkpoint.predict(x, t, torch.full((len(x),), 3))  # noqa: E731
     calibration = calibrate(
         predict, checkpoint.schedule, target=checkpoint.target, images=images[:12], times=[5, 900],
-        fingerprint=checkpoint.fingerprint,
+        provenance={"fingerprint": checkpoint.fingerprint},
     )  # fmt: skip
     validation = validate(predict, calibration, images=images[12:])
     assert validation.n == 8
@@ -392,7 +392,7 @@ def test_a_named_family_goes_before_others_that_recognize_the_same(tmp_path, mon
         name="other",
         load=lambda *given: dataclasses.replace(usual.load(*given), family="other"),
     )
-    monkeypatch.setattr("real.checkpoints.FAMILIES", (*FAMILIES, other))
+    monkeypatch.setattr("real.checkpoints.loading.FAMILIES", (*FAMILIES, other))
     assert load(path).family == "ddpm"
     assert load(path, family="other").family == "other"
 

@@ -5,6 +5,7 @@ from dataclasses import fields
 import pytest
 import torch
 
+from tests.draws import normal
 from theory.estimators.affine_sums import AffineSums
 from theory.estimators.class_shift import ClassSums
 from theory.estimators.control_variates import NAMED
@@ -31,9 +32,7 @@ class Forgetful(Sums):
 
 
 def observed(device="cpu", seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    x_0 = torch.randn(IMAGES, *SHAPE, generator=generator, dtype=torch.float64)
-    noise = torch.randn(DRAWS, IMAGES, *SHAPE, generator=generator, dtype=torch.float64)
+    x_0, noise = normal(seed, IMAGES, *SHAPE), normal(seed + 1, DRAWS, IMAGES, *SHAPE)
     group, labels = torch.arange(IMAGES) % GROUPS, torch.arange(IMAGES) % 3
     seen = Observation(
         0, group, x_0, noise, 0.9 * noise + x_0, 0.2, 0.9, 0.8, 0.6, conditions=labels

@@ -1,4 +1,4 @@
-"""DDPM's U-Net as diffusers' UNet2DModel: what the shapes tell, and the map of the names.
+"""DDPM's U-Net as diffusers' ``UNet2DModel``: its architecture, and how its weights are named.
 
 Ho, Jain & Abbeel, "Denoising Diffusion Probabilistic Models" (2020), with the names of
 pytorch_diffusion and of DDIM. Attention there is by 1x1 convolutions, here by linear layers.
@@ -9,18 +9,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from diffusers import UNet2DModel
 from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """What the shapes in a state file tell.
+class DDPMArchitecture:
+    """What the shapes in a state file tell of DDPM's network.
 
     Attributes:
         in_channels, out_channels: of the images, and of the prediction.
-        width: channels that the multipliers multiply.
-        multipliers: one per level, from the finest.
+        width: base number of channels.
+        multipliers: channels over ``width``, one per level, from the finest.
         blocks: residual blocks per level on the way down; one more on the way up.
         attention: the levels that have attention, 0 the finest.
     """
@@ -33,7 +32,7 @@ class Architecture:
     attention: tuple[int, ...]
 
     def config(self, image_size: int) -> dict[str, Any]:
-        """The same for ``UNet2DModel``."""
+        """The arguments of ``UNet2DModel`` for images of that size."""
         levels = range(len(self.multipliers))
         down = ["AttnDownBlock2D" if level in self.attention else "DownBlock2D" for level in levels]
         up = ["AttnUpBlock2D" if level in self.attention else "UpBlock2D" for level in levels]
@@ -69,7 +68,7 @@ CENTRAL = re.compile(r"mid\.(block_1|attn_1|block_2)\.(\w+)")
 
 
 def renamed(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state with pytorch_diffusion's names as one of ``UNet2DModel``; unknown names stay."""
+    """A state with pytorch_diffusion's names as a state of ``UNet2DModel``; unknown names stay."""
     levels = len({name.split(".")[1] for name in state if name.startswith("up.")})
     result = {}
     for name, tensor in state.items():
@@ -102,6 +101,8 @@ def _level(way: str, level: int, levels: int) -> str:
     return f"{way}_blocks.{level if way == 'down' else levels - 1 - level}"
 
 
-def build(architecture: Architecture, image_size: int) -> UNet2DModel:
-    """The network, with weights still to be loaded."""
+def build(architecture: DDPMArchitecture, image_size: int) -> Any:
+    """The ``UNet2DModel``, without its weights; diffusers is imported here, where it is needed."""
+    from diffusers import UNet2DModel
+
     return UNet2DModel(**architecture.config(image_size))

@@ -1,16 +1,14 @@
 """The proofs of order 1 tell a true identity from its neighbours."""
 
-import pytest
 import sympy as sp
 
-from theory.proofs import STATEMENTS, first_order
-from theory.proofs.algebra import Statement, coordinates, density, prove
+from tests.theory.proofs.proving import proved, require_verdicts
+from theory.proofs.algebra import coordinates, density, inner_product
 from theory.proofs.first_order import (
     a_s,
     a_t,
     best_variance,
     energy,
-    expectation,
     fall_of_snr,
     r,
     s_s,
@@ -18,6 +16,7 @@ from theory.proofs.first_order import (
     step,
     step_variance,
 )
+from theory.proofs.moment_expansion import moment_expansion
 
 F = sp.symbols("f1:3", real=True)
 THETA = sp.symbols("theta1:3", real=True)
@@ -41,11 +40,11 @@ def kernel_by_parts(power):
 def explained(share):
     """What subtracting share b.f takes off, against c.b, for C b = c."""
     best = sp.symbols("b1:3", real=True)
-    matrix = sp.Matrix(2, 2, lambda i, j: expectation(F[i] * F[j], F, {}))
+    matrix = sp.Matrix(2, 2, lambda i, j: moment_expansion(F[i] * F[j], F, {}))
     cross = matrix * sp.Matrix(best)
     known = {r * f: c for f, c in zip(F, cross, strict=True)}
-    left = r - share * sum(b * f for b, f in zip(best, F, strict=True))
-    return expectation(r**2 - left**2, (r, *F), known) - (cross.T * sp.Matrix(best))[0]
+    left = r - share * inner_product(best, F)
+    return moment_expansion(r**2 - left**2, (r, *F), known) - (cross.T * sp.Matrix(best))[0]
 
 
 def features_apart():
@@ -56,10 +55,10 @@ def features_apart():
 
 
 def adding(known):
-    linear = sum(slope * f for slope, f in zip(THETA, F, strict=True))
+    linear = inner_product(THETA, F)
 
     def fall(subtracted):
-        return expectation(r**2 - (r - subtracted) ** 2, (r, *F), known)
+        return moment_expansion(r**2 - (r - subtracted) ** 2, (r, *F), known)
 
     return fall(SHIFT + linear) - fall(SHIFT) - fall(linear)
 
@@ -67,7 +66,7 @@ def adding(known):
 def cross_moment(feature):
     """Of a feature of (x_t, y), with y and with its mean in the residual."""
     y, f, mean = sp.symbols("y f E[y]", real=True)
-    return expectation(feature(f, y) * (y - mean), (y,), {y: mean})
+    return moment_expansion(feature(f, y) * (y - mean), (y,), {y: mean})
 
 
 def scaled(b):
@@ -116,25 +115,8 @@ BROKEN = {
 }
 
 
-def proved(residual):
-    return prove(Statement("", "", "", lambda: [residual()])).proved
-
-
-@pytest.mark.parametrize("name", TRUE)
-def test_what_is_true_is_proved(name):
-    assert proved(TRUE[name])
-
-
-@pytest.mark.parametrize("name", BROKEN)
-def test_what_is_broken_is_not(name):
-    assert not proved(BROKEN[name])
-
-
-def test_moments_of_a_polynomial():
-    f = F[0]
-    mean, square = sp.Symbol("E[f1]", real=True), sp.Symbol("E[f1**2]", real=True)
-    assert expectation((f + 2) ** 2, (f,), {}) == square + 4 * mean + 4
-    assert expectation((f + 2) ** 2, (f,), {f: sp.Integer(0)}) == square + 4
+def test_true_identities_are_proved_and_broken_ones_are_not():
+    require_verdicts(TRUE, BROKEN)
 
 
 def test_no_reverse_variance_is_ddpms_but_for_its_own_data():
@@ -142,11 +124,5 @@ def test_no_reverse_variance_is_ddpms_but_for_its_own_data():
     energy_of_gaussian = s_t**2 / (a_t**2 * v + s_t**2)
     preserving = {s_s: sp.sqrt(1 - a_s**2), s_t: sp.sqrt(1 - a_t**2)}
     larger = (best_variance(energy_of_gaussian) - step_variance).subs(preserving)
-    assert proved(lambda: larger.subs(v, 1))
-    assert not proved(lambda: larger.subs(v, 2))
-
-
-def test_the_family_is_registered():
-    ids = [s.id for s in STATEMENTS]
-    assert {s.id for s in first_order.STATEMENTS} <= set(ids)
-    assert {s.section for s in first_order.STATEMENTS} == {"8"}
+    assert proved(larger.subs(v, 1))
+    assert not proved(larger.subs(v, 2))

@@ -1,7 +1,7 @@
-"""DDPM's networks as pytorch_diffusion converted them (.ckpt), and DDIM's own (ckpt.pth).
+"""Load DDPM's networks as pytorch_diffusion converted them (.ckpt), and DDIM's own (ckpt.pth).
 
-Both hold a state dictionary of the same names; DDIM's is the last of a list that its training
-wrote. The noise is DDPM's linear table unless the JSON beside the file says otherwise.
+Both hold a state dictionary of the same names; DDIM's is the last entry of a list that its training
+wrote. The noise schedule is DDPM's linear one unless the JSON beside the file says otherwise.
 """
 
 import json
@@ -11,32 +11,43 @@ from typing import Any
 
 from torch import Tensor
 
-from real.families import beta_tables as betas
-from real.families import presets
+from real.families.beta_tables import schedule_of_settings
 from real.families.checkpoint import Checkpoint, Family, Source
-from real.families.ddpm_adm.ddpm_unet import Architecture, build, renamed
-from real.files.state_dicts import filled, inferred, state_of
+from real.families.conditions import refuse_condition
+from real.families.ddpm.unet import DDPMArchitecture, build, renamed
+from real.families.sidecar_settings import Preset, image_size, require_agreement, settings_of
+from real.files.state_dicts import inferred, state_of, with_weights
 from theory.diffusion import targets
 from theory.forward.fingerprints import fingerprint
 from theory.support.errors import InputError
 
+NAME = "ddpm"
 NEEDED = [["image_size"]]
 TELLING = (
     "temb.dense.0.weight", "conv_in.weight", "conv_out.weight",
     "down.0.block.0.conv1.weight", "mid.block_1.conv1.weight", "up.0.block.0.conv1.weight",
 )  # fmt: skip
+"""Names by which the family is recognized, and whose shapes tell the architecture."""
 
 
-def recognizes(source: Source) -> bool:
-    """Whether the names are DDPM's."""
-    return state_of(source.content).keys() >= set(TELLING)
+def _published(size: int, multipliers: tuple[int, ...], attention: int) -> Preset:
+    architecture = DDPMArchitecture(3, 3, 128, multipliers, 2, (attention,))
+    return Preset(architecture, {"image_size": size})
 
 
-def read_architecture(state: Mapping[str, Tensor]) -> Architecture:
+PRESETS = (
+    _published(32, (1, 2, 2, 2), 1),
+    _published(64, (1, 2, 2, 2, 2), 2),
+    _published(256, (1, 1, 2, 2, 4, 4), 4),
+)
+"""The networks of DDPM and DDIM."""
+
+
+def ddpm_architecture(state: Mapping[str, Tensor]) -> DDPMArchitecture:
     """The architecture that the names and shapes of a state tell."""
     levels = _count(state, "down.{}.block.0.conv1.weight")
     width, in_channels = state["conv_in.weight"].shape[:2]
-    return Architecture(
+    return DDPMArchitecture(
         in_channels=in_channels,
         out_channels=state["conv_out.weight"].shape[0],
         width=width,
@@ -58,36 +69,34 @@ def _count(state: Mapping[str, Tensor], pattern: str) -> int:
 
 
 def load(source: Source, device: Any) -> Checkpoint:
-    """The checkpoint.
+    """The network of a DDPM state file.
 
     Raises:
-        InputError: names or shapes that are not DDPM's, or an image size that nothing tells.
+        InputError: names or shapes are not DDPM's, or nothing tells the size of the images.
     """
     state = state_of(source.content)
-    architecture = inferred(read_architecture, TELLING, state, source.reference)
-    known = presets.settings(source, architecture, NEEDED)
+    architecture = inferred(ddpm_architecture, TELLING, state, source.reference)
+    known = settings_of(source, architecture, PRESETS, NEEDED)
     if architecture.out_channels != architecture.in_channels:
         raise InputError(
             f"checkpoint: {source.reference}: expected as many channels out as in, "
             f"got {architecture.in_channels} in, {architecture.out_channels} out"
         )
-    size = presets.image_size(known, len(architecture.multipliers))
-    presets.require_agreement(source, known, _by_shapes(architecture, size))
-    make = partial(build, architecture, size)
-    network = filled(make, renamed(state), source.reference).to(device)
+    size = image_size(known, len(architecture.multipliers))
+    require_agreement(source, known, _by_shapes(architecture, size))
+    floats = {name: tensor.float() for name, tensor in renamed(state).items()}
+    network = with_weights(partial(build, architecture, size), floats, source.reference).to(device)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        if condition is not None:
-            raise InputError(
-                f"checkpoint: {source.reference} is unconditional, it takes no condition"
-            )
+        """The noise (b, c, h, w) in x_t at times t (b,)."""
+        refuse_condition(condition, source.reference)
         return network(x_t.to(network.device, network.dtype), t.to(network.device)).sample.to(x_t)
 
     return Checkpoint(
         reference=source.reference,
-        family=FAMILY.name,
+        family=NAME,
         predict=predict,
-        schedule=betas.schedule({"schedule": "linear", **known}),
+        schedule=schedule_of_settings({"schedule": "linear", **known}),
         target=targets.named(str(known.get("prediction", "noise"))),
         shape=(architecture.in_channels, size, size),
         conditions=None,
@@ -98,7 +107,7 @@ def load(source: Source, device: Any) -> Checkpoint:
     )
 
 
-def _by_shapes(architecture: Architecture, size: int) -> dict[str, Any]:
+def _by_shapes(architecture: DDPMArchitecture, size: int) -> dict[str, Any]:
     return {
         "ch": architecture.width,
         "mult": list(architecture.multipliers),
@@ -108,4 +117,4 @@ def _by_shapes(architecture: Architecture, size: int) -> dict[str, Any]:
     }
 
 
-FAMILY = Family("ddpm", recognizes, load)
+FAMILY = Family(NAME, lambda source: state_of(source.content).keys() >= set(TELLING), load)

@@ -1,8 +1,9 @@
 """The U-Net of improved-diffusion and guided-diffusion, with the names of their state files.
 
 Nichol & Dhariwal, "Improved Denoising Diffusion Probabilistic Models" (2021), and Dhariwal & Nichol,
-"Diffusion Models Beat GANs on Image Synthesis" (2021). diffusers' UNet2DModel has neither attention
-before a residual block that resamples nor their grouping of queries, keys and values by head.
+"Diffusion Models Beat GANs on Image Synthesis" (2021). diffusers' ``UNet2DModel`` has neither
+attention before a residual block that resamples nor their grouping of queries, keys and values by
+head.
 """
 
 import math
@@ -17,18 +18,18 @@ GROUPS = 32
 
 
 @dataclass(frozen=True)
-class Architecture:
-    """What the shapes in a state file tell.
+class GuidedArchitecture:
+    """What the shapes in a state file tell of a network of this family.
 
     Attributes:
         in_channels, out_channels: of the images, and of the prediction.
-        width: channels that the multipliers multiply.
-        multipliers: one per level, from the finest; a half is possible.
+        width: base number of channels.
+        multipliers: channels over ``width``, one per level, from the finest; a half is possible.
         blocks: residual blocks per level on the way down; one more on the way up.
         attention: the levels that have attention, 0 the finest.
         classes: number of labels; None if unconditional.
-        scale_shift: whether the time embedding scales and shifts after the norm, or is added
-            before it.
+        scale_shift: whether the time embedding scales and shifts after the normalization, or is
+            added before it.
         resampling_blocks: whether resampling happens within residual blocks, or by convolutions.
     """
 
@@ -49,11 +50,11 @@ class Architecture:
 
 @dataclass(frozen=True)
 class Heads:
-    """How attention splits its channels, which no shape tells.
+    """How attention splits its channels into heads, which no shape tells.
 
     Attributes:
-        count: heads on the way down and in the middle; where ``width`` is given it decides.
-        count_up: heads on the way up.
+        count: heads on the way down and in the middle, unless ``width`` is given.
+        count_up: heads on the way up, unless ``width`` is given.
         width: channels of one head.
         after_split: whether heads are taken after the split into queries, keys and values
             (the "new attention order"), or before it.
@@ -65,16 +66,15 @@ class Heads:
     after_split: bool
 
     def down(self, channels: int) -> int:
-        """Heads of an attention over so many channels, on the way down or in the middle."""
+        """Heads of an attention over so many channels on the way down or in the middle."""
         return channels // self.width if self.width else self.count
 
     def up(self, channels: int) -> int:
-        """The same on the way up."""
+        """Heads of an attention over so many channels on the way up."""
         return channels // self.width if self.width else self.count_up
 
 
-def norm(channels: int) -> nn.GroupNorm:
-    """Group normalization, as everywhere in these networks."""
+def _norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(GROUPS, channels)
 
 
@@ -86,6 +86,7 @@ class Up(nn.Module):
         self.conv = nn.Conv2d(channels, channels, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        """conv(repeat(x)), of twice the height and width."""
         return self.conv(nn.functional.interpolate(x, scale_factor=2))
 
 
@@ -97,11 +98,12 @@ class Down(nn.Module):
         self.op = nn.Conv2d(channels, channels, 3, stride=2, padding=1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
+        """op(x), of half the height and width."""
         return self.op(x)
 
 
 class Residual(nn.Module):
-    """Two convolutions around the time embedding; ``resample`` acts on both of its branches."""
+    """Two convolutions with the time embedding between them; ``resample`` acts on both branches."""
 
     def __init__(
         self, channels: int, out: int, embedding: int, scale_shift: bool, resample: nn.Module
@@ -109,41 +111,43 @@ class Residual(nn.Module):
         super().__init__()
         self.scale_shift, self.resample = scale_shift, resample
         self.in_layers = nn.Sequential(
-            norm(channels), nn.SiLU(), nn.Conv2d(channels, out, 3, padding=1)
+            _norm(channels), nn.SiLU(), nn.Conv2d(channels, out, 3, padding=1)
         )
         self.emb_layers = nn.Sequential(
             nn.SiLU(), nn.Linear(embedding, 2 * out if scale_shift else out)
         )
         self.out_layers = nn.Sequential(
-            norm(out), nn.SiLU(), nn.Identity(), nn.Conv2d(out, out, 3, padding=1)
+            _norm(out), nn.SiLU(), nn.Identity(), nn.Conv2d(out, out, 3, padding=1)
         )
         self.skip_connection = nn.Identity() if out == channels else nn.Conv2d(channels, out, 1)
 
     def forward(
         self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b c2 h2 w2"]:
+        """skip(resample(x)) + the convolutions of x, modulated by the embedding."""
         normalize, activate, convolve = self.in_layers
         hidden = convolve(self.resample(activate(normalize(x))))
-        told = self.emb_layers(embedding)[:, :, None, None]
+        modulation = self.emb_layers(embedding)[:, :, None, None]
         if self.scale_shift:
-            scale, shift = told.chunk(2, dim=1)
+            scale, shift = modulation.chunk(2, dim=1)
             hidden = self.out_layers[1:](self.out_layers[0](hidden) * (1 + scale) + shift)
         else:
-            hidden = self.out_layers(hidden + told)
+            hidden = self.out_layers(hidden + modulation)
         return self.skip_connection(self.resample(x)) + hidden
 
 
-class Attention(nn.Module):
-    """Every place attends to every place of the same image."""
+class QKVAttention(nn.Module):
+    """Self-attention: every pixel attends to every pixel of the same image."""
 
     def __init__(self, channels: int, heads: int, after_split: bool) -> None:
         super().__init__()
         self.heads, self.after_split = heads, after_split
-        self.norm = norm(channels)
+        self.norm = _norm(channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
         self.proj_out = nn.Conv1d(channels, channels, 1)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """x + proj(softmax(q k^T / sqrt(d)) v), head by head."""
         flat = x.flatten(2)
         split = (3, self.heads) if self.after_split else (self.heads, 3)
         parts = self.qkv(self.norm(flat)).unflatten(1, (*split, -1)).transpose(-1, -2)
@@ -153,20 +157,26 @@ class Attention(nn.Module):
 
 
 class Block(nn.Sequential):
-    """Layers in a row; the residual ones also see the embedding."""
+    """Layers in sequence; the residual ones are given the embedding too."""
 
     def forward(  # type: ignore[override]
         self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b c2 h2 w2"]:
+        """The output of the last layer."""
         for layer in self:
             x = layer(x, embedding) if isinstance(layer, Residual) else layer(x)
         return x
 
 
 class GuidedUNet(nn.Module):
-    """The network: images (b, in_channels, h, w) and network times (b,) -> (b, out_channels, h, w)."""
+    """The U-Net of both programs.
 
-    def __init__(self, architecture: Architecture, heads: Heads) -> None:
+    Args:
+        architecture: what the shapes of its weights tell.
+        heads: how attention splits its channels.
+    """
+
+    def __init__(self, architecture: GuidedArchitecture, heads: Heads) -> None:
         super().__init__()
         self.architecture, self.heads = architecture, heads
         width, embedding = architecture.width, self._embedding
@@ -180,7 +190,7 @@ class GuidedUNet(nn.Module):
         self.output_blocks = nn.ModuleList(self._upwards())
         first = architecture.channels(0)
         self.out = nn.Sequential(
-            norm(first), nn.SiLU(), nn.Conv2d(first, architecture.out_channels, 3, padding=1)
+            _norm(first), nn.SiLU(), nn.Conv2d(first, architecture.out_channels, 3, padding=1)
         )
 
     @property
@@ -191,8 +201,8 @@ class GuidedUNet(nn.Module):
         scale_shift = self.architecture.scale_shift
         return Residual(channels, out, self._embedding, scale_shift, resample or nn.Identity())
 
-    def _attention(self, channels: int, heads: int) -> Attention:
-        return Attention(channels, heads, self.heads.after_split)
+    def _attention(self, channels: int, heads: int) -> QKVAttention:
+        return QKVAttention(channels, heads, self.heads.after_split)
 
     def _downwards(self) -> Iterator[Block]:
         architecture = self.architecture
@@ -221,7 +231,7 @@ class GuidedUNet(nn.Module):
         )
 
     def _skips(self) -> list[int]:
-        """Channels of what each input block hands over, in their order."""
+        """Channels of every skip connection, in the order of the input blocks."""
         architecture = self.architecture
         skips = [architecture.channels(0)]
         for level in range(len(architecture.multipliers)):
@@ -254,6 +264,7 @@ class GuidedUNet(nn.Module):
         times: Real[Tensor, "b"],
         labels: Int64[Tensor, "b"] | None = None,
     ) -> Float[Tensor, "b c2 h w"]:
+        """Images (b, in_channels, h, w) at network times (b,) -> (b, out_channels, h, w)."""
         embedding = self.time_embed(sinusoids(times, self.architecture.width).to(x))
         if labels is not None:
             embedding = embedding + self.label_emb(labels)

@@ -1,6 +1,6 @@
-"""Networks of improved-diffusion and guided-diffusion (.pt), with learned or fixed variance.
+"""Load networks of improved-diffusion and guided-diffusion (.pt), with learned or fixed variance.
 
-With learned variance the network gives twice the channels; the first half is the prediction.
+With a learned variance the network returns twice the channels; the first half is the prediction.
 """
 
 import re
@@ -8,23 +8,33 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from real.families import beta_tables as betas
-from real.families import presets
+from real.families.beta_tables import STEPS, schedule_of_settings
 from real.families.checkpoint import Checkpoint, Family, Source
-from real.families.ddpm_adm.guided_unet import Architecture, GuidedUNet, Heads
-from real.files.state_dicts import filled, inferred, state_of
+from real.families.conditions import Labels, refuse_condition
+from real.families.guided_diffusion.published import PRESETS
+from real.families.guided_diffusion.unet import GuidedArchitecture, GuidedUNet, Heads
+from real.families.sidecar_settings import (
+    image_size,
+    require_agreement,
+    settings_of,
+    whole_setting,
+)
+from real.files.state_dicts import inferred, state_of, with_weights
 from theory.diffusion import targets
 from theory.forward.fingerprints import fingerprint
+from theory.forward.forward_pass import Predict
 from theory.support.errors import InputError
 
+NAME = "guided"
 NEEDED = [["image_size"], ["num_heads", "num_head_channels"], ["schedule", "betas"]]
 TELLING = (
     "time_embed.0.weight", "input_blocks.0.0.weight", "input_blocks.1.0.out_layers.3.weight",
     "input_blocks.1.0.emb_layers.1.weight", "output_blocks.0.0.out_layers.3.weight", "out.2.weight",
 )  # fmt: skip
+"""Names by which the family is recognized, and whose shapes tell the architecture."""
+
 ENCODER = ("time_embed.0.weight", "input_blocks.0.0.weight", "middle_block.0.in_layers.2.weight")
 OUTPUT = re.compile(r"output_blocks\.(\d+)\.(\d+)\.(.+)")
 UPSAMPLED = 6
@@ -32,22 +42,22 @@ UPSAMPLED = 6
 UPWARDS = ("in_layers.2.weight", "conv.weight")
 
 
-def recognizes(source: Source) -> bool:
-    """Whether the names are those of these networks' residual blocks, or of the classifiers."""
+def _recognizes(source: Source) -> bool:
+    """Whether the names are those of a network of this family, or of one of its classifiers."""
     state = state_of(source.content)
     return state.keys() >= set(TELLING) or _is_classifier(state)
 
 
 def _is_classifier(state: Mapping[str, Tensor]) -> bool:
-    """Whether it is the half of a network that leads to a classifier's logits."""
+    """Whether a state is that of a classifier: an encoder without a decoder."""
     return state.keys() >= set(ENCODER) and not any(n.startswith("output_blocks.") for n in state)
 
 
-def read_architecture(state: Mapping[str, Tensor]) -> Architecture:
+def guided_architecture(state: Mapping[str, Tensor]) -> GuidedArchitecture:
     """The architecture that the names and shapes of a state tell.
 
-    Every level but the finest ends in an upsampling, which is how many levels there are; each has
-    one output block more than it has residual blocks on the way down.
+    Every level but the finest ends in an upsampling, which gives the number of levels; each level
+    has one output block more than it has residual blocks on the way down.
     """
     layers = [match.groups() for name in state if (match := OUTPUT.fullmatch(name))]
     ups = {block: part for block, layer, part in layers if layer != "0" and part in UPWARDS}
@@ -56,7 +66,7 @@ def read_architecture(state: Mapping[str, Tensor]) -> Architecture:
     width = state["time_embed.0.weight"].shape[1]
     firsts = [f"input_blocks.{1 + level * (blocks + 1)}" for level in range(levels)]
     labels = state.get("label_emb.weight")
-    return Architecture(
+    return GuidedArchitecture(
         in_channels=state["input_blocks.0.0.weight"].shape[1],
         out_channels=state["out.2.weight"].shape[0],
         width=width,
@@ -77,110 +87,111 @@ def _channels(state: Mapping[str, Tensor], block: str) -> int:
 
 
 def heads(known: Mapping[str, Any]) -> Heads:
-    """How attention splits its channels; the width of a head goes before their number, as upstream.
+    """How attention splits its channels; as upstream, the width of a head goes before their number.
 
     Raises:
-        InputError: numbers that are no positive whole ones.
+        InputError: a number is no positive whole one.
     """
-    width = presets.whole(known, "num_head_channels") if "num_head_channels" in known else None
-    count = presets.whole(known, "num_heads", default=1)
+    width = whole_setting(known, "num_head_channels") if "num_head_channels" in known else None
+    count = whole_setting(known, "num_heads", default=1)
     return Heads(
         count=count,
-        count_up=presets.whole(known, "num_heads_upsample", default=count),
+        count_up=whole_setting(known, "num_heads_upsample", default=count),
         width=width,
         after_split=bool(known.get("use_new_attention_order", False)),
     )
 
 
 def load(source: Source, device: Any) -> Checkpoint:
-    """The checkpoint.
+    """The network of a state file of improved-diffusion or guided-diffusion.
 
     Raises:
-        InputError: names or shapes that are not these networks', an upsampler or a classifier, or
-            settings that nothing tells.
+        InputError: names or shapes are not those of these networks, it is an upsampler or a
+            classifier, or nothing tells a setting.
     """
     state = state_of(source.content)
     if _is_classifier(state):
         raise InputError(
             f"checkpoint: {source.reference} is a classifier for guidance, and no network that denoises"
         )
-    architecture = inferred(read_architecture, TELLING, state, source.reference)
-    if architecture.in_channels == UPSAMPLED and architecture.out_channels in (3, UPSAMPLED):
-        raise InputError(
-            f"checkpoint: {source.reference} is an upsampler, which also takes an image of low "
-            "resolution: expected a network that denoises images alone"
-        )
-    known = presets.settings(source, architecture, NEEDED)
-    presets.require_agreement(source, known, _by_shapes(architecture))
-    if architecture.out_channels not in (architecture.in_channels, 2 * architecture.in_channels):
-        raise InputError(
-            f"checkpoint: {source.reference}: expected as many channels out as in, or twice as many, "
-            f"got {architecture.in_channels} in, {architecture.out_channels} out"
-        )
-    size = presets.image_size(known, len(architecture.multipliers))
-    schedule = betas.schedule(known)
-    scale = _time_scale(source, known, len(schedule.alphas_cumprod))
-    split = heads(known)
-    network = filled(partial(GuidedUNet, architecture, split), state, source.reference).to(device)
+    architecture = inferred(guided_architecture, TELLING, state, source.reference)
+    _refuse_upsampler(source, architecture)
+    known = settings_of(source, architecture, PRESETS, NEEDED)
+    require_agreement(source, known, _by_shapes(architecture))
+    _require_channels(source, architecture)
+    size = image_size(known, len(architecture.multipliers))
+    schedule = schedule_of_settings(known)
+    scale, split = _time_scale(source, known, len(schedule.alphas_cumprod)), heads(known)
+    floats = {name: tensor.float() for name, tensor in state.items()}
+    make = partial(GuidedUNet, architecture, split)
+    network = with_weights(make, floats, source.reference).to(device)
     return Checkpoint(
         reference=source.reference,
-        family=FAMILY.name,
+        family=NAME,
         predict=_predictor(network, scale, source.reference),
         schedule=schedule,
         target=targets.named(str(known.get("prediction", "noise"))),
         shape=(architecture.in_channels, size, size),
         conditions=architecture.classes,
         fingerprint=fingerprint(
-            network.state_dict().items(), repr(architecture), repr(split), f"{size} {scale}"
+            network.state_dict().items(), _described(architecture), repr(split), f"{size} {scale}"
         ),
         modules={"unet": network},
     )
 
 
+def _described(architecture: GuidedArchitecture) -> str:
+    """The architecture as it enters fingerprints, under the name that its class had at first."""
+    return repr(architecture).replace(type(architecture).__name__, "Architecture", 1)
+
+
+def _refuse_upsampler(source: Source, architecture: GuidedArchitecture) -> None:
+    if architecture.in_channels == UPSAMPLED and architecture.out_channels in (3, UPSAMPLED):
+        raise InputError(
+            f"checkpoint: {source.reference} is an upsampler, which also takes an image of low "
+            "resolution: expected a network that denoises images alone"
+        )
+
+
+def _require_channels(source: Source, architecture: GuidedArchitecture) -> None:
+    if architecture.out_channels not in (architecture.in_channels, 2 * architecture.in_channels):
+        raise InputError(
+            f"checkpoint: {source.reference}: expected as many channels out as in, or twice as many, "
+            f"got {architecture.in_channels} in, {architecture.out_channels} out"
+        )
+
+
 def _time_scale(source: Source, known: Mapping[str, Any], steps: int) -> float:
-    """What the network's own times are, times of the schedule taken as 1."""
-    if steps == betas.STEPS:
+    """The network's times over those of the schedule."""
+    if steps == STEPS:
         return 1.0
     if "rescale_timesteps" not in known:
         raise InputError(
             f"checkpoint: {source.reference} has {steps} steps, and expected rescale_timesteps "
             "(true or false) in the JSON beside it"
         )
-    return betas.STEPS / steps if known["rescale_timesteps"] else 1.0
+    return STEPS / steps if known["rescale_timesteps"] else 1.0
 
 
-def _predictor(network: GuidedUNet, time_scale: float, reference: str) -> Any:
+def _predictor(network: GuidedUNet, time_scale: float, reference: str) -> Predict:
     architecture, weight = network.architecture, next(network.parameters())
+    labels = None if architecture.classes is None else Labels(architecture.classes)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        labels = _labels(architecture.classes, condition, len(x_t), reference)
+        """The prediction (b, c, h, w) at x_t and times t (b,)."""
+        if labels is None:
+            refuse_condition(condition, reference)
         y = network(
             x_t.to(weight.device, weight.dtype),
             t.to(weight.device) * time_scale,
-            None if labels is None else labels.to(weight.device),
+            labels and labels(condition, len(x_t), weight.device),
         )
         return y[:, : architecture.in_channels].to(x_t)
 
     return predict
 
 
-def _labels(classes: int | None, condition: Any, n: int, reference: str) -> Tensor | None:
-    if classes is None:
-        if condition is not None:
-            raise InputError(f"checkpoint: {reference} is unconditional, it takes no condition")
-        return None
-    expected = f"checkpoint: {reference} takes labels ({n},) from 0 to {classes - 1}"
-    if condition is None:
-        raise InputError(f"{expected}, got no condition")
-    labels = torch.as_tensor(condition)
-    if labels.shape != (n,) or labels.is_floating_point() or labels.is_complex():
-        raise InputError(f"{expected}, got {labels.dtype} of shape {tuple(labels.shape)}")
-    if not ((labels >= 0) & (labels < classes)).all():
-        raise InputError(f"{expected}, got {labels.min().item()} to {labels.max().item()}")
-    return labels.long()
-
-
-def _by_shapes(architecture: Architecture) -> dict[str, Any]:
+def _by_shapes(architecture: GuidedArchitecture) -> dict[str, Any]:
     return {
         "in_channels": architecture.in_channels,
         "out_channels": architecture.out_channels,
@@ -194,4 +205,4 @@ def _by_shapes(architecture: Architecture) -> dict[str, Any]:
     }
 
 
-FAMILY = Family("guided", recognizes, load)
+FAMILY = Family(NAME, _recognizes, load)
