@@ -5,7 +5,6 @@ import json
 import pytest
 import torch
 
-from real import checkpoints
 from real.calibrated.repair import (
     AGAINST_FULL,
     FULL,
@@ -16,7 +15,6 @@ from real.calibrated.repair import (
     repair,
 )
 from real.checkpoints import load
-from real.checkpoints import repaired as repaired_family
 from real.cli import main
 from real.compress import Damage
 from real.compress import repaired_folder as folder
@@ -97,11 +95,7 @@ def repaired(tmp_path_factory):
     return out
 
 
-def test_network_and_calibration_are_saved_together_and_load(repaired, monkeypatch):
-    monkeypatch.setattr(
-        checkpoints, "FAMILIES",
-        (repaired_family.FAMILY, *(f for f in checkpoints.FAMILIES if f.name != repaired_family.NAME)),
-    )  # fmt: skip
+def test_network_and_calibration_are_saved_together_and_load(repaired):
     network = load(repaired)
     calibration = Calibration.load(repaired / folder.CALIBRATION)
     calibration.require(network.schedule, network.target, network.shape, network.fingerprint)

@@ -9,8 +9,9 @@ import torch
 from real.calibrated.conditions import ConditionedImages, of_images
 from real.calibrated.repair import FULL, NONE, RepairSettings, repair
 from real.checkpoints import load
+from real.checkpoints.reloading import damaged
 from real.cli import main
-from real.compress import Damage, damaged
+from real.compress import Damage
 from real.compress import repaired_folder as folder
 from real.experiments import repair_study
 from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_study

@@ -13,7 +13,8 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from real.checkpoints import load, repaired
-from real.compress import Damage, damaged
+from real.checkpoints.reloading import damaged
+from real.compress import Damage
 from real.compress import repaired_folder as folder
 from real.families.beta_tables import schedule
 from real.families.diffusers.process import process_of
