@@ -6,7 +6,6 @@ import math
 import pytest
 import torch
 
-from real import checkpoints
 from real.calibrated.conditions import Conditioned
 from real.calibrated.repair import (
     AGAINST_FULL,
@@ -19,9 +18,9 @@ from real.calibrated.repair import (
     repair,
 )
 from real.checkpoints import load
-from real.checkpoints import repaired as repaired_family
+from real.checkpoints.reloading import damaged
 from real.cli import main
-from real.compress import Damage, damaged
+from real.compress import Damage
 from real.compress import repaired_folder as folder
 from real.compress.quantize import denoisers
 from real.experiments import repair_study, repair_study_report
@@ -101,11 +100,7 @@ def repaired(tmp_path_factory):
     return out
 
 
-def test_network_and_calibration_are_saved_together_and_load(repaired, monkeypatch):
-    monkeypatch.setattr(
-        checkpoints, "FAMILIES",
-        (repaired_family.FAMILY, *(f for f in checkpoints.FAMILIES if f.name != repaired_family.NAME)),
-    )  # fmt: skip
+def test_network_and_calibration_are_saved_together_and_load(repaired):
     network = load(repaired)
     calibration = calibrations.load(repaired / folder.CALIBRATION)
     calibration.require(network.schedule, network.target, network.shape, network.fingerprint)

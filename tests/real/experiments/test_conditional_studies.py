@@ -9,14 +9,15 @@ import torch
 from real.calibrated.conditions import Conditioned, of_images
 from real.calibrated.repair import FULL, NONE, Settings, repair
 from real.checkpoints import load
+from real.checkpoints.reloading import damaged
 from real.cli import main
-from real.compress import Damage, damaged
+from real.compress import Damage
 from real.compress import repaired_folder as folder
 from real.experiments import repair_study, study
 from real.images import open_images
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
-from tests.real.families.test_conditions import checkpoint, classes  # noqa: F401
+from tests.real.calibrated.test_conditions import checkpoint, classes  # noqa: F401
 from theory.calibration import files as calibrations
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
