@@ -9,7 +9,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
-from theory.forward.forward_pass import Predict
+from theory.forward.network import Network, Predict
 
 LARGEST_SIDE = 2**13
 """No image has a longer side, in pixels; other sizes that a file names would only take memory."""
@@ -63,6 +63,11 @@ class Checkpoint:
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
     codec: Codec | None = None
     modules: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """The network as it is measured."""
+        return Network(self.predict, self.schedule, self.target)
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from real.families.conditions import refuse_condition
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.forward.fingerprints import fingerprint
-from theory.forward.forward_pass import Predict
+from theory.forward.network import Predict
 from theory.support.errors import InputError, one_line_with_type
 from theory.support.user_code import load_object
 

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from real.images.base import ImageSource, Role
+from real.images.references import DIGITS
 from theory.support.errors import InputError
 
-DIGITS = "digits"
 DIGITS_SPLIT_SEED = 0
 DIGITS_SPLIT: dict[Role, slice] = {
     "training": slice(0, 1000),

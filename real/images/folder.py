@@ -83,6 +83,7 @@ def _of_files(name: str, files: list[Path], labels: Labels, shape: tuple[int, ..
     require_channels(shape)
 
     def read(path: Path) -> np.ndarray:
+        """One picture."""
         require_regular(path, "data")
         try:
             return read_picture(path.read_bytes(), str(path), shape)
@@ -90,6 +91,7 @@ def _of_files(name: str, files: list[Path], labels: Labels, shape: tuple[int, ..
             raise InputError(f"data: {path} cannot be read: {error.strerror}") from error
 
     def load(chosen: Sequence[int]) -> Tensor:
+        """Those pictures, scaled."""
         return scaled(np.stack([read(files[i]) for i in chosen]))
 
     return ImageSource(name, len(files), load, labels=labels)

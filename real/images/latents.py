@@ -3,7 +3,7 @@
 import json
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,6 @@ from theory.support.safe_reading import TABLE_BYTES, parse_json
 
 IN_MEMORY = 2**30
 """Bytes of latents up to which they stay in memory; more go to a temporary file."""
-
-LATENTS = ".safetensors"
-"""How the name of a file of latents ends."""
 
 
 @torch.no_grad()
@@ -140,10 +137,9 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _source(name: str, latents: Tensor, labels: Labels, ids: Tensor | None) -> ImageSource:
-    def load(chosen: Sequence[int]) -> Tensor:
-        return latents[list(chosen)]
-
-    return ImageSource(name, len(latents), load, labels=labels, ids=ids)
+    return ImageSource(
+        name, len(latents), lambda chosen: latents[list(chosen)], labels=labels, ids=ids
+    )
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:

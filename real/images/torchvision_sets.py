@@ -29,6 +29,13 @@ def torchvision_source(
 ) -> ImageSource:
     """Open one of ``SETS``, with its classes as labels where it has classes.
 
+    Args:
+        name: of the set.
+        role: its test part for ``held-out``, else its training part.
+        shape: (c, h, w) of the images that the network takes.
+        root: the folder that it lies in.
+        download: fetch it where it is not there.
+
     Raises:
         InputError: torchvision is not installed, or the set is not there and not to be fetched.
     """
@@ -49,6 +56,7 @@ def torchvision_source(
     labels = None if targets is None else whole_labels(torch.as_tensor(targets), len(images), name)
 
     def load(chosen: Sequence[int]) -> Tensor:
+        """Those pictures, scaled."""
         return scaled(np.stack([fitted(images[i][0], shape) for i in chosen]))
 
     return ImageSource(name, len(images), load, labels=labels)

@@ -39,6 +39,7 @@ def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         raise InputError(f"data: expected a zip file, {path} cannot be read as one") from error
 
     def load(chosen: Sequence[int]) -> Tensor:
+        """Those pictures, scaled."""
         try:
             with zipfile.ZipFile(path) as archive:
                 pictures = [_picture(archive, names[i], path, shape) for i in chosen]

@@ -79,6 +79,7 @@ def squared_mmd(a: Float64[Tensor, "n d"], b: Float64[Tensor, "m d"]) -> Float64
     """Unbiased estimate of E k(a, a') - 2 E k(a, b) + E k(b, b'), a and a' different rows."""
 
     def within(x: Tensor) -> Tensor:
+        """Mean kernel of different rows."""
         diagonal = (x.square().mean(1) + 1) ** 3
         return (_kernel_sum(x, x) - diagonal.sum()) / (len(x) * (len(x) - 1))
 

@@ -13,7 +13,7 @@ import torch
 from diffusers import DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler
 from torch import Tensor
 
-from real.solvers.base import Draw, Plan, Solver, ratios, run_through, variance_preserving
+from real.solvers.base import Draw, Solver, SolverRun, ratios, run_through, variance_preserving
 from real.solvers.grids import evenly_in_log_snr
 from theory.diffusion.schedules import Schedule
 
@@ -21,8 +21,18 @@ ORDERS = (1, 2, 3)
 KINDS = {"single": DPMSolverSinglestepScheduler, "multi": DPMSolverMultistepScheduler}
 
 
-def plan(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, kind: Any, order: int) -> Plan:
-    """As many evaluations as asked for."""
+def begin_dpm(
+    schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, kind: Any, order: int
+) -> SolverRun:
+    """As many evaluations as asked for.
+
+    Args:
+        schedule: of the network.
+        nfe: network evaluations per sample.
+        hints: not used.
+        kind: the scheduler of diffusers.
+        order: of the solver, 1 to 3.
+    """
     times = evenly_in_log_snr(schedule, nfe)
     solver = kind(
         solver_order=order, algorithm_type="dpmsolver++", prediction_type="sample",
@@ -32,13 +42,14 @@ def plan(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, kind: Any, o
     run_through(solver, torch.cat([ratios(schedule, times), torch.zeros(1)]))
 
     def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
+        """The next x."""
         return solver.step(x_0, solver.timesteps[i], x).prev_sample
 
-    return Plan(times, variance_preserving, 1.0, step)
+    return SolverRun(times, variance_preserving, 1.0, step)
 
 
 SOLVERS = tuple(
-    Solver(f"dpm-{name}-{order}", partial(plan, kind=kind, order=order))
+    Solver(f"dpm-{name}-{order}", partial(begin_dpm, kind=kind, order=order))
     for name, kind in KINDS.items()
     for order in ORDERS
 )

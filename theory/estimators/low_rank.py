@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from theory.estimators.device_sums import Sums
+from theory.estimators.device_sums import OnOneDevice
 from theory.forward.forward_pass import GROUPS
 from theory.statistics.image_bases import inverse_dct
 
@@ -29,7 +29,7 @@ def patterns(shape: tuple[int, ...]) -> Float64[Tensor, "rank d"]:
     return inverse_dct(unit, shape)
 
 
-class LowRankSums(Sums):
+class LowRankSums(OnOneDevice):
     """Sums of products of f with itself and with r, by group; and with x_t and y_theta, of all."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:

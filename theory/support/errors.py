@@ -1,4 +1,4 @@
-"""Errors that a user can cause. Programs print their one line and leave with status 2."""
+"""Errors that a user can cause. Programs print their one line and exit with status 2."""
 
 
 class InputError(ValueError):

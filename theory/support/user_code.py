@@ -1,4 +1,4 @@
-"""A user's own object, named as FILE.py:NAME. The file is run: it is the user's own wish."""
+"""Loading an object from a user's own Python file, which runs the file."""
 
 import importlib.util
 import sys
@@ -12,7 +12,7 @@ def load_object(reference: str) -> Any:
     """The object NAME of FILE.py:NAME.
 
     Raises:
-        InputError: another form, no such file, a file that cannot be run, no such name.
+        InputError: the reference has another form, the file is missing or fails, or it lacks the name.
     """
     file, _, name = reference.rpartition(":")
     path = Path(file)

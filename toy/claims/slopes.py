@@ -13,8 +13,9 @@ import torch
 from scipy.stats import binom
 from torch import Tensor
 
-from theory.estimators.affine_fit import FirstOrder, first_order
 from theory.estimators.affine_sums import AffineSums
+from theory.estimators.slope_fit import fit_slopes
+from theory.estimators.slopes import Slopes
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.image_bases import by_pixel
@@ -33,7 +34,7 @@ KAPPA, OWN = 0.05, 0.1
 class Found:
     """What order 1 makes of some images: the slopes, their true gains and those on these images."""
 
-    order: FirstOrder
+    slopes: Slopes
     gains: Tensor
     own_gains: Tensor
 
@@ -42,7 +43,7 @@ Bound = Callable[[Found], Tensor]
 
 
 def _certificates(found: Found) -> Tensor:
-    return found.order.slopes.certificates
+    return found.slopes.certificates
 
 
 def certificate(seed: int, bound: Bound = _certificates) -> Trial:
@@ -63,12 +64,12 @@ def _repetition(seed: int, repetition: int) -> Found:
     sigmas = torch.tensor(SIGMAS, dtype=torch.float64)
     log_snr = torch.log(1 / sigmas**2 - 1)
     centres = torch.zeros(len(SIGMAS), 3, torch.Size(SHAPE).numel(), dtype=torch.float64)
-    order = first_order(sums, centres, log_snr, SHRUNK, len(SIGMAS))
-    slopes = order.slopes.pixel.flatten(2)
+    slopes, _ = fit_slopes(sums, centres, log_snr, SHRUNK, len(SIGMAS))
+    fitted = slopes.pixel.flatten(2)
     cells = by_pixel(SHAPE)
     own = torch.stack([s.centred(c, cells).mean(0) for s, c in zip(sums, centres, strict=True)])
     truth = torch.stack([_products(sigma) for sigma in SIGMAS])
-    return Found(order, explained_variance(slopes, truth), explained_variance(slopes, own))
+    return Found(slopes, explained_variance(fitted, truth), explained_variance(fitted, own))
 
 
 def _sums(seed: int, repetition: int, k: int) -> AffineSums:
@@ -102,7 +103,7 @@ CLAIMS = (
         certificate,
         (
             Mutant("gain-on-its-own-images", lambda seed: certificate(seed, lambda f: f.own_gains)),
-            Mutant("expected-gain", lambda seed: certificate(seed, lambda f: f.order.slopes.gains)),
+            Mutant("expected-gain", lambda seed: certificate(seed, lambda f: f.slopes.gains)),
         ),
     ),
 )  # fmt: skip

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from theory.calibration.procedure import Calibration, calibrate
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.statistics.shrinkage import SHRUNK
 from toy.figures.common import line, times_between
 from toy.mixtures.planted_error import Misfit

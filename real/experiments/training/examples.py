@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from real.images import ImageSource
+from real.images.base import ImageSource
 from theory.support.errors import InputError
 
 

@@ -3,11 +3,10 @@
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from theory.support.plot_style import BLUE, ORANGE, STYLE
+from real.reports.page import save_figure
+from theory.support.plot_style import BLUE, ORANGE
 
 
 def draw_curve(ax: Axes, record: dict[str, Any]) -> None:
@@ -22,7 +21,4 @@ def draw_curve(ax: Axes, record: dict[str, Any]) -> None:
 
 def save_curve(path: Path, record: dict[str, Any]) -> None:
     """Write it as PNG."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(4.5, 3.0))
-        draw_curve(figure.subplots(), record)
-        figure.savefig(path, format="png")
+    save_figure(lambda figure: draw_curve(figure.subplots(), record), (4.5, 3.0), path)

@@ -1,6 +1,8 @@
 """What a trained class-conditional network leaves behind: losses, samples, files, model card."""
 
 import json
+import platform
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,9 @@ from torch import Tensor
 
 from real.experiments.training.examples import Examples
 from real.experiments.training.figures import save_curve
-from real.reports.templates import render
-from real.reports.validation_plots import grid
+from real.experiments.training.loop import Trainer
+from real.reports.image_grid import image_grid
+from real.reports.page import render
 from theory.support.output import replacing_folder, write_json
 
 MEASURED = 2000
@@ -52,7 +55,15 @@ def sample_classes(
     classes: int,
     seed: int,
 ) -> Tensor:
-    """DDIM samples (classes * 10, c, h, w) in [-1, 1], class after class, without guidance."""
+    """DDIM samples (classes * 10, c, h, w) in [-1, 1], class after class, without guidance.
+
+    Args:
+        network: it takes labels 0 to ``classes - 1``.
+        scheduler: that it was trained with.
+        shape: (c, h, w).
+        classes: how many.
+        seed: of the starting noise.
+    """
     labels = torch.arange(classes).repeat_interleave(SAMPLES_PER_CLASS)
     generator = torch.Generator().manual_seed(seed)
     x_t = torch.randn(len(labels), *shape, generator=generator).to(network.device)
@@ -64,22 +75,41 @@ def sample_classes(
     return x_t.clamp(-1, 1).cpu()
 
 
+def training_record(trainer: Trainer, network: UNet2DModel) -> dict[str, Any]:
+    """What every record says: the recipe, what it took, on what machine, the training curve."""
+    return {
+        "recipe": asdict(trainer.recipe),
+        "weights": sum(p.numel() for p in network.parameters()),
+        "seconds": round(trainer.progress.seconds, 1),
+        "threads": torch.get_num_threads(),
+        "machine": platform.machine(),
+        "torch": torch.__version__,
+        "loss_per_pixel": trainer.progress.curve,
+    }
+
+
 def save_trained(
     out: Path,
-    network: UNet2DModel,
-    scheduler: DDPMScheduler,
+    pipeline: DDPMPipeline,
     record: dict[str, Any],
     samples: Tensor,
-    title: str,
-    source: str,
+    about: dict[str, str],
 ) -> None:
-    """Write a diffusers folder in half precision with card, record, curve and samples."""
+    """Write a diffusers folder with model card, record, training curve and samples.
+
+    Args:
+        out: the folder; its files appear all or not at all.
+        pipeline: the network, in half precision, with its scheduler.
+        record: how it was trained.
+        samples: images (n, c, h, w) in [-1, 1].
+        about: ``title`` and ``source`` of the training images, in words.
+    """
     with replacing_folder(out) as folder:
-        DDPMPipeline(network.half(), scheduler).save_pretrained(folder)
+        pipeline.save_pretrained(folder)
         index = folder / "model_index.json"
         write_json(index, {**json.loads(index.read_text()), "null_class": record["null_class"]})
         write_json(folder / "training.json", record)
         save_curve(folder / "training.png", record)
-        grid(samples).save(folder / "samples.png")
-        card = render("model_card_classes.md.j2", title=title, source=source, **record)
+        image_grid(samples).save(folder / "samples.png")
+        card = render("model_card_classes.md.j2", **about, **record)
         (folder / "README.md").write_text(card)

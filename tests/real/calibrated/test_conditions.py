@@ -10,8 +10,8 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from real.calibrated.conditions import of_images, of_samples
 from real.cli import main
-from real.images import open_images
-from theory.calibration import files as calibrations
+from real.images.opening import open_images
+from theory.calibration.result import Calibration
 from theory.support.errors import InputError
 
 
@@ -85,11 +85,11 @@ def test_from_labels_to_report_and_guided_samples(classes, capsys):
     common = ["--data", data, "--quiet", "--at", "100,500,900", "--images", "40"]
     main(["calibrate", net, *common, "--per-class", "--order", "1", "--out", str(joint)])
     main(["calibrate", net, *common, "--condition", "null", "--out", str(null)])
-    calibration = calibrations.load(joint)
+    calibration = Calibration.load(joint)
     assert calibration.class_shift.shift.shape == (3, 3, 1, 8, 8)
     assert calibration.slopes.kinds != ("none",) * 3
-    assert calibrations.load(null).class_shift is None
-    assert not torch.equal(calibration.shift, calibrations.load(null).shift)
+    assert Calibration.load(null).class_shift is None
+    assert not torch.equal(calibration.shift, Calibration.load(null).shift)
     main([
         "validate", net, "--calibration", str(joint), "--data", data, "--quiet",
         "--out", str(classes / "report"), "--nfe", "2", "--samples", "4",
@@ -132,6 +132,6 @@ def test_times_of_a_solver_and_what_they_are_worth(tmp_path):
     main([
         "calibrate", "digits", "--for", "ddim:4", "--images", "20", "--quiet", "--out", str(out),
     ])  # fmt: skip
-    calibration = calibrations.load(out)
+    calibration = Calibration.load(out)
     assert sorted(calibration.times.tolist()) == [0, 250, 500, 750]
     assert calibration.provenance["solver"] == "ddim:4"

@@ -15,8 +15,10 @@ from diffusers import (
 from real.calibrated import drop_in
 from real.calibrated.drop_in import attach
 from real.checkpoints import load
+from tests.edited import with_shift
 from tests.real import tiny_pipelines
-from theory.calibration.procedure import Calibrated, calibrate
+from theory.calibration.network import Calibrated
+from theory.calibration.procedure import calibrate
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.slopes import Slopes
 from theory.support.errors import InputError
@@ -51,10 +53,10 @@ def calibrated(checkpoint, scale, **provenance):
     times = [0, 250, 500, 750, 999] if schedule.t_max > 1 else [0.0, 0.25, 0.5, 0.75, 1.0]
     made = calibrate(
         checkpoint.predict, schedule, target=checkpoint.target, images=images, times=times,
-        conditions=conditions, fingerprint=checkpoint.fingerprint, **provenance,
+        conditions=conditions, provenance={"fingerprint": checkpoint.fingerprint, **provenance},
     )  # fmt: skip
     shift = torch.randn(made.shift.shape, dtype=torch.float64, generator=generator())
-    return replace(made, shift=scale * shift)
+    return with_shift(made, scale * shift)
 
 
 def of_order_one(calibration):
@@ -67,11 +69,10 @@ def of_order_one(calibration):
     slopes = Slopes(
         offset=some(n, *shape), pixel=0.2 * some(n, 2, *shape), cosine=0.2 * some(n, 2, *shape),
         kinds=("pixel",) * n, gains=some(n), certificates=some(n),
+        noise_energy=some(n, 2).square(),
     )  # fmt: skip
     of_classes = ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))
-    return replace(
-        calibration, slopes=slopes, class_shift=of_classes, noise_energy=some(n, 2).square()
-    )
+    return replace(calibration, parts=(calibration.constant, slopes, of_classes))
 
 
 def generator():
@@ -234,7 +235,7 @@ def test_any_scheduler_of_the_same_betas(folders, checkpoints, calibrations, sch
 @pytest.mark.parametrize("kind", ["sd1", "xl", "dit", "sd3-t5"])
 def test_branches_of_guidance_get_their_own_shift(folders, checkpoints, calibrations, kind):
     pipe, conditional = pipeline(folders[kind]), calibrations[kind]
-    unconditional = replace(conditional, shift=-2 * conditional.shift)
+    unconditional = with_shift(conditional, -2 * conditional.shift)
     _, plain = watched(pipe, kind, steps=1)
     with attach(pipe, conditional, unconditional=unconditional):
         _, calls = watched(pipe, kind, steps=1)
@@ -333,7 +334,7 @@ def test_calibration_lies_beside_the_pipeline(tmp_path, folders, calibrations):
     shutil.copytree(folders["sd1"], folder)
     path = drop_in.save_pretrained(calibration, folder)
     assert path == folder / "calibration" / "calibration.safetensors"
-    drop_in.save_pretrained(replace(calibration, shift=0 * calibration.shift), folder, "null")
+    drop_in.save_pretrained(with_shift(calibration, 0 * calibration.shift), folder, "null")
     back = drop_in.from_pretrained(folder)
     assert torch.equal(back.shift, calibration.shift)
     assert drop_in.from_pretrained(folder, "null").shift.abs().max() == 0

@@ -18,13 +18,13 @@ from real.compress import Damage
 from real.compress import repaired_folder as folder
 from real.families.beta_tables import schedule_of_settings
 from real.families.diffusers.process import process_of
-from real.images import open_images
 from real.images.edm_labels import labels_of
+from real.images.opening import open_images
 from real.images.pixels import read_picture
 from tests.real.conftest import save_pipeline
 from tests.real.refusals import refusal
 from tests.real.state_files import SMALL_DDPM, ddpm_state, write
-from theory.calibration import files as calibrations
+from theory.calibration.result import Calibration
 from theory.support.safe_reading import parse_json, read_json
 
 DEEP = "[" * 200_000
@@ -227,7 +227,7 @@ def test_calibrations_of_another_layout_are_refused(tmp_path, digits_calibration
         said = file.metadata()
     path = tmp_path / "x.safetensors"
     save_file(content, path, said)
-    calibrations.load(path)
+    Calibration.load(path)
     for tensors, metadata in (
         ({"times": torch.tensor(1.0)}, {}), ({"times": torch.zeros(0)}, {}),
         ({"shift": torch.zeros(4, 1, 8, 8)}, {}), ({"gains": torch.zeros(3).double()}, {}),
@@ -237,4 +237,4 @@ def test_calibrations_of_another_layout_are_refused(tmp_path, digits_calibration
     ):  # fmt: skip
         save_file(content | tensors, path, said | metadata)
         with refusal("^calibration: ", (tensors, metadata)):
-            calibrations.load(path)
+            Calibration.load(path)

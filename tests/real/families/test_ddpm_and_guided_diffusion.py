@@ -96,7 +96,7 @@ def test_a_small_network_calibrates_and_validates(tmp_path, kind):
         predict = lambda x, t: checkpoint.predict(x, t, torch.full((len(x),), 3))  # noqa: E731
     calibration = calibrate(
         predict, checkpoint.schedule, target=checkpoint.target, images=images[:12], times=[5, 900],
-        fingerprint=checkpoint.fingerprint,
+        provenance={"fingerprint": checkpoint.fingerprint},
     )  # fmt: skip
     validation = validate(predict, calibration, images=images[12:])
     assert validation.n == 8

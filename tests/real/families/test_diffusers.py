@@ -163,7 +163,7 @@ def test_calibrates_and_validates(tmp_path, folders, kind):
     calibration = calibrate(
         checkpoint.predict, checkpoint.schedule, target=checkpoint.target, images=latents[:16],
         conditions=conditions[:16], times=checkpoint.schedule.grid(5)[1:4],
-        fingerprint=checkpoint.fingerprint,
+        provenance={"fingerprint": checkpoint.fingerprint},
     )  # fmt: skip
     held_out = validate(
         checkpoint.predict, calibration, images=latents[16:], conditions=conditions[16:]

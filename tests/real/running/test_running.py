@@ -252,9 +252,9 @@ def test_calibrate_finds_its_batch_size_and_the_result_stays(tmp_path, capsys):
         out = tmp_path / name
         arguments = ["calibrate", "digits", "--images", "32", "--at", "500,999", "--quiet"]
         main([*arguments, "--out", str(out), *more])
-        from theory.calibration import files as calibrations
+        from theory.calibration.result import Calibration
 
-        return calibrations.load(out)
+        return Calibration.load(out)
 
     plain = calibrated("plain")
     found = calibrated("auto", "--batch-size", "auto")
@@ -270,7 +270,7 @@ def test_calibrate_finds_its_batch_size_and_the_result_stays(tmp_path, capsys):
 
 def test_throughput_is_taken_over_the_same_calls(digits_checkpoint):
     """Bare calls are as many and as large as those of a calibration."""
-    from real.images import open_images
+    from real.images.opening import open_images
     from theory.calibration.procedure import calibrate
 
     sizes = []
