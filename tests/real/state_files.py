@@ -4,26 +4,24 @@ import functools
 import json
 from pathlib import Path
 
-import pytest
 import torch
-from real.families.ddpm_adm.guided_unet import Architecture, GuidedUNet, Heads
 from safetensors.torch import save_file
 from torch import nn
 
+from real.families.guided_diffusion.unet import GuidedArchitecture, GuidedUNet, Heads
+
 SMALL_DDPM = {"ch": 32, "mult": [1, 2], "nres": 1, "attn": [8], "cin": 3, "size": 16}
-SMALL_GUIDED = Architecture(
+SMALL_GUIDED = GuidedArchitecture(
     in_channels=3, out_channels=6, width=32, multipliers=(1, 2), blocks=1, attention=(1,),
     classes=None, scale_shift=True, resampling_blocks=False,
 )  # fmt: skip
 SMALL_SETTINGS = {"image_size": 16, "num_heads": 4, "schedule": "linear"}
 
 
-def fixtures() -> Path:
-    """The folder of upstream's own outputs; skips where it is not there."""
-    for folder in Path(__file__).resolve().parents:
-        if (found := folder / "shared" / "fixtures").is_dir():
-            return found
-    pytest.skip("no upstream outputs here")
+def upstream_outputs() -> Path | None:
+    """The folder of upstream's own outputs, beside the repository or one of its parents."""
+    folders = (parent / "shared" / "fixtures" for parent in Path(__file__).resolve().parents)
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 def ddpm_state(config=SMALL_DDPM, seed=0) -> dict[str, torch.Tensor]:
