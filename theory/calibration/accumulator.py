@@ -4,9 +4,10 @@ from collections.abc import Iterable
 
 from theory.estimators.control_variates import Collector, Estimator
 from theory.estimators.device_sums import Sums
+from theory.estimators.line_check import LineSums
 from theory.estimators.parts import PartEstimator
 from theory.forward.forward_pass import Observation
-from theory.forward.survey import Survey
+from theory.forward.survey import MeanImage, Survey
 from theory.statistics.moments import Moments
 
 Tried = tuple[Estimator, int]
@@ -17,14 +18,16 @@ class Accumulator:
     """The sums of one time: of the estimators that are tried, and of each part of the calibration.
 
     Args:
-        shape: of one image.
+        mean_image: of all images.
         tried: estimators of the mean, each with a number of draws.
         parts: what else is estimated from the same observations.
     """
 
     def __init__(
-        self, shape: tuple[int, ...], tried: Iterable[Tried], parts: Iterable[PartEstimator]
+        self, mean_image: MeanImage, tried: Iterable[Tried], parts: Iterable[PartEstimator]
     ) -> None:
+        shape = tuple(mean_image.mean.shape)
+        self.line = LineSums(mean_image)
         self.collectors: dict[Tried, Collector] = {t: t[0].collector(shape) for t in tried}
         sums = {part: part.sums(shape) for part in parts}
         self.of_parts: dict[PartEstimator, Sums] = {p: s for p, s in sums.items() if s is not None}
@@ -33,7 +36,7 @@ class Accumulator:
         """Take in an observation of this time, in place. An image must not come twice."""
         for (_, draws), collector in self.collectors.items():
             collector.add_(seen.first(draws))
-        for sums in self.of_parts.values():
+        for sums in (self.line, *self.of_parts.values()):
             sums.add_(seen)
 
     def keep(self, chosen: Tried) -> None:
@@ -55,6 +58,6 @@ class Accumulator:
 
     def to_cpu(self) -> "Accumulator":
         """The same, with all sums on the CPU."""
-        for sums in (*self.collectors.values(), *self.of_parts.values()):
+        for sums in (self.line, *self.collectors.values(), *self.of_parts.values()):
             sums.to_("cpu")
         return self

@@ -13,6 +13,7 @@ from theory.calibration.accumulator import Accumulator, Tried
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, Estimator
 from theory.estimators.device_sums import Sums
+from theory.estimators.line_check import LineComparison
 from theory.estimators.parts import Measured, PartEstimator
 from theory.estimators.time_grid import TimeGrid
 from theory.forward.forward_pass import Observation, Subset, observe
@@ -60,8 +61,7 @@ class Problem:
 
     def accumulators(self, tried: Sequence[Tried]) -> list[Accumulator]:
         """Empty sums, one per time."""
-        shape = tuple(self.survey.mean_image.mean.shape)
-        return [Accumulator(shape, tried, self.parts) for _ in self.times]
+        return [Accumulator(self.survey.mean_image, tried, self.parts) for _ in self.times]
 
     def observe(self, draws: int, subset: Subset | None = None) -> Iterable[Observation]:
         """The network's predictions on noised images, of all images or of a subset."""
@@ -146,6 +146,7 @@ class PassResult:
         plain_error_energy: error energy of the published plain average at as many evaluations, per
             time.
         evaluations: network evaluations spent in all.
+        line_check: the network's errors beside those of the best line in x_t, per time.
     """
 
     measured: Measured
@@ -153,6 +154,7 @@ class PassResult:
     choices: tuple[Choice, ...]
     plain_error_energy: tuple[float, ...]
     evaluations: int
+    line_check: tuple[LineComparison, ...]
 
 
 def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:
@@ -199,4 +201,5 @@ def result(
         [accumulator.kept().noise_slope() for accumulator in accumulators],
     )  # fmt: skip
     sums = {part: [a.of_parts[part] for a in accumulators] for part in accumulators[0].of_parts}
-    return PassResult(measured, sums, choices, tuple(plain_errors), evaluations)
+    line_check = tuple(accumulator.line.comparison() for accumulator in accumulators)
+    return PassResult(measured, sums, choices, tuple(plain_errors), evaluations, line_check)

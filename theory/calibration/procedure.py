@@ -169,6 +169,7 @@ def conclude(
         error_energy=torch.tensor([m.error_energy() for m in moments], dtype=torch.float64),
         plain_error_energy=torch.tensor(passed.plain_error_energy, dtype=torch.float64),
         choices=passed.choices,
+        line_check=passed.line_check,
         image_ids=problem.survey.ids,
         provenance=made | dict(provenance or {}),
     )

@@ -26,6 +26,12 @@ from theory.diffusion.schedules import Schedule, from_description
 from theory.diffusion.targets import Target
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.constant_shift import ConstantShift
+from theory.estimators.line_check import (
+    LineComparison,
+    as_tensor,
+    description_warning,
+    from_tensor,
+)
 from theory.estimators.parts import Part, Prediction
 from theory.estimators.slopes import Slopes
 from theory.estimators.time_grid import TimeGrid
@@ -62,6 +68,8 @@ class Calibration:
         choices: estimator, images and draws at each time.
         image_ids: identities of the images that it was made from, so that no validation uses them.
         provenance: how it was made: images, seed, evaluations, and what a program adds.
+        line_check: the network's errors beside those of the best line in x_t, one per time; empty in
+            a calibration of an older version.
 
     Raises:
         InputError: parts that do not belong together, or numbers that are not what they must be.
@@ -79,6 +87,7 @@ class Calibration:
     choices: tuple[Choice, ...]
     image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    line_check: tuple[LineComparison, ...] = ()
 
     def __post_init__(self) -> None:
         times = _require_times(self.schedule, self.times)
@@ -92,6 +101,10 @@ class Calibration:
         for name in ("eta_sq", "eta_sq_of_set"):
             _require_estimates(f"calibration: {name}", getattr(self, name), times)
         self._require_origin(times)
+        if self.line_check and len(self.line_check) != times:
+            raise InputError(
+                f"calibration: expected {times} line checks, got {len(self.line_check)}"
+            )
 
     def _require_origin(self, times: int) -> None:
         """Of what it was made: choices, images, provenance."""
@@ -167,6 +180,10 @@ class Calibration:
         """Shape of one image."""
         return tuple(self.shift.shape[1:])
 
+    def warning(self) -> str | None:
+        """One line if the network does not fit its description; None if it does or is not known."""
+        return description_warning(self.line_check, self.times)
+
     def with_provenance(self, **more: Any) -> "Calibration":
         """The same calibration with more said of how it was made."""
         return replace(self, provenance={**self.provenance, **more})
@@ -239,10 +256,11 @@ class Calibration:
         return self.grid.around(t).interpolate(self.noise_energy)
 
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
-        """Lower bound of the gain at calibrated times; between two, the smaller of theirs.
+        """Lower bound of the gain at calibrated times; zero at every other time.
 
         It is that of all parts which are applied, the sum of their bounds, as these hold together.
-        Zero where nothing is applied.
+        Between calibrated times a shift is interpolated and nothing is certified: a network may be
+        right there and wrong on both sides. Zero where nothing is applied.
 
         Raises:
             InputError: a time outside the schedule.
@@ -250,9 +268,8 @@ class Calibration:
         at = self.grid.around(t)
         bounds = [torch.where(part.applied, part.certificates, 0.0) for part in self.parts]
         total = torch.stack(bounds).sum(0)
-        at_right = torch.where(at.later > 0, total[at.right], total[at.left])
-        at_left = torch.where(at.later < 1, total[at.left], total[at.right])
-        return torch.where(at.known, torch.minimum(at_left, at_right), 0.0)
+        here = torch.where(at.later > 0, total[at.right], total[at.left])
+        return torch.where(at.known & ((at.later == 0) | (at.later == 1)), here, 0.0)
 
     def save(self, path: Path | str) -> None:
         """Write the calibration as safetensors with JSON texts; the file appears whole or not at all.
@@ -277,6 +294,8 @@ class Calibration:
                 "provenance": json.dumps(dict(self.provenance)),
             },
         )
+        if self.line_check:
+            own |= Contents({"line_check": as_tensor(self.line_check)})
         for part in self.parts:
             own |= part.stored()
         stored.write(Path(path), own, FORMAT)
@@ -307,6 +326,7 @@ class Calibration:
                 choices=tuple(Choice(**choice) for choice in parse_json(texts["choices"])),
                 image_ids=tensors["image_ids"],
                 provenance=parse_json(texts["provenance"]),
+                line_check=from_tensor(tensors["line_check"]) if "line_check" in tensors else (),
             )
 
     def summary(self) -> dict[str, str]:

@@ -1,0 +1,136 @@
+"""Is the network what its description says? A comparison with the best line in x_t.
+
+A calibration is relative to a description: target, schedule, range of the images. A network that was
+trained for it predicts y = A_t x_0 + B_t e better than the best predictor that is a line in x_t,
+
+    l(x_t) = E y + beta (x_t - E x_t),    beta = E (y - E y).(x_t - E x_t) / E |x_t - E x_t|^2,
+
+whose means follow from the mean image. A wrong description makes the network lose to that line by a
+large part of the variance of y, and looks like a huge gain of any calibration.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from scipy.stats import t as student
+from torch import Tensor
+
+from theory.estimators.device_sums import Sums
+from theory.forward.forward_pass import Observation
+from theory.forward.survey import MeanImage
+from theory.statistics.intervals import LEVEL
+from theory.support.checks import require_finite
+
+MARGIN = 0.005
+"""Share of the variance of y by which a network may lose to the line: where nearly all of y is noise
+the line is nearly exact, and a right network loses to it by up to some ten thousandths."""
+
+
+@dataclass(frozen=True)
+class LineComparison:
+    """Squared errors at one time, mean over images, of the network and of the best line in x_t.
+
+    Attributes:
+        network: E|y_theta - y|^2.
+        line: E|l(x_t) - y|^2.
+        variance: E|y - E y|^2.
+        standard_error: of network - line, over images.
+        images: how many were seen.
+    """
+
+    network: float
+    line: float
+    variance: float
+    standard_error: float
+    images: int
+
+    def excess(self, statements: int) -> float:
+        """Lower bound of (network - line) / variance, for so many times at once (Student)."""
+        if self.images < 2 or not self.variance > 0:
+            return -math.inf
+        quantile = float(student.isf((1 - LEVEL) / statements, self.images - 1))
+        return (self.network - self.line - quantile * self.standard_error) / self.variance
+
+
+def as_tensor(comparisons: Sequence[LineComparison]) -> Float64[Tensor, "time 5"]:
+    """The numbers of each time, for a file."""
+    return torch.tensor([list(vars(c).values()) for c in comparisons], dtype=torch.float64)
+
+
+def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
+    """The comparisons that ``as_tensor`` wrote.
+
+    Raises:
+        InputError: rows of another kind.
+    """
+    require_finite("calibration: line_check", rows, (len(rows), 5))
+    return tuple(LineComparison(*numbers, images=round(n)) for *numbers, n in rows.tolist())
+
+
+class LineSums(Sums):
+    """Sums over the images of one time, mean over the draws of each, that make a ``LineComparison``.
+
+    With c = x_0 - mu and e the noise, all that the line needs are |c|^2, c.e and |e|^2.
+    """
+
+    def __init__(self, mean_image: MeanImage) -> None:
+        self.mean = mean_image.mean.double()
+        self.count = 0
+        self.total = torch.zeros(4, dtype=torch.float64)
+        self.products = torch.zeros(4, 4, dtype=torch.float64)
+
+    def add_(self, seen: Observation) -> None:
+        """Take in an observation, in place."""
+        seen = self.beside(seen)
+        c = (seen.x_0 - self.mean).flatten(1)
+        e = seen.noise.flatten(2)
+        cc, ce, ee = c.square().sum(1), (e * c).sum(2), e.square().sum(2)
+        a, b, alpha, sigma = seen.a, seen.b, seen.alpha, seen.sigma
+        of_draws = [
+            seen.error.flatten(2).square().sum(2),
+            a * a * cc + 2 * a * b * ce + b * b * ee,
+            a * alpha * cc + (a * sigma + b * alpha) * ce + b * sigma * ee,
+            alpha**2 * cc + 2 * alpha * sigma * ce + sigma**2 * ee,
+        ]
+        units = torch.stack(of_draws, -1).mean(0)
+        self.count += len(units)
+        self.total += units.sum(0)
+        self.products += units.T @ units
+
+    def comparison(self) -> LineComparison:
+        """What the sums say of the network."""
+        n = max(1, self.count)
+        error, variance, with_x, of_x = self.total / n
+        beta = with_x / of_x if of_x > 0 else torch.zeros(())
+        weights = torch.stack(
+            [torch.ones(()).double(), -torch.ones(()).double(), 2 * beta, -(beta**2)]
+        )
+        mean = weights @ self.total / n
+        spread = (weights @ self.products @ weights / n - mean**2).clamp(min=0) / max(1, n - 1)
+        line = variance - 2 * beta * with_x + beta**2 * of_x
+        return LineComparison(error.item(), line.item(), variance.item(), spread.sqrt().item(), n)
+
+
+CAUSES = "target, schedule or its direction, range of the images, order of channels, conditions"
+
+
+def description_warning(
+    comparisons: Sequence[LineComparison], times: Float64[Tensor, "time"]
+) -> str | None:
+    """One line where a network loses to the line beyond doubt at some times; None where it does not."""
+    lost = [
+        (comparison.network / comparison.line, t)
+        for comparison, t in zip(comparisons, times.tolist(), strict=True)
+        if comparison.excess(len(comparisons)) > MARGIN
+    ]
+    if not lost:
+        return None
+    ratio, t = max(lost)
+    return (
+        f"the network does not fit its description: at {len(lost)} of {len(comparisons)} times it "
+        f"predicts worse than a straight line in x_t (at worst {ratio:.3g} times its squared error, "
+        f"t = {t:g}); check {CAUSES}"
+    )
