@@ -230,7 +230,7 @@ def draw_residuals(axes: Sequence[Axes], result: Residuals) -> None:
     )
     for ax, (values, name) in zip(axes, pairs, strict=True):
         image = ax.imshow(
-            values.clamp(min=FLOOR).T, origin="lower", extent=(low, high, low, high),
+            values.clamp(min=FLOOR).T.numpy(), origin="lower", extent=(low, high, low, high),
             norm="log", vmin=FLOOR, vmax=1, cmap="cividis", aspect="equal",
         )  # fmt: skip
         ax.set(xlabel="$s$", ylabel="$t$", title=name)
