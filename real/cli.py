@@ -1,57 +1,47 @@
-"""``python -m real``: which command is meant, and running it."""
+"""``python -m real``: the commands by name. The module of the chosen one alone is imported."""
 
-from real.commands import (
-    audit,
-    calibrate,
-    encode,
-    listing,
-    quality,
-    repair,
-    repair_study,
-    sample,
-    study,
-    throughput,
-    train,
-    validate,
-)
-from theory.support.command_line import Parser
+from theory import __version__
+from theory.support.command_line import Command, run_command
 from theory.support.errors import InputError
 
 COMMANDS = {
-    "list": listing,
-    "calibrate": calibrate,
-    "validate": validate,
-    "sample": sample,
-    "quality": quality,
-    "study": study,
-    "repair": repair,
-    "repair-study": repair_study,
-    "encode": encode,
-    "throughput": throughput,
-    "audit": audit,
-    "train": train,
-}
+    name: Command(f"real.commands.{module}", says)
+    for name, module, says in (
+        ("list", "listing", "list the networks that are known by name"),
+        ("calibrate", "calibrate", "estimate the shift of a network at each time"),
+        ("validate", "validate", "prove a calibration on held-out images, and write a report"),
+        ("sample", "sample", "draw samples, with or without a calibration"),
+        ("quality", "quality",
+         "compare samples with and without a calibration against real images"),
+        ("study", "study",
+         "compare the estimators: error against evaluations, gain against images"),
+        ("repair", "repair",
+         "quantize or prune a network, calibrate it, and save both together"),
+        ("repair-study", "repair_study",
+         "compare calibration with other corrections on networks of 8, 4 and 3 bits"),
+        ("encode", "encode", "encode images for a network on latents, once"),
+        ("throughput", "throughput",
+         "how much of the bare network's throughput a calibration keeps"),
+        ("audit", "audit", "how much of a published plain average is noise"),
+        ("train", "train", "train a network that ships"),
+    )
+}  # fmt: skip
 
 
 def main(arguments: list[str]) -> int:
-    """Run the subcommand.
+    """Run the command; returns the exit status.
 
     Raises:
         InputError: arguments that do not fit, or that the command refuses.
     """
-    parser = Parser(
-        prog="python -m real", description="Calibrate, validate and sample real image networks."
-    )
-    commands = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    for command in COMMANDS.values():
-        command.add(commands)
-    options = parser.parse_args(arguments)
     try:
-        COMMANDS[options.command].run(options)
+        return run_command(
+            "python -m real", "Calibrate, validate and sample real image networks.", COMMANDS,
+            f"diffusion-martingale {__version__}", arguments,
+        )  # fmt: skip
     except (RuntimeError, MemoryError) as error:
-        from real.running import is_out_of_memory
+        from real.running.memory import is_out_of_memory
 
         if not is_out_of_memory(error):
             raise
         raise InputError("memory: this takes more than there is; fewer at once may fit") from error
-    return 0

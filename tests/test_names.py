@@ -3,22 +3,9 @@
 import builtins
 import dis
 import importlib
-import pkgutil
 import types
-from pathlib import Path
 
-import pytest
-
-import real
-import theory
-import toy
-
-MODULES = [
-    name
-    for package in (theory, toy, real)
-    for _, name, _ in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    if not name.endswith("__main__")
-]
+from tests.source_code import require_none, sources
 
 
 def codes(code):
@@ -28,26 +15,34 @@ def codes(code):
             yield from codes(constant)
 
 
-def undefined(source, known):
-    """Names that the source looks up among its module's, and that are not known there."""
+def undefined(text, known):
+    """Names that a text looks up among its module's, and that are not known there.
+
+    Those that it imports for type checkers alone do not count.
+    """
     used = {
         instruction.argval
-        for code in codes(compile(source, "module", "exec", dont_inherit=True))
+        for code in codes(compile(text, "module", "exec", dont_inherit=True))
         for instruction in dis.get_instructions(code)
         if instruction.opname == "LOAD_GLOBAL"
     }
-    return sorted(used - set(known) - set(vars(builtins)))
+    missing = used - set(known) - set(vars(builtins))
+    typing_only = "if TYPE_CHECKING:" in text
+    return sorted(name for name in missing if not (typing_only and f"import {name}" in text))
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_every_name_is_defined(name):
-    module = importlib.import_module(name)
-    source = Path(module.__file__).read_text()
-    typing_only = "if TYPE_CHECKING:" in source
-    missing = undefined(source, vars(module))
-    assert not [name for name in missing if not (typing_only and f"import {name}" in source)]
+def test_every_name_is_defined():
+    found = {
+        name: undefined(text, vars(importlib.import_module(name)))
+        for name, text in sources().items()
+    }
+    require_none(found)
 
 
 def test_a_missing_name_would_be_seen():
     assert undefined("def f():\n    return load(1)", {}) == ["load"]
     assert undefined("def f(x):\n    return len(x)", {}) == []
+    typed = "if TYPE_CHECKING:\n    from a import A\ndef f(x) -> A:\n    return A"
+    assert undefined(typed, {}) == []
+    assert undefined(typed, {"TYPE_CHECKING": False}) == []
+    assert undefined(typed.replace("import A", "import B"), {}) == ["A"]

@@ -2,38 +2,63 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from theory.proofs import STATEMENTS
-from theory.proofs.algebra import prove
+from theory import __version__
 from theory.support.command_line import Parser, run
 from theory.support.output import require_file, write_json
 
+if TYPE_CHECKING:
+    from theory.proofs.algebra import Proof
+
 
 def main(arguments: list[str]) -> int:
-    """Prove every statement; status 1 if one fails."""
+    """Prove every statement; status 1 if one fails.
+
+    Raises:
+        InputError: arguments that do not fit, or an output that cannot be written. It is raised
+            before sympy is loaded.
+    """
+    options = _parser().parse_args(arguments)
+    if options.json:
+        require_file(options.json)
+    from tqdm import tqdm
+
+    from theory.proofs import STATEMENTS
+    from theory.proofs.algebra import prove
+
+    proofs = [prove(s) for s in tqdm(STATEMENTS, desc="prove", disable=options.quiet, delay=1)]
+    _show(proofs)
+    if options.json:
+        write_json(options.json, {"statements": [asdict(p) for p in proofs]})
+    return 0 if all(p.proved for p in proofs) else 1
+
+
+def _parser() -> Parser:
     parser = Parser(
         prog="python -m theory",
         description="Prove every symbolic statement of the theory. Exit status 1 if one fails.",
         epilog="example: python -m theory --json proofs.json",
     )
+    parser.add_argument("--version", action="version", version=__version__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the proofs as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
-    options = parser.parse_args(arguments)
-    if options.json:
-        require_file(options.json)
-    proofs = [prove(s) for s in tqdm(STATEMENTS, desc="prove", disable=options.quiet, delay=1)]
+    return parser
+
+
+def _show(proofs: "list[Proof]") -> None:
     for p in proofs:
         verdict = "proved" if p.proved else "FAILED"
         print(f"{verdict}  §{p.section}  {p.id:22} {p.seconds:6.2f} s  {p.says}")
         if not p.proved:
             print(f"        residual: {p.residual}")
     print(f"{sum(p.proved for p in proofs)} of {len(proofs)} statements proved")
-    if options.json:
-        write_json(options.json, {"statements": [asdict(p) for p in proofs]})
-    return 0 if all(p.proved for p in proofs) else 1
+
+
+def program() -> None:
+    """Run on the command line: the entry point of ``martingale-theory``."""
+    run("python -m theory", main)
 
 
 if __name__ == "__main__":
-    run("python -m theory", main)
+    program()

@@ -22,5 +22,10 @@ def main(arguments: list[str]) -> int:
     )
 
 
-if __name__ == "__main__":
+def program() -> None:
+    """Run on the command line: the entry point of ``martingale-toy``."""
     run("python -m toy", main)
+
+
+if __name__ == "__main__":
+    program()

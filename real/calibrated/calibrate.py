@@ -1,7 +1,7 @@
 """Calibrate a checkpoint on images, with the provenance that a file should carry."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
 import diffusers
@@ -9,12 +9,10 @@ import numpy
 import torch
 
 from real.families.checkpoint import Checkpoint
-from real.images import ImageSource
-from theory.calibration.procedure import Calibration, calibrate
+from real.images.base import ImageSource
+from theory.calibration import Calibration, calibrate
 from theory.diffusion.schedules import Times
 from theory.statistics.intervals import LEVEL
-from theory.statistics.neyman_allocation import Goal
-from theory.statistics.shrinkage import CERTIFIED, Policy
 
 
 def calibrate_checkpoint(
@@ -22,30 +20,34 @@ def calibrate_checkpoint(
     images: ImageSource,
     times: Times,
     *,
-    seed: int,
-    draws: int = 1,
-    goal: Goal | None = None,
-    policy: Policy = CERTIFIED,
-    device: Any = None,
-    on_progress: Callable[[int], None] | None = None,
-    **more: Any,
+    provenance: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Calibration:
-    """The calibration of a checkpoint; ``more`` is for ``theory.calibration.procedure.calibrate``.
+    """The calibration of a checkpoint, with the provenance that a file should carry.
+
+    Args:
+        checkpoint: the network, its schedule and its target.
+        images: as the network takes them.
+        times: distinct times of the schedule, or how many.
+        provenance: anything else worth keeping with the result.
+        options: those of ``theory.calibrate``.
 
     Raises:
-        InputError: as ``theory.calibration.procedure.calibrate``.
+        InputError: as ``theory.calibrate``.
     """
+    origin = {
+        "checkpoint": checkpoint.reference,
+        "fingerprint": checkpoint.fingerprint,
+        "data": images.name,
+        "versions": {m.__name__: m.__version__ for m in (torch, diffusers, numpy)},
+    }
     return calibrate(
         checkpoint.predict, checkpoint.schedule, target=checkpoint.target, images=images,
-        times=times, goal=goal, policy=policy, seed=seed, draws=draws, device=device,
-        on_progress=on_progress,
-        checkpoint=checkpoint.reference, fingerprint=checkpoint.fingerprint, data=images.name,
-        versions={m.__name__: m.__version__ for m in (torch, diffusers, numpy)},
-        **more,
+        times=times, provenance=origin | dict(provenance or {}), **options,
     )  # fmt: skip
 
 
-def described(calibration: Calibration) -> list[str]:
+def calibration_summary(calibration: Calibration) -> list[str]:
     """What was spent, what was found, and what is left alone, in words."""
     ratio = (calibration.plain_error_energy / calibration.error_energy).log().mean().exp().item()
     images = [choice.images for choice in calibration.choices]

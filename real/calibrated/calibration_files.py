@@ -1,20 +1,31 @@
-"""A calibration file that belongs to a checkpoint."""
+"""The calibration file of a checkpoint."""
 
 from pathlib import Path
 
 from real.families.checkpoint import Checkpoint
-from theory.calibration.files import load
-from theory.calibration.result import Calibration
+from theory.calibration import Calibrated, Calibration
+from theory.forward.network import Predict
 
 
 def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
     """Read a calibration of this very network.
 
     Raises:
-        InputError: as ``load``, or it was made for another network.
+        InputError: as ``Calibration.load``, or it was made for another network.
     """
-    calibration = load(path)
+    calibration = Calibration.load(path)
     calibration.require(
         checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
     )
     return calibration
+
+
+def calibrated_by(checkpoint: Checkpoint, path: Path | None) -> Predict:
+    """The prediction of a checkpoint, calibrated by a file; as it is without one.
+
+    Raises:
+        InputError: as ``load_for``.
+    """
+    if path is None:
+        return checkpoint.predict
+    return Calibrated(checkpoint.predict, load_for(checkpoint, path))

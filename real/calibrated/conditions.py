@@ -1,6 +1,5 @@
 """Conditions of images and of samples, as a network takes them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -8,8 +7,9 @@ import torch
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
-from real.images import ImageSource, latents_of
-from theory.forward.images import DEFAULT_BATCH, Batch, Conditions, batches, take
+from real.images.base import ImageSource
+from real.images.latents import latents_of
+from theory.forward.images import Conditions, ImageSet, take
 from theory.support.errors import InputError
 
 Kind = Literal["joint", "null"]
@@ -17,16 +17,15 @@ Kind = Literal["joint", "null"]
 
 
 @dataclass(frozen=True, eq=False)
-class Conditioned:
+class ConditionedImages(ImageSet):
     """Images in memory (n, *shape) with the condition of each; none for an unconditional network."""
 
     images: Tensor
-    conditions: Conditions | None = None
 
     @classmethod
     def of(
         cls, checkpoint: Checkpoint, images: ImageSource, kind: Kind, device: Any
-    ) -> "Conditioned":
+    ) -> "ConditionedImages":
         """Read images as the network takes them: as latents where it works on them.
 
         Raises:
@@ -39,19 +38,15 @@ class Conditioned:
     def __len__(self) -> int:
         return len(self.images)
 
-    def at(self, positions: Tensor) -> "Conditioned":
+    def at(self, positions: Tensor) -> "ConditionedImages":
         """Those of these positions."""
-        return Conditioned(self.images[positions], take(self.conditions, positions))
+        return ConditionedImages(self.images[positions], take(self.conditions, positions))
 
-    def every_other(self) -> "Conditioned":
+    def every_other(self) -> "ConditionedImages":
         """The first, third, fifth ..."""
         return self.at(torch.arange(0, len(self), 2))
 
-    def batches(self) -> Iterator[Batch]:
-        """Checked batches; see ``theory.forward.images``."""
-        return batches(self.images, DEFAULT_BATCH, self.conditions)
-
-    def in_turn(self, count: int) -> Conditions | None:
+    def conditions_in_turn(self, count: int) -> Conditions | None:
         """Conditions of so many samples: those of the images, from the first again and again."""
         return take(self.conditions, torch.arange(count) % len(self))
 

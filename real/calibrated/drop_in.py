@@ -21,33 +21,32 @@ from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
 from real.families.diffusers.folder import load_part
-from real.families.diffusers.network import identity, sample_shape
+from real.families.diffusers.network import network_fingerprint, sample_shape
 from real.families.diffusers.process import process_of
-from theory.calibration import files as calibrations
-from theory.calibration.procedure import Calibration
+from theory.calibration.result import Calibration
 from theory.support.errors import InputError
+from theory.support.output import exists
 
 FOLDER = "calibration"
 GUIDED = (
-    "DiTPipeline",
-    "StableDiffusionPipeline",
-    "StableDiffusionImg2ImgPipeline",
-    "StableDiffusionXLPipeline",
-    "StableDiffusionXLImg2ImgPipeline",
-    "StableDiffusion3Pipeline",
+    "DiTPipeline", "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusion3Pipeline",
     "StableDiffusion3Img2ImgPipeline",
-)
+)  # fmt: skip
 """Pipelines of which is known where in the batch the unconditional branch lies."""
 
 
 def attach(
-    pipe: Any, calibration: Calibration, unconditional: Calibration | None = None
+    pipe: Any,
+    calibration: Calibration | Path | str,
+    unconditional: Calibration | Path | str | None = None,
 ) -> RemovableHandle:
     """Calibrate the network of a pipeline in place, until the handle's ``remove()``.
 
     Args:
         pipe: a diffusers pipeline, in any dtype, on any device, with any of its schedulers.
-        calibration: of its network, as ``real.checkpoints.load`` of the same folder loads it.
+        calibration: of its network, as ``real.load`` of the same folder loads it; or where it lies:
+            a calibration file, or a folder as ``from_pretrained`` reads it.
         unconditional: under classifier-free guidance, the calibration of the branch without
             condition; by default both branches get the same shift.
 
@@ -55,10 +54,12 @@ def attach(
         A handle; as a context manager it removes itself at the end.
 
     Raises:
-        InputError: a calibration of another network, schedule, target or shape; a pipeline whose
-            guidance is not known, or which has a calibration already. When the pipeline runs:
+        InputError: a calibration of another network, schedule, target or shape, or none; a pipeline
+            whose guidance is not known, or which has a calibration already. When the pipeline runs:
             another image size than calibrated.
     """
+    calibration = _loaded(calibration)
+    unconditional = None if unconditional is None else _loaded(unconditional)
     network = _network(pipe)
     original = _uncompiled(network)
     _require_free(network, original)
@@ -79,7 +80,15 @@ def attach(
 
 @dataclass(frozen=True)
 class _Shifting:
-    """The forward hook: subtracts the correction from what the network returns."""
+    """The forward hook: subtracts the correction from what the network returns.
+
+    Attributes:
+        pipe: tells, under guidance, which images are of the unconditional branch.
+        forward: signature of the network's call.
+        time_scale: the network's own time over the calibration's.
+        calibration: of the network.
+        unconditional: of the branch without condition, where it has its own.
+    """
 
     pipe: Any
     forward: inspect.Signature
@@ -107,7 +116,7 @@ def save_pretrained(calibration: Calibration, folder: Path | str, name: str = FO
     """Write a calibration into a pipeline's folder, as calibration/NAME.safetensors."""
     path = Path(folder) / FOLDER / f"{name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    calibrations.save(calibration, path)
+    calibration.save(path)
     return path
 
 
@@ -119,13 +128,26 @@ def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
     """
     file = f"{FOLDER}/{name}.safetensors"
     if Path(reference).is_dir():
-        return calibrations.load(Path(reference) / file)
+        return Calibration.load(Path(reference) / file)
     try:
-        return calibrations.load(Path(hf_hub_download(str(reference), file)))
+        return Calibration.load(Path(hf_hub_download(str(reference), file)))
     except (HFValidationError, HfHubHTTPError, OSError) as error:
         raise InputError(
             f"calibration: expected a folder or a Hub id with {file}, got {str(reference)!r}"
         ) from error
+
+
+def _loaded(given: Any) -> Calibration:
+    """A calibration, or the one in a file or a pipeline's folder."""
+    if isinstance(given, Calibration):
+        return given
+    if not isinstance(given, str | Path):
+        raise InputError(
+            f"drop-in: expected a calibration, or the path of one, got {type(given).__name__}"
+        )
+    if not exists(Path(given)):
+        raise InputError(f"calibration: expected a file, there is none at {str(given)[:200]}")
+    return from_pretrained(given) if Path(given).is_dir() else Calibration.load(Path(given))
 
 
 def _network(pipe: Any) -> Any:
@@ -170,8 +192,8 @@ def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Ten
 
 
 def _fingerprint(network: Any, calibration: Calibration) -> str:
-    """Whom the network is, even if its weights were rounded to half precision when it was loaded."""
-    own, weights = identity(network), network.state_dict()
+    """The network's fingerprint in float32, also where it was loaded in half precision."""
+    own, weights = network_fingerprint(network), network.state_dict()
     halves = {w.dtype for w in weights.values() if w.is_floating_point()} - {torch.float32}
     if own == calibration.provenance.get("fingerprint") or not halves:
         return own
@@ -186,4 +208,4 @@ def _fingerprint(network: Any, calibration: Calibration) -> str:
     same = exact.keys() == weights.keys() and all(
         torch.equal(exact[name].to(weight.dtype), weight.cpu()) for name, weight in weights.items()
     )
-    return identity(original) if same else own
+    return network_fingerprint(original) if same else own

@@ -1,48 +1,25 @@
 """Load a pretrained network of any family as a ``Checkpoint``. No checkpoint ever runs code."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from real.checkpoints import repaired
-from real.checkpoints.registry import NAMED
-from real.families import own_code as own
+from real.checkpoints.references import is_own_code, require_known
+from real.checkpoints.registry import EMBEDDED, NAMED
+from real.compress import repaired_folder
+from real.families import own_code
 from real.families.checkpoint import Checkpoint, Family, Source
-from real.families.ddpm_adm import ddpm, guided
-from real.families.diffusers import pipelines as diffusers_pipelines
+from real.families.ddpm import loader as ddpm
+from real.families.diffusers import pipelines
 from real.families.edm import loader as edm
 from real.families.edm2 import loader as edm2
+from real.families.guided_diffusion import loader as guided_diffusion
 from real.families.score_sde import loader as score_sde
-from real.files import checkpoint_files as files
+from real.files.checkpoint_files import read_checkpoint_file, sidecar
 from real.files.hub import download
+from real.files.published_files import fetch
 from theory.support.errors import InputError
 from theory.support.output import exists
-
-__all__ = ["EMBEDDED", "FAMILIES", "Checkpoint", "load", "load_named_by"]
-
-ASSETS = Path(__file__).parent.parent / "assets"
-EMBEDDED = {name: ASSETS / name for name in ("digits", "fashion")}
-"""Networks that ship with the toolkit, by name."""
-
-ANY_FOLDER = Family(
-    name="diffusers",
-    recognizes=lambda source: source.path.is_dir(),
-    load=lambda source, device: diffusers_pipelines.load_folder(
-        source.path, source.reference, device
-    ),
-)
-"""Says what is wrong with a folder that no family recognizes."""
-
-FAMILIES: tuple[Family, ...] = (
-    repaired.FAMILY,
-    *diffusers_pipelines.FAMILIES,
-    ANY_FOLDER,
-    ddpm.FAMILY,
-    guided.FAMILY,
-    edm.FAMILY,
-    edm2.FAMILY,
-    score_sde.FAMILY,
-)
-"""The first that recognizes a source loads it."""
 
 
 def load(reference: str | Path, device: Any = "cpu", family: str | None = None) -> Checkpoint:
@@ -50,59 +27,84 @@ def load(reference: str | Path, device: Any = "cpu", family: str | None = None) 
 
     Args:
         reference: a name that ships (``digits``) or that the registry knows, a local folder or
-            file, a user's own network as FILE.py:NAME, or a Hub id. Names go first; a folder that
-            is called like one is meant by ./NAME.
+            file, a user's own network as FILE.py:NAME, or a Hub id. Names go first: ./NAME is a
+            folder that is called like a name.
         device: where the network runs.
-        family: its name, where several families recognize the content; of those that do, the first
-            loads it otherwise.
+        family: name of its family; None is the first that recognizes the content.
 
     Raises:
-        InputError: there is no such thing, it cannot be reached, no family recognizes it, or it is
-            broken; or there is no family of that name, or it does not recognize it.
+        InputError: there is no such checkpoint, it cannot be reached, it is broken, or no family (or
+            not the named one) recognizes it.
     """
     name = str(reference)
     among = FAMILIES if family is None else _named(family)
-    if own.is_reference(name):
+    require_known(name)
+    if is_own_code(name):
         if family is not None:
             raise InputError(f"checkpoint: {name} is your own network and of no family")
-        return own.load(name, device)
+        return own_code.load(name, device)
     source = _source(name)
     return _recognizing(source, among).load(source, device)
 
 
-def load_named_by(folder: Path, reference: str, device: Any, family: str | None) -> Checkpoint:
-    """The same for a network that a folder names, and not the user: code is not run for that.
+def _is_repaired(source: Source) -> bool:
+    return (source.path / repaired_folder.MANIFEST).is_file()
 
-    Raises:
-        InputError: as ``load``, or it is a user's own network, or a folder that names another.
+
+def _load_repaired(source: Source, device: Any) -> Checkpoint:
+    """The damaged network in a folder that ``repair`` wrote.
+
+    The folder and not the user names the original, so no code is run for it.
     """
-    if own.is_reference(reference):
+    manifest = repaired_folder.read_manifest(source.path)
+    if is_own_code(manifest.original):
         raise InputError(
-            f"checkpoint: {folder} was made from {reference[:80]!r}, and a folder cannot have code "
-            "run: give real.compress.repaired_folder.restored(folder, original) as your own network"
+            f"checkpoint: {source.path} was made from {manifest.original[:80]!r}, and a folder cannot "
+            "have code run: give real.restored(folder, original) as your own network"
         )
-    source = _source(reference)
-    family_of = _recognizing(source, FAMILIES if family is None else _named(family))
-    if family_of.name == repaired.NAME or repaired.recognizes(source):
-        raise InputError(f"checkpoint: {folder} was made from a folder that is repaired itself")
-    return family_of.load(source, device)
+    require_known(manifest.original)
+    original = _source(manifest.original)
+    among = FAMILIES if manifest.family is None else _named(manifest.family)
+    family = _recognizing(original, among)
+    if family.name == repaired_folder.NAME or _is_repaired(original):
+        raise InputError(
+            f"checkpoint: {source.path} was made from a folder that is repaired itself"
+        )
+    network = repaired_folder.restored(source.path, family.load(original, device))
+    return replace(network, reference=source.reference)
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family(repaired_folder.NAME, _is_repaired, _load_repaired),
+    *pipelines.FAMILIES,
+    pipelines.ANY_FOLDER,
+    ddpm.FAMILY,
+    guided_diffusion.FAMILY,
+    edm.FAMILY,
+    edm2.FAMILY,
+    score_sde.FAMILY,
+)
+"""The first family that recognizes a source loads it."""
 
 
 def _source(name: str) -> Source:
     path = _path(name)
     if path.is_dir():
         return Source(name, path)
-    return Source(name, path, files.read(path), files.sidecar(path))
+    return Source(name, path, read_checkpoint_file(path), sidecar(path))
 
 
 def _path(name: str) -> Path:
     if name in EMBEDDED:
         return EMBEDDED[name]
     if name in NAMED:
-        return NAMED[name].local()
+        known = NAMED[name]
+        if known.address.startswith("https://"):
+            return fetch(known.name, known.address, known.digest)
+        return download(known.address, pipelines.needed_parts)
     if exists(Path(name)):
         return Path(name)
-    return download(name, diffusers_pipelines.needed_parts)
+    return download(name, pipelines.needed_parts)
 
 
 def _named(name: str) -> tuple[Family, ...]:

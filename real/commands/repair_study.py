@@ -2,36 +2,20 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import (
-    COMMON,
-    CONDITION,
-    IMAGES,
-    NETWORK,
-    ON_DEVICE,
-    SOLVER,
-    counting,
-    on_device,
-    opened,
-    require_room,
-    spread_times,
-)
+from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.output import require_folder
-
-
-def counts(text: str) -> tuple[int, ...]:
-    """Comma-separated positive whole numbers."""
-    return tuple(count(part) for part in text.split(","))
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "repair-study", parents=[NETWORK, IMAGES, SOLVER, COMMON, ON_DEVICE, CONDITION],
-        help="compare calibration with other corrections on networks of 8, 4 and 3 bits",
+        "repair-study",
+        parents=[given.NETWORK, given.IMAGES, given.SOLVER, given.COMMON, given.ON_DEVICE, given.CONDITION],
         description="Round a network to 8, 4 and 3 bits, correct each by calibration and as others "
         "published, at equal network evaluations, and measure the held-out denoising loss and the "
         "Frechet distance of samples from the same noise. Images other than the digits are dealt "
@@ -43,7 +27,7 @@ def add(commands: Any) -> None:
     )
     command.add_argument("--seeds", type=count, default=3, metavar="N", help="repetitions (3)")
     command.add_argument(
-        "--nfe", type=counts, default=(5, 10, 20, 50), metavar="N,N,...",
+        "--nfe", type=given.count_list, default=(5, 10, 20, 50), metavar="N,N,...",
         help="network evaluations per sample; all corrections are compared with 20 (5,10,20,50)",
     )  # fmt: skip
     command.add_argument(
@@ -62,42 +46,44 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real import solvers
-    from real.calibrated.conditions import Conditioned
-    from real.checkpoints.loading import load
-    from real.experiments.repair_study import Plan, evaluations, study
-    from real.experiments.repair_study_report import summary, write
-    from real.images import DIGITS
-    from real.quality import features
-    from real.quality.measure import Reference
-
+    """Run the study, write its report and print the summary."""
     require_folder(options.out)
-    device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device, options.family)
-    images = opened(options, "calibration", checkpoint.image_shape)
-    if options.data == DIGITS:
-        held_out = opened(options, "held-out", checkpoint.image_shape)
-    else:
-        images, held_out = images.every_other(0), images.every_other(1)
+    given.require_inputs(options)
+    from real.calibrated.conditions import ConditionedImages
+    from real.commands import loading
+    from real.experiments.repair_study import RepairStudyPlan, run_repair_study
+    from real.experiments.repair_study_report import repair_study_report
+    from real.quality.feature_choice import features_for
+    from real.quality.measure import Reference
+    from real.solvers.by_name import solver_or_default
+
+    device = loading.on_device(options.device)
+    checkpoint = loading.load_checkpoint(options, device)
+    shape = checkpoint.image_shape
+    images, held_out = loading.two_parts(
+        options.data, partial(loading.opened, options, shape=shape)
+    )
     samples = options.samples or len(held_out)
-    require_room(checkpoint, samples=samples)
-    chosen = features.chosen(options.features, images, checkpoint.image_shape, options.seed, device)
-    taken = [
-        Conditioned.of(checkpoint, source, options.condition, device)
-        for source in (images, held_out)
-    ]
-    plan = Plan(
-        checkpoint, taken[0], taken[1],
-        spread_times(checkpoint.schedule, options.times),
-        tuple(range(options.seed, options.seed + options.seeds)), options.nfe,
-        samples, solvers.chosen(options.solver, checkpoint.schedule),
-        options.few, options.few_seeds, device,
-    )  # fmt: skip
-    reference = Reference.of(chosen, held_out, device)
-    with counting(evaluations(plan), "repair-study", options.quiet) as on_progress:
-        found = study(replace(plan, on_progress=on_progress), reference)
-    floor = reference.of_real(images.spread(plan.samples), options.seed)["frechet"]
-    for line in summary(write(options.out, plan, found, chosen.distance, floor)):
-        print(line)
+    loading.require_room(checkpoint, samples=samples)
+    features = features_for(options.features, images, shape, options.seed, device)
+    plan = RepairStudyPlan(
+        checkpoint=checkpoint,
+        images=ConditionedImages.of(checkpoint, images, options.condition, device),
+        held_out=ConditionedImages.of(checkpoint, held_out, options.condition, device),
+        times=loading.spread_times(checkpoint.schedule, options.times),
+        device=device,
+        seeds=tuple(range(options.seed, options.seed + options.seeds)),
+        nfe=options.nfe,
+        samples=samples,
+        solver=solver_or_default(options.solver, checkpoint.schedule),
+        few=options.few,
+        few_seeds=options.few_seeds,
+    )
+    reference = Reference.of(features, held_out, device)
+    with given.counting(plan.evaluations(), "repair-study", options.quiet) as on_progress:
+        found = run_repair_study(replace(plan, on_progress=on_progress), reference)
+    floor = reference.of_real(images.spread(samples), options.seed)["frechet"]
+    report = repair_study_report(plan, found, features.distance, floor)
+    report.write(options.out)
+    print("\n".join(report.summary))
     print(options.out / "repair-study.html")

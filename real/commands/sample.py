@@ -2,34 +2,18 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from real.commands.common import (
-    BATCHES,
-    COMMON,
-    NETWORK,
-    ON_DEVICE,
-    PICTURES,
-    RUNNING,
-    counting,
-    on_device,
-    require_room,
-    run_network,
-)
-from theory.calibration.result import Calibrated
-from theory.forward.forward_pass import Predict
+from real.commands import arguments as given
 from theory.support.errors import InputError
 from theory.support.output import replacing_file, require_file
-
-if TYPE_CHECKING:
-    from real.families.checkpoint import Checkpoint
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "sample", parents=[NETWORK, PICTURES, COMMON, ON_DEVICE, RUNNING, BATCHES],
-        help="draw samples, with or without a calibration",
+        "sample",
+        parents=[given.NETWORK, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING, given.BATCHES],
         description="Draw samples as a grid; the same seed starts from the same noise.",
         epilog="example: python -m real sample digits --calibration digits.safetensors "
         "--solver dpm-multi-2 --nfe 20 --out samples.png",
@@ -50,47 +34,39 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real import solvers
-    from real.calibrated.conditions import of_samples
-    from real.calibrated.guidance import Guided
-    from real.reports.validation_plots import grid
-    from real.solvers.sampling import evaluations, latents, sample
-
+    """Sample, write the grid and say what it took."""
     require_file(options.out)
     if options.unconditional and not options.guidance:
         raise InputError("unconditional: expected --guidance, without which that branch is not run")
+    given.require_inputs(options)
+    from real.calibrated.calibration_files import calibrated_by
+    from real.calibrated.conditions import of_samples
+    from real.calibrated.guidance import Guided
+    from real.commands.loading import on_device, require_room, run_network
+    from real.reports.image_grid import image_grid
+    from real.solvers.by_name import solver_or_default
+    from real.solvers.sampling import evaluations_per_sample, latents, sample
+
     device = on_device(options.device)
     checkpoint = run_network(options, device)
     require_room(checkpoint, samples=options.samples)
     condition = of_samples(checkpoint, options.samples, options.condition)
-    predict = _calibrated(checkpoint, options.calibration)
+    predict = calibrated_by(checkpoint, options.calibration)
     if options.guidance:
-        unconditional = _calibrated(checkpoint, options.unconditional)
+        unconditional = calibrated_by(checkpoint, options.unconditional)
         predict = Guided(predict, unconditional, checkpoint.null_condition, options.guidance)
-    solver = solvers.chosen(options.solver, checkpoint.schedule)
-    total = options.samples * evaluations(checkpoint, solver, options.nfe)
+    solver = solver_or_default(options.solver, checkpoint.schedule)
+    total = options.samples * evaluations_per_sample(checkpoint, solver, options.nfe)
     noise = latents(checkpoint, options.samples, options.seed).to(device)
-    with counting(total, "sample", options.quiet) as on_progress:
+    with given.counting(total, "sample", options.quiet) as on_progress:
         samples = sample(
-            checkpoint, predict, noise,
-            solver=solver, nfe=options.nfe, seed=options.seed, condition=condition,
-            batch_size=options.batch_size, on_progress=on_progress,
+            checkpoint, predict, noise, solver=solver, nfe=options.nfe, seed=options.seed,
+            condition=condition, batch_size=options.batch_size, on_progress=on_progress,
         )  # fmt: skip
     with replacing_file(options.out) as temporary:
-        grid(samples.images).save(temporary, format="PNG")
+        image_grid(samples.images).save(temporary, format="PNG")
     print(options.out)
     print(
         f"{solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} samples "
         f"in {samples.seconds:.1f} s"
     )
-
-
-def _calibrated(checkpoint: "Checkpoint", file: Path | None) -> Predict:
-    """The network with the calibration of a file, or as it is."""
-    from real.calibrated.calibration_files import load_for
-
-    if file is None:
-        return checkpoint.predict
-    calibration = load_for(checkpoint, file)
-    return Calibrated(checkpoint.predict, calibration)

@@ -2,18 +2,11 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import (
-    COMMON,
-    CONDITION,
-    NETWORK,
-    ON_DEVICE,
-    counting,
-    on_device,
-    spread_times,
-)
+from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.output import require_folder
 
@@ -21,8 +14,7 @@ from theory.support.output import require_folder
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "study", parents=[NETWORK, COMMON, ON_DEVICE, CONDITION],
-        help="compare the estimators: error against evaluations, gain against images",
+        "study", parents=[given.NETWORK, given.COMMON, given.ON_DEVICE, given.CONDITION],
         description="Compare the estimators on a checkpoint: error against a very large run, and "
         "held-out gain against the number of images, over seeds. Images other than the digits are "
         "dealt into two: every other one to calibrate, the rest held out.",
@@ -37,30 +29,32 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real.calibrated.conditions import Conditioned
-    from real.checkpoints.loading import load
-    from real.experiments.study import Plan, study
-    from real.experiments.study_report import write
-    from real.images import DIGITS, open_images
-
+    """Run the study and write its report."""
     require_folder(options.out)
+    given.require_inputs(options)
+    from real.calibrated.conditions import ConditionedImages
+    from real.commands.loading import load_checkpoint, on_device, spread_times, two_parts
+    from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_study
+    from real.experiments.estimator_study_report import estimator_study_report
+    from real.images.opening import open_images
+
     device = on_device(options.device)
-    checkpoint = load(options.checkpoint, device, options.family)
-    images = open_images(options.data, "calibration", checkpoint.image_shape)
-    if options.data == DIGITS:
-        held_out = open_images(options.data, "held-out", checkpoint.image_shape)
-    else:
-        images, held_out = images.every_other(0), images.every_other(1)
-    taken = [
-        Conditioned.of(checkpoint, source, options.condition, device)
-        for source in (images, held_out)
-    ]
-    plan = Plan(
-        checkpoint, taken[0], taken[1],
-        spread_times(checkpoint.schedule, options.times), options.seeds, 32, options.seed, device,
-    )  # fmt: skip
-    with counting(plan.evaluations(), "study", options.quiet) as on_progress:
-        result = study(replace(plan, on_progress=on_progress))
-    write(options.out, plan, result)
+    checkpoint = load_checkpoint(options, device)
+    shape = checkpoint.image_shape
+    images, held_out = (
+        ConditionedImages.of(checkpoint, source, options.condition, device)
+        for source in two_parts(options.data, partial(open_images, options.data, shape=shape))
+    )
+    plan = EstimatorStudyPlan(
+        checkpoint=checkpoint,
+        images=images,
+        held_out=held_out,
+        times=spread_times(checkpoint.schedule, options.times),
+        device=device,
+        seeds=options.seeds,
+        seed=options.seed,
+    )
+    with given.counting(plan.evaluations(), "study", options.quiet) as on_progress:
+        found = run_estimator_study(replace(plan, on_progress=on_progress))
+    estimator_study_report(plan, found).write(options.out)
     print(options.out / "study.html")

@@ -1,22 +1,10 @@
 """How much of the bare network's throughput a calibration keeps."""
 
 import argparse
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import (
-    BATCHES,
-    COMMON,
-    IMAGES,
-    NETWORK,
-    ON_DEVICE,
-    RUNNING,
-    images_for,
-    on_device,
-    run_network,
-    spread_times,
-)
+from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.output import require_file, write_json
 
@@ -24,8 +12,8 @@ from theory.support.output import require_file, write_json
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "throughput", parents=[NETWORK, IMAGES, BATCHES, COMMON, ON_DEVICE, RUNNING],
-        help="how much of the bare network's throughput a calibration keeps",
+        "throughput",
+        parents=[given.NETWORK, given.IMAGES, given.BATCHES, given.COMMON, given.ON_DEVICE, given.RUNNING],
         description="Time whole calibrations against the bare network calls in them, taking turns "
         "on the same machine.",
         epilog="example: python -m real throughput digits --batch-size auto --dtype bfloat16",
@@ -37,15 +25,18 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
+    """Time both and print the ratio."""
+    if options.out:
+        require_file(options.out)
+    given.require_inputs(options)
+    from dataclasses import asdict
     from functools import partial
 
     from real.calibrated.calibrate import calibrate_checkpoint
     from real.calibrated.conditions import of_images
+    from real.commands.loading import images_for, on_device, run_network, spread_times
     from real.running import throughput
 
-    if options.out:
-        require_file(options.out)
     device = on_device(options.device)
     checkpoint = run_network(options, device)
     images = images_for(checkpoint, options, "calibration", device)

@@ -1,23 +1,21 @@
 """Train the networks that ship."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from real.commands.common import COMMON, on_device
+from real.commands import arguments as given
+from real.commands.choices import NETWORKS, PRECISIONS
 from theory.support.command_line import count
 from theory.support.errors import InputError
 from theory.support.output import require_folder
-
-if TYPE_CHECKING:
-    from real.experiments.training import Recipe
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "train", parents=[COMMON],
-        help="train a network that ships",
+        "train", parents=[given.COMMON],
         description=(
             "Train a network from a seed: digits (unconditional, on the CPU in minutes), fashion "
             "(class-conditional 28x28, about an hour) or cifar10 (class-conditional 32x32, for a "
@@ -26,7 +24,7 @@ def add(commands: Any) -> None:
         ),
         epilog="example: python -m real train fashion --data train.npz --out build/fashion",
     )  # fmt: skip
-    command.add_argument("network", choices=["digits", "fashion", "cifar10"], help="which network")
+    command.add_argument("network", choices=NETWORKS, help="which network")
     command.add_argument(
         "--data", metavar="DATA",
         help="training images with labels, as for calibrate (default: torchvision's set; digits "
@@ -43,7 +41,7 @@ def add(commands: Any) -> None:
         "--steps", type=count, help="optimizer steps (digits 5000, fashion 3600, cifar10 100000)"
     )
     command.add_argument(
-        "--precision", choices=["float32", "bfloat16"],
+        "--precision", choices=PRECISIONS,
         help="of the forward pass; weights are always float32 (digits and fashion float32, cifar10 "
         "bfloat16)",
     )  # fmt: skip
@@ -54,39 +52,36 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
+    """Train, and say where the network is."""
     out = options.out or Path("build") / options.network
     require_folder(out)
-    record = _trained(options, out)
+    if options.network == "digits" and options.data:
+        raise InputError("data: digits come with the toolkit, expected no --data")
+    given.require_inputs(options)
+    record = _record(options, out)
     print(f"{out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
 
 
-def _trained(options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    from real.experiments.training import ASSIGNMENTS, Recipe, train_classes, train_digits
-    from real.experiments.training.examples import labelled
-    from real.images import open_images
+def _record(options: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """Train as the options say; what there is to tell of it."""
+    from real.commands.loading import on_device
+    from real.experiments import training
+    from real.images.opening import open_images
 
     device = on_device(options.device)
-    if options.network == "digits":
-        if options.data:
-            raise InputError("data: digits come with the toolkit, expected no --data")
-        return train_digits(out, _told(Recipe(), options), device, options.quiet)
-    assignment = ASSIGNMENTS[options.network]
-    images = open_images(
-        options.data or assignment.data, "training", assignment.shape,
-        data_root=options.data_root, download=options.download,
-    )  # fmt: skip
-    data = labelled(images, len(assignment.classes))
-    recipe = _told(assignment.recipe, options)
-    return train_classes(assignment, data, out, recipe, device, options.quiet)
-
-
-def _told(recipe: "Recipe", options: argparse.Namespace) -> "Recipe":
-    from dataclasses import replace
-
-    return replace(
+    assignment = training.ASSIGNMENTS.get(options.network)
+    recipe = assignment.recipe if assignment else training.TrainingRecipe()
+    recipe = replace(
         recipe,
         seed=options.seed,
         steps=options.steps or recipe.steps,
         precision=options.precision or recipe.precision,
     )
+    if assignment is None:
+        return training.train_digits(out, recipe, device, options.quiet)
+    images = open_images(
+        options.data or assignment.data, "training", assignment.shape,
+        data_root=options.data_root, download=options.download,
+    )  # fmt: skip
+    data = training.labelled(images, len(assignment.classes))
+    return training.train_classes(assignment, data, out, recipe, device, options.quiet)

@@ -6,27 +6,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from real.commands.common import (
-    COMMON,
-    DATA,
-    NETWORK,
-    ON_DEVICE,
-    PICTURES,
-    RUNNING,
-    counting,
-    images_for,
-    on_device,
-    require_room,
-    run_network,
-)
+from real.commands import arguments as given
+from real.commands.choices import ANALYTIC, SOLVERS
 from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
     """Its arguments."""
     command = commands.add_parser(
-        "validate", parents=[NETWORK, DATA, PICTURES, COMMON, ON_DEVICE, RUNNING],
-        help="prove a calibration on held-out images, and write a report",
+        "validate",
+        parents=[given.NETWORK, given.DATA, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING],
         description="Measure a calibration on images that neither training nor calibration has "
         "seen, with paired noise, and write report.json, figures and report.html.",
         epilog="example: python -m real validate digits --calibration digits.safetensors "
@@ -37,21 +26,22 @@ def add(commands: Any) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Run it."""
-    from real import solvers
+    """Validate, sample, write the report and print its summary."""
+    require_folder(options.out)
+    given.require_inputs(options, (*SOLVERS, ANALYTIC))
     from real.calibrated.calibration_files import load_for
     from real.calibrated.conditions import of_images, of_samples
-    from real.reports import validation as report
-    from real.solvers.sampling import evaluations, latents, sample
-    from theory.calibration.procedure import Calibrated
-    from theory.calibration.validation import validate
+    from real.commands.loading import images_for, on_device, require_room, run_network
+    from real.reports.validation import validation_report
+    from real.solvers.by_name import solver_pair
+    from real.solvers.sampling import evaluations_per_sample, latents, sample
+    from theory.calibration import Calibrated, validate
 
-    require_folder(options.out)
     device = on_device(options.device)
     checkpoint = run_network(options, device)
     calibration = load_for(checkpoint, options.calibration)
-    without, calibrated = solvers.pair(options.solver, checkpoint.schedule, calibration)
-    sampling = 2 * options.samples * evaluations(checkpoint, without, options.nfe)
+    without, calibrated = solver_pair(options.solver, checkpoint.schedule, calibration)
+    sampling = 2 * options.samples * evaluations_per_sample(checkpoint, without, options.nfe)
     images = images_for(checkpoint, options, "held-out", device)
     require_room(
         checkpoint, samples=options.samples,
@@ -59,13 +49,13 @@ def run(options: argparse.Namespace) -> None:
     )  # fmt: skip
     conditions = of_images(checkpoint, images, calibration.provenance.get("condition", "joint"))
     measuring = len(images) * len(calibration.times) * options.draws
-    with counting(measuring, "validate", options.quiet) as on_progress:
+    with given.counting(measuring, "validate", options.quiet) as on_progress:
         validation = validate(
             checkpoint.predict, calibration, images=images, seed=options.seed,
             conditions=conditions, draws=options.draws, device=device, on_progress=on_progress,
         )  # fmt: skip
     noise = latents(checkpoint, options.samples, options.seed).to(device)
-    with counting(sampling, "sample", options.quiet) as on_progress:
+    with given.counting(sampling, "sample", options.quiet) as on_progress:
         drawn = partial(
             sample, checkpoint, noise=noise, nfe=options.nfe, seed=options.seed,
             condition=of_samples(checkpoint, options.samples, None),
@@ -73,14 +63,13 @@ def run(options: argparse.Namespace) -> None:
         )  # fmt: skip
         before = drawn(checkpoint.predict, solver=without)
         after = drawn(Calibrated(checkpoint.predict, calibration), solver=calibrated)
-    numbers = report.numbers(
-        checkpoint, validation, report.sampling(before, after),
+    held_out = next(iter(replace(images, batch_size=options.samples)))
+    if checkpoint.codec:
+        held_out = checkpoint.codec.decode(held_out.to(device)).cpu()
+    report = validation_report(
+        checkpoint, validation, (before, after), held_out,
         data=options.data, seed=options.seed, draws=options.draws,
     )  # fmt: skip
-    shown = next(iter(replace(images, batch_size=options.samples)))
-    if checkpoint.codec:
-        shown = checkpoint.codec.decode(shown.to(device)).cpu()
-    report.write(options.out, numbers, before.images, after.images, shown)
-    for line in report.summary(numbers):
-        print(line)
+    report.write(options.out)
+    print("\n".join(report.summary))
     print(f"report: {options.out / 'report.html'}")

@@ -1,6 +1,9 @@
-"""Networks whose weights were rounded or pruned: how it is done, kept and loaded again."""
+"""Networks whose weights were rounded or pruned: how it is done, and how they are stored.
+
+Imports ``real.files`` and ``real.families``.
+"""
 
 from real.compress.formats import FORMATS
-from real.compress.quantize import Damage, damaged
+from real.compress.quantize import Damage
 
-__all__ = ["FORMATS", "Damage", "damaged"]
+__all__ = ["FORMATS", "Damage"]

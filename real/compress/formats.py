@@ -1,11 +1,11 @@
-"""Number formats of weights: what is stored, and which weights that stands for.
+"""Number formats of weights: how weights are encoded, and what decoding returns.
 
 Integers are symmetric and rounded to nearest, with one scale per output channel:
 
     code = round(w / scale),    scale = max |w| / (2^(bits-1) - 1),    w' = code scale,
 
-so that |w' - w| <= scale / 2. fp8 (e4m3) has a scale per output channel as well, max |w| / 448.
-Halves have none. All weights are (out, ...).
+so that |w' - w| <= scale / 2. fp8 (e4m3) has a scale per output channel too, max |w| / 448; half
+precision has none. All weights are (out, ...).
 """
 
 import math
@@ -20,19 +20,19 @@ from torch import Tensor
 from real.compress.packing import pack, unpack
 
 Parts = Mapping[str, Tensor]
-"""What is stored of one weight, by name."""
+"""The tensors that encode one weight, by name."""
 
 FP8 = torch.float8_e4m3fn
 
 
 @dataclass(frozen=True)
 class Format:
-    """A way to store weights.
+    """A way to encode weights.
 
     Attributes:
         name: as ``--quantize`` takes it.
-        encode: weights (out, ...) -> what is stored of them.
-        decode: what is stored, and their shape -> float32 weights.
+        encode: weights (out, ...) -> the tensors that encode them.
+        decode: these tensors, and the shape of the weights -> float32 weights.
     """
 
     name: str
@@ -40,12 +40,12 @@ class Format:
     decode: Callable[[Parts, tuple[int, ...]], Tensor]
 
     def rounded(self, weight: Float[Tensor, "*shape"]) -> Float32[Tensor, "*shape"]:
-        """The weights that remain."""
+        """decode(encode(w)), the rounded weights."""
         return self.decode(self.encode(weight), tuple(weight.shape))
 
 
 def _scales(weight: Tensor, largest: int | float) -> Float32[Tensor, "out"]:
-    """One per output channel; one where all its weights are zero."""
+    """The scale of each output channel; 1 where all its weights are zero."""
     most = weight.float().flatten(1).abs().amax(1)
     return torch.where(most > 0, most / largest, 1.0)
 
@@ -96,7 +96,7 @@ def _cast(name: str, dtype: torch.dtype) -> Format:
 
 
 WHOLE = _cast("float32", torch.float32)
-"""Nothing is lost."""
+"""The format that loses nothing."""
 
 FORMATS = {
     format.name: format
@@ -107,6 +107,6 @@ FORMATS = {
 }  # fmt: skip
 
 
-def named(name: str | None) -> Format:
-    """The format of that name; without one, that in which nothing is lost."""
+def weight_format(name: str | None) -> Format:
+    """The format of that name; the one that loses nothing for None."""
     return WHOLE if name is None else FORMATS[name]

@@ -1,4 +1,4 @@
-"""Whole numbers of few bits, packed without gaps: two per byte of 4 bits, eight per 3 bytes of 3."""
+"""Pack whole numbers of few bits without gaps: two of 4 bits per byte, eight of 3 bits per 3 bytes."""
 
 import numpy as np
 import torch
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def pack(codes: Int8[Tensor, "*shape"], bits: int) -> UInt8[Tensor, "byte"]:
-    """Codes between -2^(bits-1) and 2^(bits-1) - 1 as bytes; the last one is filled with zeros."""
+    """Codes between -2^(bits-1) and 2^(bits-1) - 1 as bytes; the last byte is filled with zeros."""
     unsigned = codes.cpu().numpy().reshape(-1).astype(np.int16) + 2 ** (bits - 1)
     of_each = (unsigned[:, None] >> np.arange(bits)) & 1
     return torch.from_numpy(np.packbits(of_each.astype(np.uint8), bitorder="little"))
@@ -17,7 +17,7 @@ def unpack(packed: UInt8[Tensor, "byte"], bits: int, count: int) -> Int8[Tensor,
     """The codes that ``pack`` was given.
 
     Raises:
-        ValueError: more or fewer bytes than so many codes take.
+        ValueError: the number of bytes is not that of so many codes.
     """
     if len(packed) != -(-count * bits // 8):
         raise ValueError(f"{count} codes of {bits} bits do not fit {len(packed)} bytes")

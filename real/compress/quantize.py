@@ -1,7 +1,7 @@
-"""Damage a network: prune weights of convolutions and linear layers, and round those that remain.
+"""Damage a network: prune the weights of convolutions and linear layers, and round the rest.
 
-The damaged network is loaded once more, so that the original stays as it is. Biases,
-normalizations and embeddings are kept, as are autoencoders and text encoders.
+Biases, normalizations and embeddings are kept, as are autoencoders and text encoders. Damaged weights
+are written into a network that is given, freshly loaded.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,39 +11,39 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from real.checkpoints.loading import FAMILIES, load
 from real.compress import torchao_formats as library
-from real.compress.formats import FORMATS, Parts, named
+from real.compress.formats import FORMATS, Parts, weight_format
 from real.families.checkpoint import Checkpoint
 from theory.forward.fingerprints import fingerprint
 from theory.support.errors import InputError
 
 OUTPUT_AXIS = {"weight": 0, "W": 1}
-"""Axis of the output channels, by the name that layers give their weights."""
+"""Axis of the output channels, by the name of a layer's weights."""
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 NO_LAYERS = (nn.Embedding, nn.LayerNorm)
 KEPT = ("vae", "text")
-"""How the names of networks begin that do not denoise."""
+"""Beginnings of the names of networks that do not denoise."""
 
 Encoded = Mapping[str, Parts]
-"""What is stored of a network: of every parameter and buffer by name."""
+"""A network's encoded weights: the tensors that encode each parameter and buffer, by name."""
 
 
 @dataclass(frozen=True)
 class Damage:
-    """What is done to the weights.
+    """How weights are damaged.
 
     Attributes:
-        quantize: name of a number format, or of a library's quantization; None rounds nothing.
-        prune: share of each weight tensor that is set to zero, the smallest; None prunes nothing.
+        quantize: name of a number format, or of a library's quantization; None does not round.
+        prune: share of each weight tensor, the smallest weights, that is set to zero; None does not
+            prune.
     """
 
     quantize: str | None = None
     prune: float | None = None
 
     def __post_init__(self) -> None:
-        """Raises: InputError, an unknown format or a share that is not between 0 and 1."""
+        """Raises InputError for an unknown format, or a share that is not between 0 and 1."""
         known = (*FORMATS, *library.NAMES)
         if self.quantize is not None and self.quantize not in known:
             raise InputError(f"quantize: expected one of {', '.join(known)}, got {self.quantize!r}")
@@ -56,22 +56,13 @@ class Damage:
         return ", ".join(pruned + rounded) or "undamaged"
 
 
-def damaged(checkpoint: Checkpoint, damage: Damage) -> Checkpoint:
-    """The damaged network, with a fingerprint of its own; the original is untouched.
-
-    Raises:
-        InputError: the checkpoint has no networks, or cannot be loaded once more.
-    """
-    return with_weights(again(checkpoint), damage, encode(checkpoint, damage))
-
-
-def encode(checkpoint: Checkpoint, damage: Damage) -> dict[str, Parts]:
-    """What is stored of the damaged network.
+def encode_damaged(checkpoint: Checkpoint, damage: Damage) -> dict[str, Parts]:
+    """The encoded weights of the damaged network; the checkpoint is untouched.
 
     Raises:
         InputError: the checkpoint has no networks.
     """
-    axes, format_ = _axes(checkpoint), named(_own_format(damage))
+    axes, format_ = _axes(checkpoint), weight_format(_own_format(damage))
     encoded: dict[str, Parts] = {}
     for name, tensor in _tensors(checkpoint):
         if name in axes:
@@ -82,13 +73,13 @@ def encode(checkpoint: Checkpoint, damage: Damage) -> dict[str, Parts]:
     return encoded
 
 
-def with_weights(fresh: Checkpoint, damage: Damage, encoded: Encoded) -> Checkpoint:
-    """Write what is stored into a freshly loaded network.
+def decode_into(fresh: Checkpoint, damage: Damage, encoded: Encoded) -> Checkpoint:
+    """The damaged network, made of a freshly loaded original whose weights are overwritten.
 
     Raises:
-        InputError: it is of another network.
+        InputError: the encoded weights are of another network.
     """
-    axes, format_ = _axes(fresh), named(_own_format(damage))
+    axes, format_ = _axes(fresh), weight_format(_own_format(damage))
     tensors = dict(_tensors(fresh))
     if tensors.keys() != encoded.keys():
         odd = min(tensors.keys() ^ encoded.keys())
@@ -108,31 +99,15 @@ def with_weights(fresh: Checkpoint, damage: Damage, encoded: Encoded) -> Checkpo
         fresh,
         reference=f"{fresh.reference} ({damage})",
         fingerprint=fingerprint(
-            ((name, library.plain(t).float()) for name, t in _tensors(fresh)),
+            ((name, library.dequantized(t).float()) for name, t in _tensors(fresh)),
             fresh.fingerprint,
             str(damage),
         ),
     )
 
 
-def again(checkpoint: Checkpoint) -> Checkpoint:
-    """The same checkpoint with networks of its own, loaded once more.
-
-    Raises:
-        InputError: it has no networks, or its reference no longer leads to it.
-    """
-    _, network = next(denoisers(checkpoint))
-    device = next(network.parameters()).device
-    known = {family.name for family in FAMILIES}
-    family = checkpoint.family if checkpoint.family in known else None
-    fresh = load(checkpoint.reference, device, family)
-    if fresh.fingerprint != checkpoint.fingerprint:
-        raise InputError(f"checkpoint: {checkpoint.reference} is no longer the one that was loaded")
-    return fresh
-
-
 def pruned(weight: Tensor, share: float | None) -> Tensor:
-    """The weights with that share of them, the smallest, set to zero."""
+    """The weights with a share of them, the smallest in size, set to zero."""
     if share is None:
         return weight
     flat = weight.flatten().clone()
@@ -141,7 +116,7 @@ def pruned(weight: Tensor, share: float | None) -> Tensor:
 
 
 def denoisers(checkpoint: Checkpoint) -> Iterator[tuple[str, Any]]:
-    """The networks that denoise, by name; at least one.
+    """The networks that denoise, with their names; at least one.
 
     Raises:
         InputError: there are none.
@@ -165,7 +140,7 @@ def _tensors(checkpoint: Checkpoint) -> Iterator[tuple[str, Tensor]]:
 
 
 def _axes(checkpoint: Checkpoint) -> dict[str, int]:
-    """Names of the weights that are damaged, and the axis of their output channels."""
+    """The axis of the output channels of every weight that is damaged, by name."""
     axes = {}
     for part, network in denoisers(checkpoint):
         for path, module in network.named_modules():

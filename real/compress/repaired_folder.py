@@ -1,12 +1,12 @@
-"""A repaired network on disk: its stored weights, its calibration, and where the rest comes from.
+"""A repaired network on disk: its encoded weights, its calibration, and the name of its original.
 
-``repaired.json`` names the original, which gives the architecture, the schedule and what else a
-network needs; ``network.safetensors`` has every parameter, the damaged ones as codes and scales;
-``calibration.safetensors`` is as ``calibrate`` writes it. What a library quantizes is not stored
-but quantized again.
+``repaired.json`` names the original, from which come the architecture, the schedule and whatever else
+a network needs; ``network.safetensors`` holds every parameter, the damaged ones as codes and scales;
+``calibration.safetensors`` is as ``calibrate`` writes it. What a library quantizes is not stored but
+quantized again.
 
-A folder may come from anywhere, so what it names is only ever read as weights. Where the original
-is a user's own network, the user brings it (``restored``).
+A folder may come from anywhere, so the original that it names is only ever read as weights. Where the
+original is a user's own network, the user loads it and calls ``restored``.
 """
 
 from collections.abc import Mapping
@@ -18,39 +18,39 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from real import checkpoints
-from real.checkpoints.repaired import MANIFEST, NAME
 from real.compress import torchao_formats as library
 from real.compress.formats import Parts
-from real.compress.quantize import Damage, encode, with_weights
-from real.families.checkpoint import Checkpoint, Source
-from theory.calibration import files as calibrations
-from theory.calibration.procedure import Calibration
+from real.compress.quantize import Damage, decode_into, encode_damaged
+from real.families import own_code
+from real.families.checkpoint import Checkpoint
 from theory.support.errors import InputError
 from theory.support.output import write_json
-from theory.support.safe_reading import read_object, require_regular
+from theory.support.safe_reading import read_json_object, require_regular
 
+NAME = "repaired"
+"""Name of the family of such folders."""
+
+MANIFEST = "repaired.json"
 NETWORK = "network.safetensors"
 CALIBRATION = "calibration.safetensors"
 FORMAT = "diffusion-martingale repaired network 1"
 SEPARATOR = "/"
 
-
 KINDS: Mapping[str, Any] = {
     "original": str, "family": str | None, "original_fingerprint": str, "fingerprint": str,
     "quantize": str | None, "prune": float | None, "format": str,
 }  # fmt: skip
-"""Of the values of ``repaired.json``."""
+"""Types of the values in ``repaired.json``."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What ``repaired.json`` says.
+    """The content of ``repaired.json``.
 
     Attributes:
-        original, family: reference of the original network, and its family; None lets its content
-            decide.
-        original_fingerprint, fingerprint: of the original, and of what was made of it.
+        original, family: reference of the original network, and its family; None if its content
+            tells the family.
+        original_fingerprint, fingerprint: of the original, and of the damaged network.
         quantize, prune: the damage.
         format: of the folder.
     """
@@ -65,27 +65,27 @@ class Manifest:
 
     @property
     def damage(self) -> Damage:
-        """What was done to the original."""
+        """How the weights of the original were damaged."""
         return Damage(self.quantize, self.prune)
 
 
-def save(
-    folder: Path,
-    original: Checkpoint,
-    damage: Damage,
-    network: Checkpoint,
-    calibration: Calibration,
-) -> None:
-    """Write the damaged network and its calibration into an existing folder."""
+def save_repaired(folder: Path, original: Checkpoint, damage: Damage, network: Checkpoint) -> None:
+    """Write a damaged network into an existing folder; its calibration belongs there as ``CALIBRATION``.
+
+    Args:
+        folder: the folder.
+        original: the undamaged network.
+        damage: how its weights were damaged.
+        network: the damaged network.
+    """
     if damage.quantize not in library.NAMES:
         parts = {
             f"{name}{SEPARATOR}{part}": tensor
-            for name, stored in encode(original, damage).items()
-            for part, tensor in stored.items()
+            for name, encoded in encode_damaged(original, damage).items()
+            for part, tensor in encoded.items()
         }
         save_file(parts, folder / NETWORK, {"format": FORMAT})
-    calibrations.save(calibration, folder / CALIBRATION)
-    family = None if original.family == "own" else original.family
+    family = None if original.family == own_code.NAME else original.family
     manifest = Manifest(
         original.reference, family, original.fingerprint, network.fingerprint,
         damage.quantize, damage.prune,
@@ -93,49 +93,44 @@ def save(
     write_json(folder / MANIFEST, vars(manifest))
 
 
-def load(source: Source, device: Any) -> Checkpoint:
-    """The damaged network, uncalibrated; its calibration lies beside it.
-
-    Raises:
-        InputError: the original is not to be had, another one, a user's own or repaired itself; or a
-            file is missing or broken.
-    """
-    manifest = _read(source.path / MANIFEST)
-    original = checkpoints.load_named_by(source.path, manifest.original, device, manifest.family)
-    return replace(_restored(source.path, manifest, original), reference=source.reference)
-
-
 def restored(folder: Path, original: Checkpoint) -> Checkpoint:
-    """The same onto a freshly loaded original, which is changed: for a user's own FILE.py to give.
+    """The damaged network in a folder, uncalibrated; its calibration lies beside it.
+
+    Args:
+        folder: the folder of a repaired network.
+        original: the original, freshly loaded; its weights are overwritten.
 
     Raises:
-        InputError: it was made from another original, or a file is missing or broken.
+        InputError: the network was made from another original, or a file is missing or broken.
     """
-    return replace(_restored(folder, _read(folder / MANIFEST), original), reference=str(folder))
-
-
-def _restored(folder: Path, manifest: Manifest, original: Checkpoint) -> Checkpoint:
+    manifest = read_manifest(folder)
     if original.fingerprint != manifest.original_fingerprint:
         raise InputError(
             f"checkpoint: {folder} was made from another {manifest.original} than there is now"
         )
     damage = manifest.damage
     if damage.quantize in library.NAMES:
-        stored: Mapping[str, Parts] = encode(original, damage)
+        encoded: Mapping[str, Parts] = encode_damaged(original, damage)
     else:
-        stored = _parts(folder / NETWORK)
+        encoded = _encoded(folder / NETWORK)
     try:
-        network = with_weights(original, damage, stored)
+        network = decode_into(original, damage, encoded)
     except (KeyError, RuntimeError, ValueError) as error:
         raise InputError(f"checkpoint: {folder / NETWORK} is broken") from error
     if network.fingerprint != manifest.fingerprint:
         raise InputError(f"checkpoint: {folder / NETWORK} is not what {MANIFEST} says")
-    return replace(network, family=NAME)
+    return replace(network, reference=str(folder), family=NAME)
 
 
-def _read(path: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """The content of a folder's ``repaired.json``.
+
+    Raises:
+        InputError: it is missing, broken or of another format.
+    """
+    path = folder / MANIFEST
     try:
-        manifest = Manifest(**read_object(path, "checkpoint"))
+        manifest = Manifest(**read_json_object(path, "checkpoint"))
     except TypeError as error:
         raise InputError(f"checkpoint: {path} cannot be read as a manifest") from error
     for name, kind in KINDS.items():
@@ -146,14 +141,14 @@ def _read(path: Path) -> Manifest:
     return manifest
 
 
-def _parts(path: Path) -> dict[str, Parts]:
+def _encoded(path: Path) -> dict[str, Parts]:
     require_regular(path, "checkpoint")
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
         raise InputError(f"checkpoint: {path} is missing, truncated or broken") from error
-    parts: dict[str, dict[str, Tensor]] = {}
+    encoded: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         weight, _, part = name.rpartition(SEPARATOR)
-        parts.setdefault(weight, {})[part] = tensor
-    return dict(parts)
+        encoded.setdefault(weight, {})[part] = tensor
+    return dict(encoded)

@@ -1,6 +1,6 @@
-"""Weight-only quantization of linear layers by torchao, which diffusers runs; it is optional.
+"""Weight-only quantization of linear layers by torchao (optional), which diffusers runs.
 
-What it makes is not stored: it is made again from the original, and is the same.
+Its result is not stored but made again from the original, with the same numbers.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ NAMES = tuple(TYPES)
 
 
 def quantize(network: Any, name: str) -> None:
-    """Quantize its linear layers in place, symmetric, with one scale per output channel.
+    """Quantize a network's linear layers in place, symmetric, with one scale per output channel.
 
     Raises:
         InputError: torchao is not installed.
@@ -30,6 +30,6 @@ def quantize(network: Any, name: str) -> None:
     quantize_(network, IntxWeightOnlyConfig(weight_dtype=TYPES[name], granularity=PerAxis(0)))
 
 
-def plain(tensor: Tensor) -> Tensor:
-    """The values of a tensor, whichever way the library keeps them."""
+def dequantized(tensor: Tensor) -> Tensor:
+    """The values of a tensor, quantized by the library or not."""
     return tensor if type(tensor) in (Tensor, nn.Parameter) else tensor.dequantize()

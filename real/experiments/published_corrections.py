@@ -21,41 +21,16 @@ import torch
 from jaxtyping import Float, Float64, Real
 from torch import Tensor
 
-from theory.calibration.result import Calibration
-from theory.diffusion.schedules import Schedule
-from theory.diffusion.targets import NOISE, Target, convert
-from theory.forward.forward_pass import Predict, observe
-from theory.forward.images import DEFAULT_BATCH, Conditions, Images, batches
+from theory.calibration.passes import PURPOSE
+from theory.diffusion.targets import NOISE, convert
+from theory.forward.forward_pass import observe
+from theory.forward.images import ImageSet
+from theory.forward.keyed_noise import Draws
+from theory.forward.network import Network
 from theory.support.errors import InputError
 
-Correct = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""correct(x_t, t, y) -> what to predict in place of y, for x_t and y (b, *shape), t (b,) or (1,)."""
-
 Q, F, QQ, QF, FF = range(5)
-"""Positions of the sums: of a damaged network's noise prediction q, and of what it should be, f."""
-
-
-def nothing(x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
-    """The prediction as it is."""
-    return y
-
-
-def calibrated(calibration: Calibration) -> Correct:
-    """What a calibration makes of a prediction."""
-    return lambda x_t, t, y: y - calibration.correction(x_t, t, y)
-
-
-class Corrected:
-    """A network with a correction: called exactly as ``predict(x_t, t, condition=None)``."""
-
-    def __init__(self, predict: Predict, correct: Correct) -> None:
-        self.predict, self.correct = predict, correct
-
-    def __call__(
-        self, x_t: Float[Tensor, "b *shape"], t: Real[Tensor, "b"], condition: Any = None
-    ) -> Float[Tensor, "b *shape"]:
-        y = self.predict(x_t, t) if condition is None else self.predict(x_t, t, condition)
-        return self.correct(x_t, t, y)
+"""Positions of the means: of a damaged network's noise prediction q, and of what it should be, f."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,29 +40,33 @@ class ChannelAffine:
     Before the first and after the last time it is that of the first and the last.
 
     Attributes:
-        schedule, target: of the network.
+        network: what is corrected; only its schedule and target matter.
         times: (T,), rising in noise.
         scale, offset: (T, c).
     """
 
-    schedule: Schedule
-    target: Target
+    network: Network
     times: Real[Tensor, "time"]
     scale: Float64[Tensor, "time c"]
     offset: Float64[Tensor, "time c"]
 
-    def __call__(
-        self, x_t: Float[Tensor, "b *shape"], t: Real[Tensor, "k"], y: Float[Tensor, "b *shape"]
+    def correction(
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Real[Tensor, "k"],
+        y: Float[Tensor, "b *shape"],
+        condition: Any = None,
     ) -> Float[Tensor, "b *shape"]:
-        """The corrected prediction, in the network's own target."""
+        """What to subtract from predictions y at x_t and times (b,) or (1,), in their own target."""
+        schedule, target = self.network.schedule, self.network.target
         t = t.expand(len(y))
-        noise = convert(y, x_t, t, self.target, NOISE, self.schedule)
+        noise = convert(y, x_t, t, target, NOISE, schedule)
         scale, offset = (self._at(t, v, noise) for v in (self.scale, self.offset))
-        return convert(scale * noise - offset, x_t, t, NOISE, self.target, self.schedule).to(y)
+        return y - convert(scale * noise - offset, x_t, t, NOISE, target, schedule).to(y)
 
     def _at(self, t: Tensor, values: Tensor, like: Tensor) -> Tensor:
-        grid = -self.schedule.log_snr(self.times)
-        wanted = -self.schedule.log_snr(t.cpu())
+        schedule = self.network.schedule
+        grid, wanted = -schedule.log_snr(self.times), -schedule.log_snr(t.cpu())
         right = torch.searchsorted(grid, wanted).clamp(1, len(grid) - 1)
         later = (wanted - grid[right - 1]) / (grid[right] - grid[right - 1])
         later = later.clamp(0, 1)[:, None]
@@ -96,55 +75,61 @@ class ChannelAffine:
 
 
 @dataclass(frozen=True, eq=False)
-class Sums:
+class ChannelMeans:
     """Means over images and pixels per time and channel, from which all corrections are fitted.
 
     Attributes:
+        network: what was measured.
+        times: (T,), rising in noise.
         means: (T, 5, c), of q, f, q^2, q f and f^2.
         evaluations: how many network evaluations they took, those of a reference included.
     """
 
-    schedule: Schedule
-    target: Target
+    network: Network
     times: Real[Tensor, "time"]
     means: Float64[Tensor, "time 5 c"]
     evaluations: int
 
+    def affine(
+        self, scale: Float64[Tensor, "time #c"], offset: Float64[Tensor, "time c"] | None = None
+    ) -> ChannelAffine:
+        """The correction of this scale, and of this offset if there is one."""
+        offset = torch.zeros_like(self.means[:, Q]) if offset is None else offset
+        return ChannelAffine(self.network, self.times, scale.expand_as(offset), offset)
 
-def measure(
-    predict: Predict,
-    schedule: Schedule,
-    target: Target,
-    images: Images,
+
+def measure_channels(
+    network: Network,
+    images: ImageSet,
     times: Real[Tensor, "time"],
     *,
     seed: int,
-    conditions: Conditions | None = None,
-    reference: Predict | None = None,
-    batch_size: int = DEFAULT_BATCH,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
-) -> Sums:
+) -> ChannelMeans:
     """One pass over the images, on the noise that ``calibrate`` uses with the same seed.
 
     Args:
-        predict: the network that is to be corrected.
+        network: the network that is to be corrected. Its reference is the full network; without
+            one the prediction is held against the known noise.
+        images: with their conditions.
         times: at least two of finite log-SNR.
-        conditions: one for each image, for a network that takes them.
-        reference: the full network; None to hold the prediction against the known noise.
+        seed: key of the noise.
+        device: where the network runs (default: where the images are).
+        on_progress: called with the number of network evaluations after each call.
 
     Raises:
-        InputError: fewer than two times, or what ``observe`` and ``batches`` refuse.
+        InputError: fewer than two times, or what ``observe`` refuses.
     """
+    schedule, target = network.schedule, network.target
     times = times[torch.argsort(-schedule.log_snr(times))]
     if len(times) < 2:
         raise InputError(f"times: expected at least two, got {len(times)}")
     totals: list[Tensor] = [torch.zeros(())] * len(times)
     evaluations = 0
     for seen in observe(
-        predict, schedule, target, batches(images, batch_size, conditions), times, seed=seed,
-        purpose="calibrate", draws=1, reference=reference, device=device, on_progress=on_progress,
-    ):  # fmt: skip
+        network, images, times, Draws(seed, PURPOSE), device=device, on_progress=on_progress
+    ):
         k, t = seen.time_index, times[seen.time_index]
         q = convert(seen.prediction, seen.x_t, t, target, NOISE, schedule)[0]
         f = seen.noise[0]
@@ -152,28 +137,24 @@ def measure(
             f = convert(seen.reference, seen.x_t, t, target, NOISE, schedule)[0]
         sums = torch.stack([q, f, q * q, q * f, f * f]).flatten(3).mean(3).sum(1).cpu()
         totals[k] = totals[k] + torch.cat([sums, torch.full((1, sums.shape[1]), float(len(q)))])
-        evaluations += len(q) * (1 if reference is None else 2)
+        evaluations += len(q) * (1 if network.reference is None else 2)
     all_totals = torch.stack(totals)
-    return Sums(schedule, target, times, all_totals[:, :5] / all_totals[:, 5:], evaluations)
+    return ChannelMeans(network, times, all_totals[:, :5] / all_totals[:, 5:], evaluations)
 
 
-def epsilon_scaling(sums: Sums) -> ChannelAffine:
-    """One number per time; the sums are against the known noise."""
-    scale = sums.means[:, QF].sum(1, keepdim=True) / sums.means[:, QQ].sum(1, keepdim=True)
-    return _affine(sums, scale.expand_as(sums.means[:, Q]), torch.zeros_like(sums.means[:, Q]))
+def fit_epsilon_scaling(found: ChannelMeans) -> ChannelAffine:
+    """One number per time; the means are against the known noise."""
+    means = found.means
+    return found.affine(means[:, QF].sum(1, keepdim=True) / means[:, QQ].sum(1, keepdim=True))
 
 
-def timestep_aware_scale(sums: Sums) -> ChannelAffine:
-    """One number per time and channel; the sums are against the full network."""
-    return _affine(sums, sums.means[:, QF] / sums.means[:, QQ], torch.zeros_like(sums.means[:, Q]))
+def fit_timestep_aware_scale(found: ChannelMeans) -> ChannelAffine:
+    """One number per time and channel; the means are against the full network."""
+    return found.affine(found.means[:, QF] / found.means[:, QQ])
 
 
-def mean_and_correlation(sums: Sums) -> ChannelAffine:
-    """PTQD's; the sums are against the full network."""
-    q, f, qf, ff = (sums.means[:, k] for k in (Q, F, QF, FF))
+def fit_mean_and_correlation(found: ChannelMeans) -> ChannelAffine:
+    """PTQD's; the means are against the full network."""
+    q, f, qf, ff = (found.means[:, k] for k in (Q, F, QF, FF))
     slope = (qf - q * f).sum(1, keepdim=True) / (ff - f * f).sum(1, keepdim=True)
-    return _affine(sums, (1 / slope).expand_as(q), (q - slope * f) / slope)
-
-
-def _affine(sums: Sums, scale: Tensor, offset: Tensor) -> ChannelAffine:
-    return ChannelAffine(sums.schedule, sums.target, sums.times, scale, offset)
+    return found.affine(1 / slope, (q - slope * f) / slope)

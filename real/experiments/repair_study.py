@@ -8,27 +8,35 @@ images; training takes three evaluations an image.
 import math
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from real.calibrated.conditions import Conditioned
-from real.calibrated.repair import Settings, held_out_losses
-from real.compress import Damage, damaged
-from real.experiments import published_corrections as corrections
+from real.calibrated.conditions import ConditionedImages
+from real.checkpoints.reloading import damaged
+from real.compress import Damage
 from real.experiments.bias_training import with_trained_biases
-from real.experiments.published_corrections import Correct, Corrected, calibrated, nothing
+from real.experiments.published_corrections import (
+    ChannelMeans,
+    fit_epsilon_scaling,
+    fit_mean_and_correlation,
+    fit_timestep_aware_scale,
+    measure_channels,
+)
+from real.experiments.study_plan import Rows, StudyPlan
 from real.families.checkpoint import Checkpoint
 from real.quality.measure import Reference
 from real.solvers.sampling import latents, sample
-from theory.calibration.passes import over_all
-from theory.calibration.procedure import Calibrated, Calibration, calibrate, conclude, prepare
+from theory.calibration.held_out import Correction, hold_out
+from theory.calibration.network import Calibrated
+from theory.calibration.passes import PassResult, Problem, full_pass
+from theory.calibration.procedure import calibrate, conclude, parts_of
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, REGRESSION, Estimator
-from theory.forward.forward_pass import Predict
+from theory.forward.network import Network
 from theory.statistics.intervals import Estimate
 from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, Policy
 from theory.support.errors import NonFiniteError
@@ -48,41 +56,50 @@ REPEATS = 15
 TIMED_SAMPLES = 128
 TIMED_NFE = 10
 
-Rows = list[dict[str, Any]]
 
-
-@dataclass(frozen=True)
-class Plan:
-    """A checkpoint with its images, and how much to do.
+@dataclass(frozen=True, kw_only=True)
+class RepairStudyPlan(StudyPlan):
+    """How much to do.
 
     Attributes:
+        seeds: of the repetitions.
+        nfe: numbers of network evaluations per sample.
+        samples: how many, each time.
+        solver: its name.
         few: so many images, in ``few_seeds`` random choices, are looked at for harm.
     """
 
-    checkpoint: Checkpoint
-    images: Conditioned
-    held_out: Conditioned
-    times: Tensor
     seeds: tuple[int, ...]
     nfe: tuple[int, ...]
     samples: int
     solver: str
     few: int
     few_seeds: int
-    device: Any = None
-    on_progress: Callable[[int], None] | None = None
+
+    def evaluations(self) -> int:
+        """About how many network evaluations the study takes."""
+        corrected, others = len(MAIN), 6
+        per_image = len(self.times) * len(NETWORKS) * len(self.seeds)
+        sampled = self.samples * len(NETWORKS) * len(self.seeds)
+        of_few = self.few * self.few_seeds + len(self.held_out)
+        return (
+            per_image * (4 * len(self.images) + 2 * len(self.held_out))
+            + sampled * (corrected * sum(self.nfe) + others * COMPARED)
+            + len(self.times) * len(NETWORKS) * of_few
+        )
 
 
 @dataclass(frozen=True)
-class Study:
+class RepairStudy:
     """What was measured, as rows.
 
-    losses: network, seed, correction, the network evaluations that it took, held-out loss per time,
-        by how much the bound lies above that of the full network, and its fall; nats, with
-        intervals over images.
-    samples: network, seed, correction, nfe, Frechet distance.
-    few: network, policy, fall of the bound after few images.
-    cost: as ``cost`` gives it.
+    Attributes:
+        losses: network, seed, correction, the network evaluations that it took, held-out loss per
+            time, by how much the bound lies above that of the full network, and its fall; nats,
+            with intervals over images.
+        samples: network, seed, correction, nfe, Frechet distance.
+        few: network, policy, fall of the bound after few images.
+        cost: as ``sampling_cost`` gives it.
     """
 
     losses: Rows
@@ -92,34 +109,31 @@ class Study:
 
 
 @dataclass(frozen=True, eq=False)
-class Recipe:
-    """One correction of one network, and how many network evaluations it took to make."""
+class Contender:
+    """A network with one correction.
+
+    Attributes:
+        network: the network, damaged or not.
+        correction: what to subtract from its predictions; None for nothing.
+        evaluations: how many network evaluations it took to make.
+    """
 
     network: Checkpoint
-    correct: Correct
-    evaluations: int
+    correction: Correction | None = None
+    evaluations: int = 0
 
-    @property
-    def predict(self) -> Predict:
-        """The corrected network."""
-        return Corrected(self.network.predict, self.correct)
-
-
-def evaluations(plan: Plan) -> int:
-    """About how many network evaluations the study takes."""
-    corrected, others = len(MAIN), 6
-    per_image = len(plan.times) * len(NETWORKS) * len(plan.seeds)
-    sampled = plan.samples * len(NETWORKS) * len(plan.seeds)
-    of_few = plan.few * plan.few_seeds + len(plan.held_out)
-    return (
-        per_image * (4 * len(plan.images) + 2 * len(plan.held_out))
-        + sampled * (corrected * sum(plan.nfe) + others * COMPARED)
-        + len(plan.times) * len(NETWORKS) * of_few
-    )
+    def predict(self, x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        """The corrected prediction."""
+        y = (
+            self.network.predict(x_t, t)
+            if condition is None
+            else self.network.predict(x_t, t, condition)
+        )
+        return y if self.correction is None else y - self.correction(x_t, t, y, condition)
 
 
-def study(plan: Plan, reference: Reference) -> Study:
-    """Run the whole study."""
+def run_repair_study(plan: RepairStudyPlan, reference: Reference) -> RepairStudy:
+    """Run the whole study; samples are compared with the reference."""
     losses: Rows = []
     samples: Rows = []
     few: Rows = []
@@ -127,147 +141,156 @@ def study(plan: Plan, reference: Reference) -> Study:
     for name, damage in NETWORKS.items():
         network = plan.checkpoint if damage is None else damaged(plan.checkpoint, damage)
         for seed in plan.seeds:
-            recipes = _recipes(plan, network, damage, seed)
-            found = _losses(plan, recipes, seed)
+            contenders = _contenders(plan, network, damage, seed)
+            found = _losses(plan, contenders, seed)
             full.setdefault(seed, found[NONE])
             of = {"network": name, "seed": seed}
-            losses += [of | row for row in _loss_rows(plan, recipes, found, full[seed])]
-            samples += [of | row for row in _samples(plan, recipes, reference, seed)]
+            losses += [of | row for row in _loss_rows(plan, contenders, found, full[seed])]
+            samples += [of | row for row in _samples(plan, contenders, reference, seed)]
         few += [{"network": name} | row for row in _few(plan, network)]
-    return Study(losses, samples, few, cost(plan))
+    return RepairStudy(losses, samples, few, sampling_cost(plan))
 
 
-def _recipes(
-    plan: Plan, network: Checkpoint, damage: Damage | None, seed: int
-) -> dict[str, Recipe]:
-    images, half = plan.images, plan.images.every_other()
+def _contenders(
+    plan: RepairStudyPlan, checkpoint: Checkpoint, damage: Damage | None, seed: int
+) -> dict[str, Contender]:
+    """A network under every correction, by name."""
+    network, images, half = checkpoint.network, plan.images, plan.images.every_other()
     budget = len(images) * len(plan.times)
-    plain = _measured(plan, network, images, seed, PLAIN)
-    measured = _measured(plan, network, images, seed)
-    known = _sums(plan, network, images, seed)
+    plain = _corrections(plan, network, images, seed, PLAIN)
+    regression = _corrections(plan, network, images, seed)
+    known = _channel_means(plan, network, images, seed)
     found = {
-        NONE: Recipe(network, nothing, 0),
-        PLAIN_AVERAGE: Recipe(network, calibrated(plain(PUBLISHED, 0)), budget),
-        ORDER_0: Recipe(network, calibrated(measured(CERTIFIED, 0)), budget),
-        ORDER_1: Recipe(network, calibrated(measured(CERTIFIED, 1)), budget),
-        ORDER_1_SHRUNK: Recipe(network, calibrated(measured(SHRUNK, 1)), budget),
-        EPSILON: Recipe(network, corrections.epsilon_scaling(known), budget),
+        NONE: Contender(checkpoint),
+        PLAIN_AVERAGE: Contender(checkpoint, plain(PUBLISHED, 0), budget),
+        ORDER_0: Contender(checkpoint, regression(CERTIFIED, 0), budget),
+        ORDER_1: Contender(checkpoint, regression(CERTIFIED, 1), budget),
+        ORDER_1_SHRUNK: Contender(checkpoint, regression(SHRUNK, 1), budget),
+        EPSILON: Contender(checkpoint, fit_epsilon_scaling(known).correction, budget),
     }
     if damage is None:
         return found
-    full = plan.checkpoint.predict
-    against = _measured(plan, network, half, seed, REGRESSION, full)(CERTIFIED, 1)
-    sums = _sums(plan, network, half, seed, full)
+    toward_full = replace(network, reference=plan.checkpoint.predict)
+    against = _corrections(plan, toward_full, half, seed)(CERTIFIED, 1)
+    means = _channel_means(plan, toward_full, half, seed)
     trained = with_trained_biases(
         damaged(plan.checkpoint, damage), images.images.to(plan.device), plan.times,
         evaluations=budget, seed=seed, conditions=images.conditions,
     )  # fmt: skip
+    ptqd, scale = fit_mean_and_correlation(means), fit_timestep_aware_scale(means)
     return found | {
-        AGAINST_FULL: Recipe(network, calibrated(against), sums.evaluations),
-        PTQD: Recipe(network, corrections.mean_and_correlation(sums), sums.evaluations),
-        SCALE: Recipe(network, corrections.timestep_aware_scale(sums), sums.evaluations),
-        BIASES: Recipe(trained, nothing, budget),
+        AGAINST_FULL: Contender(checkpoint, against, means.evaluations),
+        PTQD: Contender(checkpoint, ptqd.correction, means.evaluations),
+        SCALE: Contender(checkpoint, scale.correction, means.evaluations),
+        BIASES: Contender(trained, None, budget),
     }
 
 
-def _measured(
-    plan: Plan,
-    network: Checkpoint,
-    images: Conditioned,
+def _corrections(
+    plan: RepairStudyPlan,
+    network: Network,
+    images: ConditionedImages,
     seed: int,
     estimator: Estimator = REGRESSION,
-    reference: Predict | None = None,
-) -> Callable[[Policy, int], Calibration]:
-    """One pass, from which the calibration of every policy and order is made."""
-    setup = prepare(
-        network.predict, network.schedule, network.target, images.images, plan.times, seed=seed,
-        conditions=images.conditions, order=1, reference=reference,
-        device=plan.device, on_progress=plan.on_progress,
-    )  # fmt: skip
-    measured = over_all(setup, estimator, 1)
-
-    def made(policy: Policy, order: int) -> Calibration:
-        affine = measured.affine if order else []
-        return conclude(replace(setup, order=order), replace(measured, affine=affine), policy)
-
-    return made
+) -> Callable[[Policy, int], Correction]:
+    """The correction of every policy and order, from one pass."""
+    problem = plan.problem(network, images, seed, parts_of(1))
+    return partial(_correction, problem, full_pass(problem, estimator, 1))
 
 
-def _sums(
-    plan: Plan,
-    network: Checkpoint,
-    images: Conditioned,
-    seed: int,
-    reference: Predict | None = None,
-) -> corrections.Sums:
-    return corrections.measure(
-        network.predict, network.schedule, network.target, images.images, plan.times, seed=seed,
-        conditions=images.conditions, reference=reference, device=plan.device, on_progress=plan.on_progress,
-    )  # fmt: skip
+def _correction(problem: Problem, passed: PassResult, policy: Policy, order: int) -> Correction:
+    return conclude(replace(problem, parts=parts_of(order)), passed, policy).correction
 
 
-def _losses(plan: Plan, recipes: dict[str, Recipe], seed: int) -> dict[str, Tensor]:
-    """Held-out losses (n, T) of every recipe; one pass for each network among them."""
-    settings = Settings(plan.times, seed=seed, device=plan.device, on_progress=plan.on_progress)
+def _channel_means(
+    plan: RepairStudyPlan, network: Network, images: ConditionedImages, seed: int
+) -> ChannelMeans:
+    return measure_channels(
+        network, images, plan.times, seed=seed, device=plan.device, on_progress=plan.on_progress
+    )
+
+
+def _losses(
+    plan: RepairStudyPlan, contenders: Mapping[str, Contender], seed: int
+) -> dict[str, Tensor]:
+    """Held-out losses (n, T) of every contender; one pass for each network among them."""
     found: dict[str, Tensor] = {}
-    for network in {id(r.network): r.network for r in recipes.values()}.values():
-        own = {name: r.correct for name, r in recipes.items() if r.network is network}
-        found |= held_out_losses(network, own, plan.held_out.batches(), settings)
+    for network in {id(c.network): c.network for c in contenders.values()}.values():
+        own = {name: c.correction for name, c in contenders.items() if c.network is network}
+        corrections = {name: correction for name, correction in own.items() if correction}
+        judged = hold_out(
+            network.network, corrections, plan.held_out, plan.times, seed=seed,
+            device=plan.device, on_progress=plan.on_progress,
+        )  # fmt: skip
+        found |= {name: judged.losses - judged.gains.get(name, 0.0) for name in own}
     return found
 
 
 def _loss_rows(
-    plan: Plan, recipes: dict[str, Recipe], found: dict[str, Tensor], full: Tensor
+    plan: RepairStudyPlan,
+    contenders: Mapping[str, Contender],
+    found: Mapping[str, Tensor],
+    full: Tensor,
 ) -> Rows:
     weights = gain_weights(plan.checkpoint.schedule, plan.checkpoint.target, plan.times)
     return [
         {
             "correction": name,
-            "evaluations": recipe.evaluations,
+            "evaluations": contender.evaluations,
             "loss": found[name].mean(0).tolist(),
             "above_full": vars(Estimate.of_mean((found[name] - full) @ weights)),
             "fall": vars(Estimate.of_mean((found[NONE] - found[name]) @ weights)),
         }
-        for name, recipe in recipes.items()
+        for name, contender in contenders.items()
     ]
 
 
-def _samples(plan: Plan, recipes: dict[str, Recipe], reference: Reference, seed: int) -> Rows:
-    noise = latents(plan.checkpoint, plan.samples, seed).to(plan.device)
-    rows = []
-    for nfe in plan.nfe:
-        for name in recipes if nfe == COMPARED else MAIN:
-            distance = distance_of(plan, recipes[name], reference, noise, nfe, seed)
-            rows.append({"correction": name, "nfe": nfe, "frechet": distance})
-    return rows
+def _samples(
+    plan: RepairStudyPlan, contenders: Mapping[str, Contender], reference: Reference, seed: int
+) -> Rows:
+    return [
+        {
+            "correction": name,
+            "nfe": nfe,
+            "frechet": sampled_distance(plan, contenders[name], reference, nfe, seed),
+        }
+        for nfe in plan.nfe
+        for name in (contenders if nfe == COMPARED else MAIN)
+    ]
 
 
-def distance_of(
-    plan: Plan, recipe: Recipe, reference: Reference, noise: Tensor, nfe: int, seed: int
+def sampled_distance(
+    plan: RepairStudyPlan, contender: Contender, reference: Reference, nfe: int, seed: int
 ) -> float:
-    """Frechet distance of samples from this noise; infinity where they diverge."""
+    """Frechet distance of a contender's samples; infinity where they diverge.
+
+    Args:
+        plan: solver, and how many samples.
+        contender: what is sampled.
+        reference: what the samples are compared with.
+        nfe: network evaluations per sample.
+        seed: of the noise that they start from.
+    """
+    noise = latents(plan.checkpoint, plan.samples, seed).to(plan.device)
     try:
         drawn = sample(
-            plan.checkpoint, recipe.predict, noise, solver=plan.solver, nfe=nfe, seed=seed,
-            condition=plan.held_out.in_turn(len(noise)), on_progress=plan.on_progress,
+            plan.checkpoint, contender.predict, noise, solver=plan.solver, nfe=nfe, seed=seed,
+            condition=plan.held_out.conditions_in_turn(len(noise)), on_progress=plan.on_progress,
         )  # fmt: skip
     except NonFiniteError:
         return math.inf
     return reference.against(drawn.images, seed, len(drawn.images))["frechet"]
 
 
-def _few(plan: Plan, network: Checkpoint) -> Rows:
+def _few(plan: RepairStudyPlan, checkpoint: Checkpoint) -> Rows:
     """Held-out fall of the bound after calibration of order 1 on few images, over seeds."""
-    corrects: dict[str, Correct] = {NONE: nothing}
+    contenders = {NONE: Contender(checkpoint)}
     for seed in range(plan.few_seeds):
-        generator = torch.Generator().manual_seed(seed)
-        chosen = torch.randperm(len(plan.images), generator=generator)[: plan.few]
-        made = _measured(plan, network, plan.images.at(chosen), seed)
+        made = _corrections(plan, checkpoint.network, plan.chosen_images(plan.few, seed), seed)
         for name, policy in (("certified", CERTIFIED), ("shrunk", SHRUNK)):
-            corrects[f"{name} {seed}"] = calibrated(made(policy, 1))
-    recipes = {name: Recipe(network, correct, 0) for name, correct in corrects.items()}
-    found = _losses(plan, recipes, plan.seeds[0])
-    rows = _loss_rows(plan, recipes, found, found[NONE])
+            contenders[f"{name} {seed}"] = Contender(checkpoint, made(policy, 1))
+    found = _losses(plan, contenders, plan.seeds[0])
+    rows = _loss_rows(plan, contenders, found, found[NONE])
     return [
         {"policy": row["correction"].split()[0], "fall": row["fall"]}
         for row in rows
@@ -275,7 +298,7 @@ def _few(plan: Plan, network: Checkpoint) -> Rows:
     ]
 
 
-def cost(plan: Plan) -> dict[str, float]:
+def sampling_cost(plan: RepairStudyPlan) -> dict[str, float]:
     """Processor seconds of sampling without and with order 1, and of making either order.
 
     Sampling takes turns; the ratio is the median of the ratios of neighbours.
@@ -296,7 +319,7 @@ def cost(plan: Plan) -> dict[str, float]:
             start = time.process_time()
             sample(
                 plan.checkpoint, predict, noise, solver=plan.solver, nfe=TIMED_NFE,
-                condition=plan.held_out.in_turn(len(noise)),
+                condition=plan.held_out.conditions_in_turn(len(noise)),
             )  # fmt: skip
             taken.append(time.process_time() - start)
     plain, corrected = taken[::2], taken[1::2]

@@ -1,4 +1,4 @@
-"""Families of checkpoints: the loader of each beside the network that it loads.
+"""Families of checkpoints, a folder for each: the network, and the loader of its files.
 
 Imports ``real.files``.
 """

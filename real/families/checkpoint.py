@@ -1,4 +1,4 @@
-"""What every family of checkpoint is loaded into, and what a family is."""
+"""``Checkpoint``, which every family loads into, and ``Family``, a format of files or folders."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -9,18 +9,21 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
-from theory.forward.forward_pass import Predict
+from theory.forward.network import Network, Predict
+
+LARGEST_SIDE = 2**13
+"""No image has a longer side, in pixels; other sizes that a file names would only take memory."""
 
 
 @dataclass(frozen=True)
 class Codec:
-    """How images become the latents that a network works on, and back.
+    """An autoencoder: images to the latents that a network works on, and back.
 
     Attributes:
         shape: (c, h, w) of the images.
-        encode: images (b, *shape) in [-1, 1] -> latents, deterministic (the posterior's mean).
+        encode: images (b, *shape) in [-1, 1] -> latents; deterministic (the posterior's mean).
         decode: latents -> images in [-1, 1].
-        fingerprint: digest of its weights and scale.
+        fingerprint: digest of the autoencoder's weights and scale.
     """
 
     shape: tuple[int, ...]
@@ -34,18 +37,18 @@ class Checkpoint:
     """A pretrained network, ready to be called.
 
     Attributes:
-        reference: where it came from, as the user named it.
-        family: name of the family that it was recognized as.
+        reference: the name by which the user referred to it.
+        family: name of its family.
         predict: predict(x_t, t, condition=None) -> y, in the dtype and on the device of x_t.
-        schedule, target, shape: what it was trained for; the shape is that of what it predicts,
-            which is a latent where there is a codec.
+        schedule, target: the noise schedule and the prediction target that it was trained for.
+        shape: (c, h, w) of its predictions; of a latent where there is a codec.
         conditions: number of classes (conditions are then integer labels (b,)), ``"text"``
             (conditions are then b strings), or None if unconditional.
-        null_condition: the label or text that stands for no condition, if it knows one.
+        null_condition: the label or text that stands for no condition; None if there is none.
         fingerprint: digest of its weights and architecture.
-        scheduler_config: diffusers scheduler configuration that came with it; {} if none did.
-        codec: how images become latents; None for a network on pixels.
-        modules: the networks by name, such as {"unet": ...}, for those who change their weights.
+        scheduler_config: configuration of its diffusers scheduler; {} if it has none.
+        codec: the autoencoder of a network on latents; None for a network on pixels.
+        modules: its networks by name, such as {"unet": ...}, for those who change their weights.
     """
 
     reference: str
@@ -62,20 +65,25 @@ class Checkpoint:
     modules: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def network(self) -> Network:
+        """The network as it is measured."""
+        return Network(self.predict, self.schedule, self.target)
+
+    @property
     def image_shape(self) -> tuple[int, ...]:
-        """(c, h, w) of the images that it is calibrated with."""
+        """(c, h, w) of the images that the network is calibrated with."""
         return self.codec.shape if self.codec else self.shape
 
 
 @dataclass(frozen=True)
 class Source:
-    """A checkpoint on disk before it is known of what family it is.
+    """A checkpoint on disk whose family is not known yet.
 
     Attributes:
-        reference: as the user named it.
+        reference: the name by which the user referred to it.
         path: the folder or file.
-        content: of a file, what was read from it without running code; None for a folder.
-        sidecar: the JSON object beside a file (NAME.json), or {}.
+        content: what was read from a file without running code; None for a folder.
+        sidecar: the JSON object in NAME.json beside a file; {} if there is none.
     """
 
     reference: str
@@ -86,12 +94,12 @@ class Source:
 
 @dataclass(frozen=True)
 class Family:
-    """One on-disk format.
+    """One format of files or folders.
 
     Attributes:
         name: as ``--family`` takes it.
-        recognizes: whether a source is of this family, told from its content, never its name.
-        load: the checkpoint, on a device.
+        recognizes: whether a source is of this family, by its content and never by its name.
+        load: loads the checkpoint onto a device.
     """
 
     name: str

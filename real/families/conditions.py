@@ -1,4 +1,4 @@
-"""What a network is conditioned on, checked before the network sees it: labels, texts."""
+"""Conditions of a network, checked before the network is given them: class labels and texts."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Encoding = tuple[Tensor, ...]
 
 
 def refuse_condition(condition: Any, reference: str) -> None:
-    """Let nothing but None pass.
+    """Refuse any condition but None.
 
     Raises:
         InputError: a condition for an unconditional network.
@@ -28,21 +28,21 @@ def refuse_condition(condition: Any, reference: str) -> None:
 
 @dataclass(frozen=True)
 class Labels:
-    """Class labels 0 to count - 1, and perhaps one that stands for none of them.
+    """Class labels 0 to count - 1, and perhaps one more that stands for no class.
 
     Attributes:
-        count: the number of classes.
-        null: the label of no class; what None stands for.
+        count: number of classes.
+        null: the label of no class, which None stands for too; None if there is no such label.
     """
 
     count: int
-    null: int | None
+    null: int | None = None
 
     def __call__(self, condition: Any, images: int, device: Any) -> Tensor:
         """Labels (images,) int64 on a device.
 
         Raises:
-            InputError: no integer labels, not one per image, or none of these classes.
+            InputError: no integer labels, not one per image, or a label of no class.
         """
         if condition is None and self.null is not None:
             return torch.full((images,), self.null, device=device)
@@ -51,8 +51,12 @@ class Labels:
             expected += f" (or {self.null} for none)"
         if condition is None:
             raise InputError(f"{expected}, got no condition")
-        labels = torch.as_tensor(condition)
-        if labels.is_floating_point() or labels.dtype == torch.bool or labels.shape != (images,):
+        try:
+            labels = torch.as_tensor(condition)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"{expected}, got {condition!r:.60}") from error
+        whole = not (labels.is_floating_point() or labels.is_complex())
+        if not whole or labels.dtype == torch.bool or labels.shape != (images,):
             raise InputError(f"{expected}, got {labels.dtype} of shape {tuple(labels.shape)}")
         known = (labels >= 0) & (labels < self.count)
         if self.null is not None:
@@ -63,7 +67,7 @@ class Labels:
 
 
 class Texts:
-    """Texts, each encoded once; the last ``TEXTS_KEPT`` of them are kept, on the CPU.
+    """Texts, each encoded once; the last ``TEXTS_KEPT`` encodings are kept on the CPU.
 
     Args:
         encode: one text -> what the network is given of it, tensors (1, ...).
@@ -76,7 +80,7 @@ class Texts:
         """Tensors (images, ...) on a device; None stands for the empty text.
 
         Raises:
-            InputError: anything but one text per image.
+            InputError: the condition is no list of one text per image.
         """
         texts = [""] * images if condition is None else condition
         if isinstance(texts, str) or not isinstance(texts, Sequence):

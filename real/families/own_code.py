@@ -1,4 +1,4 @@
-"""A user's own network, named as FILE.py:NAME. The file is run: it is the user's own wish.
+"""Load a user's own network, named as FILE.py:NAME. The file is run: it is the user's own wish.
 
 NAME is one of
 
@@ -21,42 +21,37 @@ import torch
 from torch import Tensor, nn
 
 from real.families.checkpoint import Checkpoint
+from real.families.conditions import refuse_condition
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.forward.fingerprints import fingerprint
-from theory.forward.forward_pass import Predict
-from theory.support import user_code as brought
-from theory.support.errors import InputError
+from theory.forward.network import Predict
+from theory.support.errors import InputError, one_line_with_type
+from theory.support.user_code import load_object
 
-FAMILY = "own"
+NAME = "own"
 NEEDED = ("predict", "schedule", "target", "shape")
 OPTIONAL = ("conditions", "null_condition")
-
-
-def is_reference(reference: str) -> bool:
-    """Whether it has the form FILE.py:NAME."""
-    file, _, name = reference.rpartition(":")
-    return file.endswith(".py") and name.isidentifier()
 
 
 def load(reference: str, device: Any) -> Checkpoint:
     """The checkpoint that FILE.py:NAME describes.
 
     Raises:
-        InputError: no such file or name, a file or factory that fails, or something that is not as
-            this module says.
+        InputError: there is no such file or name, the file or the function in it fails, or NAME is
+            not as this module says.
     """
     try:
-        named = brought.load(reference)
+        named = load_object(reference)
     except InputError as error:
         raise InputError(f"checkpoint: {error}") from error
-    described = _described(named, reference)
-    if isinstance(described, Checkpoint):
-        for module in described.modules.values():
+    made = _made(named, reference)
+    if isinstance(made, Checkpoint):
+        for module in made.modules.values():
             module.to(device)
-        return described
-    values = {part: getattr(described, part) for part in NEEDED}
-    values |= {part: getattr(described, part, None) for part in OPTIONAL}
+        return made
+    values = {part: getattr(made, part) for part in NEEDED}
+    values |= {part: getattr(made, part, None) for part in OPTIONAL}
     _require_kinds(values, reference)
     network, shape = values["predict"], tuple(values["shape"])
     modules = {"network": network} if isinstance(network, nn.Module) else {}
@@ -64,7 +59,7 @@ def load(reference: str, device: Any) -> Checkpoint:
         network.to(device).eval().requires_grad_(False)
     return Checkpoint(
         reference=reference,
-        family=FAMILY,
+        family=NAME,
         predict=_predictor(network, values["conditions"], reference),
         schedule=values["schedule"],
         target=values["target"],
@@ -76,14 +71,14 @@ def load(reference: str, device: Any) -> Checkpoint:
     )
 
 
-def _described(value: Any, reference: str) -> Any:
-    """What was named, or what it makes."""
+def _made(value: Any, reference: str) -> Any:
+    """The object of that name, or what it returns if it is a function or class."""
     if isinstance(value, type) or (callable(value) and not hasattr(value, "predict")):
         try:
             value = value()
         except (Exception, SystemExit) as error:
             raise InputError(
-                f"checkpoint: {reference}() fails: {brought.described(error)}"
+                f"checkpoint: {reference}() fails: {one_line_with_type(error)}"
             ) from error
     if isinstance(value, tuple) and len(value) in (len(NEEDED), len(NEEDED) + 1):
         value = SimpleNamespace(**dict(zip((*NEEDED, "conditions"), value, strict=False)))
@@ -120,14 +115,15 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
     weights = list(network.parameters()) if isinstance(network, nn.Module) else []
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        if condition is not None and conditions is None:
-            raise InputError(f"checkpoint: {reference} is unconditional, it takes no condition")
+        """The prediction (b, *shape) at x_t and times t (b,), in the dtype of x_t."""
+        if conditions is None:
+            refuse_condition(condition, reference)
         inputs = (x_t.to(weights[0]), t.to(weights[0].device)) if weights else (x_t, t)
         try:
             y = network(*inputs) if condition is None else network(*inputs, condition)
         except SystemExit as error:  # or the program would end without a word
             raise InputError(
-                f"checkpoint: {reference} fails: {brought.described(error)}"
+                f"checkpoint: {reference} fails: {one_line_with_type(error)}"
             ) from error
         if not isinstance(y, Tensor) or y.shape != x_t.shape:
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
@@ -141,7 +137,7 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
 
 
 def _fingerprint(network: Any, path: Path) -> str:
-    """Of its weights if it is a module that has some, else of the file."""
+    """Digest of the weights of a module that has some, else of the file."""
     state = network.state_dict() if isinstance(network, nn.Module) else {}
     tensors = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
     if tensors:

@@ -1,11 +1,14 @@
-"""Resampling by two with a separable filter, as StyleGAN's and EDM's networks do it."""
+"""Resampling by two with a separable FIR filter, as the networks of EDM and score_sde do it."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+
+Direction = Literal["up", "down"]
 
 
 def separable(taps: Sequence[float | int]) -> Float[Tensor, "1 1 n n"]:
@@ -30,10 +33,17 @@ def upsample(
     return F.conv_transpose2d(x, each, groups=channels, stride=2, padding=padding)
 
 
+def resampled(
+    x: Float[Tensor, "b c h w"], direction: Direction, kernel: Float[Tensor, "1 1 n n"]
+) -> Float[Tensor, "b c h2 w2"]:
+    """``upsample`` or ``downsample``, as the direction says."""
+    return (upsample if direction == "up" else downsample)(x, kernel)
+
+
 def filtered(
     x: Float[Tensor, "b c h w"], kernel: Float[Tensor, "1 1 n n"], stride: int = 1, padding: int = 0
 ) -> Float[Tensor, "b c h2 w2"]:
-    """Every channel filtered, with so many zeros on each side."""
+    """Filter every channel, with so many zeros on each side."""
     each = _for_each_channel(kernel, x)
     return F.conv2d(x, each, groups=x.shape[1], stride=stride, padding=padding)
 

@@ -1,4 +1,4 @@
-"""Untrusted files read without running code: JSON, pickles, torch files, downloads.
+"""Files that others wrote, read without running code: JSON, pickles, torch files, downloads.
 
 Imports ``theory`` only.
 """

@@ -1,8 +1,8 @@
-"""Read a checkpoint file without running code: what kind it is, is told from its first bytes.
+"""Read a checkpoint file without running code; its first bytes tell of what kind it is.
 
-PyTorch's zip and legacy files are looked through (``torch_files``) and then read with
-``weights_only=True``, .safetensors by their library, plain pickles (EDM) by a restricted unpickler.
-No file may say that it holds more than it does.
+PyTorch's zip and legacy files are checked (``torch_files``) and then read with
+``weights_only=True``, .safetensors by their library, plain pickles (EDM) by ``network_pickles``.
+A file that claims to hold more than its size is refused.
 """
 
 import re
@@ -19,7 +19,7 @@ from torch import Tensor
 from real.files.network_pickles import unpickle
 from real.files.torch_files import LEGACY, ZIP, require_weights
 from theory.support.errors import InputError
-from theory.support.safe_reading import read_object, require_regular
+from theory.support.safe_reading import read_json_object, require_regular
 
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
 HEADER = 16
@@ -28,15 +28,15 @@ ORDINARY = {
     torch.float8_e5m2, torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8, torch.bool,
 }  # fmt: skip
 GROWTH = 2
-"""How much more than its size a file may hold: shared weights are counted once for each name."""
+"""How many times its size a file's weights may have: shared ones are counted once for each name."""
 
 
-def read(path: Path) -> Any:
-    """What a checkpoint file holds: a state dictionary, a list of them, or extracted pickles.
+def read_checkpoint_file(path: Path) -> Any:
+    """The content of a checkpoint file: a state dictionary, a list of them, or an unpickled object.
 
     Raises:
-        InputError: it is no checkpoint, is truncated, asks to run code, says that it holds more
-            than a file of its size can, or holds other tensors than networks have.
+        InputError: the file is no checkpoint or is truncated, asks to run code, claims to hold more
+            than a file of its size can, or holds tensors that no network has.
     """
     head, size = _head(path)
     if head.startswith((ZIP, LEGACY)):
@@ -61,7 +61,7 @@ def read(path: Path) -> Any:
 
 
 def sidecar(path: Path) -> dict[str, Any]:
-    """The JSON object beside a file, of the same name with .json; {} if there is none.
+    """The JSON object in NAME.json beside a file NAME.*; {} if there is none.
 
     Raises:
         InputError: it cannot be read, or is no object.
@@ -69,7 +69,7 @@ def sidecar(path: Path) -> dict[str, Any]:
     beside = path.with_suffix(".json")
     if beside == path or not beside.is_file():
         return {}
-    return read_object(beside, "checkpoint")
+    return read_json_object(beside, "checkpoint")
 
 
 def _head(path: Path) -> tuple[bytes, int]:
@@ -94,7 +94,7 @@ def _read_torch(path: Path) -> Any:
 
 
 def _require_ordinary(tensors: list[Tensor], path: Path) -> None:
-    """Refuse tensors whose numbers lie elsewhere, or are none that arithmetic takes."""
+    """Refuse sparse, nested and quantized tensors, and those that are not on the CPU."""
     for tensor in tensors:
         plain = tensor.layout == torch.strided and tensor.device.type == "cpu"
         if not plain or tensor.is_nested or tensor.dtype not in ORDINARY:
@@ -105,7 +105,7 @@ def _require_ordinary(tensors: list[Tensor], path: Path) -> None:
 
 
 def _is_safetensors(head: bytes, size: int) -> bool:
-    """Eight bytes of length, then JSON."""
+    """Whether a file begins as safetensors do: eight bytes of length, then JSON."""
     return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= size - 8
 
 
@@ -117,7 +117,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:
-    """All tensors within nested containers, however deep, each container once."""
+    """All tensors within nested containers of any depth; each container is visited once."""
     waiting, seen = [content], set()
     while waiting:
         item = waiting.pop()

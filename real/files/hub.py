@@ -1,12 +1,9 @@
-"""Fetch what is published: repositories of the Hugging Face Hub, and files by https, once each."""
+"""Fetch checkpoints from the Hugging Face Hub: of each repository no more than is loaded."""
 
-import hashlib
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
-from urllib.error import URLError
 
-import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
@@ -16,8 +13,8 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from real.files.hub_ids import expected_kinds, is_hub_id
 from theory.support.errors import InputError
-from theory.support.output import replacing_file
 
 CONFIGURATION = ["*.json", "*/*.json", "*/*.txt", "*/*.model"]
 SAFE_WEIGHTS = ["diffusion_pytorch_model*.safetensors", "model*.safetensors"]
@@ -31,30 +28,25 @@ WEIGHTS = (
     (OLD_WEIGHTS, [*HALF, *OTHER_COPIES]),
     (HALF_WEIGHTS, OTHER_COPIES),
 )
-"""Names of a folder's weights, and which of them are meant by none of it; the first kind that is
-there is the one that is fetched."""
-ALREADY_HERE = "diffusion-martingale"
-CHUNK = 1 << 20
-KINDS = (
-    "'digits', a name that `python -m real list` shows, a folder, a checkpoint file, FILE.py:NAME "
-    "or a Hub id"
-)
+"""Kinds of weights in the order of preference: patterns of their files, and of files to leave out."""
 
 
 def download(reference: str, parts: Callable[[Path], Sequence[str]]) -> Path:
-    """The local copy of a Hub repository, fetched if need be: one precision, safetensors if it can.
+    """The local copy of a Hub repository, fetched if need be, in one precision.
+
+    Safetensors are preferred to .bin files, and both to safetensors in half precision.
 
     Args:
         reference: Hub id.
-        parts: given the folder with no more than its configuration, the subfolders whose weights
-            are needed; "." is the top. What it refuses is not fetched.
+        parts: returns the subfolders whose weights are needed ("." is the top), given the folder
+            with its configuration alone. If it raises, no weights are fetched.
 
     Raises:
-        InputError: no such repository, no leave to read it, no connection and no local copy, no
-            weights, or what ``parts`` raises.
+        InputError: there is no such repository, it may not be read or has no weights, there is
+            neither a connection nor a local copy, or ``parts`` raises it.
     """
-    expected = f"checkpoint: expected {KINDS}, got {reference!r}"
-    if reference.count("/") != 1 or reference.startswith((".", "/")):
+    expected = expected_kinds(reference)
+    if not is_hub_id(reference):
         raise InputError(expected)
     try:
         folder = Path(
@@ -96,49 +88,9 @@ def _fetch_weights(reference: str, folder: Path, parts: Sequence[str]) -> None:
 
 
 def _holds(folder: Path, names: Sequence[str], others: Sequence[str]) -> bool:
-    """Whether there is a file of one of these names, and of none of the others."""
+    """Whether a folder has a file that matches one of the names and none of the others."""
     return any(
         not any(fnmatch(path.name, other) for other in others)
         for name in names
         for path in folder.glob(name)
     )
-
-
-def fetch(name: str, address: str, digest: str | None) -> Path:
-    """The local copy of a published file, fetched if need be, in torch.hub's folder.
-
-    Args:
-        name: of the local copy.
-        address: https URL.
-        digest: ``sha256:HEX`` or ``md5:HEX`` where one is published; every use is verified.
-
-    Raises:
-        InputError: it cannot be reached, or is not the published file.
-    """
-    path = Path(torch.hub.get_dir()) / ALREADY_HERE / name
-    if not path.is_file():
-        with replacing_file(path) as temporary:
-            try:
-                torch.hub.download_url_to_file(address, str(temporary))
-            except (URLError, OSError) as error:
-                raise InputError(
-                    f"checkpoint: {address} cannot be reached (no network connection?): {error}"
-                ) from error
-            _require_digest(temporary, digest, address)
-        return path
-    _require_digest(path, digest, f"{path} (delete it to fetch it again)")
-    return path
-
-
-def _require_digest(path: Path, digest: str | None, origin: str) -> None:
-    if digest is None:
-        return
-    algorithm, _, expected = digest.partition(":")
-    state = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK):
-            state.update(chunk)
-    if state.hexdigest() != expected:
-        raise InputError(
-            f"checkpoint: expected {algorithm} {expected} of {origin}, got {state.hexdigest()}"
-        )

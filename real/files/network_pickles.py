@@ -1,8 +1,8 @@
-"""Tensors and constructor arguments out of an EDM or EDM2 pickle; no code of it runs.
+"""Read tensors and constructor arguments from an EDM or EDM2 pickle without running its code.
 
-These files are pickles of ``torch_utils.persistence`` classes: each network and each of its parts
-is a call of ``_reconstruct_persistent_obj`` with a dictionary that holds the name of the class, the
-source text of its module, and its state. Upstream executes that source text; here it is skipped.
+These files are pickles of ``torch_utils.persistence`` classes: each network and each of its parts is
+a call of ``_reconstruct_persistent_obj`` with a dictionary of the class's name, the source text of
+its module, and its state. Upstream executes that source text; here it is skipped.
 """
 
 import io
@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from real.files.pickle_structure import Call, recorded
+from real.files.pickle_structure import Call, recorded, require
 from real.files.torch_files import require_legacy_weights
 from theory.support.errors import InputError
 
@@ -32,12 +32,12 @@ PLAIN = (bool, int, float, str, bytes, type(None))
 
 @dataclass(frozen=True)
 class Stored:
-    """An object of a pickle: what it was made from, and the tensors that it held.
+    """An object in a pickle: the arguments that it was made from, and its tensors.
 
     Attributes:
-        class_name: as its module named it.
-        args, kwargs: what its constructor was given.
-        state: parameters and buffers of it and of its parts, by dotted name, on the CPU.
+        class_name: name of its class.
+        args, kwargs: arguments of its constructor.
+        state: parameters and buffers of the object and of its parts, by dotted name, on the CPU.
     """
 
     class_name: str
@@ -47,29 +47,24 @@ class Stored:
 
 
 def unpickle(path: Path) -> Any:
-    """What a pickle holds: plain values, containers, tensors, numpy values as lists, ``Stored``.
+    """The content of a pickle: plain values, containers, tensors, numpy values as lists, ``Stored``.
 
     Raises:
-        InputError: it is broken, holds anything else, asks for code to be run, or is built to
-            grow far beyond its own size.
+        InputError: the pickle is broken, holds anything else, asks for code to be run, or would
+            unpack to more than its own size.
     """
     content = recorded(path, READERS.keys() | ARGUMENT_NAMES)
     try:
         return _Reader(path.stat().st_size).value(content)
-    except InputError as error:
+    except ValueError as error:
         raise InputError(f"checkpoint: {path}: {error}") from error
 
 
-def _require(condition: object, complaint: str) -> None:
-    if not condition:
-        raise InputError(complaint)
-
-
 class _Reader:
-    """Turns what was recorded into values, every object once.
+    """Turns the recorded content into values, every object once.
 
     Args:
-        size: of the file; all that is unpacked from within it may not exceed it.
+        size: bytes of the file; the bytes unpacked from within it may not exceed that.
     """
 
     def __init__(self, size: int) -> None:
@@ -78,44 +73,45 @@ class _Reader:
         self.depth = 0
 
     def value(self, item: Any) -> Any:
+        """The value of a recorded item."""
         if isinstance(item, PLAIN):
             return item
         known = self.known.get(id(item))
-        _require(known is not UNDERWAY, "an object contains itself")
+        require(known is not UNDERWAY, "an object contains itself")
         if known is None:
             self.known[id(item)] = UNDERWAY
             self.depth += 1
-            _require(self.depth <= MAX_NESTING, f"nested more than {MAX_NESTING} deep")
+            require(self.depth <= MAX_NESTING, f"nested more than {MAX_NESTING} deep")
             self.known[id(item)] = known = self._made(item)
             self.depth -= 1
         return known
 
     def _made(self, item: Any) -> Any:
         if isinstance(item, Call):
-            _require(item.name in READERS, f"{item.name} is called")
+            require(item.name in READERS, f"{item.name} is called")
             return READERS[item.name](self, item)
         if isinstance(item, dict):
             return {key: self.value(value) for key, value in item.items()}
         if isinstance(item, list | tuple | set):
             return type(item)(self.value(value) for value in item)
-        raise InputError(f"{item.full} is no value")
+        raise ValueError(f"{item.full} is no value")
 
     def unpacked(self, payload: bytes) -> bytes:
-        """The same, once there is room for it."""
+        """The payload, after its bytes are counted against the size of the file."""
         self.room -= len(payload)
-        _require(self.room >= 0, "it unpacks to more than its own size")
+        require(self.room >= 0, "it unpacks to more than its own size")
         return payload
 
 
 def _arguments(call: Call, *kinds: Any) -> tuple[Any, ...]:
     given = call.arguments[: len(kinds)]
     fits = len(given) == len(kinds) and all(map(isinstance, given, kinds))
-    _require(fits, f"{call.name} is called with other arguments than networks have")
+    require(fits, f"{call.name} is called with other arguments than networks have")
     return given
 
 
 def _dictionary(reader: _Reader, call: Call) -> dict[Any, Any]:
-    _require(not call.arguments and call.state is None, f"{call.name} is made from arguments")
+    require(not call.arguments and call.state is None, f"{call.name} is made from arguments")
     return {key: reader.value(value) for key, value in call.items.items()}
 
 
@@ -127,54 +123,54 @@ def _set(reader: _Reader, call: Call) -> list[Any]:
 def _persistent(reader: _Reader, call: Call) -> Stored:
     (meta,) = _arguments(call, dict)
     name, state = meta.get("class_name"), meta.get("state")
-    _require(isinstance(name, str) and isinstance(state, dict | None), "an object has no class")
+    require(isinstance(name, str) and isinstance(state, dict | None), "an object has no class")
     state = state or {}
     args, kwargs = (reader.value(state.get(key)) for key in ("_init_args", "_init_kwargs"))
-    _require(isinstance(args, tuple | None), f"the arguments of {name} are no tuple")
-    _require(isinstance(kwargs, dict | None), f"the keyword arguments of {name} are no dictionary")
+    require(isinstance(args, tuple | None), f"the arguments of {name} are no tuple")
+    require(isinstance(kwargs, dict | None), f"the keyword arguments of {name} are no dictionary")
     return Stored(str(name), args or (), kwargs or {}, _tensors(reader, state))
 
 
 def _container(reader: _Reader, call: Call) -> Stored:
-    _require(isinstance(call.state, dict), f"{call.name} has no state")
+    require(isinstance(call.state, dict), f"{call.name} has no state")
     return Stored(call.name.rsplit(".", 1)[-1], state=_tensors(reader, call.state))
 
 
 def _tensors(reader: _Reader, state: dict[str, Any]) -> dict[str, Tensor]:
-    """Parameters, buffers that belong to the state, and those of the parts."""
+    """Parameters and persistent buffers of an object and of its parts."""
     found: dict[str, Tensor] = {}
     passing = reader.value(state.get("_non_persistent_buffers_set")) or ()
     for group in ("_parameters", "_buffers"):
         for name, tensor in (reader.value(state.get(group)) or {}).items():
             if tensor is not None and name not in passing:
-                _require(isinstance(tensor, Tensor), "a parameter or buffer is no tensor")
+                require(isinstance(tensor, Tensor), "a parameter or buffer is no tensor")
                 found[_name(name)] = tensor
     for name, part in (reader.value(state.get("_modules")) or {}).items():
-        _require(isinstance(part, Stored | None), "a part of a network is something else")
+        require(isinstance(part, Stored | None), "a part of a network is something else")
         inside = part.state if part else {}
         found |= {f"{_name(name)}.{inner}": tensor for inner, tensor in inside.items()}
-        _require(len(found) <= MAX_TENSORS, f"more than {MAX_TENSORS:,} tensors")
+        require(len(found) <= MAX_TENSORS, f"more than {MAX_TENSORS:,} tensors")
     return found
 
 
 def _name(name: Any) -> str:
-    _require(isinstance(name, str) and len(name) <= MAX_NAME, "a part of a network has no name")
+    require(isinstance(name, str) and len(name) <= MAX_NAME, "a part of a network has no name")
     return str(name)
 
 
 def _storage(reader: _Reader, call: Call) -> Tensor:
-    """The numbers of a storage as a tensor (n,), from its bytes as torch.save wrote them."""
+    """The numbers of a storage as a tensor (n,), from the bytes that ``torch.save`` wrote."""
     (payload,) = _arguments(call, bytes)
-    _require(not payload.startswith(b"PK"), "a storage is compressed")
+    require(not payload.startswith(b"PK"), "a storage is compressed")
     file = io.BytesIO(reader.unpacked(payload))
     try:
         require_legacy_weights(payload)
         storage = torch.load(file, map_location="cpu", weights_only=True)
     except Exception as error:  # torch.load of a broken file raises nearly anything
-        raise InputError("a storage is broken, or cannot be read without running code") from error
-    _require(isinstance(storage, torch.storage.TypedStorage), "a storage is something else")
+        raise ValueError("a storage is broken, or cannot be read without running code") from error
+    require(isinstance(storage, torch.storage.TypedStorage), "a storage is something else")
     tensor = torch.tensor([], dtype=storage.dtype).set_(storage)
-    _require(tensor.nbytes <= len(payload), "a storage exceeds its bytes")
+    require(tensor.nbytes <= len(payload), "a storage exceeds its bytes")
     return tensor
 
 
@@ -182,29 +178,29 @@ def _tensor(reader: _Reader, call: Call) -> Tensor:
     source, offset, size, stride = _arguments(call, Call, int, tuple, tuple)
     storage = reader.value(source)
     whole = all(isinstance(n, int) and n >= 0 for n in (offset, *size, *stride))
-    _require(isinstance(storage, Tensor) and whole, "a tensor has no storage or no shape")
-    _require(
+    require(isinstance(storage, Tensor) and whole, "a tensor has no storage or no shape")
+    require(
         len(size) == len(stride) <= MAX_DIMENSIONS, "a tensor has other strides than dimensions"
     )
     count = math.prod(size)
     end = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True)) + 1
-    _require(count <= len(storage), "a tensor has more elements than its storage")
-    _require(count == 0 or end <= len(storage), "a tensor reaches beyond its storage")
+    require(count <= len(storage), "a tensor has more elements than its storage")
+    require(count == 0 or end <= len(storage), "a tensor reaches beyond its storage")
     return torch.as_strided(storage, size, stride, offset) if count else storage.new_empty(size)
 
 
 def _parameter(reader: _Reader, call: Call) -> Tensor:
     (source,) = _arguments(call, Call)
     tensor = reader.value(source)
-    _require(isinstance(tensor, Tensor), "a parameter is no tensor")
+    require(isinstance(tensor, Tensor), "a parameter is no tensor")
     return tensor
 
 
 def _dtype(reader: _Reader, call: Call) -> np.dtype[Any]:
     (code,) = _arguments(call, str)
-    _require(re.fullmatch("b1|[iu][1248]|f[248]", code), f"numbers are of type {code[:20]!r}")
+    require(re.fullmatch("b1|[iu][1248]|f[248]", code), f"numbers are of type {code[:20]!r}")
     order = call.state[1] if isinstance(call.state, tuple) and len(call.state) > 1 else "|"
-    _require(order in ("<", ">", "=", "|"), "numbers have no byte order")
+    require(order in ("<", ">", "=", "|"), "numbers have no byte order")
     return np.dtype(code).newbyteorder(order)
 
 
@@ -216,7 +212,7 @@ def _scalar(reader: _Reader, call: Call) -> bool | int | float:
 
 def _array(reader: _Reader, call: Call) -> Any:
     """A numpy array as nested lists."""
-    _require(isinstance(call.state, tuple) and len(call.state) == 5, "an array has no state")
+    require(isinstance(call.state, tuple) and len(call.state) == 5, "an array has no state")
     _, shape, source, by_columns, payload = call.state
     return _shaped(reader, source, payload, shape, "F" if by_columns else "C")
 
@@ -229,17 +225,17 @@ def _from_buffer(reader: _Reader, call: Call) -> Any:
 
 def _shaped(reader: _Reader, source: Any, payload: Any, shape: Any, order: str) -> Any:
     whole = isinstance(shape, tuple) and all(isinstance(n, int) and n >= 0 for n in shape)
-    _require(whole and len(shape) <= MAX_DIMENSIONS, "an array has no shape")
-    _require(isinstance(payload, bytes) and order in ("C", "F"), "an array has no numbers")
+    require(whole and len(shape) <= MAX_DIMENSIONS, "an array has no shape")
+    require(isinstance(payload, bytes) and order in ("C", "F"), "an array has no numbers")
     numbers = np.array(_numbers(reader, source, payload, math.prod(shape)))
     return numbers.reshape(shape, order="F" if order == "F" else "C").tolist()
 
 
 def _numbers(reader: _Reader, source: Any, payload: bytes, count: int) -> list[Any]:
     dtype = reader.value(source)
-    _require(isinstance(dtype, np.dtype), "numbers have no type")
-    _require(count <= MAX_NUMBERS, f"an array of more than {MAX_NUMBERS:,} numbers")
-    _require(len(payload) == count * dtype.itemsize, "numbers are missing or left over")
+    require(isinstance(dtype, np.dtype), "numbers have no type")
+    require(count <= MAX_NUMBERS, f"an array of more than {MAX_NUMBERS:,} numbers")
+    require(len(payload) == count * dtype.itemsize, "numbers are missing or left over")
     return np.frombuffer(payload, dtype).tolist()
 
 
@@ -260,7 +256,7 @@ READERS: dict[str, Callable[[_Reader, Call], Any]] = {
     **{f"numpy.{core}.multiarray._reconstruct": _array for core in ("core", "_core")},
     **{f"numpy.{core}.numeric._frombuffer": _from_buffer for core in ("core", "_core")},
 }
-"""What is made of each call that a network's pickle may hold; any other is refused."""
+"""How each call that a network's pickle may hold becomes a value; any other call is refused."""
 
 ARGUMENT_NAMES = {"numpy.ndarray"}
-"""Names that are arguments only."""
+"""Names that occur only as arguments of calls."""

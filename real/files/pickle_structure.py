@@ -1,11 +1,11 @@
 """Read the structure of a pickle without running any of it.
 
-A pickle is a program for a small stack machine. Here only the part of that machine runs which makes
-plain containers; whatever a pickle asks to be called or restored is recorded as data (``Call``) and
-never called. Names are taken from a list that the caller gives, so nothing is ever imported.
+A pickle is a program for a small stack machine. This module runs only the part of that machine that
+makes plain containers. Whatever a pickle asks to be called or restored is recorded as data (``Call``)
+and never called. The caller lists the names that a pickle may use, so nothing is ever imported.
 
-Python's own unpickler is of no use for this even with its names restricted: it fills memory and
-overflows the stack on small malicious files.
+Python's own unpickler does not serve here, even with restricted names: small malicious files make it
+fill memory or overflow the stack.
 """
 
 import mmap
@@ -16,35 +16,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from theory.support.errors import InputError
-from theory.support.safe_reading import line
+from theory.support.errors import InputError, one_line
 
 MAX_OPERATIONS = 1_000_000
 """Far more than the largest published networks need."""
 
 PERSISTENT = "persistent"
-"""Name of the ``Call`` by which a pickle refers to what is kept outside of it, such as numbers."""
+"""Name of the ``Call`` by which a pickle refers to data outside of it, such as a tensor's numbers."""
 
 BROKEN = (OSError, ValueError, IndexError, KeyError, TypeError, OverflowError, struct.error)
-"""What decoding a broken file raises."""
+"""The errors that decoding a broken file raises."""
 
 
 @dataclass(frozen=True)
 class Name:
-    """A function or class that a pickle names, such as collections.OrderedDict."""
+    """A function or class that a pickle names, such as ``collections.OrderedDict``."""
 
     full: str
 
 
 @dataclass(eq=False, slots=True)
 class Call:
-    """What a pickle asks to be called, with what it then puts into the result.
+    """A call that a pickle asks for, and what it then puts into the result.
 
     Attributes:
         name: full name of the function or class.
-        arguments: as they were recorded.
-        state: what the result's state was to be set to; None if not asked for.
-        items: what was to be set by key.
+        arguments: the recorded arguments.
+        state: the state that the result was to be given; None if none was.
+        items: the items that were to be set in the result, by key.
     """
 
     name: str
@@ -54,15 +53,15 @@ class Call:
 
 
 def recorded(path: Path, names: Set[str]) -> Any:
-    """What a pickle file holds: None, numbers, text, bytes, containers, ``Call`` and ``Name``.
+    """The content of a pickle file: None, numbers, text, bytes, containers, ``Call`` and ``Name``.
 
     Args:
-        path: the file; what comes after its first pickle is not looked at.
+        path: the file; anything after its first pickle is ignored.
         names: full names that it may use.
 
     Raises:
-        InputError: it is truncated, no pickle, too long, uses another name, or does what no
-            pickle of a network does.
+        InputError: the file is truncated, no pickle or too long, uses another name, or contains an
+            operation that no pickle of a network contains.
     """
     try:
         with (
@@ -71,18 +70,20 @@ def recorded(path: Path, names: Set[str]) -> Any:
         ):
             return recorded_from(bytes_, names)
     except BROKEN as error:
-        raise InputError(f"checkpoint: {path} cannot be read as a pickle: {line(error)}") from error
+        raise InputError(
+            f"checkpoint: {path} cannot be read as a pickle: {one_line(error)}"
+        ) from error
 
 
 def recorded_from(content: Any, names: Set[str]) -> Any:
-    """The same from an open file, which is left behind the end of its pickle.
+    """The content of a pickle in an open file, which is left at the end of that pickle.
 
     Args:
-        content: bytes, or what has ``read``, ``readline`` and ``tell``.
-        names: full names that it may use; ``PERSISTENT`` if it may refer to what is outside of it.
+        content: bytes, or an object with ``read``, ``readline`` and ``tell``.
+        names: full names that it may use; ``PERSISTENT`` among them if it may refer to data outside.
 
     Raises:
-        any of ``BROKEN``: as ``recorded``.
+        any of ``BROKEN``: where ``recorded`` raises InputError.
     """
     machine = _Machine(names)
     for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
@@ -98,7 +99,7 @@ def recorded_from(content: Any, names: Set[str]) -> Any:
 
 
 class _Machine:
-    """Stack, marks and memo of a pickle that is being read."""
+    """Stack, marks and memo of a pickle that is being read; a method for each kind of operation."""
 
     def __init__(self, names: Set[str]) -> None:
         self.names = names
@@ -107,70 +108,77 @@ class _Machine:
         self.memo: dict[int, Any] = {}
 
     def push(self, value: Any) -> None:
+        """Put a value onto the stack."""
         self.stack.append(value)
 
     def pop(self) -> Any:
+        """Take the topmost value off the stack."""
         return self.stack.pop()
 
     def mark(self) -> None:
+        """Begin a new part of the stack."""
         self.below.append(self.stack)
         self.stack = []
 
     def since_mark(self) -> list[Any]:
+        """Take off everything since the last mark."""
         values, self.stack = self.stack, self.below.pop()
         return values
 
     def name(self, module: Any, attribute: Any) -> None:
+        """Push a name, if it is one of those allowed."""
         full = f"{module}.{attribute}"
-        if full not in self.names:
-            raise ValueError(
-                f"it asks for {full[:80]!r}: it may hold weights only, and no code of it is run"
-            )
+        require(
+            full in self.names,
+            f"it asks for {full[:80]!r}: it may hold weights only, and no code of it is run",
+        )
         self.push(Name(full))
 
     def call(self) -> None:
+        """Record a call of the name below the topmost value, which holds the arguments."""
         arguments, function = self.pop(), self.pop()
-        if not (isinstance(function, Name) and isinstance(arguments, tuple)):
-            raise ValueError("it calls what is no function")
+        called = isinstance(function, Name) and isinstance(arguments, tuple)
+        require(called, "it calls what is no function")
         self.push(Call(function.full, arguments))
 
     def refer(self) -> None:
-        if PERSISTENT not in self.names:
-            raise ValueError("no pickle of a network uses BINPERSID")
+        """Record a reference to data outside of the pickle."""
+        require(PERSISTENT in self.names, "no pickle of a network uses BINPERSID")
         self.push(Call(PERSISTENT, (self.pop(),)))
 
     def restore(self) -> None:
+        """Record the state that the result of a call is to be given."""
         state, made = self.pop(), self.stack[-1]
-        if not isinstance(made, Call) or made.state is not None:
-            raise ValueError("it restores what was not made")
+        unset = isinstance(made, Call) and made.state is None
+        require(unset, "it restores what was not made")
         made.state = state
 
     def extend(self, values: list[Any]) -> None:
-        if not isinstance(self.stack[-1], list):
-            raise ValueError("it appends to what is no list")
+        """Append to the list on top."""
+        require(isinstance(self.stack[-1], list), "it appends to what is no list")
         self.stack[-1].extend(values)
 
     def add(self, values: list[Any]) -> None:
-        if not isinstance(self.stack[-1], set):
-            raise ValueError("it adds to what is no set")
+        """Add to the set on top."""
+        require(isinstance(self.stack[-1], set), "it adds to what is no set")
         self.stack[-1].update(map(_key, values))
 
     def set_items(self, values: list[Any]) -> None:
+        """Set items, given as keys and values in turn, of the dictionary or call on top."""
         top = self.stack[-1]
         items = top.items if isinstance(top, Call) else top
-        if not isinstance(items, dict):
-            raise ValueError("it sets items of what is no dictionary")
+        require(isinstance(items, dict), "it sets items of what is no dictionary")
         items.update(zip(map(_key, values[::2]), values[1::2], strict=True))
 
     def tuple_of(self, count: int) -> None:
+        """Put the topmost values into a tuple."""
         first = len(self.stack) - count
-        if first < 0:
-            raise ValueError("its stack runs empty")
+        require(first >= 0, "its stack runs empty")
         self.stack[first:] = [tuple(self.stack[first:])]
 
 
 def _key(value: Any) -> str | int:
-    """Nested tuples could overflow the stack of whoever hashes them."""
+    """A value that may be a key: hashing nested tuples could overflow the stack."""
     if not isinstance(value, str | int):
         raise ValueError("it has a key that is neither text nor number")
     return value
@@ -228,4 +236,14 @@ STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     "BINPERSID": lambda machine, _: machine.refer(),
     "BUILD": lambda machine, _: machine.restore(),
 }
-"""What each operation of a pickle does; one that is not here is refused."""
+"""What each operation of a pickle does; any other operation is refused."""
+
+
+def require(condition: object, complaint: str) -> None:
+    """Refuse the content of a pickle, with a complaint that names no file yet.
+
+    Raises:
+        ValueError: the condition does not hold.
+    """
+    if not condition:
+        raise ValueError(complaint)

@@ -1,6 +1,6 @@
-"""State dictionaries: finding them in what a file holds, and putting them into a network.
+"""State dictionaries: found in the content of a file, and loaded into a network.
 
-A network is made without memory (on torch's meta device) and takes the file's own tensors, so that
+A network is built without memory (on torch's meta device) and takes the file's own tensors, so that
 neither random numbers nor memory are spent on weights that are thrown away.
 """
 
@@ -10,17 +10,20 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from theory.support.errors import InputError
+from theory.support.errors import InputError, one_line
 
 PREFIX = "module."
+"""Prefix that torch's data-parallel training puts before every name."""
+
 SHOWN = 3
+"""How many names a message shows."""
 
 Network = TypeVar("Network", bound=nn.Module)
-Architecture = TypeVar("Architecture")
+Inferred = TypeVar("Inferred")
 
 
 def state_of(content: Any) -> dict[str, Tensor]:
-    """The state dictionary in what a file holds, without ``module.`` prefixes; {} if there is none.
+    """The state dictionary in a file's content, names without ``module.``; {} if there is none.
 
     Of a list, as DDIM saves its training, the last entry counts: the moving average.
     """
@@ -34,61 +37,71 @@ def state_of(content: Any) -> dict[str, Tensor]:
 
 
 def inferred(
-    infer: Callable[[Mapping[str, Tensor]], Architecture],
-    telling: Sequence[str],
+    infer: Callable[[Mapping[str, Tensor]], Inferred],
+    required: Sequence[str],
     state: Mapping[str, Tensor],
     reference: str,
-) -> Architecture:
+) -> Inferred:
     """The architecture that ``infer`` reads from the names and shapes of a state.
 
     Raises:
-        InputError: one of the names that ``telling`` lists is not there, or shapes make no sense.
+        InputError: one of the ``required`` names is absent, or the shapes make no sense.
     """
-    absent = [name for name in telling if name not in state]
+    absent = [name for name in required if name not in state]
     if absent:
         raise InputError(f"checkpoint: {reference} is of another family: it lacks {absent[0]}")
     try:
         return infer(state)
     except (KeyError, IndexError, ValueError, ZeroDivisionError) as error:
         raise InputError(
-            f"checkpoint: {reference} has weights that make no network: {_line(error)}"
+            f"checkpoint: {reference} has weights that make no network: {one_line(error)}"
         ) from error
 
 
-def filled(build: Callable[[], Network], state: Mapping[str, Tensor], reference: str) -> Network:
-    """The network with the weights of a state, in float32, frozen.
+def with_weights(make: Callable[[], Network], state: Mapping[str, Tensor], what: str) -> Network:
+    """The network that ``make`` builds, holding the tensors of ``state`` in their own dtype.
+
+    It is built without memory, so that nothing is allocated for tensors that the file lacks. It is
+    in evaluation mode and has no gradients.
+
+    Args:
+        make: builds the network.
+        state: the tensor of every parameter and buffer, by name.
+        what: the network's name in messages.
 
     Raises:
-        InputError: it cannot be built, or names or shapes differ.
+        InputError: the network cannot be built, or a tensor is missing, left over, of another shape
+            or not in floating point.
     """
     try:
         with torch.device("meta"):
-            network = build()
-    except (ValueError, TypeError, RuntimeError, ZeroDivisionError) as error:
-        raise InputError(
-            f"checkpoint: {reference} has weights that make no network: {_line(error)}"
-        ) from error
-    _require_fit(network.state_dict(), state, reference)
-    floats = {name: tensor.to(torch.float32) for name, tensor in state.items()}
-    network.load_state_dict(floats, assign=True)
+            network = make()
+    except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise InputError(f"checkpoint: cannot build {what}: {one_line(error)}") from error
+    _require_fit(network.state_dict(), state, what)
+    network.load_state_dict(dict(state), strict=True, assign=True)
     return network.eval().requires_grad_(False)
 
 
-def _require_fit(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], reference: str) -> None:
-    for what, names in (
-        ("lacks", sorted(expected.keys() - got.keys())),
-        ("has besides what was expected", sorted(got.keys() - expected.keys())),
+def _require_fit(expected: Mapping[str, Tensor], got: Mapping[str, Tensor], what: str) -> None:
+    for difference, names in (
+        ("lacks", [name for name in expected if name not in got]),
+        ("has no place for", [name for name in got if name not in expected]),
     ):
         if names:
-            more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-            raise InputError(f"checkpoint: {reference} {what}: {', '.join(names[:SHOWN])}{more}")
-    for name, tensor in expected.items():
-        if got[name].shape != tensor.shape:
+            raise InputError(f"checkpoint: {what} {difference} {_some(names)}")
+    for name, tensor in got.items():
+        if tensor.shape != expected[name].shape:
             raise InputError(
-                f"checkpoint: {reference}: expected {name} of shape {tuple(tensor.shape)}, "
-                f"got {tuple(got[name].shape)}"
+                f"checkpoint: {what}: expected {name} of shape {tuple(expected[name].shape)}, "
+                f"got {tuple(tensor.shape)}"
+            )
+        if not tensor.is_floating_point():
+            raise InputError(
+                f"checkpoint: {what}: expected {name} in floating point, got {tensor.dtype}"
             )
 
 
-def _line(error: Exception) -> str:
-    return " ".join(str(error).split())
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

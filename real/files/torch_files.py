@@ -1,4 +1,4 @@
-"""Files of torch.save, looked through before PyTorch sees them: zip files, and its older format.
+"""Files of ``torch.save`` are checked before PyTorch reads them: zip files, and the older format.
 
 zip       NAME/data.pkl, and the numbers of each storage uncompressed in NAME/data/KEY.
 legacy    five pickles (a magic number, a version, the system, the content, the keys), then for
@@ -14,10 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from real.files.pickle_structure import BROKEN, recorded_from
+from real.files.pickle_structure import BROKEN, recorded_from, require
 from real.files.torch_pickles import NAMES, Storage, storages
-from theory.support.errors import InputError
-from theory.support.safe_reading import line
+from theory.support.errors import InputError, one_line
 
 ZIP = b"PK\x03\x04"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
@@ -33,15 +32,15 @@ END = struct.Struct("<4s4H2LH")
 END_64 = struct.Struct("<4sQ2H2L4Q")
 LOCATOR_64 = struct.Struct("<4sLQL")
 SEEN_64 = {0xFFFF, 0xFFFFFFFF}
-"""In the place of numbers that the 64-bit record has."""
+"""Placeholders for numbers that stand in the 64-bit record instead."""
 
 
 def require_weights(path: Path) -> dict[str, Storage]:
-    """The storages of a file of torch.save, if it neither holds, does nor claims what weights do not.
+    """The storages of a file of ``torch.save``, by key, if the file contains nothing but weights.
 
     Raises:
-        InputError: it is of another kind, truncated, larger inside than outside, or it describes
-            anything but tensors and plain values.
+        InputError: the file is of another kind or truncated, claims to hold more bytes than it has,
+            or describes anything but tensors and plain values.
     """
     size = path.stat().st_size
     try:
@@ -53,35 +52,35 @@ def require_weights(path: Path) -> dict[str, Storage]:
             return _in_zip(file, content, size) if zipped else _in_legacy(content, size)
     except (*BROKEN, zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
         raise InputError(
-            f"checkpoint: {path} is truncated, broken, or holds more than weights: {line(error)}"
+            f"checkpoint: {path} is truncated, broken, or holds more than weights: {one_line(error)}"
         ) from error
 
 
 def require_legacy_weights(content: bytes) -> None:
-    """The same for the bytes of a legacy file.
+    """Check the bytes of a file in the older format, as ``require_weights`` does.
 
     Raises:
-        ValueError: as ``require_weights``.
+        ValueError: where ``require_weights`` raises InputError.
     """
     try:
         _in_legacy(io.BytesIO(content), len(content))
     except BROKEN as error:
-        raise ValueError(line(error)) from error
+        raise ValueError(one_line(error)) from error
 
 
 def _in_legacy(content: Any, size: int) -> dict[str, Storage]:
-    _require(content.read(len(LEGACY)) == LEGACY, "it is no file of torch.save")
+    require(content.read(len(LEGACY)) == LEGACY, "it is no file of torch.save")
     content.seek(0)
     for _ in range(BEFORE_CONTENT):
         recorded_from(content, frozenset())
     found = storages(recorded_from(content, NAMES))
     _require_room(found, size)
     keys = recorded_from(content, frozenset())
-    _require(isinstance(keys, list) and set(keys) == found.keys(), "it lacks storages")
+    require(isinstance(keys, list) and set(keys) == found.keys(), "it lacks storages")
     for key in keys:
         (length,) = struct.unpack("<q", content.read(8))
-        _require(length == found[key].length, "a storage has another length")
-        _require(content.tell() + found[key].nbytes <= size, "it ends within a storage")
+        require(length == found[key].length, "a storage has another length")
+        require(content.tell() + found[key].nbytes <= size, "it ends within a storage")
         content.seek(found[key].nbytes, io.SEEK_CUR)
     return found
 
@@ -90,70 +89,63 @@ def _in_zip(file: Any, content: Any, size: int) -> dict[str, Storage]:
     entries, start = _directory(content, size)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
-        _require(archive.start_dir == start and len(members) == entries, "it has two directories")
+        require(archive.start_dir == start and len(members) == entries, "it has two directories")
         _require_stored(members, size)
         sizes = {part.filename: part.file_size for part in members}
         folder = members[0].filename.partition("/")[0]
         pickled = f"{folder}/data.pkl"
-        _require(sizes.get(pickled, MAX_PICKLE + 1) <= MAX_PICKLE, "it has no data.pkl")
+        require(sizes.get(pickled, MAX_PICKLE + 1) <= MAX_PICKLE, "it has no data.pkl")
         found = storages(recorded_from(archive.read(pickled), NAMES))
     _require_room(found, size)
     for key, storage in found.items():
         held = sizes.get(f"{folder}/data/{key}")
-        _require(held == storage.nbytes, "a storage is missing or of another size")
+        require(held == storage.nbytes, "a storage is missing or of another size")
     return found
 
 
 def _directory(content: Any, size: int) -> tuple[int, int]:
-    """Number of members and start of the directory, by the record that ends the file.
+    """Number of members and start of a zip file's directory, from the record that ends the file.
 
-    Readers find the directory in different ways. They agree where it ends at that record, which
-    ends the file.
+    Programs find the directory in different ways. They all find the same one if it ends where that
+    record begins and the record ends the file.
     """
     at = size - END.size
     mark, _, _, _, entries, length, start, comment = END.unpack(content[max(at, 0) :])
-    _require(mark == b"PK\x05\x06" and comment == 0, "it does not end as a zip file")
+    require(mark == b"PK\x05\x06" and comment == 0, "it does not end as a zip file")
     before = at - LOCATOR_64.size
     if content[max(before, 0) : max(before, 0) + 4] == b"PK\x06\x07":
         short = (entries, length, start)
         at = before - END_64.size
         _, _, where, _ = LOCATOR_64.unpack(content[before : before + LOCATOR_64.size])
-        _require(where == at and content[at : at + 4] == b"PK\x06\x06", "it has two directories")
+        require(where == at and content[at : at + 4] == b"PK\x06\x06", "it has two directories")
         *_, entries, length, start = END_64.unpack(content[at:before])
         same = all(
             a in SEEN_64 or a == b for a, b in zip(short, (entries, length, start), strict=True)
         )
-        _require(same, "it has two directories")
-    _require(start + length == at and length <= MAX_DIRECTORY, "it has two directories")
+        require(same, "it has two directories")
+    require(start + length == at and length <= MAX_DIRECTORY, "it has two directories")
     return entries, start
 
 
 def _require_stored(members: list[zipfile.ZipInfo], size: int) -> None:
-    """Nothing compressed or encrypted, no name twice, and no more within than without."""
-    _require(members, "it is empty")
+    """Refuse compressed or encrypted members, repeated names, and more bytes than the file has."""
+    require(members, "it is empty")
     declared = sum(part.file_size for part in members)
-    _require(
+    require(
         declared <= size,
         f"it has {size:,} bytes and says that it unpacks to {declared:,}; PyTorch does not compress",
     )
     names = {part.filename.lower() for part in members}
-    _require(len(names) == len(members), "a member is there twice")
+    require(len(names) == len(members), "a member is there twice")
     for part in members:
         whole = part.compress_size == part.file_size and not part.flag_bits & 1
-        _require(
-            part.compress_type == zipfile.ZIP_STORED and whole, "it is compressed or encrypted"
-        )
+        require(part.compress_type == zipfile.ZIP_STORED and whole, "it is compressed or encrypted")
         plain = MEMBER.fullmatch(part.filename) and part.filename == part.orig_filename
-        _require(plain, "a member has no plain name")
+        require(plain, "a member has no plain name")
 
 
 def _require_room(found: Mapping[str, Storage], size: int) -> None:
     declared = sum(storage.nbytes for storage in found.values())
-    _require(
+    require(
         declared <= size, f"it has {size:,} bytes and says that it holds {declared:,} of weights"
     )
-
-
-def _require(condition: object, complaint: str) -> None:
-    if not condition:
-        raise ValueError(complaint)

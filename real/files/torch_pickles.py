@@ -1,22 +1,22 @@
-"""What a pickle of torch.save refers to, once it is known to describe weights and nothing else.
+"""The storages that a pickle of ``torch.save`` refers to, if it describes nothing but weights.
 
-PyTorch's own restricted unpickler calls functions with any arguments, sets attributes of what it
-makes, and hashes tuples however deep: a small file can take all memory or end the process. Here its
-instructions are recorded, never followed, and all that weights do not need is refused.
+PyTorch's own restricted unpickler calls functions with any arguments, sets attributes of the results,
+and hashes tuples of any depth: a small file can take all memory or end the process. Here the
+instructions are recorded and never followed, and whatever weights do not need is refused.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from real.files.pickle_structure import PERSISTENT, Call, Name
+from real.files.pickle_structure import PERSISTENT, Call, Name, require
 
 STORAGES = {
     "torch.DoubleStorage": 8, "torch.FloatStorage": 4, "torch.HalfStorage": 2,
     "torch.BFloat16Storage": 2, "torch.LongStorage": 8, "torch.IntStorage": 4,
     "torch.ShortStorage": 2, "torch.CharStorage": 1, "torch.ByteStorage": 1, "torch.BoolStorage": 1,
 }  # fmt: skip
-"""Kinds of storage, and the bytes of each of their numbers."""
+"""Kinds of storage, and the bytes of one number in each."""
 
 TENSOR = "torch._utils._rebuild_tensor_v2"
 PARAMETER = "torch._utils._rebuild_parameter"
@@ -34,20 +34,20 @@ DTYPES = {
 NAMES = {
     *STORAGES, TENSOR, PARAMETER, ORDERED, *COUNTERS, *SETS, SIZE, DEVICE, ENCODE, *DTYPES, PERSISTENT,
 }  # fmt: skip
-"""All that state dictionaries, averages and the states of optimizers and learning rates name."""
+"""The names in state dictionaries, weight averages, and states of optimizers and learning rates."""
 
 MAX_DIMENSIONS = 8
 MODULE_VERSIONS = {"_metadata"}
-"""The one attribute that a state dictionary of torch.nn has beside its items."""
+"""The only attribute that a state dictionary of ``torch.nn`` has besides its items."""
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Numbers outside of a pickle.
+    """Numbers that a pickle refers to, and that lie outside of it.
 
     Attributes:
-        itemsize: bytes of one.
-        length: how many.
+        itemsize: bytes of one number.
+        length: how many numbers there are.
     """
 
     itemsize: int
@@ -55,26 +55,26 @@ class Storage:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all."""
+        """Bytes of all the numbers."""
         return self.itemsize * self.length
 
 
 def storages(content: Any) -> dict[str, Storage]:
-    """The storages by key that a recorded pickle refers to.
+    """The storages that a recorded pickle refers to, by key.
 
     Raises:
-        ValueError: it holds or asks for anything but weights and plain values.
+        ValueError: the pickle holds or asks for anything but weights and plain values.
     """
     found: dict[str, Storage] = {}
     for item in _everything(content):
         if isinstance(item, Call) and item.name == PERSISTENT:
             key, storage = _storage(item)
-            _require(found.setdefault(key, storage) == storage, "a storage has two sizes")
+            require(found.setdefault(key, storage) == storage, "a storage has two sizes")
     return found
 
 
 def _everything(content: Any) -> Iterator[Any]:
-    """Every container and call within it once, each found to be as weights have it."""
+    """Every container and call in the content, once each, after it was checked."""
     waiting, seen = [content], set()
     while waiting:
         item = waiting.pop()
@@ -83,7 +83,7 @@ def _everything(content: Any) -> Iterator[Any]:
             yield item
             waiting.extend(_parts(item))
         elif isinstance(item, Name):
-            _require(item.full in DTYPES, f"{item.full} is no value")
+            require(item.full in DTYPES, f"{item.full} is no value")
 
 
 def _parts(item: Any) -> list[Any]:
@@ -91,51 +91,51 @@ def _parts(item: Any) -> list[Any]:
         return list(item.values())
     if not isinstance(item, Call):
         return list(item)
-    _require(item.name in CALLS, f"{item.name} is called")
-    _require(not item.items or item.name == ORDERED, f"items of {item.name} are set")
-    _require(item.state is None or item.name == ORDERED, f"attributes of {item.name} are set")
+    require(item.name in CALLS, f"{item.name} is called")
+    require(not item.items or item.name == ORDERED, f"items of {item.name} are set")
+    require(item.state is None or item.name == ORDERED, f"attributes of {item.name} are set")
     return CALLS[item.name](item)
 
 
 def _storage(call: Call) -> tuple[str, Storage]:
     (given,) = call.arguments
-    _require(isinstance(given, tuple) and len(given) in (5, 6), "a storage is told in another way")
+    require(isinstance(given, tuple) and len(given) in (5, 6), "a storage is told in another way")
     what, kind, key, place, length = given[:5]
     whole = isinstance(kind, Name) and kind.full in STORAGES and _natural(length)
     texts = what == "storage" and isinstance(key, str) and isinstance(place, str)
-    _require(whole and texts, "a storage is of an unknown kind")
-    _require(given[5:] in ((), (None,)), "a storage is part of another")
+    require(whole and texts, "a storage is of an unknown kind")
+    require(given[5:] in ((), (None,)), "a storage is part of another")
     return key, Storage(STORAGES[kind.full], length)
 
 
 def _tensor(call: Call) -> list[Any]:
-    _require(len(call.arguments) in (6, 7), "a tensor is made from other arguments")
+    require(len(call.arguments) in (6, 7), "a tensor is made from other arguments")
     source, offset, size, stride, grad, hooks = call.arguments[:6]
-    _require(isinstance(source, Call) and source.name == PERSISTENT, "a tensor has no storage")
-    _require(call.arguments[6:] in ((), (None,)), "a tensor has attributes")
-    _require(isinstance(grad, bool) and _is_empty(hooks), "a tensor has hooks")
+    require(isinstance(source, Call) and source.name == PERSISTENT, "a tensor has no storage")
+    require(call.arguments[6:] in ((), (None,)), "a tensor has attributes")
+    require(isinstance(grad, bool) and _is_empty(hooks), "a tensor has hooks")
     shape = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)
-    _require(shape and len(size) <= MAX_DIMENSIONS, "a tensor has no shape")
-    _require(all(map(_natural, (offset, *size, *stride))), "a tensor has no shape")
+    require(shape and len(size) <= MAX_DIMENSIONS, "a tensor has no shape")
+    require(all(map(_natural, (offset, *size, *stride))), "a tensor has no shape")
     _, storage = _storage(source)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
-    _require(0 in size or last < storage.length, "a tensor reaches beyond its storage")
+    require(0 in size or last < storage.length, "a tensor reaches beyond its storage")
     return [source]
 
 
 def _parameter(call: Call) -> list[Any]:
-    _require(len(call.arguments) == 3, "a parameter is made from other arguments")
+    require(len(call.arguments) == 3, "a parameter is made from other arguments")
     source, grad, hooks = call.arguments
-    _require(isinstance(source, Call) and source.name == TENSOR, "a parameter is no tensor")
-    _require(isinstance(grad, bool) and _is_empty(hooks), "a parameter has hooks")
+    require(isinstance(source, Call) and source.name == TENSOR, "a parameter is no tensor")
+    require(isinstance(grad, bool) and _is_empty(hooks), "a parameter has hooks")
     return [source]
 
 
 def _ordered(call: Call) -> list[Any]:
-    _require(call.arguments == (), f"{call.name} is made from arguments")
+    require(call.arguments == (), f"{call.name} is made from arguments")
     state = {} if call.state is None else call.state
     fits = isinstance(state, dict) and state.keys() <= MODULE_VERSIONS
-    _require(fits, "attributes of a dictionary are set")
+    require(fits, "attributes of a dictionary are set")
     return [*call.items.values(), *state.values()]
 
 
@@ -144,34 +144,34 @@ def _counter(call: Call) -> list[Any]:
     counts = (
         len(given) == 1 and isinstance(given[0], dict) and all(map(_natural, given[0].values()))
     )
-    _require(counts, "a counter is made from something else")
+    require(counts, "a counter is made from something else")
     return []
 
 
 def _set(call: Call) -> list[Any]:
     given = call.arguments
     fits = len(given) == 1 and isinstance(given[0], list)
-    _require(fits and all(isinstance(v, str | int) for v in given[0]), "a set holds something else")
+    require(fits and all(isinstance(v, str | int) for v in given[0]), "a set holds something else")
     return []
 
 
 def _size(call: Call) -> list[Any]:
     given = call.arguments
     fits = len(given) == 1 and isinstance(given[0], tuple) and len(given[0]) <= MAX_DIMENSIONS
-    _require(fits and all(map(_natural, given[0])), "a size is made from something else")
+    require(fits and all(map(_natural, given[0])), "a size is made from something else")
     return []
 
 
 def _device(call: Call) -> list[Any]:
-    _require(all(isinstance(v, str | int) for v in call.arguments), "a device has no name")
+    require(all(isinstance(v, str | int) for v in call.arguments), "a device has no name")
     return []
 
 
 def _encoded(call: Call) -> list[Any]:
-    """How protocol 2 writes bytes."""
+    """Bytes, as pickle protocol 2 writes them."""
     given = call.arguments
     fits = len(given) == 2 and isinstance(given[0], str) and given[1] == "latin1"
-    _require(fits, "a text is encoded in another way")
+    require(fits, "a text is encoded in another way")
     return []
 
 
@@ -182,11 +182,6 @@ def _is_empty(hooks: Any) -> bool:
 
 def _natural(value: Any) -> bool:
     return isinstance(value, int) and 0 <= value < 2**63
-
-
-def _require(condition: object, complaint: str) -> None:
-    if not condition:
-        raise ValueError(complaint)
 
 
 CALLS: Mapping[str, Any] = {
@@ -200,4 +195,4 @@ CALLS: Mapping[str, Any] = {
     **dict.fromkeys(COUNTERS, _counter),
     **dict.fromkeys(SETS, _set),
 }
-"""What is checked of each call, and which values within it are checked after it."""
+"""The check of each call; it returns the values within the call that are still to be checked."""

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from real.images.base import whole_labels
 from theory.support.errors import InputError
-from theory.support.safe_reading import TABLE, parsed
+from theory.support.safe_reading import TABLE_BYTES, parse_json
 
 LABELS = "dataset.json"
 
@@ -18,7 +18,7 @@ def labels_of(content: bytes, names: list[str], where: str) -> Tensor | None:
     """
     expected = f'data: expected {{"labels": [[name, number], ...]}} or null in {where}'
     try:
-        pairs = parsed(content, TABLE)["labels"]
+        pairs = parse_json(content, TABLE_BYTES)["labels"]
         if pairs is None:
             return None
         found = dict(pairs)

@@ -3,8 +3,7 @@
 import json
 import math
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +18,10 @@ from real.images.base import ImageSource, Labels, whole_labels
 from theory.forward.fingerprints import image_ids
 from theory.support.errors import InputError, NonFiniteError
 from theory.support.output import replacing_file
-from theory.support.safe_reading import TABLE, parsed
+from theory.support.safe_reading import TABLE_BYTES, parse_json
 
 IN_MEMORY = 2**30
 """Bytes of latents up to which they stay in memory; more go to a temporary file."""
-
-LATENTS = ".safetensors"
-"""How the name of a file of latents ends."""
 
 
 @torch.no_grad()
@@ -58,9 +54,10 @@ def latents_of(
         first += len(latents)
         if on_progress:
             on_progress(len(latents))
-    known = torch.cat(ids) if source.ids is None else source.ids
-    coded = _source(source.name, torch.from_numpy(array), source.labels, known)
-    return replace(coded, batch_size=source.batch_size)
+    return ImageSource.of(
+        source.name, torch.from_numpy(array), batch_size=source.batch_size, labels=source.labels,
+        ids=torch.cat(ids) if source.ids is None else source.ids,
+    )  # fmt: skip
 
 
 def save_latents(latents: ImageSource, codec: Codec, path: Path) -> None:
@@ -71,7 +68,7 @@ def save_latents(latents: ImageSource, codec: Codec, path: Path) -> None:
         tensors["labels"] = latents.labels
     elif latents.labels is not None:
         metadata["texts"] = json.dumps(latents.labels)
-    known = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
+    known = {name: t.contiguous() for name, t in tensors.items() if t is not None}
     with replacing_file(path) as temporary:
         save_file(known, temporary, metadata)
 
@@ -98,7 +95,7 @@ def latents_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
     if ids is not None and (ids.dtype != torch.int64 or tuple(ids.shape) != (len(latents),)):
         raise InputError(f"data: expected ids int64 ({len(latents)},) in {path}, got {ids.dtype}")
     labels = _labels(tensors, metadata, len(latents), path)
-    return _source(str(path), latents.float(), labels, ids)
+    return ImageSource.of(str(path), latents.float(), labels=labels, ids=ids)
 
 
 def _labels(tensors: dict[str, Tensor], metadata: dict[str, str], count: int, path: Path) -> Labels:
@@ -107,7 +104,7 @@ def _labels(tensors: dict[str, Tensor], metadata: dict[str, str], count: int, pa
     if "texts" not in metadata:
         return None
     try:
-        texts = parsed(metadata["texts"], TABLE)
+        texts = parse_json(metadata["texts"], TABLE_BYTES)
     except ValueError:
         texts = None
     fits = isinstance(texts, list) and len(texts) == count
@@ -137,13 +134,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(f"data: {path} cannot be read as safetensors") from error
-
-
-def _source(name: str, latents: Tensor, labels: Labels, ids: Tensor | None) -> ImageSource:
-    def load(chosen: Sequence[int]) -> Tensor:
-        return latents[list(chosen)]
-
-    return ImageSource(name, len(latents), load, labels=labels, ids=ids)
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:

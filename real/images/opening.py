@@ -4,19 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 
 from real.images.base import ImageSource, Role
-from real.images.digits import DIGITS, digits_source
+from real.images.digits import digits_source
 from real.images.folder import captions_source, folder_source
-from real.images.hub import PREFIX, hub_source
-from real.images.latents import LATENTS, latents_source
+from real.images.hub import hub_source
+from real.images.latents import latents_source
 from real.images.npz import npz_source
+from real.images.references import DIGITS, HUB, LATENTS, require_images
 from real.images.torchvision_sets import SETS, torchvision_source
 from real.images.zipped import zip_source
 from theory.forward.images import DEFAULT_BATCH
 from theory.support.errors import InputError
-from theory.support.output import exists
 
 CACHE = Path("~/.cache/diffusion-martingale/data")
-FILES = {
+READERS = {
     ".npz": npz_source, ".zip": zip_source, ".jsonl": captions_source, LATENTS: latents_source,
 }  # fmt: skip
 
@@ -39,8 +39,11 @@ def open_images(
     a path such as ``./digits``.
 
     Args:
+        reference: what to open.
+        role: what the images are for, where a set comes in parts.
         shape: (c, h, w) of the images that the network takes; they are made to fit.
         limit: use only so many, evenly spaced.
+        batch_size: images per batch.
         data_root: where torchvision's sets lie (default: ``CACHE``).
         download: fetch a named set that is not there.
 
@@ -57,19 +60,14 @@ def open_images(
 def _open(
     reference: str, role: Role, shape: tuple[int, ...], root: Path, download: bool
 ) -> ImageSource:
+    require_images(reference)
     if reference == DIGITS:
         return digits_source(role, shape)
     if reference in SETS:
         return torchvision_source(reference, role, shape, root, download)
-    if reference.startswith(PREFIX):
+    if reference.startswith(HUB):
         return hub_source(reference, shape, download)
     path = Path(reference)
-    missing = "" if exists(path) else ", which does not exist"
-    if not missing and path.is_dir():
-        return folder_source(path, shape)
-    if not missing and path.is_file() and path.suffix.lower() in FILES:
-        return FILES[path.suffix.lower()](path, shape)
-    raise InputError(
-        f"data: expected 'digits', a folder, an .npz, .zip, .jsonl or .safetensors file, "
-        f"{', '.join(SETS)} or hub:ID, got {reference!r:.200}{missing}"
+    return (
+        folder_source(path, shape) if path.is_dir() else READERS[path.suffix.lower()](path, shape)
     )

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
-from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
+from real.images.pixels import SUFFIXES, read_picture, require_channels, stacked
 from theory.support.errors import InputError
-from theory.support.safe_reading import TABLE
+from theory.support.safe_reading import TABLE_BYTES
 
-LARGEST = {True: 2**26, False: TABLE}
+LARGEST = {True: 2**26, False: TABLE_BYTES}
 """Bytes that a picture (True) or the labels (False) may unpack to."""
 
 BROKEN = (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipfile.BadZipFile)
@@ -39,12 +39,12 @@ def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         raise InputError(f"data: expected a zip file, {path} cannot be read as one") from error
 
     def load(chosen: Sequence[int]) -> Tensor:
+        """The pictures at these positions."""
         try:
             with zipfile.ZipFile(path) as archive:
-                pictures = [_picture(archive, names[i], path, shape) for i in chosen]
+                return stacked(_picture(archive, names[i], path, shape) for i in chosen)
         except BROKEN as error:
             raise InputError(f"data: {path} is broken at or after {names[chosen[0]]}") from error
-        return scaled(np.stack(pictures))
 
     return ImageSource(str(path), len(names), load, labels=labels)
 

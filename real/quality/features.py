@@ -1,4 +1,4 @@
-"""What images are compared by: their pixels, a small network trained on some, or Inception."""
+"""Features of images: what two sets of images are compared by."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -6,14 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-
-from real.images import ImageSource
-from theory.support.errors import InputError
-
-TINY = 256
-"""Images of at most so many numbers are compared by their pixels unless asked otherwise."""
-
-CHOICES = ("pixels", "trained", "inception")
 
 
 @dataclass(frozen=True)
@@ -31,31 +23,6 @@ class Features:
 
 
 PIXELS = Features("Frechet distance (pixels)", "all pixels as they are", lambda x: x.flatten(1))
-
-
-def chosen(
-    name: str | None, images: ImageSource, shape: tuple[int, ...], seed: int, device: Any
-) -> Features:
-    """The features of that name, or else pixels for tiny images and trained ones for others.
-
-    Args:
-        images: to train features on; never those that samples are compared with.
-
-    Raises:
-        InputError: an unknown name, or a library that is not installed.
-    """
-    from real.quality.inception import inception
-    from real.quality.trained_features import train
-
-    match name or ("pixels" if torch.Size(shape).numel() <= TINY else "trained"):
-        case "pixels":
-            return PIXELS
-        case "trained":
-            return train(images, seed, device)
-        case "inception":
-            return inception(device)
-        case other:
-            raise InputError(f"features: expected one of {', '.join(CHOICES)}, got {other!r}")
 
 
 @torch.no_grad()

@@ -32,6 +32,7 @@ def inception(device: Any) -> Features:
         raise InputError("features: the weights of Inception cannot be fetched") from error
 
     def extract(images: Tensor) -> Tensor:
+        """Features (b, 2048) of images in [-1, 1]."""
         pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
         return network(pixels.expand(-1, 3, -1, -1))[0]
 

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
-from real.images import ImageSource
+from real.images.base import ImageSource
 from real.quality.distances import frechet_distance, kernel_distance, tint
 from real.quality.features import Features, features_of
 from real.solvers.sampling import latents, sample
-from theory.forward.forward_pass import Predict
+from theory.forward.images import Conditions
+from theory.forward.network import Predict
 from theory.statistics.intervals import Estimate
 from theory.support.errors import InputError
 
@@ -27,7 +28,14 @@ MEASURES = ("frechet", "kid", "tint")
 
 @dataclass(frozen=True)
 class Reference:
-    """Real images, as samples are compared with them."""
+    """Real images that samples are compared with.
+
+    Attributes:
+        features: what they are compared by.
+        rows: features (n, d) of the images.
+        mean: their mean colour (c,).
+        device: where features are computed.
+    """
 
     features: Features
     rows: Tensor
@@ -36,7 +44,7 @@ class Reference:
 
     @classmethod
     def of(cls, features: Features, images: ImageSource, device: Any) -> "Reference":
-        """Features (n, d) and mean colour (c,) of the images."""
+        """The reference that these images make."""
         means = [batch.double().mean((2, 3)) for batch in images]
         return cls(
             features, features_of(features, images, device), torch.cat(means).mean(0), device
@@ -64,8 +72,24 @@ class Reference:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is sampled: by which solver, how often, how many, and how many at once."""
+class QualityPlan:
+    """What is sampled, and how.
+
+    Attributes:
+        checkpoint: the network's schedule, target and codec.
+        predicts: the predictions to compare, by name: ``before`` and ``after`` calibration.
+        solver: its name.
+        nfe: numbers of network evaluations per sample.
+        seeds: of the noise that samples start from.
+        samples: how many, for each network, number of evaluations and seed.
+        batch_size: samples per network call.
+        device: of the network.
+        condition: one for each sample, where the network takes conditions.
+        on_progress: told the number of samples after each evaluation.
+
+    Raises:
+        InputError: fewer seeds than an interval needs.
+    """
 
     checkpoint: Checkpoint
     predicts: dict[str, Predict]
@@ -75,16 +99,20 @@ class Plan:
     samples: int
     batch_size: int
     device: Any
-    condition: Tensor | list[str] | None = None
+    condition: Conditions | None = None
     on_progress: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:
-        """Raises: InputError, fewer seeds than an interval needs."""
         if len(self.seeds) < LEAST_SEEDS:
             raise InputError(f"seeds: expected at least {LEAST_SEEDS}, got {len(self.seeds)}")
 
+    @property
+    def evaluations(self) -> int:
+        """How many network evaluations the plan takes."""
+        return len(self.predicts) * self.samples * len(self.seeds) * sum(self.nfe)
 
-def measure(plan: Plan, reference: Reference) -> Iterator[dict[str, Any]]:
+
+def measure_quality(plan: QualityPlan, reference: Reference) -> Iterator[dict[str, Any]]:
     """One row per network, number of evaluations and seed."""
     for seed in plan.seeds:
         noise = latents(plan.checkpoint, plan.samples, seed).to(plan.device)

@@ -5,13 +5,14 @@ was rotated (Gidaris et al. 2018). Its features mean something for images like t
 and their Frechet distance is no FID.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, cross_entropy
 
-from real.images import ImageSource
+from real.images.base import ImageSource
 from real.quality.features import Features
 
 WIDTH = 64
@@ -22,7 +23,7 @@ LEARNING_RATE = 2e-3
 MOST_IMAGES = 20_000
 
 
-class Network(nn.Module):
+class FeatureNetwork(nn.Module):
     """Three convolutions and an average: images (b, c, h, w) -> features (b, WIDTH)."""
 
     def __init__(self, channels: int) -> None:
@@ -44,7 +45,7 @@ def squared(images: Tensor) -> Tensor:
     return images if images.shape[2:] == (side, side) else adaptive_avg_pool2d(images, side)
 
 
-def train(images: ImageSource, seed: int, device: Any, steps: int = STEPS) -> Features:
+def train_features(images: ImageSource, seed: int, device: Any, steps: int = STEPS) -> Features:
     """Train on the first images, and return the features.
 
     The same seed gives the same features on the same machine.
@@ -55,9 +56,10 @@ def train(images: ImageSource, seed: int, device: Any, steps: int = STEPS) -> Fe
     classes = 4 if labels is None else int(labels.max()) + 1
     with torch.random.fork_rng(devices=[]):  # torch draws initial weights from its global generator
         torch.default_generator.manual_seed(seed)
-        network, head = Network(pixels.shape[1]), nn.Linear(WIDTH, classes)
+        network, head = FeatureNetwork(pixels.shape[1]), nn.Linear(WIDTH, classes)
     network, head = network.to(device), head.to(device)
-    accuracy = _fit(network, head, pixels, labels, seed, device, steps)
+    batches = _batches(pixels, labels, seed, steps)
+    accuracy = _fit(network, head, batches, device)
     network.eval().requires_grad_(False)
     task = "quarter turns" if labels is None else f"{classes} classes"
     return Features(
@@ -68,29 +70,34 @@ def train(images: ImageSource, seed: int, device: Any, steps: int = STEPS) -> Fe
     )
 
 
-def _fit(
-    network: nn.Module, head: nn.Module, pixels: Tensor, labels: Tensor | None, seed: int,
-    device: Any, steps: int,
-) -> float:  # fmt: skip
+def _batches(
+    pixels: Tensor, labels: Tensor | None, seed: int, steps: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Random images with what is to be told of each: its class, or how often it was turned."""
     generator = torch.Generator().manual_seed(seed)
+    for _ in range(steps):
+        chosen = torch.randint(len(pixels), (BATCH,), generator=generator)
+        if labels is not None:
+            yield pixels[chosen], labels[chosen]
+            continue
+        turns = torch.randint(4, (BATCH,), generator=generator)
+        turned = [x.rot90(int(k), (1, 2)) for x, k in zip(pixels[chosen], turns, strict=True)]
+        yield torch.stack(turned), turns
+
+
+def _fit(
+    network: nn.Module, head: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], device: Any
+) -> float:
+    """Train on the batches; the share told right in the last tenth of them."""
     parameters = [*network.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE)
     right: list[float] = []
-    for _ in range(steps):
-        chosen = torch.randint(len(pixels), (BATCH,), generator=generator)
-        batch = pixels[chosen]
-        if labels is None:
-            truth = torch.randint(4, (BATCH,), generator=generator)
-            batch = torch.stack(
-                [x.rot90(int(k), (1, 2)) for x, k in zip(batch, truth, strict=True)]
-            )
-        else:
-            truth = labels[chosen]
+    for images, truth in batches:
         truth = truth.to(device)
-        guess = head(network(batch.to(device)))
+        guess = head(network(images.to(device)))
         optimizer.zero_grad()
         cross_entropy(guess, truth).backward()
         optimizer.step()
         right.append((guess.argmax(1) == truth).double().mean().item())
-    last = right[-max(1, steps // 10) :]
+    last = right[-max(1, len(right) // 10) :]
     return sum(last) / len(last)

@@ -1,4 +1,4 @@
-"""Reports: numbers, figures and pages.
+"""Reports: data become numbers, numbers a figure, both a page; ``page`` does it for all of them.
 
-Imports what it reports on; imported by experiments and commands.
+Imports calibrated, quality and every room below; experiments write their reports the same way.
 """

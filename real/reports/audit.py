@@ -1,29 +1,28 @@
 """Re-read published statistics of a plain average: what of the claimed gain is noise."""
 
 import zipfile
+from functools import partial
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import torch
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from torch import Tensor
 
+from real.reports.page import save_figure
 from theory.calibration.audit import Audit
 from theory.support.errors import InputError
 from theory.support.output import replacing_file
-from theory.support.plot_style import BLUE, GREY, ORANGE, STYLE
+from theory.support.plot_style import BLUE, GREY, ORANGE
 
 
 def read_statistics(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """(t, |mean|^2, weighted, E|y|^2), each (T,), from the array ``stats`` of an .npz file.
 
     Raises:
-        InputError: no such file, or one of another layout.
+        InputError: a file of another layout.
     """
     expected = f"statistics: expected an .npz file with an array 'stats' (times, 4), {path}"
-    if not path.is_file():
-        raise InputError(f"{expected} does not exist")
     try:
         with np.load(path, allow_pickle=False) as archive:
             stats = archive.get("stats", None)
@@ -37,7 +36,7 @@ def read_statistics(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return t, mean_sq, weighted, energy
 
 
-def summary(audit: Audit) -> list[str]:
+def audit_summary(audit: Audit) -> list[str]:
     """The audit in words; a range goes from images as a sample to images as the population."""
     share = [1 - s / audit.claimed for s in (audit.surviving.sample, audit.surviving.population)]
     return [
@@ -49,24 +48,25 @@ def summary(audit: Audit) -> list[str]:
     ]
 
 
-def draw(path: Path, t: Tensor, mean_sq: Tensor, audit: Audit) -> None:
-    """|mean|^2 over time against the noise floor, as PNG."""
-    with matplotlib.rc_context(STYLE), replacing_file(path) as temporary:
-        figure = Figure(figsize=(5.5, 3.2))
-        ax = figure.subplots()
-        times = t.numpy()
-        ax.fill_between(
-            times, audit.floor_population.numpy(), audit.floor_sample.numpy(), color=GREY,
-            alpha=0.4, lw=0, label="noise floor $V/N$: population to sample",
-        )  # fmt: skip
-        ax.plot(
-            times, mean_sq.numpy(), color=ORANGE, lw=1.2, label=r"published $|\mathrm{mean}|^2$"
-        )
-        ax.plot(
-            times, (mean_sq - audit.floor_sample).numpy(), color=BLUE, lw=0.8,
-            label="what is left of it (sample)",
-        )  # fmt: skip
-        ax.axhline(0, color="black", lw=0.6)
-        ax.set(xlabel="time $t$", ylabel=r"$|\eta_t|^2$", title="A plain average is mostly noise")
-        ax.legend()
-        figure.savefig(temporary, format="png")
+def save_audit_figure(path: Path, t: Tensor, mean_sq: Tensor, audit: Audit) -> None:
+    """Write the figure of ``draw_noise_floor`` as PNG; the file appears whole or not at all."""
+    with replacing_file(path) as temporary:
+        draw = partial(draw_noise_floor, t=t, mean_sq=mean_sq, audit=audit)
+        save_figure(lambda figure: draw(figure.subplots()), (5.5, 3.2), temporary)
+
+
+def draw_noise_floor(ax: Axes, t: Tensor, mean_sq: Tensor, audit: Audit) -> None:
+    """|mean|^2 over time against the noise floor."""
+    times = t.numpy()
+    ax.fill_between(
+        times, audit.floor_population.numpy(), audit.floor_sample.numpy(), color=GREY,
+        alpha=0.4, lw=0, label="noise floor $V/N$: population to sample",
+    )  # fmt: skip
+    ax.plot(times, mean_sq.numpy(), color=ORANGE, lw=1.2, label=r"published $|\mathrm{mean}|^2$")
+    ax.plot(
+        times, (mean_sq - audit.floor_sample).numpy(), color=BLUE, lw=0.8,
+        label="what is left of it (sample)",
+    )  # fmt: skip
+    ax.axhline(0, color="black", lw=0.6)
+    ax.set(xlabel="time $t$", ylabel=r"$|\eta_t|^2$", title="A plain average is mostly noise")
+    ax.legend()

@@ -1,25 +1,28 @@
-"""What ``python -m real quality`` writes and says."""
+"""The report of ``python -m real quality``: distances without and with calibration, over seeds."""
 
-from pathlib import Path
+from functools import partial
 from typing import Any
 
-from real.quality.measure import Plan, Reference, over_seeds
-from real.reports import quality_plots as plots
+from real.quality.measure import MEASURES, QualityPlan, Reference, over_seeds
+from real.reports.page import Report, interval
+from real.reports.quality_figure import draw_quality
 from theory.statistics.intervals import FEW_IMAGES, LEVEL, cautions
-from theory.support.output import replacing_folder, write_json
 
 NAMES = {"kid": "kernel distance", "tint": "error of the mean colour"}
 
 
-def numbers(
-    plan: Plan,
-    reference: Reference,
-    rows: list[dict[str, Any]],
-    real_images: dict[str, Any],
-    **settings: Any,
-) -> dict[str, Any]:
-    """Everything that ``quality.json`` holds."""
-    return {
+def quality_report(
+    plan: QualityPlan, reference: Reference, rows: list[dict[str, Any]], **more: Any
+) -> Report:
+    """What ``measure_quality`` found; it has no page.
+
+    Args:
+        plan: what was sampled.
+        reference: the real images that samples were compared with.
+        rows: one per network, number of evaluations and seed.
+        more: ``settings`` of the command, and the distances of other ``real_images``.
+    """
+    numbers = {
         "checkpoint": plan.checkpoint.reference,
         "fingerprint": plan.checkpoint.fingerprint,
         "solver": plan.solver,
@@ -30,37 +33,31 @@ def numbers(
         "samples": plan.samples,
         "seeds": list(plan.seeds),
         "confidence": LEVEL,
-        "settings": settings,
-        "real_images": real_images,
+        **more,
         "over_seeds": over_seeds(rows),
         "rows": rows,
     }
+    return Report(
+        "quality", numbers, _summary(numbers), partial(draw_quality, report=numbers), (8.0, 6.0),
+        ("quality.png", "quality.pdf"),
+    )  # fmt: skip
 
 
-def summary(report: dict[str, Any]) -> list[str]:
-    """The main figures in words."""
-    head = (
+def _summary(report: dict[str, Any]) -> list[str]:
+    least = max(FEW_IMAGES, report["feature_width"] + 1)  # else the covariance is singular
+    lines = [
+        *cautions("images", report["images"], least),
+        *cautions("samples", report["samples"], least),
         f"{report['distance']} of {report['samples']} samples to {report['images']} images; "
         f"features: {report['features']}; {len(report['seeds'])} seeds, {report['solver']}; "
-        f"other real images are at {report['real_images']['frechet']:.4g}"
-    )
-    least = max(FEW_IMAGES, report["feature_width"] + 1)  # else the covariance is singular
-    lines = cautions("images", report["images"], least)
-    lines += cautions("samples", report["samples"], least)
-    lines += [head]
+        f"other real images are at {report['real_images']['frechet']:.4g}",
+    ]
     for row in report["over_seeds"]:
-        for name in ("frechet", "kid", "tint"):
-            before, after, change = (row[name][which] for which in ("before", "after", "change"))
+        for name in MEASURES:
+            before, after, change = (row[name][part] for part in ("before", "after", "change"))
             lines.append(
                 f"{row['nfe']} evaluations, {NAMES.get(name, report['distance'])}: "
                 f"{before['value']:.4g} before, {after['value']:.4g} after, change "
-                f"{change['value']:+.2g} [{change['lower']:+.2g}, {change['upper']:+.2g}]"
+                f"{change['value']:+.2g} {interval(change, '+.2g')}"
             )
     return lines
-
-
-def write(out: Path, report: dict[str, Any]) -> None:
-    """Write ``quality.json`` and the figure."""
-    with replacing_folder(out) as folder:
-        write_json(folder / "quality.json", report)
-        plots.save(folder, report)

@@ -1,18 +1,16 @@
-"""A repair as numbers, a figure and a page, and the folder that it is kept in."""
+"""The report of a repair, written into the folder in which network and calibration are kept."""
 
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from real.calibrated.repair import AGAINST_FULL, FULL, NONE, ORDER_0, ORDER_1, Repair
 from real.compress import repaired_folder as storage
-from real.reports.templates import render
+from real.reports.page import Report, interval
 from theory.statistics.intervals import LEVEL, cautions
-from theory.support.output import replacing_folder, write_json
-from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, PINK, STYLE
+from theory.support.output import replacing_folder
+from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, PINK
 
 LINES = {
     FULL: (GREY, "--"), NONE: (ORANGE, "-"), ORDER_0: (GREEN, "-"), ORDER_1: (BLUE, "-"),
@@ -22,36 +20,30 @@ LINES = {
 ORDERS = (ORDER_0, ORDER_1)
 
 
-def write(out: Path, repair: Repair) -> dict[str, Any]:
-    """Write network, calibration, numbers, figure and page, and return the numbers.
-
-    The folder appears whole or not at all.
-    """
+def write_repair(out: Path, repair: Repair) -> Report:
+    """Write network, calibration and report into a folder; they appear all or not at all."""
     with replacing_folder(out) as folder:
-        storage.save(folder, repair.original, repair.damage, repair.network, repair.kept)
+        storage.save_repaired(folder, repair.original, repair.damage, repair.network)
+        repair.kept.save(folder / storage.CALIBRATION)
         stored = folder / storage.NETWORK
-        found = numbers(repair, stored.stat().st_size if stored.exists() else None)
-        write_json(folder / "repair.json", found)
-        _save(folder / "repair.png", found)
-        (folder / "repair.html").write_text(render("repair.html.j2", **found))
-    return found
+        report = repair_report(repair, stored.stat().st_size if stored.exists() else None)
+        report.write_into(folder)
+    return report
 
 
-def numbers(repair: Repair, size: int | None) -> dict[str, Any]:
-    """Everything that ``repair.json`` holds."""
+def repair_report(repair: Repair, size: int | None) -> Report:
+    """How far a damaged network of so many stored bytes is from full precision."""
     c = repair.calibration
     log_snr = c.schedule.log_snr(c.times).tolist()
     losses = {name: repair.loss(name) for name in repair.losses}
     modules = repair.original.modules.values()
-    parameters = sum(p.numel() for module in modules for p in module.parameters())
-    return {
+    against_full = repair.kept is repair.against_full
+    numbers = {
         "original": repair.original.reference,
         "damage": str(repair.damage),
         "fingerprint": repair.network.fingerprint,
-        "kept": AGAINST_FULL
-        if repair.kept is repair.against_full
-        else ORDERS[c.provenance["order"]],
-        "parameters": parameters,
+        "kept": AGAINST_FULL if against_full else ORDERS[c.provenance["order"]],
+        "parameters": sum(p.numel() for module in modules for p in module.parameters()),
         "bytes": size,
         "confidence": LEVEL,
         "images_held_out": repair.images,
@@ -63,23 +55,26 @@ def numbers(repair: Repair, size: int | None) -> dict[str, Any]:
             for k, t in enumerate(c.times.tolist())
         ],
     }
+    return Report(
+        "repair", numbers, _summary(numbers), lambda figure: draw_losses(figure.subplots(), numbers),
+        (6.0, 3.6), ("repair.png",), numbers,
+    )  # fmt: skip
 
 
-def summary(found: dict[str, Any]) -> list[str]:
-    """The main figures in words."""
+def _summary(found: dict[str, Any]) -> list[str]:
     size = "" if found["bytes"] is None else f"; {found['bytes']:,} bytes"
-    lines = cautions("held-out images", found["images_held_out"])
-    lines += [f"{found['original']}, {found['damage']}: {found['parameters']:,} parameters{size}"]
-    for name, above in found["above_full"].items():
-        lines.append(
+    return [
+        *cautions("held-out images", found["images_held_out"]),
+        f"{found['original']}, {found['damage']}: {found['parameters']:,} parameters{size}",
+        *(
             f"{name}: bound {above['value']:+.3g} nats from full precision's "
-            f"[{above['lower']:+.3g}, {above['upper']:+.3g}]"
-            + (", kept" if name == found["kept"] else "")
-        )
-    return lines
+            f"{interval(above, '+.3g')}{', kept' if name == found['kept'] else ''}"
+            for name, above in found["above_full"].items()
+        ),
+    ]
 
 
-def draw(ax: Axes, found: dict[str, Any]) -> None:
+def draw_losses(ax: Axes, found: dict[str, Any]) -> None:
     """Held-out denoising loss over log-SNR."""
     log_snr = [row["log_snr"] for row in found["times"]]
     for name, (colour, dash) in LINES.items():
@@ -89,10 +84,3 @@ def draw(ax: Axes, found: dict[str, Any]) -> None:
     ax.set(xlabel="log-SNR", ylabel="squared error of the prediction")
     ax.set_title(f"Held-out denoising loss, {found['damage']}")
     ax.legend()
-
-
-def _save(path: Path, found: dict[str, Any]) -> None:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(6.0, 3.6))
-        draw(figure.subplots(), found)
-        figure.savefig(path, format="png")

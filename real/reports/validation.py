@@ -1,24 +1,81 @@
-"""The report of a validation: numbers as JSON, figures, and a page that shows both."""
+"""The report of ``python -m real validate``: what held-out images say of a calibration."""
 
-from pathlib import Path
+import math
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
-from real.reports import validation_plots as plots
-from real.reports.templates import render
+from real.reports.page import Report, interval
+from real.reports.validation_figure import draw_validation
 from real.solvers.sampling import Samples
-from theory.calibration.procedure import Calibration
-from theory.calibration.validation import Validation
+from theory.calibration import Calibration, Validation
 from theory.diffusion.likelihood_bound import bits_per_dim
 from theory.estimators.slopes import NONE
-from theory.statistics.intervals import LEVEL, Estimate, cautions
-from theory.support.output import replacing_folder, write_json
+from theory.statistics.intervals import LEVEL, cautions
 
 
-def sampling(before: Samples, after: Samples) -> dict[str, Any]:
-    """How the samples of a report were drawn, from the same noise without and with calibration."""
+def validation_report(
+    checkpoint: Checkpoint,
+    validation: Validation,
+    samples: tuple[Samples, Samples],
+    held_out: Tensor,
+    **settings: Any,
+) -> Report:
+    """Numbers, figure, samples and page of a validation.
+
+    Args:
+        checkpoint: the network.
+        validation: of its calibration.
+        samples: from the same noise, without and with calibration.
+        held_out: images (n, c, h, w) in [-1, 1] to show.
+        settings: of the command, to be told.
+    """
+    before, after = samples
+    numbers = _numbers(checkpoint, validation)
+    numbers |= {"settings": settings, "sampling": _sampling(before, after)}
+    summary = _summary(numbers)
+    return Report(
+        "report", numbers, summary, partial(draw_validation, report=numbers), (10.5, 3.1),
+        ("calibration.png", "calibration.pdf"),
+        {"report": numbers, "summary": summary},
+        {
+            "samples_before.png": before.images, "samples_after.png": after.images,
+            "samples_held_out.png": held_out,
+        },
+    )  # fmt: skip
+
+
+def _numbers(checkpoint: Checkpoint, validation: Validation) -> dict[str, Any]:
+    calibration = validation.calibration
+    log_snr = calibration.schedule.log_snr(calibration.times)
+    nats = validation.bound_gain()
+    dimensions = math.prod(checkpoint.shape)
+    return {
+        "checkpoint": checkpoint.reference,
+        "fingerprint": checkpoint.fingerprint,
+        "target": checkpoint.target.name,
+        "images_calibration": len(calibration.image_ids),
+        "images_held_out": validation.n,
+        "images_left_out": validation.left_out,
+        "dimensions": dimensions,
+        "confidence": LEVEL,
+        "times": _rows(validation),
+        "log_snr_from": log_snr.min().item(),
+        "log_snr_to": log_snr.max().item(),
+        "order": calibration.provenance.get("order", 0),
+        "smoothing": calibration.smoothing,
+        "bands": calibration.bands,
+        "total_certificate": calibration.total_certificate,
+        "shift_bound_gain_nats": vars(validation.shift_bound_gain()),
+        "bound_gain_nats": vars(nats),
+        "bound_gain_bits_per_dim": vars(bits_per_dim(nats, dimensions)),
+    }
+
+
+def _sampling(before: Samples, after: Samples) -> dict[str, Any]:
+    """How the samples were drawn, from the same noise without and with calibration."""
     return {
         "solver": before.solver,
         "nfe": before.nfe,
@@ -29,61 +86,23 @@ def sampling(before: Samples, after: Samples) -> dict[str, Any]:
     }
 
 
-def numbers(
-    checkpoint: Checkpoint, validation: Validation, sampled: dict[str, Any], **settings: Any
-) -> dict[str, Any]:
-    """Everything that ``report.json`` holds."""
-    calibration = validation.calibration
-    log_snr = calibration.schedule.log_snr(calibration.times)
-    nats = validation.bound_gain()
-    dimensions = checkpoint.shape[0] * checkpoint.shape[1] * checkpoint.shape[2]
-    return {
-        "checkpoint": checkpoint.reference,
-        "fingerprint": checkpoint.fingerprint,
-        "target": checkpoint.target.name,
-        "images_calibration": len(calibration.image_ids),
-        "images_held_out": validation.n,
-        "images_left_out": validation.left_out,
-        "dimensions": dimensions,
-        "confidence": LEVEL,
-        "settings": settings,
-        "sampling": sampled,
-        "times": _rows(validation),
-        "log_snr_from": log_snr.min().item(),
-        "log_snr_to": log_snr.max().item(),
-        "order": calibration.provenance.get("order", 0),
-        "smoothing": calibration.smoothing,
-        "bands": calibration.bands,
-        "total_certificate": calibration.total_certificate,
-        "shift_bound_gain_nats": _plain(validation.shift_bound_gain()),
-        "bound_gain_nats": _plain(nats),
-        "bound_gain_bits_per_dim": _plain(bits_per_dim(nats, dimensions)),
-    }  # fmt: skip
-
-
-def clear_of_zero(report: dict[str, Any]) -> tuple[int, int]:
-    """At how many times the interval of the gain lies above zero, and at how many below."""
-    times = report["times"]
-    return (
-        sum(row["heldout_gain_lower"] > 0 for row in times),
-        sum(row["heldout_gain_upper"] < 0 for row in times),
+def _summary(report: dict[str, Any]) -> list[str]:
+    nats, bits, times = (
+        report[key] for key in ("bound_gain_nats", "bound_gain_bits_per_dim", "times")
     )
-
-
-def summary(report: dict[str, Any]) -> list[str]:
-    """The main figures in words."""
-    nats, bits = report["bound_gain_nats"], report["bound_gain_bits_per_dim"]
-    better, worse = clear_of_zero(report)
-    best = max(report["times"], key=lambda row: row["heldout_gain"] / row["denoising_loss"])
+    better = sum(row["heldout_gain_lower"] > 0 for row in times)
+    worse = sum(row["heldout_gain_upper"] < 0 for row in times)
+    best = max(times, key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     share = best["heldout_gain"] / best["denoising_loss"]
     return [
         *cautions("held-out images", report["images_held_out"]),
         f"held-out images: {report['images_held_out']} (calibrated on "
         f"{report['images_calibration']}, none in common)",
-        f"likelihood bound: lower by {_interval(nats, '.4f')} nats, {_interval(bits, '.2e')} "
-        f"bits/dim, log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
+        f"likelihood bound: lower by {nats['value']:.4f} {interval(nats, '.4f')} nats, "
+        f"{bits['value']:.2e} {interval(bits, '.2e')} bits/dim, "
+        f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
         *_parts(report),
-        f"denoising loss: lower at {better} of {len(report['times'])} times and higher at {worse} "
+        f"denoising loss: lower at {better} of {len(times)} times and higher at {worse} "
         f"(per-time interval clear of zero); at best by {share:.1%} (t = {best['t']:g})",
     ]
 
@@ -106,25 +125,6 @@ def _parts(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _interval(estimate: dict[str, float], style: str) -> str:
-    value, lower, upper = (format(estimate[key], style) for key in ("value", "lower", "upper"))
-    return f"{value} [{lower}, {upper}]"
-
-
-def write(
-    out: Path, report: dict[str, Any], before: Tensor, after: Tensor, held_out: Tensor
-) -> list[str]:
-    """Write ``report.json``, the figures and ``report.html``; returns the file names."""
-    with replacing_folder(out) as folder:
-        write_json(folder / "report.json", report)
-        plots.save_all(folder, report)
-        for name, images in (("before", before), ("after", after), ("held_out", held_out)):
-            plots.grid(images).save(folder / f"samples_{name}.png")
-        page = render("report.html.j2", report=report, summary=summary(report))
-        (folder / "report.html").write_text(page)
-        return sorted(p.name for p in folder.iterdir())
-
-
 def _rows(validation: Validation) -> list[dict[str, Any]]:
     """Everything about each time."""
     c = validation.calibration
@@ -136,8 +136,8 @@ def _rows(validation: Validation) -> list[dict[str, Any]]:
         "eta_sq": [e.value for e in eta_sq],
         "eta_sq_lower": [e.lower for e in eta_sq],
         "eta_sq_upper": [e.upper for e in eta_sq],
-        "eta_sq_calibration": [_plain(e) for e in c.eta_sq],
-        "eta_sq_of_set": [_plain(e) for e in c.eta_sq_of_set],
+        "eta_sq_calibration": [vars(e) for e in c.eta_sq],
+        "eta_sq_of_set": [vars(e) for e in c.eta_sq_of_set],
         "heldout_gain": [e.value for e in gain],
         "heldout_gain_lower": [e.lower for e in gain],
         "heldout_gain_upper": [e.upper for e in gain],
@@ -161,7 +161,3 @@ def _slopes(calibration: Calibration) -> tuple[list[str | None], list[float | No
     if calibration.slopes is None:
         return [None] * len(calibration.times), [None] * len(calibration.times)
     return list(calibration.slopes.kinds), calibration.slopes.certificates.tolist()
-
-
-def _plain(estimate: Estimate) -> dict[str, float]:
-    return {"value": estimate.value, "lower": estimate.lower, "upper": estimate.upper}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from theory.forward.forward_pass import Predict
+from theory.forward.network import Predict
 from theory.support.errors import InputError
 
 BYTES_PER_NUMBER = 24

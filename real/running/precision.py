@@ -8,7 +8,7 @@ from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
 from real.running.trial import trial
-from theory.support.errors import InputError
+from theory.support.errors import InputError, one_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CODEC = "vae"
@@ -46,6 +46,5 @@ def compiled(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
     try:
         trial(checkpoint, 2, device)
     except (RuntimeError, ImportError, OSError) as error:
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise InputError(f"compile: torch.compile does not work here: {reason}") from error
+        raise InputError(f"compile: torch.compile does not work here: {one_line(error)}") from error
     return checkpoint

@@ -11,26 +11,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from real.solvers.base import Draw, Plan, Solver, variance_preserving
+from real.solvers.base import Draw, Solver, SolverRun, variance_preserving
 from real.solvers.grids import as_trained
+from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import Schedule
-from theory.estimators.reverse_variance import optimal_variance
 
 NAME = "ddpm-analytic"
+NoiseEnergy = Callable[[Tensor], Tensor]
+"""E|e_theta|^2 / d at times (m,), float64 (m,)."""
 
 
-def solver(noise_energy: Callable[[Tensor], Tensor]) -> Solver:
-    """The solver for a network with E|e_theta|^2 / d = noise_energy(times) at times (m,)."""
-    return Solver(NAME, partial(plan, noise_energy=noise_energy))
+def analytic_solver(noise_energy: NoiseEnergy) -> Solver:
+    """The solver for a network whose noise prediction has this energy."""
+    return Solver(NAME, partial(begin_analytic, noise_energy=noise_energy))
 
 
-def plan(
-    schedule: Schedule,
-    nfe: int,
-    hints: Mapping[str, Any],
-    *,
-    noise_energy: Callable[[Tensor], Tensor],
-) -> Plan:
+def begin_analytic(
+    schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, noise_energy: NoiseEnergy
+) -> SolverRun:
     """One evaluation per step; the last step ends at x_0."""
     times = as_trained(schedule, nfe, hints)
     t, s = times[:-1], times[1:]
@@ -43,9 +41,9 @@ def plan(
     of_x = noise[1:] ** 2 / noise[:-1] ** 2 * signal[:-1] / signal[1:]
 
     def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
+        """The next x."""
         if i == len(times) - 1:
             return x_0
-        mean = of_data[i].item() * x_0 + of_x[i].item() * x
-        return mean + deviation[i].item() * draw()
+        return of_data[i].item() * x_0 + of_x[i].item() * x + deviation[i].item() * draw()
 
-    return Plan(times, variance_preserving, 1.0, step)
+    return SolverRun(times, variance_preserving, 1.0, step)

@@ -20,6 +20,8 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule
 
 Norm = Callable[[Tensor, Tensor], Tensor]
+"""norm(alpha, sigma), the factor between x_t and the x that a solver works on."""
+
 Draw = Callable[[], Tensor]
 """Fresh standard noise in the shape of the samples."""
 
@@ -40,8 +42,8 @@ def flow(alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """One run of a solver, to be used once.
+class SolverRun:
+    """One run of a solver over one batch of samples, to be used once.
 
     Attributes:
         times: (m,) where the network is evaluated, in this order; its length is the NFE.
@@ -62,12 +64,12 @@ class Solver:
 
     Attributes:
         name: as ``--solver`` takes it.
-        plan: plan(schedule, nfe, hints) -> Plan of at most ``nfe`` evaluations; the hints are the
-            diffusers scheduler configuration that came with the network, or {}.
+        begin: begin(schedule, nfe, hints) -> SolverRun of at most ``nfe`` evaluations; the hints are
+            the diffusers scheduler configuration that came with the network, or {}.
     """
 
     name: str
-    plan: Callable[[Schedule, int, Mapping[str, Any]], Plan]
+    begin: Callable[[Schedule, int, Mapping[str, Any]], SolverRun]
 
 
 def ratios(schedule: Schedule, times: Tensor) -> Tensor:
@@ -75,8 +77,12 @@ def ratios(schedule: Schedule, times: Tensor) -> Tensor:
     return torch.exp(-schedule.log_snr(times) / 2)
 
 
-def run_through(scheduler: Any, sigmas: Tensor) -> Any:
-    """Make one of diffusers' schedulers take these noise levels in their order, and start."""
-    scheduler.sigmas = sigmas.double()
+def steps_of(scheduler: Any, steps: int, levels: Tensor) -> Callable[[int, Tensor, Tensor], Tensor]:
+    """Steps of one of diffusers' schedulers: (i, prediction, x) -> next x.
+
+    It is started on these noise levels in their order, and ends at zero.
+    """
+    scheduler.set_timesteps(steps)
+    scheduler.sigmas = torch.cat([levels.double(), torch.zeros(1)])
     scheduler.set_begin_index(0)
-    return scheduler
+    return lambda i, y, x: scheduler.step(y, scheduler.timesteps[i], x).prev_sample

@@ -12,7 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from real.solvers.base import Draw, Plan, Solver, variance_preserving
+from real.solvers.base import Draw, Solver, SolverRun, variance_preserving
 from real.solvers.grids import as_trained
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 
@@ -23,7 +23,7 @@ CLIPPING = (
 """What a network's own configuration may say of predicted images out of range."""
 
 
-def plan(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, eta: float) -> Plan:
+def begin_ddim(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, eta: float) -> SolverRun:
     """One evaluation per step; the last step ends at x_0, or where the hints say."""
     times = as_trained(schedule, nfe, hints)
     clipping = {"clip_sample": False} | {name: hints[name] for name in CLIPPING if name in hints}
@@ -37,11 +37,15 @@ def plan(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, eta: float) 
     solver.final_alpha_cumprod = torch.tensor(last, dtype=torch.float64)
 
     def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
+        """The next x."""
         noise = draw() if eta else None
         index = len(times) - 1 - i
         return solver.step(x_0, index, x, eta=eta, variance_noise=noise).prev_sample
 
-    return Plan(times, variance_preserving, 1.0, step)
+    return SolverRun(times, variance_preserving, 1.0, step)
 
 
-SOLVERS = (Solver("ddim", partial(plan, eta=0.0)), Solver("ddpm", partial(plan, eta=1.0)))
+SOLVERS = (
+    Solver("ddim", partial(begin_ddim, eta=0.0)),
+    Solver("ddpm", partial(begin_ddim, eta=1.0)),
+)

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from diffusers import DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler
-from torch import Tensor
 
-from real.solvers.base import Draw, Plan, Solver, ratios, run_through, variance_preserving
+from real.solvers.base import Solver, SolverRun, ratios, steps_of, variance_preserving
 from real.solvers.grids import evenly_in_log_snr
 from theory.diffusion.schedules import Schedule
 
@@ -21,24 +19,29 @@ ORDERS = (1, 2, 3)
 KINDS = {"single": DPMSolverSinglestepScheduler, "multi": DPMSolverMultistepScheduler}
 
 
-def plan(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, kind: Any, order: int) -> Plan:
-    """As many evaluations as asked for."""
+def begin_dpm(
+    schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, kind: Any, order: int
+) -> SolverRun:
+    """As many evaluations as asked for.
+
+    Args:
+        schedule: of the network.
+        nfe: network evaluations per sample.
+        hints: not used.
+        kind: the scheduler of diffusers.
+        order: of the solver, 1 to 3.
+    """
     times = evenly_in_log_snr(schedule, nfe)
     solver = kind(
         solver_order=order, algorithm_type="dpmsolver++", prediction_type="sample",
         solver_type="heun" if order == 3 else "midpoint", lower_order_final=True,
     )  # fmt: skip
-    solver.set_timesteps(nfe)
-    run_through(solver, torch.cat([ratios(schedule, times), torch.zeros(1)]))
-
-    def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
-        return solver.step(x_0, solver.timesteps[i], x).prev_sample
-
-    return Plan(times, variance_preserving, 1.0, step)
+    step = steps_of(solver, nfe, ratios(schedule, times))
+    return SolverRun(times, variance_preserving, 1.0, lambda i, x_0, x, draw: step(i, x_0, x))
 
 
 SOLVERS = tuple(
-    Solver(f"dpm-{name}-{order}", partial(plan, kind=kind, order=order))
+    Solver(f"dpm-{name}-{order}", partial(begin_dpm, kind=kind, order=order))
     for name, kind in KINDS.items()
     for order in ORDERS
 )

@@ -3,48 +3,34 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from real.solvers.base import (
-    Draw,
-    Norm,
-    Plan,
-    Solver,
-    flow,
-    ratios,
-    run_through,
-    variance_exploding,
-)
+from real.solvers.base import Norm, Solver, SolverRun, flow, ratios, steps_of, variance_exploding
 from real.solvers.grids import evenly_in_flow, karras
 from theory.diffusion.schedules import Schedule
 
 
-def edm(schedule: Schedule, nfe: int, hints: Mapping[str, Any]) -> Plan:
+def begin_edm_euler(schedule: Schedule, nfe: int, hints: Mapping[str, Any]) -> SolverRun:
     """dx/dr = (x - x_0)/r on EDM's times, one evaluation per step."""
     times = karras(schedule, nfe)
-    return _plan(times, ratios(schedule, times), variance_exploding)
+    return _begin(times, ratios(schedule, times), variance_exploding)
 
 
-def flow_matching(schedule: Schedule, nfe: int, hints: Mapping[str, Any]) -> Plan:
+def begin_flow_euler(schedule: Schedule, nfe: int, hints: Mapping[str, Any]) -> SolverRun:
     """dx/ds = e - x_0 on times equally spaced in s = sigma/(alpha + sigma), shifted as hinted."""
     times = evenly_in_flow(schedule, nfe, float(hints.get("shift", 1.0)))
     alpha, sigma = schedule.alpha(times), schedule.sigma(times)
-    return _plan(times, sigma / (alpha + sigma), flow)
+    return _begin(times, sigma / (alpha + sigma), flow)
 
 
-def _plan(times: Tensor, levels: Tensor, norm: Norm) -> Plan:
+def _begin(times: Tensor, levels: Tensor, norm: Norm) -> SolverRun:
     """x - x_0 = level (e or e - x_0) in both scales, so that both take the same step."""
-    solver = FlowMatchEulerDiscreteScheduler()
-    solver.set_timesteps(len(times))
-    run_through(solver, torch.cat([levels, torch.zeros(1)]))
-
-    def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
-        slope = (x - x_0) / levels[i]
-        return solver.step(slope, solver.timesteps[i], x).prev_sample
-
-    return Plan(times, norm, levels[0].item(), step)
+    step = steps_of(FlowMatchEulerDiscreteScheduler(), len(times), levels)
+    return SolverRun(
+        times, norm, levels[0].item(),
+        lambda i, x_0, x, draw: step(i, (x - x_0) / levels[i], x),
+    )  # fmt: skip
 
 
-SOLVERS = (Solver("euler", edm), Solver("flow-euler", flow_matching))
+SOLVERS = (Solver("euler", begin_edm_euler), Solver("flow-euler", begin_flow_euler))

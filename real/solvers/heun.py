@@ -14,7 +14,7 @@ import torch
 from diffusers import HeunDiscreteScheduler
 from torch import Tensor
 
-from real.solvers.base import Draw, Plan, Solver, ratios, run_through, variance_exploding
+from real.solvers.base import Draw, Solver, SolverRun, ratios, steps_of, variance_exploding
 from real.solvers.grids import karras
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 
@@ -28,9 +28,9 @@ class Churn:
     highest: float = 50.0
 
 
-def plan(
+def begin_heun(
     schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, churn: Churn | None = None
-) -> Plan:
+) -> SolverRun:
     """The most steps that take at most ``nfe`` evaluations."""
     steps = (nfe + 1) // 2
     arrivals = karras(schedule, steps)
@@ -38,18 +38,18 @@ def plan(
     arrived, departed = ratios(schedule, arrivals), ratios(schedule, departures)
     levels = torch.stack([departed[:-1], arrived[1:]], 1).flatten()
     solver = HeunDiscreteScheduler(prediction_type="sample")
-    solver.set_timesteps(steps)
-    run_through(solver, torch.cat([levels, departed[-1:], torch.zeros(1)]))
+    take = steps_of(solver, steps, torch.cat([levels, departed[-1:]]))
     renewed = (departed**2 - arrived**2).clamp(min=0).sqrt().tolist()
 
     def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
-        x = solver.step(x_0, solver.timesteps[i], x).prev_sample
+        """The next x."""
+        x = take(i, x_0, x)
         arrived_now = i % 2 == 1
         return x + renewed[(i + 1) // 2] * draw() if churn and arrived_now else x
 
     times = torch.stack([departures[:-1], arrivals[1:]], 1).flatten()
     times = torch.cat([times, departures[-1:]])
-    return Plan(times, variance_exploding, departed[0].item(), step)
+    return SolverRun(times, variance_exploding, departed[0].item(), step)
 
 
 def _raised(schedule: Schedule, times: Tensor, churn: Churn) -> Tensor:
@@ -63,4 +63,4 @@ def _raised(schedule: Schedule, times: Tensor, churn: Churn) -> Tensor:
     return torch.maximum(raised, times).clamp(max=schedule.grid(2).max())
 
 
-SOLVERS = (Solver("heun", plan), Solver("heun-churn", partial(plan, churn=Churn())))
+SOLVERS = (Solver("heun", begin_heun), Solver("heun-churn", partial(begin_heun, churn=Churn())))

@@ -3,18 +3,18 @@
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from real import solvers
 from real.families.checkpoint import Checkpoint
-from real.solvers import Solver
+from real.solvers.base import Solver, SolverRun
+from real.solvers.by_name import solver_named
 from theory.diffusion.targets import DATA, convert
-from theory.forward.forward_pass import Predict
 from theory.forward.images import DEFAULT_BATCH
 from theory.forward.keyed_noise import keyed_noise
+from theory.forward.network import Predict
 from theory.support.errors import InputError, NonFiniteError
 
 
@@ -40,22 +40,22 @@ def latents(checkpoint: Checkpoint, count: int, seed: int) -> Tensor:
     return keyed_noise(seed, "sample", 0, 0, torch.arange(count), checkpoint.shape).float()
 
 
-def evaluations(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> int:
-    """How many network evaluations per sample a solver takes when it may take ``nfe``.
+def evaluations_per_sample(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> int:
+    """How many network evaluations a solver takes for a sample when it may take ``nfe``.
 
     Raises:
         InputError: an unknown solver, no evaluation, or more steps than the network has times.
     """
-    return len(_plan(checkpoint, solver, nfe).times)
+    return len(_begin(checkpoint, solver, nfe).times)
 
 
 def solver_times(checkpoint: Checkpoint, solver: str, nfe: int) -> Tensor:
     """The distinct times at which a solver evaluates the network, in its order.
 
     Raises:
-        InputError: as ``evaluations``.
+        InputError: as ``evaluations_per_sample``.
     """
-    times = _plan(checkpoint, solver, nfe).times
+    times = _begin(checkpoint, solver, nfe).times
     return times[torch.tensor([t not in times[:i] for i, t in enumerate(times)])]
 
 
@@ -75,28 +75,30 @@ def sample(
     """Draw samples.
 
     Args:
+        checkpoint: the network's schedule, target and codec.
         predict: the checkpoint's own prediction, or its ``Calibrated`` one.
         noise: standard noise (n, c, h, w), from ``latents``, on the device of the network.
         solver: one of ``real.solvers``, or its name.
         nfe: network evaluations per sample, at most; Heun's method uses an odd number of them.
         seed: key of the noise that stochastic solvers add; it belongs to the sample, not the batch.
         condition: labels (n,) or n texts, handed to ``predict``.
+        batch_size: samples per network call.
         on_progress: told the number of samples after each evaluation.
 
     Raises:
-        InputError: as ``evaluations``, or not one condition per sample.
+        InputError: as ``evaluations_per_sample``, or not one condition per sample.
         NonFiniteError: a prediction that is not finite.
     """
     if condition is not None and len(condition) != len(noise):
         raise InputError(f"condition: expected one per sample ({len(noise)}), got {len(condition)}")
     start, images, used = time.perf_counter(), [], 0
     for first in range(0, len(noise), batch_size):
-        members = torch.arange(first, min(first + batch_size, len(noise)))
-        plan = _plan(checkpoint, solver, nfe)
-        part = None if condition is None else condition[first : first + len(members)]
-        x = noise[first : first + len(members)]
-        images.append(_run(plan, checkpoint, predict, x, members, seed, part, on_progress).cpu())
-        used = len(plan.times)
+        part = slice(first, min(first + batch_size, len(noise)))
+        run = _begin(checkpoint, solver, nfe)
+        own = predict if condition is None else partial(_under, predict, condition[part])
+        fresh = partial(_solver_noise, seed, torch.arange(part.start, part.stop), noise[part])
+        images.append(_integrate(run, checkpoint, own, noise[part], fresh, on_progress).cpu())
+        used = len(run.times)
     seconds = time.perf_counter() - start
     if checkpoint.codec:
         images = [checkpoint.codec.decode(x.to(noise.device)).cpu() for x in images]
@@ -104,37 +106,40 @@ def sample(
     return Samples(torch.cat(images).clamp(-1, 1), name, used, seconds)
 
 
-def _plan(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> solvers.Plan:
+def _begin(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> SolverRun:
     if nfe < 1:
         raise InputError(f"nfe: expected at least 1, got {nfe}")
-    found = solver if isinstance(solver, Solver) else solvers.named(solver)
-    return found.plan(checkpoint.schedule, nfe, checkpoint.scheduler_config)
+    found = solver if isinstance(solver, Solver) else solver_named(solver)
+    return found.begin(checkpoint.schedule, nfe, checkpoint.scheduler_config)
 
 
-def _run(
-    plan: solvers.Plan,
+def _under(predict: Predict, condition: Tensor | Sequence[str], x_t: Tensor, t: Tensor) -> Tensor:
+    return predict(x_t, t, condition)
+
+
+def _solver_noise(seed: int, members: Tensor, like: Tensor, step: int) -> Tensor:
+    """The noise that a stochastic solver adds to these samples in a step."""
+    return keyed_noise(seed, "solver", step, 0, members, tuple(like.shape[1:])).to(like)
+
+
+def _integrate(
+    run: SolverRun,
     checkpoint: Checkpoint,
     predict: Predict,
     noise: Tensor,
-    members: Tensor,
-    seed: int,
-    condition: Any,
+    fresh_noise: Callable[[int], Tensor],
     on_progress: Callable[[int], None] | None,
 ) -> Tensor:
+    """From noise to samples, one evaluation after the other."""
     schedule = checkpoint.schedule
-    x = noise * plan.start
-    for i, t in enumerate(plan.times):
-
-        def draw(i: int = i) -> Tensor:
-            return keyed_noise(seed, "solver", i, 0, members, tuple(noise.shape[1:])).to(noise)
-
-        x_t = x * plan.norm(schedule.alpha(t), schedule.sigma(t)).item()
+    x = noise * run.start
+    for i, t in enumerate(run.times):
+        x_t = x * run.norm(schedule.alpha(t), schedule.sigma(t)).item()
         t_batch = (t.to(x.dtype) if t.is_floating_point() else t).to(x.device).expand(len(x))
-        y = predict(x_t, t_batch) if condition is None else predict(x_t, t_batch, condition)
-        x_0 = convert(y, x_t, t, checkpoint.target, DATA, schedule)
+        x_0 = convert(predict(x_t, t_batch), x_t, t, checkpoint.target, DATA, schedule)
         if not torch.isfinite(x_0).all():
             raise NonFiniteError(f"network: NaN or infinity in the prediction at t={t.item():g}")
-        x = plan.step(i, x_0, x, draw)
+        x = run.step(i, x_0, x, partial(fresh_noise, i))
         if on_progress:
             on_progress(len(x))
     return x

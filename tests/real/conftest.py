@@ -8,8 +8,7 @@ from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
 from real.calibrated.calibrate import calibrate_checkpoint
 from real.checkpoints import load
-from real.images import open_images
-from theory.calibration import files as calibrations
+from real.images.opening import open_images
 
 
 def save_pipeline(folder: Path, shape=(3, 16, 16), safe=True, **scheduler) -> Path:
@@ -53,5 +52,5 @@ def digits_calibration(tmp_path_factory, digits_checkpoint) -> Path:
         draws=1,
         device="cpu",
     )
-    calibrations.save(calibration, path)
+    calibration.save(path)
     return path

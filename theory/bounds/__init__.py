@@ -1,4 +1,4 @@
-"""How far the martingales stray: concentration, Gaussian tails, optional stopping, tilting.
+"""Bounds of the martingales: concentration, Gaussian tails, optional stopping, tilting.
 
 Imports ``theory.support`` and ``theory.diffusion``.
 """

@@ -1,4 +1,4 @@
-"""How far the martingales of the reverse process can stray, with bounds that hold for every path.
+"""Concentration of the reverse martingales: tail bounds of their suprema over time.
 
 The reverse process runs from t down to s < t. M = alpha grad log q has quadratic variation
 d<u.M> = alpha^2 g^2 |Hess(log q) u|^2 dr along it. For a mixture whose components share the
@@ -10,9 +10,9 @@ c = alpha^2 v + sigma^2,
 as Hess = -I/c + (alpha^2/c^2) Cov(mu|x_r) and 0 <= Cov(mu|x_r) <= D^2/4 I. Hence for a unit vector
 u, u.(M_s - M_t) given x_t is sub-Gaussian with variance proxy V = int_s^t alpha^2 g^2 L^2 dr.
 
-Every bound of a supremum below is for the whole continuous path. The supremum over a grid is at most
-that, so that the bounds hold a fortiori on a grid, and an exceedance on a grid refutes them; but a
-path may exceed between the points of a grid, which can therefore refute no lower bound.
+Every bound of a supremum below is for the continuous path. The supremum over a grid is no larger, so
+that the bounds hold on a grid too, and paths on a grid can refute them. Paths on a grid can refute no
+lower bound, as they may exceed a level between the points of the grid.
 """
 
 import math
@@ -29,7 +29,14 @@ from theory.support.errors import InputError
 
 
 def hessian_bound(alpha_t: Tensor, sigma_t: Tensor, v: float, diameter: float) -> Tensor:
-    """L_t, a bound of the operator norm of Hess log q_t."""
+    """L_t = max(1/c, alpha^2 D^2 / (4 c^2) - 1/c), a bound of the operator norm of Hess log q_t.
+
+    Args:
+        alpha_t: signal scale, of any shape.
+        sigma_t: noise scale, of the same shape.
+        v: variance that the components share.
+        diameter: D, of a ball that holds their means.
+    """
     c = alpha_t**2 * v + sigma_t**2
     return torch.maximum(1 / c, alpha_t**2 * diameter**2 / (4 * c**2) - 1 / c)
 
@@ -37,10 +44,18 @@ def hessian_bound(alpha_t: Tensor, sigma_t: Tensor, v: float, diameter: float) -
 def variance_proxy(schedule: Schedule, v: float, diameter: float, s: float, t: float) -> float:
     """V = int_s^t alpha^2 g^2 L^2 dr = int alpha^2 sigma^2 L^2 d lambda, over log-SNR lambda.
 
-    The quadrature's own error estimate is added, so that V stays an upper bound.
+    The quadrature's estimate of its error is added, so that V stays an upper bound.
+
+    Args:
+        schedule: of the diffusion.
+        v: variance that the components share.
+        diameter: D, of a ball that holds their means.
+        s: the end of the reverse process.
+        t: its start, t > s.
     """
 
     def density(log_snr: float) -> float:
+        """alpha^2 sigma^2 L^2 at this log-SNR."""
         r = schedule.time_of(torch.tensor(log_snr, dtype=torch.float64))
         alpha_r, sigma_r = schedule.alpha(r), schedule.sigma(r)
         bound = hessian_bound(alpha_r, sigma_r, v, diameter)
@@ -52,7 +67,7 @@ def variance_proxy(schedule: Schedule, v: float, diameter: float, s: float, t: f
 
 
 def marginal_proxy(alpha_t: float, sigma_t: float, v: float) -> float:
-    """Variance proxy alpha^2/c of u.M_t under q_t itself, for the same mixtures.
+    """Variance proxy alpha^2/c of u.M_t under the marginal q_t, for the same mixtures.
 
     With x_t = alpha mu + sqrt(c) z, M_t = -alpha E[z|x_t]/sqrt(c), and conditioning lowers
     E exp(u.M_t) (Jensen).
@@ -61,9 +76,9 @@ def marginal_proxy(alpha_t: float, sigma_t: float, v: float) -> float:
 
 
 def mean_deviation(variance: float, n: int, level: float) -> float:
-    """Half-width that the mean of n sub-Gaussian draws exceeds with probability at most ``level``.
+    """sqrt(2 V log(2/level) / n): the |mean| of n sub-Gaussian draws exceeds it at most that often.
 
-    Two-sided: sqrt(2 V log(2/level) / n), from P(|mean| >= eps) <= 2 exp(-n eps^2 / (2V)).
+    It solves 2 exp(-n eps^2 / (2V)) = level, the two-sided bound of P(|mean| >= eps), for eps.
     """
     return math.sqrt(2 * variance * math.log(2 / level) / n)
 
@@ -97,7 +112,7 @@ def quadratic_variation_tail(eps: float, variance: float) -> float:
 def ville(threshold: float, start: float = 1.0) -> float:
     """P(sup_r L_r >= threshold) <= start / threshold for a positive martingale from ``start``.
 
-    The translations L_r(h) start at their mean, 1, or given x_t at L_t(h).
+    The translations L_r(h) have ``start`` 1, their mean, or L_t(h) given x_t.
 
     Raises:
         InputError: a threshold that is not positive.
@@ -107,7 +122,7 @@ def ville(threshold: float, start: float = 1.0) -> float:
 
 @dataclass(frozen=True)
 class ComponentProbability:
-    """P(k|x_t), the posterior probability of a component of a mixture: in [0, 1], whatever it is."""
+    """P(k|x_t), the posterior probability of a component of any mixture, which is in [0, 1]."""
 
     low: ClassVar[float] = 0.0
     high: ClassVar[float] = 1.0
@@ -115,10 +130,10 @@ class ComponentProbability:
 
 @dataclass(frozen=True)
 class PosteriorMean:
-    """u.E[x_0|x_t] of data in a box: low <= u.x_0 <= high with certainty.
+    """u.E[x_0|x_t] of bounded data, low <= u.x_0 <= high; a Gaussian mixture is not bounded.
 
     Raises:
-        InputError: ends that are not finite, or not in order. A Gaussian mixture has no box.
+        InputError: the ends are not finite, or not in order.
     """
 
     low: float
@@ -133,26 +148,27 @@ class PosteriorMean:
 
 
 BoundedMartingale = ComponentProbability | PosteriorMean
-"""What is known to be bounded. The score is not among them: its increments are unbounded, as x_t is."""
+"""The martingales that are known to be bounded; the score is unbounded, as x_t is."""
 
 
 def azuma_hoeffding(eps: float, widths: Sequence[float], of: object) -> float:
     """P(max_i |M_i - M_0| >= eps) <= 2 exp(-2 eps^2 / sum c_i^2) on a grid, c_i = ``widths``.
 
-    The i-th increment must lie, given the past, in an interval of width c_i: at most high - low,
-    for a bounded martingale. For the mean of n independent copies of one of them, revealed one
-    after the other, every width is divided by n.
+    The i-th increment must lie, given the past, in an interval of width c_i, which is at most
+    high - low. For the mean of n independent copies of a martingale, revealed one after the other,
+    every width is divided by n.
 
-    The reverse kernel has the whole space for its support, so that c_i is the whole range of the
-    martingale as a function of x at the i-th time, however fine the grid is: more steps make the
-    bound weaker.
+    The reverse kernel is positive everywhere, so that c_i is the full range of the martingale as a
+    function of x at the i-th time, however fine the grid is: more steps make the bound weaker.
 
     Args:
-        of: a ``BoundedMartingale``; anything else is refused.
+        eps: the deviation.
+        widths: c_i.
+        of: the martingale, a ``BoundedMartingale``.
 
     Raises:
-        InputError: a martingale that is not known to be bounded, no widths, or widths that are not
-            positive or exceed its range.
+        InputError: the martingale is not known to be bounded, or the widths are none, not positive,
+            or larger than its range.
     """
     if not isinstance(of, BoundedMartingale):
         raise InputError(

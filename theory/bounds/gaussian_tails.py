@@ -1,4 +1,4 @@
-"""One Gaussian, where every tail is known: the reference for how tight the bounds are.
+"""Tails for one Gaussian, known in closed form: they show how tight the bounds are.
 
 For data N(m, v) on the line, M_r = -alpha (x_r - alpha m)/c with c = alpha^2 v + sigma^2 is Brownian
 motion on the clock tau = alpha^2/c, which grows as the reverse process runs from t down to s, from
@@ -23,7 +23,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule
 
 IMAGES_REACH = 9.0
-"""How many standard deviations of the path the images must cover."""
+"""Standard deviations of the path that the images in the barriers must cover."""
 
 
 def clock(schedule: Schedule, v: float, t: float) -> float:
@@ -33,7 +33,7 @@ def clock(schedule: Schedule, v: float, t: float) -> float:
 
 
 def clock_between(schedule: Schedule, v: float, s: float, t: float) -> float:
-    """V = tau_s - tau_t = alpha_s^2 V_st/(c_s c_t), without cancellation: Var(M_s | x_t)."""
+    """Var(M_s | x_t) = tau_s - tau_t, computed without cancellation as alpha_s^2 V_st/(c_s c_t)."""
     _, noise = schedule.transition(_time(s), _time(t))
     (alpha_s, sigma_s), (alpha_t, sigma_t) = _scales(schedule, s), _scales(schedule, t)
     c_s, c_t = alpha_s**2 * v + sigma_s**2, alpha_t**2 * v + sigma_t**2
@@ -46,7 +46,7 @@ def log_supremum_tail(eps: float, variance: float) -> float:
 
 
 def translation_tail(threshold: float, h: float, variance: float) -> float:
-    """P(sup_r L_r(h)/L_t(h) >= threshold | x_t), threshold >= 1; it nears 1/threshold as V grows."""
+    """P(sup_r L_r(h)/L_t(h) >= threshold | x_t), threshold >= 1; it tends to 1/threshold for large V."""
     level, deviation = math.log(threshold), abs(h) * math.sqrt(variance)
     drift = deviation / 2
     first = ndtr(-level / deviation - drift)
@@ -54,11 +54,12 @@ def translation_tail(threshold: float, h: float, variance: float) -> float:
 
 
 def absolute_supremum_tail(eps: float, start: float, variance: float) -> float:
-    """P(sup |M_r| >= eps), M_t ~ N(0, start) and V = ``variance`` of the clock still to run."""
+    """P(sup |M_r| >= eps) for M_t ~ N(0, start) and V = ``variance``, the rest of the clock."""
     deviation = math.sqrt(start)
     reach = min(eps, IMAGES_REACH * deviation)
 
     def stays(b: float) -> float:
+        """The density of M_t = b, times the probability that |M| stays below eps from there."""
         density = math.exp(-(b**2) / (2 * start)) / math.sqrt(2 * math.pi * start)
         return density * _stays_inside(eps, b, variance)
 
@@ -67,7 +68,7 @@ def absolute_supremum_tail(eps: float, start: float, variance: float) -> float:
 
 
 def _stays_inside(eps: float, b: float, variance: float) -> float:
-    """P(|b + B_u| < eps for all u <= V): the images of b in the barriers, in alternation."""
+    """P(|b + B_u| < eps for all u <= V), by the images of b in the two barriers."""
     deviation = math.sqrt(variance)
     count = math.ceil(IMAGES_REACH * deviation / (2 * eps)) + 1
     k = np.arange(-count, count + 1)

@@ -1,14 +1,14 @@
-"""Stopping times of the reverse process: rules that decide from what a path has shown so far.
+"""Stopping times of the reverse process, and choices in hindsight that are none.
 
-For a stopping time tau that is bounded (by the end of the grid) E[M_tau | x_T] = M_T(x_T), and so
-E M_tau = 0. A ``Rule`` is handed the seen part of the paths and says which stop now: it cannot look
-ahead, as it is never given the future. ``stopping_index`` runs it along the grid, on which the
-stopped process is a martingale as well. A ``Hindsight`` is handed whole paths: what it returns is
-no stopping time, and optional stopping fails for it.
+For a bounded stopping time tau, E[M_tau | x_T] = M_T(x_T), and so E M_tau = 0 (Doob's optional
+stopping theorem). A ``Rule`` gets the part of the paths up to now and says which of them stop; it
+cannot look ahead. ``stopping_index`` runs it along a grid, on which the stopped process is a
+martingale too. A ``Hindsight`` gets whole paths: its choice is no stopping time, and the theorem fails
+for it.
 
-The stopped quadratic variation is at most that of the whole path, so that exp(a u.(M_tau - M_T) -
-a^2 V/2) is a supermartingale at tau too: u.(M_tau - M_T) is sub-Gaussian with the variance proxy V
-of ``theory.bounds.concentration`` between the grid's ends.
+The quadratic variation up to tau is at most that of the whole path, so that u.(M_tau - M_T) is
+sub-Gaussian with the ``variance_proxy`` V of ``theory.bounds.concentration`` between the ends of the
+grid.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Paths:
-    """n reverse paths on a grid of T decreasing times, or the part of them that has been seen.
+    """n reverse paths on a grid of T decreasing times, or their part up to some time.
 
     Attributes:
         log_snr: (T,), increasing.
@@ -37,20 +37,20 @@ class Paths:
     components: Float64[Tensor, "T n k"]
 
     def until(self, i: int) -> "Paths":
-        """What has been seen at the i-th time of the grid."""
+        """The part of the paths up to the i-th time of the grid."""
         parts = {name: value[: i + 1] for name, value in vars(self).items()}
         return replace(self, **parts)
 
 
 Rule = Callable[[Paths], Bool[Tensor, "n"]]
-"""From the seen part of the paths, which of them stop now, if they have not stopped before."""
+"""From the paths up to now, which of them stop now, if they have not stopped before."""
 
 Hindsight = Callable[[Paths], Int64[Tensor, "n"]]
-"""From whole paths, an index of each: not a stopping time."""
+"""From whole paths, an index of the grid for each: not a stopping time."""
 
 
 def stopping_index(rule: Rule, paths: Paths) -> Int64[Tensor, "n"]:
-    """The first index at which the rule stops each path; the last one where it never does."""
+    """The first index at which the rule stops each path, or the last index if it never does."""
     last = len(paths.log_snr) - 1
     index = torch.full((paths.x.shape[1],), last)
     for i in reversed(range(last)):
@@ -65,7 +65,7 @@ def stopped(paths: Paths, index: Int64[Tensor, "n"]) -> Float64[Tensor, "n d"]:
 
 @dataclass(frozen=True)
 class Exit:
-    """The first exit of |x_t| from the ball of this radius."""
+    """The first time that |x_t| exceeds the radius."""
 
     radius: float
 
@@ -75,7 +75,7 @@ class Exit:
 
 @dataclass(frozen=True)
 class Commitment:
-    """The first time that some component's posterior probability passes this: a mode is chosen."""
+    """The first time that the posterior probability of some component exceeds a threshold."""
 
     probability: float
 
@@ -85,7 +85,7 @@ class Commitment:
 
 @dataclass(frozen=True)
 class LargeScore:
-    """The first time that |M_t| passes a level."""
+    """The first time that |M_t| exceeds a level."""
 
     level: float
 
@@ -95,7 +95,7 @@ class LargeScore:
 
 @dataclass(frozen=True)
 class Drawdown:
-    """The first time that |M_t| falls below this share of the largest value it has had."""
+    """The first time that |M_t| is below this share of its maximum so far."""
 
     share: float
 
@@ -106,7 +106,7 @@ class Drawdown:
 
 @dataclass(frozen=True)
 class SnrLevel:
-    """The first time that the log-SNR passes a level: the same for every path."""
+    """The first time that the log-SNR exceeds a level, the same for every path."""
 
     log_snr: float
 
@@ -116,14 +116,14 @@ class SnrLevel:
 
 
 CLOCK = 0x636C6F636B
-"""Sets the stream of clocks apart from whatever else is drawn from the same seed."""
+"""Seeds the stream of clocks together with the seed, so that no other stream is the same."""
 
 
 @dataclass(frozen=True)
 class RandomClock:
-    """A clock of each path's own, drawn apart from the paths: exponential in log-SNR from the start.
+    """A random clock for each path, independent of the paths: exponential in log-SNR from the start.
 
-    Its stream is derived from the seed, and shares nothing with a generator that has that seed.
+    Its stream is derived from the seed, and differs from that of a generator with this seed.
     """
 
     rate: float
@@ -143,7 +143,7 @@ def largest_score(paths: Paths) -> Int64[Tensor, "n"]:
 
 @dataclass(frozen=True)
 class LastExit:
-    """Hindsight: the last time that |x_t| lies outside of the ball of this radius, else the end."""
+    """Hindsight: the last time that |x_t| exceeds the radius, or the end if it never does."""
 
     radius: float
 
@@ -160,7 +160,7 @@ def farthest_along_start(paths: Paths) -> Int64[Tensor, "n"]:
 
 
 def last_beyond_start(paths: Paths) -> Int64[Tensor, "n"]:
-    """Hindsight: the last time that M_t lies beyond M_T, along M_T; the start where it never does."""
+    """Hindsight: the last time that M_t lies beyond M_T, along M_T, or the start if it never does."""
     along = _along_start(paths)
     steps = torch.arange(len(along))[:, None].expand(along.shape)
     return torch.where(along > along[0], steps, 0).amax(0)

@@ -1,18 +1,11 @@
-"""Calibrate a network, keep the calibration, apply it, validate it.
+"""Calibrate a network, keep the calibration, apply it, validate it; this file is the room's face.
 
-Imports every other room of ``theory``; this file is its face.
+Imports every other room of ``theory``.
 """
 
-from theory.calibration.procedure import calibrate, conclude, prepare
-from theory.calibration.result import Calibrated, Calibration
+from theory.calibration.network import Calibrated
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.calibration.validation import Validation, validate
 
-__all__ = [
-    "Calibrated",
-    "Calibration",
-    "Validation",
-    "calibrate",
-    "conclude",
-    "prepare",
-    "validate",
-]
+__all__ = ["Calibrated", "Calibration", "Validation", "calibrate", "validate"]

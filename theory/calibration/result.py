@@ -1,79 +1,67 @@
-"""A calibration as plain data, and a network with its calibration.
+"""A calibration as plain data: what is subtracted from a prediction, and what is known of it.
 
-What is subtracted from a prediction y at x_t and time t is
+What is subtracted from a prediction y at x_t and time t is a sum of parts,
 
-    shift_t + a_t (x_t - E x_t) + b_t (y - E y),
+    shift_t + a_t (x_t - E x_t) + b_t (y - E y) + shift_t(class),
 
-the second and third term only in a calibration of order 1.
+the second and third term only in a calibration of order 1, the last where one was asked for.
 """
 
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+import html
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from math import inf
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from jaxtyping import Float, Float64, Int64, Real
 from torch import Tensor
 
 from theory.calibration.passes import Choice
-from theory.diffusion.schedules import Schedule
+from theory.diffusion import targets
+from theory.diffusion.schedules import Schedule, from_description
 from theory.diffusion.targets import Target
 from theory.estimators.class_shift import ClassShift
-from theory.estimators.slopes import NONE, Slopes
-from theory.forward.forward_pass import Predict
+from theory.estimators.constant_shift import ConstantShift
+from theory.estimators.parts import Part, Prediction
+from theory.estimators.slopes import Slopes
+from theory.estimators.time_grid import TimeGrid
 from theory.statistics.intervals import Estimate
-from theory.statistics.smoothing import curvature
-from theory.support.broadcasting import along_batch
-from theory.support.checks import (
-    kind_of,
-    require_bounds,
-    require_finite,
-    require_number,
-    require_whole,
-)
+from theory.support import stored
+from theory.support.checks import MOST, kind_of, require_finite, require_number
 from theory.support.errors import InputError
+from theory.support.safe_reading import parse_json
+from theory.support.stored import Contents
 
-MOST = sys.float_info.max
-"""The largest finite number."""
+FORMAT = "diffusion-martingale calibration 2"
 
-TIME_TOLERANCE = 1e-6
-"""Relative room for a time that went through float32 on its way to ``Calibrated``."""
+KINDS: tuple[Any, ...] = (ConstantShift, Slopes, ClassShift)
+"""The kinds of part that a file may hold."""
 
-WIDEST_GAP = 2.0
-"""Slopes are not interpolated between times further apart in log-SNR: their scale changes with it."""
+Kind = TypeVar("Kind")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
-    """The shift of a network's prediction at each of some times. Plain data.
+    """What is subtracted from a network's prediction at each of some times. Plain data.
 
     Attributes:
         schedule, target: what the network was trained for.
         times: (T,), as given to ``calibrate``.
-        shift: (T, *shape), float64, subtracted from the prediction: weight times estimate.
-        weights: (T,), the share of the estimate that is applied.
+        parts: what is subtracted, the constant shift first.
+        total_certificate: lower bound of the weighted sum of the gains of what is applied: of the
+            fall of the likelihood bound in nats, unless the times were given another importance.
         eta_sq: |eta_t|^2 of the population that the images are a sample of, one per time; the value
             is unbiased, the interval asymptotic.
         eta_sq_of_set: the same of these very images; see ``Moments.squared_norm_of_set``.
-        gains: (T,), gain to expect of the shift where it is applied, by leaving out images;
-            |eta_t|^2 less this is the error that smoothing and shrinking leave.
-        certificates: (T,), lower bounds of the gain E|r|^2 - E|r - shift|^2 that hold together
-            (asymptotic); minus infinity where there were too few images to tell.
-        total_certificate: lower bound of the weighted sum of the gains of what is applied: of the
-            fall of the likelihood bound in nats, unless the times were given another importance.
-        smoothing: strength of the smoothing over log-SNR that left-out images liked best.
-        bands: number of frequency bands that were shrunk apart.
         error_energy: (T,), unbiased E|estimate_t - eta_t|^2, before shrinking.
         plain_error_energy: (T,), the same for the published plain average at as many evaluations.
         choices: estimator, images and draws at each time.
         image_ids: identities of the images that it was made from, so that no validation uses them.
         provenance: how it was made: images, seed, evaluations, and what a program adds.
-        slopes: what order 1 adds; None in a calibration of order 0.
-        class_shift: what each class has beyond the shared shift; None if none was asked for.
-        noise_energy: (T, 2), E|e_theta|^2 / d without and with calibration; None at order 0.
 
     Raises:
         InputError: parts that do not belong together, or numbers that are not what they must be.
@@ -82,55 +70,28 @@ class Calibration:
     schedule: Schedule
     target: Target
     times: Real[Tensor, "time"]
-    shift: Float64[Tensor, "time *shape"]
-    weights: Float64[Tensor, "time"]
-    certificates: Float64[Tensor, "time"]
+    parts: tuple[Part, ...]
+    total_certificate: float
     eta_sq: tuple[Estimate, ...]
     eta_sq_of_set: tuple[Estimate, ...]
-    gains: Float64[Tensor, "time"]
-    total_certificate: float
-    smoothing: float
-    bands: int
     error_energy: Float64[Tensor, "time"]
     plain_error_energy: Float64[Tensor, "time"]
     choices: tuple[Choice, ...]
     image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
-    slopes: Slopes | None = None
-    class_shift: ClassShift | None = None
-    noise_energy: Float64[Tensor, "time 2"] | None = None
-    _order: Tensor = field(init=False, repr=False)
-    _log_snr: Tensor = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._require_sound()
-        order = torch.argsort(self.schedule.log_snr(self.times), descending=True)
-        object.__setattr__(self, "_order", order)
-        object.__setattr__(self, "_log_snr", self.schedule.log_snr(self.times[order]))
-
-    def _require_sound(self) -> None:
-        if not isinstance(self.times, Tensor):
-            raise InputError(f"calibration: expected times in a tensor, got {kind_of(self.times)}")
-        own = self.schedule.times(self.times)
-        if own.dtype != self.times.dtype or bool(self.schedule.log_snr(own).isnan().any()):
-            raise InputError(
-                f"calibration: expected {kind_of(own)} times of a known log-SNR, got {kind_of(self.times)}"
-            )
-        times, shift = len(self.times), self.shift
-        if not isinstance(shift, Tensor) or shift.dim() < 2 or not shift.numel():
-            raise InputError(f"calibration: expected shift (times, *shape), got {kind_of(shift)}")
-        require_finite("calibration: shift", shift, (times, *self.shape))
-        for name in ("weights", "error_energy", "plain_error_energy"):
+        times = _require_times(self.schedule, self.times)
+        if not self.parts or not isinstance(self.parts[0], ConstantShift):
+            raise InputError("calibration: expected a constant shift as its first part")
+        for part in self.parts:
+            part.require_fit(times, self.shape)
+        for name in ("error_energy", "plain_error_energy"):
             require_finite(f"calibration: {name}", getattr(self, name), (times,))
-        for name in ("gains", "certificates"):
-            require_bounds(f"calibration: {name}", getattr(self, name), (times,))
         require_number("calibration: total_certificate", self.total_certificate, -inf, MOST)
-        require_number("calibration: smoothing", self.smoothing, 0.0, MOST)
-        require_whole("calibration: bands", self.bands)
         for name in ("eta_sq", "eta_sq_of_set"):
             _require_estimates(f"calibration: {name}", getattr(self, name), times)
         self._require_origin(times)
-        self._require_more(times)
 
     def _require_origin(self, times: int) -> None:
         """Of what it was made: choices, images, provenance."""
@@ -145,31 +106,74 @@ class Calibration:
         if not isinstance(self.provenance, Mapping):
             raise InputError(f"calibration: expected a provenance, got {kind_of(self.provenance)}")
 
-    def _require_more(self, times: int) -> None:
-        """Slopes and the shifts of classes are of the same times and images."""
-        if (self.slopes is None) != (self.noise_energy is None):
-            raise InputError("calibration: expected slopes and noise_energy, got one without other")
-        if self.slopes is not None:
-            require_finite("calibration: slopes", self.slopes.offset, (times, *self.shape))
-            require_finite("calibration: noise_energy", self.noise_energy, (times, 2))
-        if self.class_shift is not None:
-            of_class = self.class_shift.shift
-            expected = (times, of_class.shape[1], *self.shape)
-            require_finite("calibration: class shift", of_class, expected)
+    @cached_property
+    def grid(self) -> TimeGrid:
+        """The times, as places on the schedule."""
+        return TimeGrid(self.schedule, self.times)
+
+    @property
+    def constant(self) -> ConstantShift:
+        """The first part."""
+        (constant,) = _of_kind(self.parts[:1], ConstantShift)
+        return constant
+
+    @property
+    def slopes(self) -> Slopes | None:
+        """What order 1 adds; None in a calibration of order 0."""
+        return next(_of_kind(self.parts, Slopes), None)
+
+    @property
+    def class_shift(self) -> ClassShift | None:
+        """What each class has beyond the shared shift; None if none was asked for."""
+        return next(_of_kind(self.parts, ClassShift), None)
+
+    @property
+    def shift(self) -> Float64[Tensor, "time *shape"]:
+        """The constant shift, (T, *shape): weight times estimate."""
+        return self.constant.shift
+
+    @property
+    def weights(self) -> Float64[Tensor, "time"]:
+        """The share of the estimate that the constant shift applies, (T,)."""
+        return self.constant.weights
+
+    @property
+    def gains(self) -> Float64[Tensor, "time"]:
+        """Gain to expect of the constant shift where it is applied, (T,)."""
+        return self.constant.gains
+
+    @property
+    def certificates(self) -> Float64[Tensor, "time"]:
+        """Lower bounds of the gain of the constant shift, (T,)."""
+        return self.constant.certificates
+
+    @property
+    def smoothing(self) -> float:
+        """Strength of the smoothing of the constant shift over log-SNR."""
+        return self.constant.smoothing
+
+    @property
+    def bands(self) -> int:
+        """Number of frequency bands in which the constant shift was shrunk apart."""
+        return self.constant.bands
+
+    @property
+    def noise_energy(self) -> Float64[Tensor, "time 2"] | None:
+        """E|e_theta|^2 / d without and with calibration, (T, 2); None at order 0."""
+        return None if self.slopes is None else self.slopes.noise_energy
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Shape of one image."""
         return tuple(self.shift.shape[1:])
 
-    @property
-    def is_shift(self) -> bool:
-        """Whether it is one constant per time and nothing else."""
-        return self.slopes is None and self.class_shift is None
-
     def with_provenance(self, **more: Any) -> "Calibration":
         """The same calibration with more said of how it was made."""
         return replace(self, provenance={**self.provenance, **more})
+
+    def shift_alone(self) -> "Calibration":
+        """The same calibration with nothing but its constant shift."""
+        return replace(self, parts=self.parts[:1])
 
     def require(
         self, schedule: Schedule, target: Target, shape: tuple[int, ...], fingerprint: str
@@ -194,16 +198,12 @@ class Calibration:
             raise InputError("calibration: made for another schedule: its table differs")
 
     def at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b *shape"]:
-        """The shift at times (b,) -> (b, *shape), between calibrated times by interpolation.
-
-        It is a natural cubic spline in log-SNR where the shifts were smoothed as one, and linear
-        where they were not, or where one neighbour is left alone. Before the first and after the
-        last of them nothing is known, and the shift is zero.
+        """The constant shift at times (b,), interpolated in log-SNR; zero outside its times.
 
         Raises:
             InputError: a time outside the schedule.
         """
-        return self._shift(*self._neighbours(t))
+        return self.constant.at(self.grid.around(t))
 
     def correction(
         self,
@@ -212,7 +212,7 @@ class Calibration:
         y: Float[Tensor, "b *shape"],
         condition: Any = None,
     ) -> Float[Tensor, "any *shape"]:
-        """All that is subtracted from predictions y at x_t and times (b,) or (1,).
+        """All that is subtracted from predictions y at x_t and times (b,) or (1,): the sum of the parts.
 
         A shift of each class is part of it where the conditions are its labels (b,).
 
@@ -221,45 +221,10 @@ class Calibration:
         """
         if len(t) > 1 and bool((t == t[0]).all()):
             t = t[:1]
-        left, right, weight, known = self._neighbours(t)
-        result = self._shift(left, right, weight, known).to(y)
-        inside = along_batch(known.to(y), y)
-        if self.slopes is not None:
-            near = along_batch(self._near(left, right, weight).to(y), y)
-            result = result + near * inside * self.slopes.correction(
-                left, right, weight, x_t.to(y), y
-            )
-        if self.class_shift is not None and isinstance(condition, Tensor):
-            labels = condition.cpu()
-            result = result + inside * self.class_shift.correction(left, right, weight, labels).to(
-                y
-            )
-        return result
-
-    def _near(self, left: Tensor, right: Tensor, weight: Tensor) -> Tensor:
-        """Whether slopes are known there: at a calibrated time, or between two that are close."""
-        log_snr = self.schedule.log_snr(self.times)
-        close = (log_snr[left] - log_snr[right]).abs() <= WIDEST_GAP
-        return close | (weight == 0) | (weight == 1)
-
-    def _shift(self, left: Tensor, right: Tensor, weight: Tensor, known: Tensor) -> Tensor:
-        later, inside = along_batch(weight, self.shift), along_batch(known.double(), self.shift)
-        shift = torch.lerp(self.shift[left], self.shift[right], later)
-        if self.smoothing > 0:
-            earlier = 1 - later
-            log_snr = self.schedule.log_snr(self.times)
-            distance = log_snr[left] - log_snr[right]
-            bend = torch.where(distance.isfinite(), distance**2 / 6, 0.0)
-            cubic = (earlier**3 - earlier) * self._curvature[left]
-            cubic += (later**3 - later) * self._curvature[right]
-            shift = shift + along_batch(bend, self.shift) * cubic
-        return shift * inside
-
-    @cached_property
-    def _curvature(self) -> Tensor:
-        result = torch.empty_like(self.shift)
-        result[self._order] = curvature(self._log_snr, self.shift[self._order])
-        return result
+        at = self.grid.around(t)
+        given = Prediction(x_t, y, condition)
+        first, *others = (part.correction(at, given) for part in self.parts)
+        return sum(others, start=first)
 
     def noise_energy_at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b 2"]:
         """E|e_theta|^2 / d without and with calibration, linear in log-SNR between the times.
@@ -271,8 +236,7 @@ class Calibration:
         """
         if self.noise_energy is None:
             raise InputError("calibration: expected one of order 1, which measures noise energies")
-        left, right, weight, _ = self._neighbours(t)
-        return torch.lerp(self.noise_energy[left], self.noise_energy[right], weight[:, None])
+        return self.grid.around(t).interpolate(self.noise_energy)
 
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
         """Lower bound of the gain at calibrated times; between two, the smaller of theirs.
@@ -283,46 +247,116 @@ class Calibration:
         Raises:
             InputError: a time outside the schedule.
         """
-        left, right, weight, known = self._neighbours(t)
-        applied = self._applied_certificates()
-        at_right = torch.where(weight > 0, applied[right], applied[left])
-        at_left = torch.where(weight < 1, applied[left], applied[right])
-        return torch.where(known, torch.minimum(at_left, at_right), 0.0)
+        at = self.grid.around(t)
+        bounds = [torch.where(part.applied, part.certificates, 0.0) for part in self.parts]
+        total = torch.stack(bounds).sum(0)
+        at_right = torch.where(at.later > 0, total[at.right], total[at.left])
+        at_left = torch.where(at.later < 1, total[at.left], total[at.right])
+        return torch.where(at.known, torch.minimum(at_left, at_right), 0.0)
 
-    def _applied_certificates(self) -> Float64[Tensor, "time"]:
-        """Of each part where it is applied, added up."""
-        total = torch.where(self.weights > 0, self.certificates, 0.0)
-        if self.slopes is not None:
-            sloped = torch.tensor([kind != NONE for kind in self.slopes.kinds])
-            total = total + torch.where(sloped, self.slopes.certificates, 0.0)
-        if self.class_shift is not None:
-            differing = self.class_shift.shift.flatten(1).any(1)
-            total = total + torch.where(differing, self.class_shift.certificates, 0.0)
-        return total
+    def save(self, path: Path | str) -> None:
+        """Write the calibration as safetensors with JSON texts; the file appears whole or not at all.
 
-    def _neighbours(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Indices of the calibrated times around t, the weight of the later, and whether there are."""
-        t = t.detach().cpu()
-        first, last = self.schedule.t_min, self.schedule.t_max
-        room = TIME_TOLERANCE * max(abs(first), abs(last))
-        outside = t[~((t >= first - room) & (t <= last + room))]
-        if len(outside):
-            raise InputError(
-                f"time outside the schedule: expected {first:g} <= t <= {last:g}, "
-                f"got {outside[0].item():g}"
+        Raises:
+            InputError: the file cannot be written.
+        """
+        own = Contents(
+            {
+                "times": self.times,
+                "eta_sq": _rows(self.eta_sq),
+                "eta_sq_of_set": _rows(self.eta_sq_of_set),
+                "error_energy": self.error_energy,
+                "plain_error_energy": self.plain_error_energy,
+                "image_ids": self.image_ids,
+            },
+            {
+                "schedule": json.dumps(self.schedule.describe()),
+                "target": self.target.name,
+                "total_certificate": json.dumps(self.total_certificate),
+                "choices": json.dumps([asdict(choice) for choice in self.choices]),
+                "provenance": json.dumps(dict(self.provenance)),
+            },
+        )
+        for part in self.parts:
+            own |= part.stored()
+        stored.write(Path(path), own, FORMAT)
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Calibration":
+        """Read a calibration that ``save`` wrote; nothing in the file is run.
+
+        Raises:
+            InputError: there is no such file, or it is no calibration, or a damaged one.
+        """
+        with stored.reading(Path(path), "calibration", FORMAT) as found:
+            tensors, texts = found.tensors, found.texts
+            schedule = from_description(parse_json(texts["schedule"]))
+            _require_times(schedule, tensors["times"])
+            log_snr = TimeGrid(schedule, tensors["times"]).log_snr
+            parts = [kind.from_stored(found, log_snr) for kind in KINDS]
+            return cls(
+                schedule=schedule,
+                target=targets.named(texts["target"]),
+                times=tensors["times"],
+                parts=tuple(part for part in parts if part is not None),
+                total_certificate=parse_json(texts["total_certificate"]),
+                eta_sq=_estimates(tensors["eta_sq"]),
+                eta_sq_of_set=_estimates(tensors["eta_sq_of_set"]),
+                error_energy=tensors["error_energy"],
+                plain_error_energy=tensors["plain_error_energy"],
+                choices=tuple(Choice(**choice) for choice in parse_json(texts["choices"])),
+                image_ids=tensors["image_ids"],
+                provenance=parse_json(texts["provenance"]),
             )
-        t = t.double().clamp(first, last)
-        start, end = self.times.min().item(), self.times.max().item()
-        known = (t >= start - room) & (t <= end + room)
-        grid, log_snr = self._log_snr, self.schedule.log_snr(t.clamp(start, end))
-        right = torch.searchsorted(-grid, -log_snr).clamp(max=len(grid) - 1)
-        left = (right - 1).clamp(min=0)
-        weight = (log_snr - grid[left]) / (grid[right] - grid[left])
-        no_distance = (
-            log_snr == grid[right]
-        ) | weight.isnan()  # NaN: the left one lies at infinity
-        weight = torch.where(no_distance, 1.0, weight)
-        return self._order[left], self._order[right], weight, known
+
+    def summary(self) -> dict[str, str]:
+        """What it is, in a few words under a few headings."""
+        times, made = len(self.times), self.provenance
+        evaluations = sum(choice.evaluations for choice in self.choices)
+        applied = {
+            "shift": self.constant,
+            "slopes": self.slopes,
+            "shift of each class": self.class_shift,
+        }
+        return {
+            "network": str(made.get("checkpoint", made.get("fingerprint", "not named"))),
+            "predicts": f"{self.target.name}, images {self.shape}",
+            "schedule": repr(self.schedule),
+            "made from": f"{len(self.image_ids)} images, {evaluations:,} network evaluations",
+            **{
+                name: f"applied at {int(part.applied.sum())} of {times} times"
+                for name, part in applied.items()
+                if part is not None
+            },
+            "certified": f"a gain of at least {self.total_certificate:.4g} in all (95 %, asymptotic)",
+        }
+
+    def __repr__(self) -> str:
+        rows = (f"  {name}: {text}" for name, text in self.summary().items())
+        return "\n".join([f"Calibration at {len(self.times)} times", *rows])
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(text)}</td></tr>"
+            for name, text in self.summary().items()
+        )
+        return f"<table><caption>Calibration</caption>{''.join(rows)}</table>"
+
+
+def _of_kind(parts: Iterable[Part], kind: type[Kind]) -> Iterator[Kind]:
+    return (part for part in parts if isinstance(part, kind))
+
+
+def _require_times(schedule: Schedule, times: Any) -> int:
+    """How many times there are, if they are the schedule's own and their log-SNR is known."""
+    if not isinstance(times, Tensor):
+        raise InputError(f"calibration: expected times in a tensor, got {kind_of(times)}")
+    own = schedule.times(times)
+    if own.dtype != times.dtype or bool(schedule.log_snr(own).isnan().any()):
+        raise InputError(
+            f"calibration: expected {kind_of(own)} times of a known log-SNR, got {kind_of(times)}"
+        )
+    return len(times)
 
 
 def _require_estimates(what: str, estimates: tuple[Estimate, ...], times: int) -> None:
@@ -334,33 +368,12 @@ def _require_estimates(what: str, estimates: tuple[Estimate, ...], times: int) -
         require_number(what, estimate.upper, -inf, inf)
 
 
-class Calibrated:
-    """A network with its calibration: called exactly as ``predict(x_t, t, condition=None)``.
+def _rows(estimates: tuple[Estimate, ...]) -> Float64[Tensor, "time 3"]:
+    rows = [[e.value, e.lower, e.upper] for e in estimates]
+    return torch.tensor(rows, dtype=torch.float64)
 
-    Raises:
-        InputError: when called with images of another shape, or times outside the schedule.
-    """
 
-    def __init__(self, predict: Predict, calibration: Calibration) -> None:
-        self.predict = predict
-        self.calibration = calibration
-
-    def __call__(
-        self, x_t: Float[Tensor, "b *shape"], t: Real[Tensor, "*time"], condition: Any = None
-    ) -> Float[Tensor, "b *shape"]:
-        if tuple(x_t.shape[1:]) != self.calibration.shape:
-            raise InputError(
-                f"calibration: expected images of shape {self.calibration.shape}, "
-                f"got {tuple(x_t.shape[1:])}"
-            )
-        y = self.predict(x_t, t) if condition is None else self.predict(x_t, t, condition)
-        return y - self.calibration.correction(x_t, t.reshape(-1), y, condition)
-
-    def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:
-        """Lower bound of what the calibration takes off the squared error at these times."""
-        return self.calibration.certified_gain(t)
-
-    @property
-    def total_certificate(self) -> float:
-        """Lower bound of what it takes off the likelihood bound, or what it was made for."""
-        return self.calibration.total_certificate
+def _estimates(rows: Tensor) -> tuple[Estimate, ...]:
+    if rows.dtype != torch.float64:
+        raise InputError(f"calibration: expected estimates in float64, got {rows.dtype}")
+    return tuple(Estimate(*row) for row in rows.tolist())

@@ -1,30 +1,25 @@
-"""Held-out proof of a calibration: paired draws on images that it has never seen.
+"""Held-out proof of a calibration: paired draws on images that it was not made from.
 
-With r = y_theta - y the residual of a draw and c the correction, a constant shift or affine in x_t
-and y_theta,
-
-    |r|^2 - |r - c|^2 = 2 c.r - |c|^2,
-
-so one pass gives the fall of the denoising loss with little variance. The image is the statistical
-unit: draws on one image are averaged first, and intervals are taken over images.
+One pass gives the fall of the denoising loss (``theory.calibration.held_out``). The image is the
+statistical unit, and intervals are taken over images.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from theory.calibration.procedure import Calibration
+from theory.calibration.held_out import Correction, hold_out
+from theory.calibration.result import Calibration
 from theory.diffusion.likelihood_bound import gain_weights
-from theory.forward.forward_pass import GROUPS, Observation, Predict, observe, require_key
-from theory.forward.images import DEFAULT_BATCH, Batch, Conditions, Images, batches
+from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet, Unseen
+from theory.forward.network import Network, Predict
 from theory.statistics.intervals import Estimate
-from theory.statistics.moments import Moments
-from theory.support.broadcasting import dot
-from theory.support.errors import InputError
+
+SHIFT, WHOLE = "shift", "whole"
+"""The constant shift alone, and all parts of a calibration."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,79 +88,29 @@ def validate(
 
     Args:
         predict: the network without calibration.
-        images, conditions, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the noise is
-            independent of the calibration's even with the same seed.
+        calibration: what is validated.
+        images, conditions, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the
+            noise is independent of the calibration's even with the same seed.
 
     Raises:
         InputError: fewer than two images remain; images or predictions that ``calibrate`` refuses.
     """
-    require_key(seed, draws)
-    held_out = _Unseen(images, conditions, calibration, batch_size)
-    losses: list[list[Tensor]] = [[] for _ in calibration.times]
-    gains: list[list[Tensor]] = [[] for _ in calibration.times]
-    shift_gains: list[list[Tensor]] = [[] for _ in calibration.times]
-    moments = [Moments.empty(calibration.shape, GROUPS) for _ in calibration.times]
-    for seen in observe(
-        predict, calibration.schedule, calibration.target, held_out, calibration.times,
-        seed=seed, purpose="validate", draws=draws, device=device, on_progress=on_progress,
-    ):  # fmt: skip
-        k, residual = seen.time_index, seen.residual
-        unit = residual.mean(0)
-        shift = calibration.shift[seen.time_index].to(unit)
-        losses[k].append(residual.square().flatten(2).sum(2).mean(0))
-        shift_gains[k].append(2 * dot(unit, shift) - shift.square().sum())
-        gains[k].append(shift_gains[k][-1] if calibration.is_shift else _gain(calibration, seen))
-        moments[k] = moments[k].to(unit.device)
-        moments[k].add_(seen.group, unit)
+    held_out = Unseen(
+        ImageSet(images, conditions, batch_size), calibration.image_ids, calibration.shape
+    )
+    network = Network(predict, calibration.schedule, calibration.target)
+    corrections: dict[str, Correction] = {SHIFT: calibration.shift_alone().correction}
+    if len(calibration.parts) > 1:
+        corrections[WHOLE] = calibration.correction
+    found = hold_out(
+        network, corrections, held_out, calibration.times, seed=seed, draws=draws, device=device,
+        on_progress=on_progress,
+    )  # fmt: skip
     return Validation(
         calibration=calibration,
-        losses=torch.stack([torch.cat(column) for column in losses], 1).cpu(),
-        gains=torch.stack([torch.cat(column) for column in gains], 1).cpu(),
-        shift_gains=torch.stack([torch.cat(column) for column in shift_gains], 1).cpu(),
-        eta_sq=tuple(m.to("cpu").squared_norm() for m in moments),
+        losses=found.losses,
+        gains=found.gains.get(WHOLE, found.gains[SHIFT]),
+        shift_gains=found.gains[SHIFT],
+        eta_sq=found.eta_sq,
         left_out=held_out.left_out,
     )
-
-
-def _gain(calibration: Calibration, seen: Observation) -> Float64[Tensor, "b"]:
-    """2 c.r - |c|^2 of each image, mean over its draws."""
-    t = calibration.times[seen.time_index][None]
-    falls = []
-    for x_t, y, residual in zip(seen.x_t, seen.prediction, seen.residual, strict=True):
-        correction = calibration.correction(x_t, t, y, seen.conditions).expand_as(y)
-        falls.append((2 * correction * residual - correction**2).flatten(1).sum(1))
-    return torch.stack(falls).mean(0)
-
-
-class _Unseen:
-    """The images that a calibration has not seen, in batches; counts those it leaves out."""
-
-    def __init__(
-        self,
-        images: Images,
-        conditions: Conditions | None,
-        calibration: Calibration,
-        batch_size: int,
-    ) -> None:
-        self.images, self.conditions = images, conditions
-        self.calibration, self.batch_size = calibration, batch_size
-        self.left_out = 0
-
-    def __iter__(self) -> Iterator[Batch]:
-        self.left_out, kept = 0, 0
-        for batch in batches(self.images, self.batch_size, self.conditions):
-            if tuple(batch.images.shape[1:]) != self.calibration.shape:
-                raise InputError(
-                    f"images: expected shape {self.calibration.shape}, got {tuple(batch.images.shape[1:])}"
-                )
-            seen = torch.isin(batch.ids, self.calibration.image_ids)
-            self.left_out += int(seen.sum())
-            unseen = batch.select(~seen)
-            kept += len(unseen)
-            if len(unseen):
-                yield unseen
-        if kept < 2:
-            raise InputError(
-                f"images: expected at least two that the calibration has not seen, got {kept} "
-                f"({self.left_out} were used to make it)"
-            )

@@ -1,9 +1,9 @@
-"""The likelihood bound, and what a calibration takes off it.
+"""The likelihood bound, and by how much a calibration lowers it.
 
 In noise form KL(q_0 | p_0) <= 0.5 int E|e_theta - E[e|x_t]|^2 |d lambda| + KL(q_T | p_T), over
 decreasing lambda = log SNR (Song et al. 2021, theorem 1). A constant shift lowers the integrand by
-its gain 2 eta_hat.eta - |eta_hat|^2, which is |eta|^2 for the exact shift. It is an upper bound that
-falls: the likelihood itself may or may not follow.
+its gain 2 eta_hat.eta - |eta_hat|^2, which is |eta|^2 for the exact shift. What falls is an upper
+bound of the divergence; the divergence itself may or may not fall.
 """
 
 import math
@@ -19,10 +19,10 @@ from theory.support.errors import InputError
 
 
 def bound_weights(schedule: Schedule, times: Real[Tensor, "n"]) -> Float64[Tensor, "n"]:
-    """Weights w (T,) of the trapezoid rule for 0.5 int h |d lambda| ~ sum_t w_t h_t over the times.
+    """Weights w of the trapezoid rule 0.5 int h |d lambda| ~ sum_t w_t h_t, h a squared noise error.
 
-    h is a squared noise prediction error. The integral runs from the first to the last time given:
-    nothing is extrapolated. A single time has weight zero.
+    The integral runs from the first to the last of the times, which may be in any order; nothing is
+    extrapolated. A single time has weight zero.
     """
     log_snr = schedule.log_snr(times)
     order = torch.argsort(log_snr)
@@ -38,10 +38,10 @@ def bound_weights(schedule: Schedule, times: Real[Tensor, "n"]) -> Float64[Tenso
 def gain_weights(
     schedule: Schedule, target: Target, times: Real[Tensor, "n"]
 ) -> Float64[Tensor, "n"]:
-    """What a unit of gain, in the target's own squared error, takes off the bound in nats: (T,).
+    """How much a gain of one, in the target's squared error at each time, lowers the bound, in nats.
 
-    The weights of ``bound_weights`` over the times of finite log-SNR, times the squared factor
-    that takes a shift of the target to noise. Times of infinite log-SNR have weight zero.
+    It is ``bound_weights`` over the times of finite log-SNR, times the squared ``shift_factor`` from
+    the target to noise. Times of infinite log-SNR have weight zero.
     """
     finite = schedule.log_snr(times).isfinite()
     weights = torch.zeros(len(times), dtype=torch.float64)
@@ -55,9 +55,10 @@ def gain_weights(
 def step_weight(
     schedule: Schedule, s: Real[Tensor, "*time"], t: Real[Tensor, "*time"]
 ) -> Float64[Tensor, "*time"]:
-    """Weight of a squared noise error at t in the discrete bound, for the step from t to s < t.
+    """0.5 (SNR_s / SNR_t - 1): weight of a squared noise error at t in the step from t to s < t.
 
-    0.5 (SNR_s / SNR_t - 1), the KL of two reverse steps of the same variance.
+    The weighted error is the KL of two reverse steps of the same variance (Kingma et al.,
+    "Variational Diffusion Models", 2021).
     """
     return torch.expm1(schedule.log_snr(s) - schedule.log_snr(t)) / 2
 
@@ -65,11 +66,11 @@ def step_weight(
 def solver_weights(
     schedule: Schedule, target: Target, times: Real[Tensor, "n"]
 ) -> Float64[Tensor, "n"]:
-    """What a unit of gain at each of a solver's times takes off its discrete bound, in nats: (T,).
+    """How much a gain of one at each of a solver's times lowers its discrete bound, in nats.
 
-    A solver which steps from each time to the next cleaner one; ``step_weight`` times the squared
-    factor that takes a shift of the target to noise. The step from the cleanest time is taken to be
-    as long, in log-SNR, as the one before.
+    It is ``step_weight`` times the squared ``shift_factor`` from the target to noise, for a solver
+    that steps from each time to the next cleaner one. The step from the cleanest time is taken to be
+    as long, in log-SNR, as the one before. Times of infinite log-SNR have weight zero.
 
     Raises:
         InputError: fewer than two times of finite log-SNR.
@@ -97,7 +98,7 @@ def discrete_bound(
 ) -> Float64[Tensor, ""]:
     """sum over steps t -> s of 0.5 (SNR_s/SNR_t - 1) h_t, for squared noise errors h at the times.
 
-    The times increase; the first one's error is not used, as no step starts there. As the grid
-    refines it tends to 0.5 int h |d lambda|, with an error of first order in the step.
+    The times increase; the error at the first is not used, as no step starts there. On finer grids
+    the sum tends to 0.5 int h |d lambda|, with an error of first order in the step.
     """
     return step_weight(schedule, times[:-1], times[1:]) @ errors[1:]

@@ -31,13 +31,21 @@ def ode_log_likelihood(
     t: float,
     rtol: float = 1e-11,
 ) -> Float64[Tensor, "n"]:
-    """log p_s(x_s) of the ODE run from p_t at t > s, whose log density is ``log_prior``, (n,).
-
-    The points are carried from s to t by an explicit Runge-Kutta method of order 8, and
+    """log p_s(x_s), where the ODE takes p_t of log density ``log_prior`` to p_s:
 
         log p_s(x_s) = log p_t(x_t) + d log(alpha_t/alpha_s) + 0.5 int sigma^2 div s_theta dlambda,
 
-    the integral from lambda_s to lambda_t.
+    the integral from lambda_s to lambda_t. The points are carried from s to t by an explicit
+    Runge-Kutta method of order 8 (``scipy.integrate.solve_ivp``).
+
+    Args:
+        model: the score of the model and its divergence.
+        log_prior: log density of p_t, from points (n, d) to (n,).
+        schedule: of the diffusion.
+        x_s: the points.
+        s: their time.
+        t: the time of the prior, t > s.
+        rtol: relative and absolute tolerance of the solver.
     """
     n, d = x_s.shape
     ends = torch.tensor([s, t], dtype=torch.float64)
@@ -45,6 +53,7 @@ def ode_log_likelihood(
     alpha_s, alpha_t = schedule.alpha(ends)
 
     def slope(log_snr: float, state: np.ndarray) -> np.ndarray:
+        """d/dlambda of u and of the integral of 0.5 sigma^2 div s_theta, in one vector."""
         time = schedule.time_of(torch.tensor(log_snr, dtype=torch.float64))
         alpha, sigma_sq = schedule.alpha(time), schedule.sigma(time) ** 2
         u = torch.from_numpy(state[: n * d]).reshape(n, d)

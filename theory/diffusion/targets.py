@@ -1,6 +1,6 @@
-"""What a network predicts: y = A_t x_0 + B_t e.
+"""Prediction targets: a network predicts y = A_t x_0 + B_t e.
 
-Nothing else in the toolkit knows parametrizations. With x_t = alpha_t x_0 + sigma_t e, any two of
+No other module knows parametrizations. With x_t = alpha_t x_0 + sigma_t e, any two of
 them determine (x_0, e) by the 2x2 system
 
     [x_t]   [alpha_t  sigma_t] [x_0]
@@ -23,7 +23,12 @@ from theory.support.errors import InputError
 
 @dataclass(frozen=True)
 class Target:
-    """A parametrization: its name and its coefficients (A_t, B_t)."""
+    """A parametrization y = A_t x_0 + B_t e.
+
+    Attributes:
+        name: as it is given on the command line and stored in files.
+        coefficients: (A_t, B_t) from a schedule and times.
+    """
 
     name: str
     coefficients: Callable[[Schedule, Tensor], tuple[Tensor, Tensor]]
@@ -35,7 +40,7 @@ class Target:
         x_0: Float[Tensor, "*batch"],
         e: Float[Tensor, "*batch"],
     ) -> Float[Tensor, "*batch"]:
-        """y = A_t x_0 + B_t e for data and noise (b, ...) at times (b,) or ()."""
+        """A_t x_0 + B_t e for data and noise (b, ...) at times (b,) or ()."""
         a, b = self.coefficients(schedule, t)
         return along_batch(a, x_0) * x_0 + along_batch(b, e) * e
 
@@ -60,7 +65,7 @@ FLOW = Target("flow", lambda schedule, t: (schedule.d_alpha(t), schedule.d_sigma
 
 
 def edm_raw(sigma_data: float, name: str = "edm-raw") -> Target:
-    """What EDM's network F itself predicts, before its preconditioning.
+    """The target of EDM's raw network F, which its preconditioning turns into a denoiser.
 
     With r = sigma_t / alpha_t, the denoiser is D = c_skip x_t/alpha_t + c_out F for
     c_skip = sigma_data^2 / (r^2 + sigma_data^2) and c_out = r sigma_data / sqrt(r^2 + sigma_data^2),
@@ -72,6 +77,7 @@ def edm_raw(sigma_data: float, name: str = "edm-raw") -> Target:
     """
 
     def coefficients(schedule: Schedule, t: Tensor) -> tuple[Tensor, Tensor]:
+        """(A, B) at these times."""
         ratio = torch.exp(-schedule.log_snr(t) / 2)
         norm = torch.sqrt(ratio**2 + sigma_data**2)
         return ratio / (sigma_data * norm), -sigma_data / norm
@@ -80,9 +86,10 @@ def edm_raw(sigma_data: float, name: str = "edm-raw") -> Target:
 
 
 EDM_RAW = edm_raw(0.5)
-"""With the sigma_data of EDM's own networks."""
+"""For sigma_data = 0.5, that of EDM's own networks."""
 
 NAMED = {target.name: target for target in (NOISE, DATA, SCORE, VELOCITY, FLOW, EDM_RAW)}
+"""The targets by name."""
 
 
 def named(name: str) -> Target:
@@ -103,7 +110,15 @@ def data_and_noise(
     source: Target,
     schedule: Schedule,
 ) -> tuple[Float[Tensor, "*batch"], Float[Tensor, "*batch"]]:
-    """Solve the 2x2 system: (x_0, e) that a prediction y at x_t stands for. Shapes (b, ...)."""
+    """(x_0, e) of a prediction y at x_t, by the 2x2 system at the head of this module.
+
+    Args:
+        y: a prediction of ``source``, (b, ...).
+        x_t: where it was made, (b, ...).
+        t: times (b,) or ().
+        source: the target of y.
+        schedule: of the diffusion.
+    """
     a, b = (along_batch(c, y) for c in source.coefficients(schedule, t))
     alpha_t, sigma_t = along_batch(schedule.alpha(t), y), along_batch(schedule.sigma(t), y)
     det = alpha_t * b - sigma_t * a
@@ -118,16 +133,25 @@ def convert(
     to: Target,
     schedule: Schedule,
 ) -> Float[Tensor, "*batch"]:
-    """The prediction y of ``source`` at x_t, expressed as ``to``. Shapes (b, ...), times (b,) or ()."""
+    """The prediction y of ``source`` at x_t as a prediction of ``to``.
+
+    Args:
+        y: a prediction of ``source``, (b, ...).
+        x_t: where it was made, (b, ...).
+        t: times (b,) or ().
+        source: the target of y.
+        to: the target of the result.
+        schedule: of the diffusion.
+    """
     return to.value(schedule, t, *data_and_noise(y, x_t, t, source, schedule))
 
 
 def shift_factor(
     t: Real[Tensor, "*time"], source: Target, to: Target, schedule: Schedule
 ) -> Float64[Tensor, "*time"]:
-    """How a shift of ``source`` predictions scales when converted: det_to / det_source.
+    """det_to / det_source, by which converting ``source`` to ``to`` scales a shift of predictions.
 
-    A difference of two predictions at the same x_t stands for x_0 and e that satisfy
-    alpha x_0 + sigma e = 0, so it is only rescaled; calibrating and converting therefore commute.
+    The difference of two predictions at the same x_t is that of some x_0 and e with
+    alpha x_0 + sigma e = 0, so that it is only rescaled: calibrating and converting commute.
     """
     return to.determinant(schedule, t) / source.determinant(schedule, t)

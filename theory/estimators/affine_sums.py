@@ -12,7 +12,7 @@ from torch import Tensor
 from theory.estimators.device_sums import Sums
 from theory.estimators.low_rank import LowRankSums
 from theory.forward.forward_pass import GROUPS, Observation
-from theory.statistics.image_bases import Cells, cosines, has_frequencies
+from theory.statistics.image_bases import Partition, dct, has_dct_bands
 
 
 class AffineSums(Sums):
@@ -24,9 +24,9 @@ class AffineSums(Sums):
         self.sums = torch.zeros(GROUPS, 3, d, dtype=torch.float64)
         self.products = torch.zeros(GROUPS, 6, d, dtype=torch.float64)
         self.cosine_products = torch.zeros(
-            GROUPS, 6 if has_frequencies(shape) else 0, d, dtype=torch.float64
+            GROUPS, 6 if has_dct_bands(shape) else 0, d, dtype=torch.float64
         )
-        self.low_rank = LowRankSums(shape) if has_frequencies(shape) else None
+        self.low_rank = LowRankSums(shape) if has_dct_bands(shape) else None
         self.error = torch.zeros(d, dtype=torch.float64)
 
     def add_(self, seen: Observation) -> None:
@@ -42,7 +42,7 @@ class AffineSums(Sums):
             self.sums[:, k] += member @ value
         _add_products(self.products, member, x, y, r)
         if self.cosine_products.shape[1]:
-            turned = (cosines(v, self.shape) for v in (x, y, r))
+            turned = (dct(v, self.shape) for v in (x, y, r))
             _add_products(self.cosine_products, member, *turned)
         if self.low_rank is not None:
             self.low_rank.add_(seen.group.repeat(draws), x, y, r)
@@ -53,7 +53,7 @@ class AffineSums(Sums):
         return self.error / self.draws.sum()
 
     def centred(
-        self, centres: Float64[Tensor, "3 d"], cells: Cells
+        self, centres: Float64[Tensor, "3 d"], cells: Partition
     ) -> Float64[Tensor, "group 6 cell"]:
         """Products of (x_t, y_theta, r) about the centres, summed over cells; per draw and group.
 

@@ -64,6 +64,7 @@ def fit_network(
 
     @torch.no_grad()
     def amortized(at: Tensor) -> Tensor:
+        """h at these log-SNRs."""
         return (scale * network(_features(at, low, high))).reshape(-1, *shape)
 
     return amortized

@@ -10,23 +10,28 @@ to the shared shift. It is applied at times where the gain on left-out groups of
 2 delta_c.(u - s) - |delta_c|^2, has a positive lower bound.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
+from theory.estimators.constant_shift import shift_of
 from theory.estimators.device_sums import Sums
+from theory.estimators.parts import Measured, Part, PartEstimator, Prediction, Rules
+from theory.estimators.time_grid import Between
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
-from theory.statistics.shrinkage import Policy
+from theory.support.broadcasting import along_batch
 from theory.support.checks import kind_of, require_bounds, require_finite
 from theory.support.errors import InputError
+from theory.support.stored import Contents
 
 
 @dataclass(frozen=True, eq=False)
-class ClassShift:
-    """What is subtracted in addition to the shared shift. Plain data.
+class ClassShift(Part):
+    """What is subtracted in addition to the shared shift. Plain data; a ``Part``.
 
     Attributes:
         shift: (T, C, *shape), for labels 0 to C - 1; other labels have none.
@@ -54,22 +59,43 @@ class ClassShift:
         require_bounds("class shift: gains", self.gains, (times,))
         require_bounds("class shift: certificates", self.certificates, (times,))
 
-    def correction(
-        self,
-        left: Int64[Tensor, "k"],
-        right: Int64[Tensor, "k"],
-        later: Float64[Tensor, "k"],
-        labels: Int64[Tensor, "b"],
-    ) -> Float[Tensor, "b *shape"]:
-        """Their part of the correction, linear between the times, one for each image or for all."""
+    def require_fit(self, times: int, shape: tuple[int, ...]) -> None:
+        """Raises: InputError, the shifts are of another number of times or of other images."""
+        classes = self.shift.shape[1]
+        require_finite("calibration: class shift", self.shift, (times, classes, *shape))
+
+    @property
+    def applied(self) -> Bool[Tensor, "time"]:
+        """At which times the classes differ."""
+        return self.shift.flatten(1).any(1)
+
+    def correction(self, at: Between, given: Prediction) -> Float[Tensor, "any *shape"]:
+        """The shift of each image's class, linear between the times; zero for other conditions.
+
+        The condition is a tensor of labels (b,), or anything else for none.
+        """
+        y = given.y
+        if not isinstance(given.condition, Tensor):
+            return y.new_zeros(1, *y.shape[1:])
+        labels = given.condition.cpu()
         classes = self.shift.shape[1]
         known = (labels >= 0) & (labels < classes)
-        at = torch.where(known, labels, 0)
-        weight = (later * torch.ones(len(labels), dtype=torch.float64)).reshape(
-            -1, *[1] * (self.shift.dim() - 2)
-        )
-        between = torch.lerp(self.shift[left, at], self.shift[right, at], weight)
-        return between * known.reshape(weight.shape)
+        label = torch.where(known, labels, 0)
+        later = along_batch(at.later * torch.ones(len(labels), dtype=torch.float64), self.shift[0])
+        between = torch.lerp(self.shift[at.left, label], self.shift[at.right, label], later)
+        of_class = (between * along_batch(known, between)).to(y)
+        return along_batch(at.known.to(y), y) * of_class
+
+    def stored(self) -> Contents:
+        """The shifts as tensors for a file."""
+        return Contents({f"class_{f.name}": getattr(self, f.name) for f in fields(self)})
+
+    @classmethod
+    def from_stored(cls, stored: Contents, log_snr: Float64[Tensor, "time"]) -> "ClassShift | None":
+        """The shifts that a file holds; None if it holds none."""
+        if not any(name.startswith("class_") for name in stored.tensors):
+            return None
+        return cls(**{f.name: stored.tensors[f"class_{f.name}"] for f in fields(cls)})
 
 
 class ClassSums(Sums):
@@ -106,35 +132,41 @@ class ClassSums(Sums):
         return (r - beta[:, None] * e).flatten(2)
 
 
-def class_shift(
-    sums: list[ClassSums],
-    betas: list[Float64[Tensor, "group *pixels"]],
-    shift: Float64[Tensor, "time *shape"],
-    policy: Policy,
-    statements: int,
-) -> tuple[ClassShift, Float64[Tensor, "group time"]]:
-    """The pooled shift of each class, and its gains (G, T) on each group from all others.
+@dataclass(frozen=True)
+class ClassShiftEstimator(PartEstimator):
+    """Estimates a ``ClassShift`` by empirical Bayes, from sums by class.
 
-    Args:
-        sums, betas: of each time: the sums, and the slope of the residual on the noise.
-        shift: what is applied to all classes.
-        policy, statements: how careful to be, and how many certificates are to hold together.
+    Attributes:
+        classes: how many classes the labels name, from 0.
     """
-    used = torch.stack([s.count.sum(1) > 0 for s in sums]).all(0)
-    deltas, weights, gains = zip(
-        *(
-            _of_time(s.count[used], s.totals(beta)[used], shared.flatten())
-            for s, beta, shared in zip(sums, betas, shift, strict=True)
-        ),
-        strict=True,
-    )
-    by_group = torch.stack(gains, 1)
-    bounds = lower_bounds(by_group, statements)
-    applied = policy.applies(bounds)
-    delta = torch.stack(deltas) * applied[:, None, None]
-    by_group = torch.where(applied, by_group, 0.0)
-    of_classes = delta.reshape(len(sums), -1, *shift.shape[1:])
-    return ClassShift(of_classes, torch.stack(weights), by_group.mean(0), bounds), by_group
+
+    classes: int
+
+    def sums(self, shape: tuple[int, ...]) -> ClassSums:
+        """Empty sums of one time for images of this shape."""
+        return ClassSums(shape, self.classes)
+
+    def fit(
+        self, measured: Measured, sums: Sequence[ClassSums], rules: Rules, before: Sequence[Part]
+    ) -> tuple[ClassShift, Float64[Tensor, "group time"]]:
+        """The pooled shift of each class, and its gains on each group from all others."""
+        used = torch.stack([s.count.sum(1) > 0 for s in sums]).all(0)
+        shared = shift_of(before, torch.stack([m.mean for m in measured.moments]))
+        deltas, weights, gains = zip(
+            *(
+                _of_time(s.count[used], s.totals(slope)[used], of_all.flatten())
+                for s, slope, of_all in zip(sums, measured.noise_slopes, shared, strict=True)
+            ),
+            strict=True,
+        )
+        by_group = torch.stack(gains, 1)
+        bounds = lower_bounds(by_group, rules.statements)
+        applied = rules.policy.applies(bounds)
+        delta = torch.stack(deltas) * applied[:, None, None]
+        by_group = torch.where(applied, by_group, 0.0)
+        of_classes = delta.reshape(len(sums), self.classes, *measured.mean_image.mean.shape)
+        part = ClassShift(of_classes, torch.stack(weights), by_group.mean(0), bounds)
+        return part, by_group
 
 
 def _of_time(

@@ -1,4 +1,4 @@
-"""What is averaged over images to estimate eta_t = E[y_theta] - A_t E[x_0]. One number per pixel.
+"""Control variates: what is averaged over images to estimate eta_t = E[y_theta] - A_t E[x_0].
 
 Every unit below has mean eta_t; they differ in variance, which is the whole difference between a
 shift that is signal and a shift that is noise. With r = y_theta - y the residual of a draw, e its
@@ -9,12 +9,13 @@ noise and x_0 its image:
     regression   r - beta e - gamma (x_0 - mu)      what of r no linear map per pixel explains
     scalar       the same, one beta and one gamma   what of r no multiple of e and x_0 explains
 
-E[e] = 0 exactly. mu is the mean of all the images there are: it costs no network evaluation, and
-matters where the network sees only some of them. beta and gamma are fitted per pixel on the other
-groups of images (cross-fitting), so that they cannot bias the mean.
+The control variates are e and x_0. E[e] = 0 exactly. mu is the mean of all the images there are: it
+costs no network evaluation, and matters where the network sees only some of them. beta and gamma
+are fitted per pixel on the other groups of images (cross-fitting), so that they cannot bias the
+mean.
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -28,12 +29,8 @@ from theory.forward.survey import MeanImage
 from theory.statistics.moments import Contrast, Moments
 
 
-class Collector(Sums, ABC):
+class Collector(Sums):
     """Takes in observations of one time; gives the moments of the units that are averaged."""
-
-    @abstractmethod
-    def add_(self, seen: Observation) -> None:
-        """Take in an observation, in place. An image must not come twice."""
 
     @abstractmethod
     def moments(self, everyone: "MeanImage | None") -> Moments:
@@ -52,7 +49,7 @@ class Estimator:
     collector: Callable[[tuple[int, ...]], Collector]
 
 
-class Averaging(Collector):
+class PlainAverage(Collector):
     """Averages a unit, given per draw, that needs no fitting."""
 
     def __init__(self, shape: tuple[int, ...], unit: Callable[[Observation], Tensor]) -> None:
@@ -60,6 +57,7 @@ class Averaging(Collector):
         self.noise = Moments.empty(shape, GROUPS)
 
     def add_(self, seen: Observation) -> None:
+        """Take in an observation, in place. An image must not come twice."""
         seen = self.beside(seen)
         per_draw = self.unit(seen)
         self.sums.add_(seen.group, per_draw.mean(0))
@@ -67,6 +65,7 @@ class Averaging(Collector):
             self.noise.add_(seen.group, seen.contrast(per_draw))
 
     def moments(self, everyone: MeanImage | None) -> Moments:
+        """Moments of the units; with a contrast where every image had draws enough."""
         if self.noise.n < self.sums.n:
             return self.sums
         return replace(self.sums, contrast=Contrast(self.noise.total, self.noise.square))
@@ -76,7 +75,7 @@ Pooling = Callable[[Tensor], Tensor]
 """From sums per pixel (..., *shape) to those that a coefficient is fitted on, broadcastable."""
 
 
-class Regression(Collector):
+class ControlVariates(Collector):
     """Averages r - beta e - gamma (x_0 - mu), beta and gamma from the other groups of images.
 
     Per group and pixel it keeps sums of (r, e, x) and of their six products, and the like of the
@@ -91,6 +90,7 @@ class Regression(Collector):
         self.noise: Tensor | None = None
 
     def add_(self, seen: Observation) -> None:
+        """Take in an observation, in place. An image must not come twice."""
         seen = self.beside(seen)
         r, e, x = seen.residual.mean(0), seen.noise.mean(0), seen.x_0
         member = seen.members()
@@ -108,6 +108,7 @@ class Regression(Collector):
         self.noise_count += member.sum(1)
 
     def moments(self, everyone: MeanImage | None) -> Moments:
+        """Moments of r - beta e - gamma (x_0 - mu), mu being the mean of everyone."""
         count = self.count.reshape(-1, *[1] * (self.sums.dim() - 2))
         beta, gamma = self._coefficients(count)
         r, e, x = self.sums.unbind(1)
@@ -132,6 +133,7 @@ class Regression(Collector):
         )
 
     def noise_slope(self) -> Float64[Tensor, "group *shape"]:
+        """beta of each group, from all other groups."""
         return self._coefficients(self.count.reshape(-1, *[1] * (self.sums.dim() - 2)))[0]
 
     def _contrast(self, beta: Tensor, everyone: MeanImage | None) -> Contrast | None:
@@ -195,17 +197,17 @@ def _over_pixels(sums: Tensor) -> Tensor:
 
 
 PLAIN = Estimator(
-    "plain", lambda shape: Averaging(shape, lambda seen: seen.prediction - seen.a * seen.x_0)
+    "plain", lambda shape: PlainAverage(shape, lambda seen: seen.prediction - seen.a * seen.x_0)
 )
 """The raw output less its known mean: the published estimator, kept to measure against."""
 
-RESIDUAL = Estimator("residual", lambda shape: Averaging(shape, lambda seen: seen.residual))
+RESIDUAL = Estimator("residual", lambda shape: PlainAverage(shape, lambda seen: seen.residual))
 """The output less the known target of the same draw."""
 
-SCALAR = Estimator("scalar", lambda shape: Regression(shape, _over_pixels))
+SCALAR = Estimator("scalar", lambda shape: ControlVariates(shape, _over_pixels))
 """The residual less one multiple of the noise and one of the image."""
 
-REGRESSION = Estimator("regression", lambda shape: Regression(shape, _per_pixel))
+REGRESSION = Estimator("regression", lambda shape: ControlVariates(shape, _per_pixel))
 """The residual less what noise and image explain of it, pixel by pixel. The default."""
 
 NAMED = {estimator.name: estimator for estimator in (PLAIN, RESIDUAL, SCALAR, REGRESSION)}

@@ -1,5 +1,6 @@
 """Sums that lie where what they add up lies: on the network's device, if it has room for them."""
 
+from abc import ABC, abstractmethod
 from typing import Any, TypeVar
 
 import torch
@@ -8,18 +9,18 @@ from torch import Tensor
 from theory.forward.forward_pass import Observation
 from theory.statistics.moments import Moments
 
-Own = TypeVar("Own", bound="Sums")
+Own = TypeVar("Own", bound="OnOneDevice")
 
 
-class Sums:
-    """Attributes that are tensors, ``Moments`` or other ``Sums``, all on one device."""
+class OnOneDevice:
+    """Attributes that are tensors, ``Moments`` or others of this kind, all on one device."""
 
     def to_(self: Own, device: Any) -> Own:
         """Move all of them, in place."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor | Moments):
                 setattr(self, name, value.to(device))
-            elif isinstance(value, Sums):
+            elif isinstance(value, OnOneDevice):
                 value.to_(device)
         return self
 
@@ -31,3 +32,11 @@ class Sums:
             self.to_("cpu")
             return seen.to("cpu")
         return seen
+
+
+class Sums(OnOneDevice, ABC):
+    """Sums over the observations of one time."""
+
+    @abstractmethod
+    def add_(self, seen: Observation) -> None:
+        """Take in an observation, in place. An image must not come twice."""

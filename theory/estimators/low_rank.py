@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from theory.estimators.device_sums import Sums
+from theory.estimators.device_sums import OnOneDevice
 from theory.forward.forward_pass import GROUPS
-from theory.statistics.image_bases import from_cosines
+from theory.statistics.image_bases import inverse_dct
 
 RANK = 8
 NAME = "low rank"
@@ -26,10 +26,10 @@ def patterns(shape: tuple[int, ...]) -> Float64[Tensor, "rank d"]:
     lowest = torch.argsort(radius, stable=True)[:RANK]
     unit = torch.zeros(len(lowest), len(radius), dtype=torch.float64)
     unit[torch.arange(len(lowest)), lowest] = 1
-    return from_cosines(unit, shape)
+    return inverse_dct(unit, shape)
 
 
-class LowRankSums(Sums):
+class LowRankSums(OnOneDevice):
     """Sums of products of f with itself and with r, by group; and with x_t and y_theta, of all."""
 
     def __init__(self, shape: tuple[int, ...]) -> None:
@@ -87,7 +87,7 @@ class LowRankSums(Sums):
         return (self.with_features + about) / n
 
 
-def fit(
+def ridge_map(
     square: Float64[Tensor, "*many k k"], cross: Float64[Tensor, "*many k d"], ridge: float
 ) -> Float64[Tensor, "*many k d"]:
     """W, in units of each feature; one that does not vary has slope 0."""

@@ -9,13 +9,14 @@ fewer images than the one that is applied.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from theory.statistics.image_bases import Cells, has_frequencies, octaves, whole
+from theory.statistics.image_bases import Partition, by_dct_octave, has_dct_bands, undivided
 from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
 from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import Policy
@@ -23,7 +24,7 @@ from theory.statistics.smoothing import STRENGTHS, smoothers
 
 
 @dataclass(frozen=True)
-class Decision:
+class SelectedShift:
     """What to apply at each time, and what is known of it.
 
     Attributes:
@@ -46,7 +47,7 @@ class Decision:
 
 
 @dataclass(frozen=True, eq=False)
-class _Recipe:
+class _Candidate:
     """One way of making a shift: smooth over times, then shrink cell by cell.
 
     Everything is in the coordinates of the cells; ``common`` is the energy, at each time, of an
@@ -55,12 +56,13 @@ class _Recipe:
 
     strength: float
     matrix: Float64[Tensor, "time time"]
-    cells: Cells
+    cells: Partition
     policy: Policy
     common: Float64[Tensor, "time"]
 
     @property
     def shared(self) -> Float64[Tensor, "time"]:
+        """At most the common error's energy after smoothing, at each time."""
         return (self.matrix.abs() @ self.common.sqrt()) ** 2
 
     def weights(
@@ -108,14 +110,14 @@ def _error_of_mean(sum_of_energies: Tensor, energy_of_mean: Tensor, n: int) -> T
     return (sum_of_energies / n - energy_of_mean).clamp(min=0) / (n - 1)
 
 
-def decide(
-    moments: list[Moments],
+def select_shift(
+    moments: Sequence[Moments],
     log_snr: Float64[Tensor, "time"],
     importance: Float64[Tensor, "time"],
     policy: Policy,
     statements: int | None = None,
-) -> Decision:
-    """The decision for the moments of each time.
+) -> SelectedShift:
+    """The shift that left-out groups of images like best, from the moments of each time.
 
     Args:
         log_snr: of the times.
@@ -124,57 +126,57 @@ def decide(
         statements: how many certificates are to hold together (default: one for each time).
     """
     groups = group_means(moments)
-    recipe, gains = _best(moments, groups, log_snr, importance, policy)
+    candidate, gains = _best(moments, groups, log_snr, importance, policy)
     bounds = lower_bounds(gains, statements or len(moments))
     mean = torch.stack([m.mean.flatten() for m in moments])
     estimate, shift = map(
-        recipe.cells.flat,
-        recipe.conclude(recipe.cells.coordinates(mean), recipe.cells.coordinates(groups)),
+        candidate.cells.flat,
+        candidate.conclude(candidate.cells.coordinates(mean), candidate.cells.coordinates(groups)),
     )
     applied = policy.applies(bounds)
     shift = torch.where(applied[:, None], shift, 0.0)
     size = estimate.square().sum(1)
     share = (shift * estimate).sum(1) / torch.where(size > 0, size, 1.0)
     shape = (len(moments), *moments[0].mean.shape)
-    return Decision(
+    return SelectedShift(
         estimate.reshape(shape), shift.reshape(shape), share, torch.where(applied, gains, 0.0), bounds,
-        recipe.strength, recipe.cells.count,
+        candidate.strength, candidate.cells.count,
     )  # fmt: skip
 
 
 def _best(
-    moments: list[Moments],
+    moments: Sequence[Moments],
     groups: Float64[Tensor, "group time d"],
     log_snr: Float64[Tensor, "time"],
     importance: Float64[Tensor, "time"],
     policy: Policy,
-) -> tuple[_Recipe, Float64[Tensor, "group time"]]:
-    """The recipe of the largest gain of the whole, and its gains."""
+) -> tuple[_Candidate, Float64[Tensor, "group time"]]:
+    """The candidate of the largest gain of the whole, and its gains."""
     shape = tuple(moments[0].mean.shape)
     tried = []
-    ways = [whole, octaves] if policy.smoothed and has_frequencies(shape) else [whole]
+    ways = [undivided, by_dct_octave] if policy.smoothed and has_dct_bands(shape) else [undivided]
     for cells in (way(shape) for way in ways):
         coordinates = cells.coordinates(groups)
-        for recipe in _recipes(moments, log_snr, cells, policy):
-            tried.append((recipe, recipe.gains(coordinates)))
+        for candidate in _candidates(moments, log_snr, cells, policy):
+            tried.append((candidate, candidate.gains(coordinates)))
     return max(tried, key=lambda pair: (pair[1].mean(0) @ importance).item())
 
 
-def _recipes(
-    moments: list[Moments], log_snr: Float64[Tensor, "time"], cells: Cells, policy: Policy
-) -> list[_Recipe]:
+def _candidates(
+    moments: Sequence[Moments], log_snr: Float64[Tensor, "time"], cells: Partition, policy: Policy
+) -> list[_Candidate]:
     common = torch.tensor([m.common_error for m in moments], dtype=torch.float64)
     matrices = [torch.eye(len(moments), dtype=torch.float64)]
     if policy.smoothed:
         errors = torch.tensor([m.error_energy() for m in moments], dtype=torch.float64)
         matrices = smoothers(log_snr, errors)
     return [
-        _Recipe(strength, matrix, cells, policy, common)
+        _Candidate(strength, matrix, cells, policy, common)
         for strength, matrix in zip(STRENGTHS, matrices, strict=False)
     ]
 
 
-def group_means(moments: list[Moments]) -> Float64[Tensor, "group time d"]:
+def group_means(moments: Sequence[Moments]) -> Float64[Tensor, "group time d"]:
     """Mean units of the groups that have images at every time."""
     counts = torch.stack([m.count for m in moments], 1)
     used = (counts > 0).all(1)

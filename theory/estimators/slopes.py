@@ -7,19 +7,28 @@ or of a cosine coefficient. Scaling the noise prediction by one number is the sp
 the same everywhere (Ning et al. 2023).
 """
 
+import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from jaxtyping import Float, Float64, Int64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from theory.estimators import low_rank
 from theory.estimators.low_rank import patterns
-from theory.statistics.image_bases import cosines, from_cosines
+from theory.estimators.parts import Part, Prediction
+from theory.estimators.time_grid import Between
+from theory.statistics.image_bases import dct, inverse_dct
 from theory.support.broadcasting import along_batch
 from theory.support.checks import require_bounds, require_finite
 from theory.support.errors import InputError
+from theory.support.safe_reading import parse_json
+from theory.support.stored import Contents
+
+WIDEST_GAP = 2.0
+"""Slopes are not interpolated between times further apart in log-SNR: their scale changes with it."""
 
 NONE = "none"
 """The kind of a time without slopes."""
@@ -30,8 +39,8 @@ KINDS = (NONE, "whole", "channel", "pixel", *ON_COSINES, low_rank.NAME)
 
 
 @dataclass(frozen=True, eq=False)
-class Slopes:
-    """Slopes at each of some times. Plain data.
+class Slopes(Part):
+    """Slopes at each of some times. Plain data; a ``Part``.
 
     Attributes:
         offset: (T, *shape), what makes their mean zero.
@@ -42,6 +51,8 @@ class Slopes:
         certificates: (T,), lower bounds of it, which hold together with those of the shift.
         low_rank: (T, 2 rank, *shape), from the lowest frequencies of x_t and y_theta to every pixel;
             None where no time has any.
+        noise_energy: (T, 2), E|e_theta|^2 / d without and with the whole calibration; None where
+            it was not measured.
 
     Raises:
         InputError: parts that do not belong together, or numbers that are not finite.
@@ -54,6 +65,7 @@ class Slopes:
     gains: Float64[Tensor, "time"]
     certificates: Float64[Tensor, "time"]
     low_rank: Float64[Tensor, "time feature *shape"] | None = None
+    noise_energy: Float64[Tensor, "time 2"] | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.kinds, tuple) or not self.kinds:
@@ -82,34 +94,66 @@ class Slopes:
         if self.low_rank is not None:
             features = 2 * min(low_rank.RANK, math.prod(shape))
             require_finite("slopes: low_rank", self.low_rank, (times, features, *shape))
+        if self.noise_energy is not None:
+            require_finite("calibration: noise_energy", self.noise_energy, (times, 2))
 
-    def correction(
-        self,
-        left: Int64[Tensor, "k"],
-        right: Int64[Tensor, "k"],
-        later: Float64[Tensor, "k"],
-        x_t: Float[Tensor, "b *shape"],
-        y: Float[Tensor, "b *shape"],
-    ) -> Float[Tensor, "b *shape"]:
-        """Their part of the correction, (1 - later) of the left time and later of the right.
+    def require_fit(self, times: int, shape: tuple[int, ...]) -> None:
+        """Raises: InputError, the slopes are of another number of times or of other images."""
+        require_finite("calibration: slopes", self.offset, (times, *shape))
 
-        The times are one for each image, or one for all.
+    @property
+    def applied(self) -> Bool[Tensor, "time"]:
+        """At which times there are slopes."""
+        return torch.tensor([kind != NONE for kind in self.kinds])
+
+    def correction(self, at: Between, given: Prediction) -> Float[Tensor, "b *shape"]:
+        """What is affine in x_t and y, whatever the condition is.
+
+        Zero outside the times, and between times further apart than ``WIDEST_GAP``.
         """
 
         def between(values: Tensor) -> Tensor:
-            weight = along_batch(later, values)
-            return torch.lerp(values[left], values[right], weight).to(y)
+            """Values at these places, in y's dtype."""
+            return at.interpolate(values).to(given.y)
 
+        y, shape = given.y, tuple(given.y.shape[1:])
+        x_t = given.x_t.to(y)
         a, b = between(self.pixel).unbind(1)
         correction = between(self.offset) + a * x_t + b * y
-        shape = tuple(y.shape[1:])
         if self.cosine is not None:
             a, b = between(self.cosine).flatten(2).unbind(1)
-            spectrum = a * cosines(x_t.flatten(1), shape) + b * cosines(y.flatten(1), shape)
-            correction = correction + from_cosines(spectrum, shape).reshape(y.shape)
+            spectrum = a * dct(x_t.flatten(1), shape) + b * dct(y.flatten(1), shape)
+            correction = correction + inverse_dct(spectrum, shape).reshape(y.shape)
         if self.low_rank is not None:
             lowest = patterns(shape).to(y).T
             features = torch.cat([x_t.flatten(1) @ lowest, y.flatten(1) @ lowest], 1)
             dense = (features[:, None] @ between(self.low_rank).flatten(2))[:, 0]
             correction = correction + dense.reshape(y.shape)
-        return correction
+        near = along_batch(at.within(WIDEST_GAP).to(y), y)
+        return near * along_batch(at.known.to(y), y) * correction
+
+    def stored(self) -> Contents:
+        """The slopes as tensors and texts for a file."""
+        found = {name: getattr(self, part) for part, name in _STORED.items()}
+        tensors = {name: tensor for name, tensor in found.items() if tensor is not None}
+        return Contents(tensors, {"kinds": json.dumps(self.kinds)})
+
+    @classmethod
+    def from_stored(cls, stored: Contents, log_snr: Float64[Tensor, "time"]) -> "Slopes | None":
+        """The slopes that a file holds; None if it holds none."""
+        if "kinds" not in stored.texts and not set(_STORED.values()) & set(stored.tensors):
+            return None
+        optional = {"cosine", "low_rank"}
+        tensors: dict[str, Any] = {
+            part: stored.tensors.get(name) if part in optional else stored.tensors[name]
+            for part, name in _STORED.items()
+        }
+        return cls(kinds=tuple(parse_json(stored.texts["kinds"])), **tensors)
+
+
+_STORED = {
+    "offset": "slope_offset", "pixel": "slope_pixel", "cosine": "slope_cosine",
+    "gains": "slope_gains", "certificates": "slope_certificates", "low_rank": "slope_low_rank",
+    "noise_energy": "noise_energy",
+}  # fmt: skip
+"""Names of the tensors in a file."""

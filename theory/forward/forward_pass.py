@@ -1,4 +1,4 @@
-"""One pass of a network over noised images: the only place that calls a network to measure it.
+"""The forward pass of a network over noised images: the only place that measures a network.
 
 For image x_0 and noise e the network's target is known, y = A_t x_0 + B_t e, and so is every
 draw's residual y_theta - y.
@@ -10,19 +10,15 @@ from functools import cached_property, partial
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from theory.diffusion.schedules import Schedule
-from theory.diffusion.targets import Target
 from theory.forward.images import Batch, Conditions
-from theory.forward.keyed_noise import keyed_words, normals
+from theory.forward.keyed_noise import Draws
+from theory.forward.network import Network, Predict
 from theory.support.errors import InputError, NonFiniteError
-from theory.support.prefetch import ahead
-
-Predict = Callable[..., Tensor]
-"""predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,)."""
+from theory.support.prefetch import prefetch
 
 WITHOUT_FLOAT64 = {"mps"}
 
@@ -65,6 +61,8 @@ class Observation:
 
     def first(self, draws: int) -> "Observation":
         """The same with only the first noise draws."""
+        if draws >= len(self.prediction):
+            return self
         return replace(
             self,
             noise=self.noise[:draws],
@@ -116,85 +114,75 @@ class Observation:
         return self.error if self.reference is None else self.prediction - self.reference
 
 
-def require_key(seed: int, draws: int) -> None:
-    """Refuse what cannot key the noise.
+@dataclass(frozen=True)
+class Subset:
+    """Which images are taken at which time, and the order in which they get their groups.
 
-    Raises:
-        InputError: a negative seed, or less than one draw.
+    Attributes:
+        members: (T, n), true where an image is taken.
+        rank: (n,), the place of each image in the order in which images are taken.
     """
-    if seed < 0:
-        raise InputError(f"seed: expected at least 0, got {seed}")
-    if draws < 1:
-        raise InputError(f"draws: expected at least 1, got {draws}")
+
+    members: Bool[Tensor, "time image"]
+    rank: Int64[Tensor, "image"]
 
 
 @torch.no_grad()
 def observe(
-    predict: Predict,
-    schedule: Schedule,
-    target: Target,
+    network: Network,
     images: Iterable[Batch],
-    times: Tensor,
+    times: Real[Tensor, "time"],
+    draws: Draws,
     *,
-    seed: int,
-    purpose: str,
-    draws: int,
-    members: Bool[Tensor, "time image"] | None = None,
-    rank: Int64[Tensor, "image"] | None = None,
-    reference: Predict | None = None,
+    subset: Subset | None = None,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Observation]:
-    """Run the network on images at times, ``draws`` noise draws each, in antithetic pairs.
-
-    Draws 2j and 2j + 1 of an image are e and -e: what the network gets wrong in proportion to the
-    noise cancels between them.
+    """Run the network on noised images x_t = alpha_t x_0 + sigma_t e at every time.
 
     Args:
-        images: checked batches; see ``batches``.
+        network: the network, and the reference to hold it against if there is one.
+        images: checked batches, such as an ``ImageSet``.
         times: of ``schedule.times``, (T,).
-        seed, purpose: key of the noise; different purposes never share noise.
-        members: which images to take at which time (default: all).
-        rank: order in which images are taken, from which they get their groups (default: as given).
-        reference: a network of the same target to hold the prediction against.
+        draws: the noise draws of each image and time.
+        subset: which images to take at which time (default: all, in their order).
         device: where the network runs (default: where the images are).
-        on_progress: told the number of network evaluations after each call.
+        on_progress: called with the number of network evaluations after each call.
 
     Raises:
         InputError: the network changed the shape, or returned NaN or infinity (names the time).
     """
+    schedule = network.schedule
     alphas, sigmas = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
-    a_s, b_s = (c.tolist() for c in target.coefficients(schedule, times))
-    networks = [predict] if reference is None else [predict, reference]
-    words = partial(_words, seed, purpose, (draws + 1) // 2)
+    a_s, b_s = (c.tolist() for c in network.target.coefficients(schedule, times))
+    predicts = [p for p in (network.predict, network.reference) if p is not None]
+    calls = _calls(images, len(times), subset)
     watch, placed = _Finite(), None
-    for call, drawn in ahead(words, _calls(images, len(times), members), AHEAD):
+    for call, words in prefetch(partial(_words, draws), calls, AHEAD):
         if placed is None or placed.batch is not call.batch:
             placed = _Placed.on(device, call.batch)
         k = call.time_index
-        noise = _antithetic(normals(_sent(drawn, placed.exact.device)), draws)
-        found: list[list[Tensor]] = [[] for _ in networks]
+        noise = draws.noise(_sent(words, placed.exact.device))
+        found: list[list[Tensor]] = [[] for _ in predicts]
         for e in noise:
             x_t = alphas[k] * placed.images + sigmas[k] * e.to(placed.images)
-            for network, predictions in zip(networks, found, strict=True):
-                y = _predicted(network, x_t, times[k], placed.conditions).to(noise)
+            for predict, predictions in zip(predicts, found, strict=True):
+                y = _predicted(predict, x_t, times[k], placed.conditions).to(noise)
                 watch.add(y, times[k])
                 predictions.append(y)
             if on_progress:
                 on_progress(len(x_t))
-        group = (call.everyone if rank is None else rank[call.everyone]) % GROUPS
+        order = call.everyone if subset is None else subset.rank[call.everyone]
         predicted, *held_against = map(torch.stack, found)
         yield Observation(
-            k, group, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
+            k, order % GROUPS, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
             held_against[0] if held_against else None, call.batch.conditions,
         )  # fmt: skip
     watch.finish()
 
 
-def _words(seed: int, purpose: str, pairs: int, call: "_Call") -> Tensor:
-    """What the noise of a call is made from, for each pair of draws, (pairs, b, *shape)."""
-    key = seed, purpose, call.time_index
-    return torch.stack([keyed_words(*key, j, call.everyone, call.shape) for j in range(pairs)])
+def _words(draws: Draws, call: "_Call") -> Tensor:
+    return draws.words(call.time_index, call.everyone, call.shape)
 
 
 @dataclass(frozen=True)
@@ -207,17 +195,18 @@ class _Call:
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Of one image."""
         return tuple(self.batch.images.shape[1:])
 
 
-def _calls(images: Iterable[Batch], times: int, members: Tensor | None) -> Iterator[_Call]:
+def _calls(images: Iterable[Batch], times: int, subset: Subset | None) -> Iterator[_Call]:
     first = 0
     for batch in images:
         everyone = torch.arange(first, first + len(batch))
         for k in range(times):
-            if members is None:
+            if subset is None:
                 yield _Call(k, batch, everyone)
-            elif len(here := everyone[members[k, everyone]]):
+            elif len(here := everyone[subset.members[k, everyone]]):
                 yield _Call(k, batch.select(here - first), here)
         first += len(batch)
 
@@ -233,6 +222,7 @@ class _Placed:
 
     @classmethod
     def on(cls, device: Any, batch: Batch) -> "_Placed":
+        """The batch on a device."""
         images, conditions = batch.images.to(device), batch.conditions
         if isinstance(conditions, Tensor):
             conditions = conditions.to(images.device)
@@ -245,10 +235,6 @@ def _sent(words: Tensor, device: torch.device) -> Tensor:
     if device.type == "cuda":
         words = words.pin_memory()
     return words.to(device, non_blocking=True)
-
-
-def _antithetic(pairs: Float64[Tensor, "k b *shape"], draws: int) -> Float64[Tensor, "m b *shape"]:
-    return torch.stack([pairs, -pairs], 1).flatten(0, 1)[:draws]
 
 
 def _predicted(predict: Predict, x_t: Tensor, t: Tensor, condition: Conditions | None) -> Tensor:
@@ -268,11 +254,13 @@ class _Finite:
         self.waiting: list[tuple[Tensor, Tensor]] = []
 
     def add(self, y: Tensor, t: Tensor) -> None:
+        """Look at the prediction before this one."""
         self.waiting.append((torch.isfinite(y).all(), t))
         if len(self.waiting) > 1:
             self._check(*self.waiting.pop(0))
 
     def finish(self) -> None:
+        """Look at what is left."""
         for finite, t in self.waiting:
             self._check(finite, t)
 

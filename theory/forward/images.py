@@ -12,7 +12,7 @@ from theory.forward.fingerprints import image_ids
 from theory.support.errors import InputError
 
 Images = Tensor | Iterable[Any]
-"""Images (n, *shape), or an iterable of batches (b, *shape) of them; checked by ``batches``.
+"""Images (n, *shape), or an iterable of batches (b, *shape) of them; checked by ``ImageSet``.
 
 An iterable may have an attribute ``ids``, int64 (n,): who its images are, where their values do not
 tell, such as latents, which another batch size or device computes a little differently.
@@ -54,42 +54,96 @@ def take(conditions: Conditions | None, positions: Int64[Tensor, "k"]) -> Condit
     return [conditions[i] for i in positions.tolist()]
 
 
-def batches(
-    images: Images, batch_size: int = DEFAULT_BATCH, conditions: Conditions | None = None
-) -> Iterator[Batch]:
-    """Batches of checked images: floating point, finite, all of one shape.
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """Images and their conditions as checked batches, which can be read again and again.
 
-    Raises:
-        InputError: anything else, fewer than two images in all, or another number of conditions or
-            identities.
+    Attributes:
+        images: (n, *shape) floating point, or a re-iterable of such batches.
+        conditions: one for each image, if the network takes any.
+        batch_size: of the batches that a tensor is split into; an iterable keeps its own.
     """
-    shape, count, ids = None, 0, getattr(images, "ids", None)
-    for images_here in images.split(batch_size) if isinstance(images, Tensor) else images:
-        _require_images(images_here)
-        shape = shape or images_here.shape[1:]
-        if images_here.shape[1:] != shape:
-            raise InputError(
-                f"images: expected shape {tuple(shape)} throughout, "
-                f"got {tuple(images_here.shape[1:])}"
+
+    images: Images
+    conditions: Conditions | None = None
+    batch_size: int = DEFAULT_BATCH
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of checked images: floating point, finite, all of one shape.
+
+        Raises:
+            InputError: anything else, fewer than two images in all, or another number of conditions
+                or identities than of images.
+        """
+        shape, count, ids = None, 0, getattr(self.images, "ids", None)
+        images_or_batches = self.images
+        if isinstance(images_or_batches, Tensor):
+            images_or_batches = images_or_batches.split(self.batch_size)
+        for images in images_or_batches:
+            _require_images(images)
+            shape = shape or images.shape[1:]
+            if images.shape[1:] != shape:
+                raise InputError(
+                    f"images: expected shape {tuple(shape)} throughout, got {tuple(images.shape[1:])}"
+                )
+            first, count = count, count + len(images)
+            self._require_as_many(count, ids)
+            positions = torch.arange(first, count)
+            yield Batch(
+                images,
+                take(self.conditions, positions),
+                None if ids is None else ids[first:count],
             )
-        first, count = count, count + len(images_here)
-        if conditions is not None and len(conditions) < count:
+        if count < 2:
+            raise InputError(f"images: expected at least two, got {count}")
+        if self.conditions is not None and len(self.conditions) != count:
             raise InputError(
-                f"conditions: expected one for each image, got {len(conditions)} for more images"
+                f"conditions: expected one for each of {count} images, got {len(self.conditions)}"
+            )
+
+    def _require_as_many(self, count: int, ids: Tensor | None) -> None:
+        """At least as many conditions and identities as images so far."""
+        if self.conditions is not None and len(self.conditions) < count:
+            raise InputError(
+                f"conditions: expected one for each image, got {len(self.conditions)} for more images"
             )
         if ids is not None and len(ids) < count:
             raise InputError(f"images: expected one identity each, got {len(ids)} for more images")
-        yield Batch(
-            images_here,
-            take(conditions, torch.arange(first, count)),
-            None if ids is None else ids[first:count],
-        )
-    if count < 2:
-        raise InputError(f"images: expected at least two, got {count}")
-    if conditions is not None and len(conditions) != count:
-        raise InputError(
-            f"conditions: expected one for each of {count} images, got {len(conditions)}"
-        )
+
+
+class Unseen:
+    """The images that a calibration was not made from, in batches; re-iterable.
+
+    ``left_out`` counts, after a pass, those that it was made from.
+    """
+
+    def __init__(
+        self, images: Iterable[Batch], seen: Int64[Tensor, "image"], shape: tuple[int, ...]
+    ) -> None:
+        self.images, self.seen, self.shape, self.left_out = images, seen, shape, 0
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of what has not been seen.
+
+        Raises:
+            InputError: images of another shape, or fewer than two that have not been seen.
+        """
+        self.left_out, kept = 0, 0
+        for batch in self.images:
+            got = tuple(batch.images.shape[1:])
+            if got != self.shape:
+                raise InputError(f"images: expected shape {self.shape}, got {got}")
+            seen = torch.isin(batch.ids, self.seen)
+            self.left_out += int(seen.sum())
+            unseen = batch.select(~seen)
+            kept += len(unseen)
+            if len(unseen):
+                yield unseen
+        if kept < 2:
+            raise InputError(
+                f"images: expected at least two that the calibration has not seen, got {kept} "
+                f"({self.left_out} were used to make it)"
+            )
 
 
 def _require_images(batch: Any) -> None:

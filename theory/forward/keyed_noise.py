@@ -8,15 +8,59 @@ normals wherever they are, in float64, the same everywhere but for rounding.
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from theory.support.errors import InputError
+
 WORDS_PER_BLOCK = 4
 BITS = 52
 """Of a word that are used: one more, and the uniform nearest to 1 would round to it."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Noise draws for every image at every time, in antithetic pairs: their key and their number.
+
+    Draws 2j and 2j + 1 of an image are e and -e: what a network gets wrong in proportion to the
+    noise cancels between them.
+
+    Attributes:
+        seed, purpose: key of the noise; different purposes never share noise.
+        count: noise draws per image and time.
+
+    Raises:
+        InputError: a negative seed, or less than one draw.
+    """
+
+    seed: int
+    purpose: str
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise InputError(f"seed: expected at least 0, got {self.seed}")
+        if self.count < 1:
+            raise InputError(f"draws: expected at least 1, got {self.count}")
+
+    def words(
+        self, time_index: int, images: Int64[Tensor, "b"], shape: tuple[int, ...]
+    ) -> Int64[Tensor, "pair b *shape"]:
+        """What the noise is made from, for each pair of draws of the images of these indices."""
+        pairs = range((self.count + 1) // 2)
+        of_pairs = [
+            keyed_words(self.seed, self.purpose, time_index, j, images, shape) for j in pairs
+        ]
+        return torch.stack(of_pairs)
+
+    def noise(self, words: Int64[Tensor, "pair b *shape"]) -> Float64[Tensor, "m b *shape"]:
+        """The draws that these words make, on their device."""
+        pairs = normals(words)
+        return torch.stack([pairs, -pairs], 1).flatten(0, 1)[: self.count]
 
 
 def keyed_noise(
@@ -27,7 +71,13 @@ def keyed_noise(
     images: Int64[Tensor, "b"],
     shape: tuple[int, ...],
 ) -> Float64[Tensor, "b *shape"]:
-    """Standard normal noise (b, *shape) for the images of these indices, on the CPU."""
+    """Standard normal noise (b, *shape) for the images of these indices, on the CPU.
+
+    Args:
+        seed, purpose, time_index, draw: the key; each combination has noise of its own.
+        images: indices of the images, which position their noise.
+        shape: of one image.
+    """
     return normals(keyed_words(seed, purpose, time_index, draw, images, shape))
 
 
@@ -39,7 +89,11 @@ def keyed_words(
     images: Int64[Tensor, "b"],
     shape: tuple[int, ...],
 ) -> Int64[Tensor, "b *shape"]:
-    """What the noise is made from: whole numbers from 0 to 2^52 - 1, uniform."""
+    """What the noise is made from: whole numbers from 0 to 2^52 - 1, uniform.
+
+    Args:
+        seed, purpose, time_index, draw, images, shape: as for ``keyed_noise``.
+    """
     entropy = [seed, *purpose.encode(), time_index, draw]
     key = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
     size = math.prod(shape)

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from theory.forward.images import Conditions, Images, batches
+from theory.forward.images import ImageSet
 from theory.support.errors import InputError
 
 
@@ -32,19 +32,19 @@ class Survey:
         return len(self.ids)
 
 
-def survey(images: Images, batch_size: int, conditions: Conditions | None = None) -> Survey:
+def survey(images: ImageSet) -> Survey:
     """Read every image once, and count the conditions.
 
     Raises:
-        InputError: images that ``batches`` refuses, or that can be read only once.
+        InputError: images that ``ImageSet`` refuses, or that can be read only once.
     """
-    if isinstance(images, Iterator):
+    if isinstance(images.images, Iterator):
         raise InputError(
             "images: expected a tensor or batches that can be read again, such as a list, "
-            f"got {type(images).__name__}, which can be read only once"
+            f"got {type(images.images).__name__}, which can be read only once"
         )
     ids, total = [], torch.zeros(())
-    for batch in batches(images, batch_size, conditions):
+    for batch in images:
         ids.append(batch.ids)
         total = total + batch.images.double().cpu().sum(0)
     count = sum(map(len, ids))

@@ -1,4 +1,7 @@
-"""Every statement that algebra can prove, in the order of the theory; a module per family."""
+"""Every statement that algebra can prove, in the order of the theory; a module per family.
+
+Imports ``theory.support`` only.
+"""
 
 from theory.proofs import (
     calibration,

@@ -1,4 +1,4 @@
-"""The best constant shift: optimal, linear in the prediction, and a tilt of the density."""
+"""The best constant shift: it is optimal, commutes with conversions, and tilts the density."""
 
 import sympy as sp
 
@@ -23,6 +23,7 @@ def calibration_commutes() -> list[sp.Expr]:
     x_t, y, mean_x_t, mean_y, mean_x_0 = sp.symbols("x_t y m_t m_y m_0")
 
     def convert(value: sp.Expr, at: sp.Expr) -> sp.Expr:
+        """The prediction ``value`` at x_t = ``at`` of one target as that of the other."""
         x_0, e = sp.Matrix([[a, s], [y_a, y_b]]).LUsolve(sp.Matrix([at, value]))
         return z_a * x_0 + z_b * e
 
@@ -44,10 +45,11 @@ def joint_shift_weaker() -> list[sp.Expr]:
 
 
 def guided_branches() -> list[sp.Expr]:
-    """Classifier-free guidance of branches with constant errors: calibrated apart, it is exact."""
+    """Guidance of two branches with constant errors is exact if each branch is calibrated."""
     y, y_c, eta, eta_c, w = sp.symbols("y y_c eta eta_c w", real=True)
 
     def guide(unconditional: sp.Expr, conditional: sp.Expr) -> sp.Expr:
+        """Classifier-free guidance of weight w."""
         return unconditional + w * (conditional - unconditional)
 
     shifted = guide(y + eta, y_c + eta_c) - guide(eta, eta_c)
@@ -64,7 +66,7 @@ def class_guided_mean() -> list[sp.Expr]:
 
 
 def edm_preconditioning() -> list[sp.Expr]:
-    """c_skip x + c_out F = x_0 for F = A x_0 + B e, x = x_0 + r e: EDM's raw output is a target."""
+    """c_skip x + c_out F = x_0 for F = A x_0 + B e and x = x_0 + r e: EDM's F is a target."""
     x_0, e = sp.symbols("x_0 e", real=True)
     r, d = sp.symbols("r sigma_data", positive=True)
     c_skip, c_out = d**2 / (r**2 + d**2), r * d / sp.sqrt(r**2 + d**2)

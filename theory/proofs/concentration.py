@@ -1,17 +1,27 @@
-"""What bounds the score martingale: its exponential, its clock, the Hessian, and the range of means."""
+"""The facts behind the tail bounds: exponential martingale, its clock, Hessian, range of means."""
 
 from functools import partial
 
 import sympy as sp
 
-from theory.proofs.algebra import Statement, alpha, coordinates, density, g, reverse_generator
+from theory.proofs.algebra import (
+    Point,
+    Statement,
+    alpha,
+    coordinates,
+    density,
+    g,
+    gradient,
+    inner_product,
+    reverse_generator,
+)
 
 
-def _along(q: sp.Expr, x: tuple[sp.Symbol, ...]) -> tuple[sp.Expr, sp.Expr]:
+def _along(q: sp.Expr, x: Point) -> tuple[sp.Expr, sp.Expr]:
     """u.M of M = alpha grad log q, and the rate alpha^2 g^2 |Hess(log q) u|^2 of its clock."""
     u = sp.symbols(f"u1:{len(x) + 1}", real=True)
     logarithm = sp.log(q)
-    process = alpha * sum(ui * sp.diff(logarithm, xi) for ui, xi in zip(u, x, strict=True))
+    process = alpha * inner_product(u, gradient(logarithm, x))
     pushed = (sp.Matrix(sp.hessian(logarithm, x)) * sp.Matrix(u)).T
     return process, alpha**2 * g**2 * sum(entry**2 for entry in pushed)
 
@@ -67,6 +77,7 @@ def mixture_hessian(dimension: int, count: int) -> list[sp.Expr]:
     q = sp.Add(*parts)
 
     def entry(i: int, j: int) -> sp.Expr:
+        """q^2 times the entry (i, j) of the difference."""
         first_i, first_j, second = (
             sum(part * value(mean) for part, mean in zip(parts, means, strict=True))
             for value in (lambda m: m[i], lambda m: m[j], lambda m: m[i] * m[j])

@@ -1,36 +1,21 @@
-"""Order 1: what regression takes off the loss, and the reverse variance that is best for a score.
+"""Order 1: how far regression lowers the loss, and the best reverse variance for a score.
 
-Expectations are those of any law with moments: an expression is a polynomial in the random
-variables, and each of their monomials has a moment of its own.
+Expectations are those of any law with moments (``theory.proofs.moment_expansion``).
 """
-
-from collections.abc import Mapping
 
 import sympy as sp
 
-from theory.proofs.algebra import Statement, coordinates, density
+from theory.proofs.algebra import Statement, coordinates, density, inner_product
+from theory.proofs.moment_expansion import moment_expansion
 
 r = sp.Symbol("r", real=True)
 
 
-def expectation(
-    expression: sp.Expr, variables: tuple[sp.Symbol, ...], known: Mapping[sp.Expr, sp.Expr]
-) -> sp.Expr:
-    """Of a polynomial in the variables, by the moment of each monomial; some are known."""
-    polynomial = sp.Poly(sp.expand(expression), *variables)
-    result = sp.Integer(0)
-    for powers, coefficient in polynomial.terms():
-        monomial = sp.prod([v**n for v, n in zip(variables, powers, strict=True)])
-        unknown = sp.Symbol(f"E[{monomial}]", real=True) if monomial != 1 else sp.Integer(1)
-        result += coefficient * known.get(monomial, unknown)
-    return result
-
-
 def stein_by_parts() -> list[sp.Expr]:
-    """E[e phi(x_t)] = sigma E[phi'(x_t)], twice: what is left is an exact derivative.
+    """E[e phi(x_t)] = sigma E[phi'(x_t)]: the difference of the integrands is an exact derivative.
 
-    Under the kernel of x_t = alpha x_0 + sigma e given x_0, the density of e falls at e times itself;
-    under q_t, E[e|x_t] = -sigma grad log q_t.
+    First given x_0, where x_t = alpha x_0 + sigma e and the density of e has the derivative -e times
+    itself; then under q_t, where E[e|x_t] = -sigma grad log q_t.
     """
     a, s = sp.symbols("alpha sigma", positive=True)
     x_0, e = sp.symbols("x_0 e", real=True)
@@ -45,23 +30,23 @@ def stein_by_parts() -> list[sp.Expr]:
 
 
 def explained_energy(count: int) -> list[sp.Expr]:
-    """E(r - theta.f)^2 fell by c.b - (theta - b).C (theta - b) where C b = c; C = E f f^T, c = E f r.
+    """E r^2 - E(r - theta.f)^2 = c.b - (theta - b).C (theta - b), C b = c, C = E f f^T, c = E f r.
 
-    So it is least at theta = b = C^{-1} c, where it fell by c.C^{-1} c.
+    So the loss is least at theta = b = C^{-1} c, where it has fallen by c.C^{-1} c.
     """
     f, theta, best = (sp.symbols(f"{x}1:{count + 1}", real=True) for x in ("f", "theta", "b"))
     variables = (r, *f)
-    matrix = sp.Matrix(count, count, lambda i, j: expectation(f[i] * f[j], variables, {}))
+    matrix = sp.Matrix(count, count, lambda i, j: moment_expansion(f[i] * f[j], variables, {}))
     cross = matrix * sp.Matrix(best)
     known = {r * fi: moment for fi, moment in zip(f, cross, strict=True)}
-    left = r - sum(slope * fi for slope, fi in zip(theta, f, strict=True))
-    fall = expectation(r**2 - left**2, variables, known)
+    left = r - inner_product(theta, f)
+    fall = moment_expansion(r**2 - left**2, variables, known)
     off = sp.Matrix(theta) - sp.Matrix(best)
     return [fall - (cross.T * sp.Matrix(best))[0] + (off.T * matrix * off)[0]]
 
 
 def two_features() -> list[sp.Expr]:
-    """C^{-1} c in units of each feature, as ``theory.statistics.least_squares`` has it: C times it is c."""
+    """The closed form of C^{-1} c in ``theory.statistics.least_squares``: C times it is c."""
     u, v = sp.symbols("u v", positive=True)
     rho, c_x, c_y = sp.symbols("rho c_x c_y", real=True)
     matrix = sp.Matrix([[u**2, rho * u * v], [rho * u * v, v**2]])
@@ -71,14 +56,15 @@ def two_features() -> list[sp.Expr]:
 
 
 def gains_add() -> list[sp.Expr]:
-    """With features about their means, constant and slopes take off what each does alone."""
+    """With centred features, a constant and slopes lower the loss by the sum of what each does alone."""
     f = sp.symbols("f1:3", real=True)
     shift, *theta = sp.symbols("s theta1:3", real=True)
     variables, about_mean = (r, *f), dict.fromkeys(f, sp.Integer(0))
-    linear = sum(slope * fi for slope, fi in zip(theta, f, strict=True))
+    linear = inner_product(theta, f)
 
     def fall(subtracted: sp.Expr) -> sp.Expr:
-        return expectation(r**2 - (r - subtracted) ** 2, variables, about_mean)
+        """E r^2 - E(r - subtracted)^2."""
+        return moment_expansion(r**2 - (r - subtracted) ** 2, variables, about_mean)
 
     return [fall(shift + linear) - fall(shift) - fall(linear)]
 
@@ -86,21 +72,21 @@ def gains_add() -> list[sp.Expr]:
 def known_target_suffices() -> list[sp.Expr]:
     """E[f (y_theta - y)|x_t] = f (y_theta - E[y|x_t]), and the losses differ by Var(y|x_t).
 
-    f and y_theta are any functions of x_t; averaged over x_t, the cross moments of the residual are
-    those of the network's own error, and slopes do not change what the losses differ by.
+    f and y_theta are any functions of x_t. So the residual has the same cross moments as the
+    network's own error, and slopes do not change the difference of the losses.
     """
     y, f, model, mean = sp.symbols("y f m E[y]", real=True)
     square = sp.Symbol("E[y**2]", real=True)
-    cross = expectation(f * (model - y), (y,), {}) - f * (model - mean)
-    excess = expectation((model - y) ** 2, (y,), {}) - (model - mean) ** 2
+    cross = moment_expansion(f * (model - y), (y,), {}) - f * (model - mean)
+    excess = moment_expansion((model - y) ** 2, (y,), {}) - (model - mean) ** 2
     return [cross, excess - (square - mean**2)]
 
 
-def epsilon_scaling() -> list[sp.Expr]:
+def scaling_as_slopes() -> list[sp.Expr]:
     """y/lambda is y - shift - a (x - E x) - b (y - E y) with a = 0, b = 1 - 1/lambda, shift = b E y.
 
-    The best such scale takes off (E y r)^2/E y^2; a shift and a slope of their own take off more, by
-    (E r Var y - E y Cov(y, r))^2 / (Var y E y^2).
+    The best such scale lowers the loss by (E y r)^2/E y^2. A free shift and slope lower it by more:
+    (E r Var y - E y Cov(y, r))^2 / (Var y E y^2) more.
     """
     y, x, mean_x, mean, mean_r, cross = sp.symbols("y x m_x m m_r k", real=True)
     v, scale = sp.symbols("v lambda", positive=True)
@@ -120,16 +106,16 @@ energy = sp.Symbol("E", positive=True)
 
 
 def best_variance(noise_energy: sp.Expr) -> sp.Expr:
-    """In the form of ``theory.estimators.reverse_variance``."""
+    """The best reverse variance, in the form of ``theory.diffusion.reverse_variance``."""
     unknown = (s_t / a_t) ** 2 * (1 - noise_energy)
     return s_s**2 * fall_of_snr + (a_s * fall_of_snr) ** 2 * unknown
 
 
 def variance_by_parts() -> list[sp.Expr]:
-    """x_s given x_t and x_0 is N(kappa x_0 + lambda x_t, V): then its variance given x_t alone.
+    """Var(x_s|x_t) = V + kappa^2 Var(x_0|x_t), as x_s given x_t and x_0 is N(kappa x_0 + lambda x_t, V).
 
-    V and kappa from the product of the densities of x_s and x_t; what is not known of x_0 is
-    -sigma/alpha times what is not known of e, and E Var(e|x_t) = 1 - E(E[e|x_t])^2.
+    V and kappa come from the product of the densities of x_s and x_t. Given x_t, x_0 deviates from
+    its mean by -sigma/alpha times the deviation of e, and E Var(e|x_t) = 1 - E(E[e|x_t])^2.
     """
     x_s, x_t, x_0 = sp.symbols("x_s x_t x_0", real=True)
     given, weight = s_s**2 * fall_of_snr, a_s * fall_of_snr
@@ -140,14 +126,14 @@ def variance_by_parts() -> list[sp.Expr]:
     noise_mean, noise_square = sp.symbols("E[e] E[e**2]", real=True)
     known = {own: sp.Integer(0), own**2: given, e * own: sp.Integer(0)}
     drawn = centre.subs(x_0, (x_t - s_t * e) / a_t) + own
-    moments = [expectation(drawn**n, (e, own), known) for n in (1, 2)]
+    moments = [moment_expansion(drawn**n, (e, own), known) for n in (1, 2)]
     variance = moments[1] - moments[0] ** 2
     total = best_variance(energy)
     return [*parts, variance.subs(noise_square, 1 - energy + noise_mean**2) - total]
 
 
 def variance_optimal() -> list[sp.Expr]:
-    """log v/2 + E(x - m)^2/(2 v), which is the KL but for a constant, is least at v = E(x - m)^2."""
+    """The KL up to a constant, log v/2 + E(x - m)^2/(2 v), is least at v = E(x - m)^2."""
     v, spread = sp.symbols("v S", positive=True)
     divergence = sp.log(v) / 2 + spread / (2 * v)
     least = sp.solve(sp.diff(divergence, v), v)
@@ -156,7 +142,9 @@ def variance_optimal() -> list[sp.Expr]:
 
 
 def variance_of_bao() -> list[sp.Expr]:
-    """lambda^2 + (sqrt(bbar_t/alpha) - sqrt(bbar_s - lambda^2))^2 (1 - bbar_t E|s|^2/d) for DDPM's lambda.
+    """The best variance equals the published one (Bao et al., "Analytic-DPM", 2022) for DDPM's lambda:
+
+        lambda^2 + (sqrt(bbar_t/alpha) - sqrt(bbar_s - lambda^2))^2 (1 - bbar_t E|s|^2/d),
 
     alpha = (alpha_t/alpha_s)^2, bbar = sigma^2, and bbar_t E|s|^2/d = E|e_theta|^2/d. DDPM's lambda^2 is
     bbar_s beta/bbar_t with beta = 1 - alpha, so bbar_s - lambda^2 is a square.
@@ -168,7 +156,7 @@ def variance_of_bao() -> list[sp.Expr]:
 
 
 def variance_between() -> list[sp.Expr]:
-    """Data that is a point has DDPM's smaller variance; N(0, v), V c_s/c_t, its larger for v = 1."""
+    """Data at one point has DDPM's smaller variance; N(0, v) has V c_s/c_t, the larger one for v = 1."""
     v = sp.Symbol("v", positive=True)
     c_s, c_t = a_s**2 * v + s_s**2, a_t**2 * v + s_t**2
     smaller, of_gaussian = best_variance(sp.Integer(1)), best_variance(s_t**2 / c_t)
@@ -188,7 +176,7 @@ STATEMENTS = (
     Statement("two-features", "8", "C^-1 c of two features by their correlation", two_features),
     Statement("gains-add", "8", "gains of constant and slopes about the mean add", gains_add),
     Statement("known-target", "8", "regressing on y is regressing on E[y|x_t]", known_target_suffices),
-    Statement("epsilon-scaling", "8", "epsilon scaling is the case a = 0", epsilon_scaling),
+    Statement("epsilon-scaling", "8", "epsilon scaling is the case a = 0", scaling_as_slopes),
     Statement("variance-by-parts", "8", "reverse variance: V + kappa^2 Var(x_0|x_t)", variance_by_parts),
     Statement("variance-optimal", "8", "the KL is least at the mean square", variance_optimal),
     Statement("variance-of-bao", "8", "it is Bao's formula for DDPM's lambda", variance_of_bao),

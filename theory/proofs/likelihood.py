@@ -1,4 +1,4 @@
-"""The likelihood bound: how fast a divergence falls along the dynamics, and what a step weighs.
+"""The likelihood bound: the rate of change of a divergence, and the weight of a discrete step.
 
 q is diffused: it moves with the velocity f x - (g^2/2) grad log q. A law p that the reverse SDE of a
 model's score s carries, seen from 0 to T, moves with f x - g^2 s + (g^2/2) grad log p; one that its
@@ -11,14 +11,24 @@ from functools import partial
 
 import sympy as sp
 
-from theory.proofs.algebra import Statement, coordinates, density, f, g, t
-from theory.proofs.first_order import expectation
-
-Vector = list[sp.Expr]
+from theory.proofs.algebra import (
+    Point,
+    Statement,
+    Vector,
+    coordinates,
+    density,
+    divergence,
+    f,
+    g,
+    gradient,
+    inner_product,
+    t,
+)
+from theory.proofs.moment_expansion import moment_expansion
 
 
 def bound_step() -> list[sp.Expr]:
-    """KL of two reverse steps from t to s that differ in the noise by delta is 0.5 (SNR_s/SNR_t - 1) delta^2.
+    """0.5 (SNR_s/SNR_t - 1) delta^2 is the KL of two reverse steps t -> s with noise delta apart.
 
     Both have variance V sigma_s^2/sigma_t^2; their means differ by (V / (A sigma_t)) delta.
     """
@@ -29,32 +39,20 @@ def bound_step() -> list[sp.Expr]:
     return [kl - (snr_ratio - 1) / 2 * delta**2]
 
 
-def gradient(h: sp.Expr, x: tuple[sp.Symbol, ...]) -> Vector:
-    return [sp.diff(h, xi) for xi in x]
-
-
-def divergence(field: Vector, x: tuple[sp.Symbol, ...]) -> sp.Expr:
-    return sum(sp.diff(vi, xi) for vi, xi in zip(field, x, strict=True))
-
-
-def dot(one: Vector, other: Vector) -> sp.Expr:
-    return sum(a * b for a, b in zip(one, other, strict=True))
-
-
-def diffused(q: sp.Expr, x: tuple[sp.Symbol, ...]) -> Vector:
-    """f x - (g^2/2) grad log q."""
+def diffused(q: sp.Expr, x: Point) -> Vector:
+    """The velocity f x - (g^2/2) grad log q of a diffused density."""
     return [f * xi - g**2 / 2 * ai for xi, ai in zip(x, gradient(sp.log(q), x), strict=True)]
 
 
-def two_laws(dimension: int) -> tuple[tuple[sp.Symbol, ...], sp.Expr, sp.Expr, Vector]:
-    """Coordinates, q, p and a model's score s, all arbitrary."""
+def two_laws(dimension: int) -> tuple[Point, sp.Expr, sp.Expr, Vector]:
+    """Coordinates, two arbitrary densities q and p, and an arbitrary score s of a model."""
     x = coordinates(dimension)
     score = [sp.Function(f"s{i + 1}", real=True)(*x, t) for i in range(dimension)]
     return x, density(x), density(x, "p"), score
 
 
-def divergence_rate(q: sp.Expr, p: sp.Expr, v_p: Vector, x: tuple[sp.Symbol, ...]) -> sp.Expr:
-    """d/dt (q log(q/p)) but for a divergence, with q diffused and dp/dt = -div(v_p p)."""
+def divergence_rate(q: sp.Expr, p: sp.Expr, v_p: Vector, x: Point) -> sp.Expr:
+    """d/dt (q log(q/p)) up to a divergence, with q diffused and dp/dt = -div(v_p p)."""
     flux_q = [q * vi for vi in diffused(q, x)]
     dq, dp = -divergence(flux_q, x), -divergence([p * vi for vi in v_p], x)
     log_ratio = sp.log(q / p)
@@ -66,21 +64,21 @@ def diffusions_divergence_rate(dimension: int) -> list[sp.Expr]:
     """d KL(q_t|p_t)/dt = -(g^2/2) E_q|grad log(q/p)|^2, both diffused."""
     x, q, p, _ = two_laws(dimension)
     gap = gradient(sp.log(q / p), x)
-    return [divergence_rate(q, p, diffused(p, x), x) + g**2 / 2 * q * dot(gap, gap)]
+    return [divergence_rate(q, p, diffused(p, x), x) + g**2 / 2 * q * inner_product(gap, gap)]
 
 
 def sde_divergence_rate(dimension: int) -> list[sp.Expr]:
     """d KL(q_t|p_t)/dt = -(g^2/2) E_q|s - grad log q|^2 + (g^2/2) E_q|s - grad log p|^2.
 
-    p is carried by the reverse SDE of s, any function. Over time, KL(q_0|p_0) is KL(q_T|p_T) + J_SM
-    less 0.5 int g^2 E_q|s - grad log p|^2, a square: the bound, and by how much it misses.
+    p is carried by the reverse SDE of any s. Integrated over time, KL(q_0|p_0) = KL(q_T|p_T) + J_SM
+    - 0.5 int g^2 E_q|s - grad log p|^2: the bound is not sharp by this last term.
     """
     x, q, p, s = two_laws(dimension)
     of_q, of_p = gradient(sp.log(q), x), gradient(sp.log(p), x)
     v_p = [f * xi - g**2 * si + g**2 / 2 * bi for xi, si, bi in zip(x, s, of_p, strict=True)]
     lost = [si - ai for si, ai in zip(s, of_q, strict=True)]
     missed = [si - bi for si, bi in zip(s, of_p, strict=True)]
-    fall = g**2 / 2 * q * (dot(lost, lost) - dot(missed, missed))
+    fall = g**2 / 2 * q * (inner_product(lost, lost) - inner_product(missed, missed))
     return [divergence_rate(q, p, v_p, x) + fall]
 
 
@@ -89,7 +87,10 @@ def ode_divergence_rate(dimension: int) -> list[sp.Expr]:
     x, q, p, s = two_laws(dimension)
     v_p = [f * xi - g**2 / 2 * si for xi, si in zip(x, s, strict=True)]
     lost = [si - ai for si, ai in zip(s, gradient(sp.log(q), x), strict=True)]
-    return [divergence_rate(q, p, v_p, x) + g**2 / 2 * q * dot(lost, gradient(sp.log(p / q), x))]
+    return [
+        divergence_rate(q, p, v_p, x)
+        + g**2 / 2 * q * inner_product(lost, gradient(sp.log(p / q), x))
+    ]
 
 
 def change_of_variables(dimension: int) -> list[sp.Expr]:
@@ -97,7 +98,7 @@ def change_of_variables(dimension: int) -> list[sp.Expr]:
     x = coordinates(dimension)
     p = density(x, "p")
     v = [sp.Function(f"v{i + 1}", real=True)(*x, t) for i in range(dimension)]
-    along = -divergence([p * vi for vi in v], x) + dot(v, gradient(p, x))
+    along = -divergence([p * vi for vi in v], x) + inner_product(v, gradient(p, x))
     return [(along / p).doit() + divergence(v, x)]
 
 
@@ -111,7 +112,10 @@ def noise_form(dimension: int) -> list[sp.Expr]:
     noise = [-sigma * si for si in score]
     diffusion_sq = sp.diff(sigma**2, t) - 2 * sp.diff(sp.log(a), t) * sigma**2
     d_log_snr = sp.diff(sp.log(a**2 / sigma**2), t)
-    return [diffusion_sq * dot(list(score), list(score)) + dot(noise, noise) * d_log_snr]
+    return [
+        diffusion_sq * inner_product(list(score), list(score))
+        + inner_product(noise, noise) * d_log_snr
+    ]
 
 
 def cauchy_schwarz(dimension: int) -> list[sp.Expr]:
@@ -126,10 +130,11 @@ def cauchy_schwarz(dimension: int) -> list[sp.Expr]:
         (u[i] * v_copy[j] - u_copy[j] * v[i]) ** 2
         for i in range(dimension) for j in range(dimension)
     )  # fmt: skip
-    half = expectation(crossed / 2, own, {})
-    squares = expectation(half.subs(dict(zip(copy, own, strict=True))), own, {})
+    half = moment_expansion(crossed / 2, own, {})
+    squares = moment_expansion(half.subs(dict(zip(copy, own, strict=True))), own, {})
     first, second, product = (
-        expectation(dot(list(a), list(b)), own, {}) for a, b in ((u, u), (v, v), (u, v))
+        moment_expansion(inner_product(list(a), list(b)), own, {})
+        for a, b in ((u, u), (v, v), (u, v))
     )
     return [first * second - product**2 - squares]
 

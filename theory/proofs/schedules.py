@@ -23,6 +23,7 @@ def transition_composes() -> list[sp.Expr]:
     a_r, a_s, a_t, s_r, s_s, s_t = sp.symbols("a_r a_s a_t s_r s_s s_t", positive=True)
 
     def between(a: sp.Expr, b: sp.Expr, sa: sp.Expr, sb: sp.Expr) -> tuple[sp.Expr, sp.Expr]:
+        """(A, V) from a time of alpha and sigma (a, sa) to one of (b, sb)."""
         return b / a, sb**2 - (b / a) ** 2 * sa**2
 
     a_rs, v_rs = between(a_r, a_s, s_r, s_s)
@@ -50,7 +51,7 @@ def _marginal_variance() -> sp.Expr:
 
 
 def gaussian_solves() -> list[sp.Expr]:
-    """N(alpha m, c) solves the Fokker-Planck equation; what is left is divided by the density."""
+    """N(alpha m, c) solves the Fokker-Planck equation; the residual is divided by the density."""
     x = coordinates(1)
     c = _marginal_variance()
     q = sp.exp(-((x[0] - alpha * m) ** 2) / (2 * c)) / sp.sqrt(2 * sp.pi * c)
@@ -58,7 +59,7 @@ def gaussian_solves() -> list[sp.Expr]:
 
 
 def gaussian_clock() -> list[sp.Expr]:
-    """E M_t^2 = alpha^2/c, whose rate of growth in reverse is alpha^2 g^2/c^2 = alpha^2 g^2 (Hess)^2."""
+    """E M_t^2 = alpha^2/c grows in reverse at the rate alpha^2 g^2/c^2 = alpha^2 g^2 (Hess log q)^2."""
     c = _marginal_variance()
     return [_schedule_dynamics(sp.diff(alpha**2 / c, t) + alpha**2 * g**2 / c**2)]
 

@@ -1,6 +1,6 @@
-"""The martingales beside the score.
+"""Martingales other than the score.
 
-One lemma carries them all: if p and q solve the same Fokker-Planck equation, p/q is a martingale of
+One lemma proves them all: if p and q solve the same Fokker-Planck equation, p/q is a martingale of
 the reverse process of q. Components of a mixture, shifted densities and alpha^|k| d^k q are such p.
 """
 
@@ -14,26 +14,30 @@ from theory.proofs.algebra import (
     alpha,
     coordinates,
     density,
+    divergence,
     f,
     fokker_planck,
     g,
+    gradient,
     impose_dynamics,
+    inner_product,
     reverse_generator,
     t,
 )
 
 
-def tower(order: tuple[int, ...]) -> sp.Expr:
-    """Residual of alpha^|k| (d^k q)/q being a martingale, k a multi-index; |k| = 1 is the score."""
+def derivative_ratio(order: tuple[int, ...]) -> list[sp.Expr]:
+    """alpha^|k| (d^k q)/q is a martingale, for k a multi-index; |k| = 1 is the score."""
     x = coordinates(len(order))
     q = density(x)
     derivative = sp.diff(q, *[(xi, n) for xi, n in zip(x, order, strict=True) if n])
-    return reverse_generator(alpha ** sum(order) * derivative / q, q, x)
+    return [reverse_generator(alpha ** sum(order) * derivative / q, q, x)]
 
 
-def mixed(total: int) -> list[sp.Expr]:
-    """Residuals of every two-dimensional multi-index of that total order, pure ones included."""
-    return [tower(k) for k in product(range(total + 1), repeat=2) if sum(k) == total]
+def all_of_order(total: int) -> list[sp.Expr]:
+    """The same for every two-dimensional multi-index of this total order."""
+    orders = [k for k in product(range(total + 1), repeat=2) if sum(k) == total]
+    return [residual for k in orders for residual in derivative_ratio(k)]
 
 
 def tweedie(dimension: int) -> list[sp.Expr]:
@@ -62,25 +66,25 @@ def posterior_mean(dimension: int) -> list[sp.Expr]:
     ]
 
 
-def ratio(dimension: int) -> sp.Expr:
-    """Residual of p/q being a martingale of the reverse process of q, both solutions."""
+def ratio(dimension: int) -> list[sp.Expr]:
+    """p/q is a martingale of the reverse process of q, if both solve the Fokker-Planck equation."""
     x = coordinates(dimension)
     p, q = density(x, "p"), density(x)
-    return impose_dynamics(reverse_generator(p / q, q, x), p, x)
+    return [impose_dynamics(reverse_generator(p / q, q, x), p, x)]
 
 
-def component_probability(dimension: int) -> sp.Expr:
-    """Residual of P(1|x_t) = w q_1/q, q = w q_1 + (1 - w) q_2, where q_2 may be a mixture itself."""
+def component(dimension: int) -> list[sp.Expr]:
+    """P(1|x_t) = w q_1/q is a martingale, q = w q_1 + (1 - w) q_2; q_2 may be a mixture itself."""
     x = coordinates(dimension)
     first, others = density(x, "q1"), density(x, "q2")
     w = sp.Symbol("w", positive=True)
     q = w * first + (1 - w) * others
     residual = reverse_generator(w * first / q, q, x)
-    return impose_dynamics(impose_dynamics(residual, first, x), others, x)
+    return [impose_dynamics(impose_dynamics(residual, first, x), others, x)]
 
 
-def translation(dimension: int) -> sp.Expr:
-    """Residual of the shifted density p(x, t) = q(x - alpha h, t) solving the same equation as q.
+def translated(dimension: int) -> list[sp.Expr]:
+    """The shifted density p(x, t) = q(x - alpha h, t) solves the same equation as q.
 
     With y = x - alpha h, dp/dt = dq/dt - f alpha h.grad q at (y, t), while the derivatives in x are
     those in y. ``ratio`` then makes L_t(h) = p/q a martingale.
@@ -88,14 +92,12 @@ def translation(dimension: int) -> sp.Expr:
     y = coordinates(dimension)
     h = sp.symbols(f"h1:{dimension + 1}", real=True)
     q = density(y)
-    d_time = fokker_planck(q, y) - sum(
-        f * alpha * hi * sp.diff(q, yi) for hi, yi in zip(h, y, strict=True)
-    )
+    d_time = fokker_planck(q, y) - f * alpha * inner_product(h, gradient(q, y))
     right = sum(
         -f * q - f * (yi + alpha * hi) * sp.diff(q, yi) + g**2 / 2 * sp.diff(q, yi, 2)
         for hi, yi in zip(h, y, strict=True)
     )
-    return d_time - right
+    return [d_time - right]
 
 
 def translation_coefficients(order: int, dimension: int) -> list[sp.Expr]:
@@ -123,7 +125,7 @@ def _in_line_and_plane(order: int) -> list[sp.Expr]:
     return translation_coefficients(order, 1) + translation_coefficients(order, 2)
 
 
-def energy(dimension: int) -> list[sp.Expr]:
+def energy_decay(dimension: int) -> list[sp.Expr]:
     """d(alpha^2 I)/dt = -alpha^2 g^2 E[(Hess log q)^2] for the matrix I = E[grad log q grad log q^T].
 
     With M = alpha grad log q, the integrand of the difference is a divergence, which integrates
@@ -131,14 +133,13 @@ def energy(dimension: int) -> list[sp.Expr]:
     """
     x = coordinates(dimension)
     q = density(x)
-    score = [alpha * sp.diff(q, xi) / q for xi in x]
+    score = [alpha * derivative / q for derivative in gradient(q, x)]
     residuals = []
     for one, other in combinations_with_replacement(score, 2):
         moment = q * one * other
-        square = sum(sp.diff(one, xk) * sp.diff(other, xk) for xk in x)
+        lost = g**2 * q * inner_product(gradient(one, x), gradient(other, x))
         flux = [f * xk * moment - g**2 / 2 * sp.diff(moment, xk) for xk in x]
-        divergence = sum(sp.diff(jk, xk) for jk, xk in zip(flux, x, strict=True))
-        residuals.append(impose_dynamics(sp.diff(moment, t) + g**2 * q * square + divergence, q, x))
+        residuals.append(impose_dynamics(sp.diff(moment, t) + lost + divergence(flux, x), q, x))
     return residuals
 
 
@@ -146,19 +147,19 @@ STATEMENTS = (
     Statement("posterior-mean", "9", "E[x_0|x_t] = (x_t + sigma^2 score)/alpha", lambda: posterior_mean(2)),
     Statement("tweedie", "9", "E[x_0|x_t] is a reverse martingale", lambda: tweedie(1)),
     Statement("tweedie-2d", "9", "E[x_0|x_t], both coordinates", lambda: tweedie(2)),
-    Statement("ratio-1d", "9", "p/q is a reverse martingale of q", lambda: [ratio(1)]),
-    Statement("ratio-3d", "9", "p/q is a reverse martingale of q, three coordinates", lambda: [ratio(3)]),
-    Statement("component", "9", "P(k|x_t) = w_k q_k/q is a martingale", lambda: [component_probability(1)]),
-    Statement("component-2d", "9", "P(k|x_t), two coordinates", lambda: [component_probability(2)]),
-    Statement("translation", "9", "q_t(x - alpha h) solves the equation of q_t", lambda: [translation(3)]),
-    Statement("tower-1", "9", "alpha q'/q is a reverse martingale", lambda: [tower((1,))]),
-    Statement("tower-2", "9", "alpha^2 q''/q is a reverse martingale", lambda: [tower((2,))]),
-    Statement("tower-3", "9", "alpha^3 q'''/q is a reverse martingale", lambda: [tower((3,))]),
-    Statement("tower-4", "9", "alpha^4 q''''/q is a reverse martingale", lambda: [tower((4,))]),
-    Statement("tower-mixed", "9", "alpha^2 q_xy/q is a reverse martingale", lambda: [tower((1, 1))]),
-    Statement("tower-mixed-2", "9", "every second derivative in two coordinates", lambda: mixed(2)),
-    Statement("tower-mixed-3", "9", "every third derivative in two coordinates", lambda: mixed(3)),
-    Statement("tower-mixed-4", "9", "every fourth derivative in two coordinates", lambda: mixed(4)),
+    Statement("ratio-1d", "9", "p/q is a reverse martingale of q", lambda: ratio(1)),
+    Statement("ratio-3d", "9", "p/q is a reverse martingale of q, three coordinates", lambda: ratio(3)),
+    Statement("component", "9", "P(k|x_t) = w_k q_k/q is a martingale", lambda: component(1)),
+    Statement("component-2d", "9", "P(k|x_t), two coordinates", lambda: component(2)),
+    Statement("translation", "9", "q_t(x - alpha h) solves the equation of q_t", lambda: translated(3)),
+    Statement("tower-1", "9", "alpha q'/q is a reverse martingale", lambda: derivative_ratio((1,))),
+    Statement("tower-2", "9", "alpha^2 q''/q is a reverse martingale", lambda: derivative_ratio((2,))),
+    Statement("tower-3", "9", "alpha^3 q'''/q is a reverse martingale", lambda: derivative_ratio((3,))),
+    Statement("tower-4", "9", "alpha^4 q''''/q is a reverse martingale", lambda: derivative_ratio((4,))),
+    Statement("tower-mixed", "9", "alpha^2 q_xy/q is a reverse martingale", lambda: derivative_ratio((1, 1))),
+    Statement("tower-mixed-2", "9", "every second derivative in two coordinates", lambda: all_of_order(2)),
+    Statement("tower-mixed-3", "9", "every third derivative in two coordinates", lambda: all_of_order(3)),
+    Statement("tower-mixed-4", "9", "every fourth derivative in two coordinates", lambda: all_of_order(4)),
     *(
         Statement(
             f"translation-order-{order}", "9", f"L(h) has them for coefficients of order {order}",
@@ -166,6 +167,6 @@ STATEMENTS = (
         )
         for order in (1, 2, 3, 4)
     ),
-    Statement("energy-1d", "9", "d(alpha^2 I)/dt = -alpha^2 g^2 E[((log q)'')^2]", lambda: energy(1)),
-    Statement("energy-2d", "9", "the same for the Fisher information matrix", lambda: energy(2)),
+    Statement("energy-1d", "9", "d(alpha^2 I)/dt = -alpha^2 g^2 E[((log q)'')^2]", lambda: energy_decay(1)),
+    Statement("energy-2d", "9", "the same for the Fisher information matrix", lambda: energy_decay(2)),
 )  # fmt: skip

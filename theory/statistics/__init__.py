@@ -1,4 +1,4 @@
-"""Moments, intervals, lower confidence bounds, shrinkage, smoothing, Neyman allocation, image bases.
+"""Moments, intervals, lower confidence bounds, ridge regression, shrinkage, Neyman allocation, bases.
 
 Imports ``theory.support`` only.
 """

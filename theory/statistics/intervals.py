@@ -1,4 +1,4 @@
-"""A number with its interval."""
+"""Estimates with Student confidence intervals."""
 
 import math
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from scipy.stats import t as student
 from torch import Tensor
 
 LEVEL = 0.95
-"""Confidence of every interval unless it says otherwise."""
+"""Confidence of every interval and lower bound, unless stated otherwise."""
 
 FEW_IMAGES = 16
-"""With fewer independent units, an asymptotic interval may be far too narrow."""
+"""With fewer independent images, an asymptotic interval may be far too narrow."""
 
 
 def cautions(what: str, count: int, least: int = FEW_IMAGES) -> list[str]:
-    """A line that says that there are too few of something; none where there are enough."""
+    """A list with one line of caution if ``count`` is below ``least``; empty otherwise."""
     if count >= least:
         return []
     return [f"caution: {count} {what} are few; what is said of fewer than {least} is unreliable"]
@@ -25,7 +25,7 @@ def cautions(what: str, count: int, least: int = FEW_IMAGES) -> list[str]:
 class Estimate:
     """A value with a two-sided interval of confidence ``LEVEL``.
 
-    The interval is infinite where too few images were seen to estimate an error.
+    The interval is infinite if there were too few images to estimate an error.
     """
 
     value: float

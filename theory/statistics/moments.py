@@ -1,4 +1,4 @@
-"""Streaming, mergeable moments of per-image vectors, and what is estimated from them.
+"""Streaming, mergeable moments of per-image vectors, and unbiased estimates from them.
 
 A unit is one image's vector r_i (the mean over its noise draws). Sums are kept in float64 by
 group of images, so that the error of a quadratic statistic can be estimated by leaving out one
@@ -32,9 +32,13 @@ class Contrast:
 class Moments:
     """Sums over images by group: of 1, of r_i, of |r_i|^2.
 
-    ``common_error`` is the energy of an error that all units share, such as that of a mean image.
-    ``contrast`` tells the noise of a unit from what differs between images, where there were draws
-    enough for that.
+    Attributes:
+        count: number of images of each group.
+        total: sums of r_i.
+        square: sums of |r_i|^2.
+        common_error: energy of an error that all units share, such as that of a mean image.
+        contrast: separates the noise of the units from their variation between images; None if
+            the images had too few draws for it.
     """
 
     count: Float64[Tensor, "g"]
@@ -55,13 +59,13 @@ class Moments:
         )
 
     def to(self, device: Any) -> "Moments":
-        """The same on a device, before there is a contrast."""
+        """A copy on this device, without the contrast, which is computed later."""
         return Moments(
             self.count.to(device), self.total.to(device), self.square.to(device), self.common_error
         )
 
     def add_(self, group: Int64[Tensor, "b"], units: Float64[Tensor, "b *shape"]) -> None:
-        """Take in the units of images of these groups, in place."""
+        """Add the units of a batch in place; ``group`` is the group of each image."""
         group = group.to(units.device)
         self.count.index_add_(0, group, units.new_ones(len(units)))
         self.total.index_add_(0, group, units)
@@ -78,7 +82,7 @@ class Moments:
         return self.total.sum(0) / self.n
 
     def error_energy(self) -> float:
-        """Unbiased estimate of E|mean - E r|^2 = tr Cov(r) / n, and the common error."""
+        """Unbiased estimate of E|mean - E r|^2 = tr Cov(r) / n, plus the common error."""
         n, square = self.n, self.square.sum().item()
         spread = (square - n * self.mean.square().sum().item()) / (n * (n - 1))
         return spread + self.common_error
@@ -86,8 +90,8 @@ class Moments:
     def squared_norm(self) -> Estimate:
         """Unbiased |E r|^2 of the population, (|sum r_i|^2 - sum |r_i|^2) / (n (n - 1)).
 
-        It may be negative. The value is exact in expectation for any n. The interval is Student's
-        on a delete-a-group jackknife error (asymptotic; conservative where E r is zero).
+        It is unbiased for any n, and may be negative. The interval is Student's with a
+        delete-a-group jackknife error (asymptotic; conservative if E r is zero).
         """
         used = self.count > 0
         count, square = self.count[used], self.square[used]
@@ -104,13 +108,13 @@ class Moments:
         return Estimate.from_error(value.item(), error.item(), k - 1)
 
     def squared_norm_of_set(self) -> Estimate:
-        """|m|^2 for m the mean of r over these very images and all noise: no other images.
+        """|m|^2 for m the mean of r over the noise and over these very images, not a population.
 
-        With a contrast |mean|^2 - sum |d_i|^2 / n^2, which is unbiased for any n; its variance
-        4 m C m + 2 tr C^2, C = sum_i Cov(d_i) / n^2, is bounded by 4 mean C mean over groups
-        (asymptotic, and conservative where m is small). Without one, what is noise and what
-        differs between images cannot be told apart: the value is the population's, and the
-        interval reaches up to where none of the spread is noise.
+        With a contrast it is |mean|^2 - sum |d_i|^2 / n^2, which is unbiased for any n; its
+        variance 4 m C m + 2 tr C^2, C = sum_i Cov(d_i) / n^2, is bounded by 4 mean C mean over
+        groups (asymptotic, and conservative where m is small). Without a contrast, noise cannot be
+        separated from variation between images: the value is the population's, and the interval
+        extends to the value that holds if there is no noise at all.
         """
         of_population, n = self.squared_norm(), self.n
         plain = self.mean.square().sum().item()

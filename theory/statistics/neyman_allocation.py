@@ -1,8 +1,9 @@
-"""Where to spend network evaluations: pilot, allocate, stop.
+"""Neyman allocation: how many images to use at each time, and when to stop.
 
-At time k the estimate from n_k images has error V_k / n_k, V_k the variance of a unit, at c_k
-evaluations per image. The error of the likelihood bound, sum_k w_k V_k / n_k, is least for a given
-number of evaluations when n_k is proportional to sqrt(w_k V_k / c_k).
+At time k the estimate from n_k images has error V_k / n_k, V_k the variance of a unit, and costs c_k
+network evaluations per image. The error of the likelihood bound, sum_k w_k V_k / n_k, is least for a
+given number of evaluations if n_k is proportional to sqrt(w_k V_k / c_k): Neyman's allocation of a
+stratified sample with unequal costs (Cochran, "Sampling Techniques", 1977, section 5.5).
 """
 
 from dataclasses import dataclass
@@ -14,17 +15,19 @@ from torch import Tensor
 from theory.support.errors import InputError
 
 PILOT_IMAGES = 64
+"""Images at every time in the pilot, which estimates the variances."""
+
 GROWTH = 4
-"""A round at most multiplies the evaluations by this, as variances are still being learned."""
+"""The most by which a round multiplies the evaluations, as the variances are still uncertain."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """When to stop: at a number of evaluations in all, or at a relative error of the whole.
+    """When to stop: at a total number of network evaluations, or at a relative error.
 
     Attributes:
         evaluations: network evaluations over all times and images.
-        precision: sum_k w_k error_k over sum_k w_k |eta_k|^2.
+        precision: the relative error sum_k w_k error_k / sum_k w_k |eta_k|^2.
 
     Raises:
         InputError: neither is given, or one is not positive.
@@ -45,9 +48,13 @@ class Goal:
 def allocate(
     weighted_variance: Float64[Tensor, "time"], cost: Tensor, evaluations: float, most: int
 ) -> Int64[Tensor, "time"]:
-    """Images n_k per time, proportional to sqrt(w_k V_k / c_k), for so many evaluations in all.
+    """Images n_k per time, proportional to sqrt(w_k V_k / c_k), rounded down.
 
-    None gets more than ``most``; what that leaves over goes to the others.
+    Args:
+        weighted_variance: w_k V_k.
+        cost: c_k, evaluations per image.
+        evaluations: the most that sum_k c_k n_k may be.
+        most: the most images of any time; what this leaves over goes to the other times.
     """
     share = torch.sqrt(weighted_variance.clamp(min=0) / cost)
     share = share.clamp(min=share.max().item() * 1e-6 + 1e-300)
@@ -69,6 +76,6 @@ def allocate(
 def evaluations_for(
     weighted_variance: Float64[Tensor, "time"], cost: Tensor, error: float
 ) -> float:
-    """Evaluations in all that bring sum_k w_k V_k / n_k down to ``error``, best allocated."""
+    """(sum_k sqrt(w_k V_k c_k))^2 / error, the least evaluations for sum_k w_k V_k / n_k = error."""
     root = torch.sqrt(weighted_variance.clamp(min=0) * cost).sum().item()
     return root**2 / error if error > 0 else float("inf")

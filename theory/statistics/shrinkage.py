@@ -1,7 +1,7 @@
-"""How much of an estimated shift to apply.
+"""Shrinkage of an estimated shift: positive-part James-Stein, an empirical-Bayes weight.
 
-Applying c eta_hat gains 2 c eta_hat.eta - c^2 |eta_hat|^2: the whole estimate, noise and all, may
-well lose.
+Subtracting c eta_hat gains 2 c eta_hat.eta - c^2 |eta_hat|^2. With c = 1 this may be a loss, as the
+estimate's noise is subtracted too.
 """
 
 from collections.abc import Callable
@@ -12,15 +12,17 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 Shrinkage = Callable[[Tensor, Tensor], Tensor]
-"""From energies |eta_hat|^2 and error energies v = E|eta_hat - eta|^2 of parts, their weights c."""
+"""(|eta_hat|^2, v = E|eta_hat - eta|^2) of the parts of an estimate -> their weights c."""
 
 
 def james_stein(
     energy: Float64[Tensor, "*part"], error_energy: Float64[Tensor, "*part"]
 ) -> Float64[Tensor, "*part"]:
-    """Positive part of 1 - v/|eta_hat|^2: the best weight, with |eta|^2 estimated without bias.
+    """Positive part of 1 - v/|eta_hat|^2: zero where the estimate is no larger than its noise.
 
-    Nothing is applied where the estimate is no larger than its own noise.
+    It is the best weight |eta|^2 / (|eta|^2 + v) with |eta_hat|^2, whose mean is |eta|^2 + v, in its
+    place. James & Stein, "Estimation with Quadratic Loss" (1961); Efron & Morris, "Stein's Estimation
+    Rule and Its Competitors: An Empirical Bayes Approach" (1973).
     """
     some = energy > 0
     kept = 1 - error_energy / torch.where(some, energy, torch.ones_like(energy))
@@ -30,19 +32,19 @@ def james_stein(
 def unshrunk(
     energy: Float64[Tensor, "*part"], error_energy: Float64[Tensor, "*part"]
 ) -> Float64[Tensor, "*part"]:
-    """Weight one."""
+    """Weight one: the estimate as it is."""
     return torch.ones_like(energy)
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What of an estimate is applied.
+    """How an estimate is turned into the shift that is applied.
 
     Attributes:
-        shrinkage: the weight that it is given.
-        smoothed: whether it is smoothed over log-SNR first, and bands of frequencies may be shrunk
-            apart: whichever the left-out images like best.
-        certified: whether it is applied only where its gain is certain.
+        shrinkage: gives the weights.
+        smoothed: whether the estimate may be smoothed over log-SNR, and its DCT bands shrunk
+            separately; the gain on left-out images decides.
+        certified: whether the shift is applied only where its gain has a positive lower bound.
     """
 
     shrinkage: Shrinkage
@@ -50,21 +52,21 @@ class Policy:
     certified: bool
 
     def applies(self, certificates: Float64[Tensor, "time"]) -> Bool[Tensor, "time"]:
-        """Where anything is applied, given lower bounds of the gain."""
+        """At which times the shift is applied, given lower bounds of its gain."""
         return certificates > 0 if self.certified else torch.ones_like(certificates).bool()
 
 
 CERTIFIED = Policy(james_stein, smoothed=True, certified=True)
-"""Smooth, shrink, and leave alone every time whose gain has no positive lower confidence bound."""
+"""Smooth and shrink; apply nothing at times whose gain has no positive lower confidence bound."""
 
 SHRUNK = Policy(james_stein, smoothed=True, certified=False)
 """Smooth and shrink: harmless in expectation."""
 
 SMOOTHED = Policy(unshrunk, smoothed=True, certified=False)
-"""The whole estimate, smoothed: what a spline over all times makes of it."""
+"""Smooth over all times by a spline, without shrinkage."""
 
 PUBLISHED = Policy(unshrunk, smoothed=False, certified=False)
-"""Apply the whole estimate, as published."""
+"""Apply the estimate as it is, as published."""
 
 POLICIES = {"certified": CERTIFIED, "shrunk": SHRUNK, "published": PUBLISHED}
 """The policies by name."""

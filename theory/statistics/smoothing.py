@@ -1,6 +1,6 @@
-"""Smoothing over log-SNR: what is known at one time tells of its neighbours.
+"""Smoothing over log-SNR, by which neighbouring times share what they know of the shift.
 
-A cubic smoothing spline with weights is linear in its data, so it is one matrix for all pixels.
+A weighted cubic smoothing spline is linear in its data, so that one matrix serves for all pixels.
 """
 
 import numpy as np
@@ -10,20 +10,24 @@ from scipy.interpolate import CubicSpline, make_smoothing_spline
 from torch import Tensor
 
 STRENGTHS = (0.0, *(10.0**power for power in range(-3, 4)))
-"""Penalties on the squared second derivative, for precisions of mean one; the first is none."""
+"""Penalties on the squared second derivative, for weights of mean one; the first is none."""
 
 LEAST_TIMES = 5
-"""A cubic smoothing spline needs as many points."""
+"""The fewest points of a cubic smoothing spline."""
 
 
 def smoothers(
     log_snr: Float64[Tensor, "n"], error_energy: Float64[Tensor, "n"]
 ) -> "list[Float64[Tensor, 'n n']]":
-    """Smoothing matrices of the ``STRENGTHS``, the identity first; rows give smoothed values at each time.
+    """Smoothing matrices (n, n), one for each of the ``STRENGTHS``, the identity first.
 
     Args:
-        log_snr: distinct and finite, in any order; where it is not, only the identity is returned.
+        log_snr: of each time, distinct, in any order.
         error_energy: of the estimate at each time; its inverse is the weight.
+
+    Returns:
+        Matrices that take the values at all times to smoothed ones; only the identity if there are
+        fewer than ``LEAST_TIMES`` times, a log-SNR is infinite, or an error energy is not positive.
     """
     n = len(log_snr)
     identity = torch.eye(n, dtype=torch.float64)
@@ -44,10 +48,10 @@ def smoothers(
 def curvature(
     log_snr: Float64[Tensor, "time"], shift: Float64[Tensor, "time *shape"]
 ) -> Float64[Tensor, "time *shape"]:
-    """Second derivatives in log-SNR of the natural cubic splines through the shifts.
+    """Second derivatives in log-SNR of natural cubic splines through the shifts.
 
-    One spline runs through each stretch of neighbouring times at which something is applied; there
-    is no curvature at its ends, nor where nothing is. The times increase or decrease in log-SNR.
+    One spline runs through each stretch of neighbouring times with a shift other than zero. The
+    curvature is zero at its ends and where the shift is zero. Log-SNR is monotonic in the times.
     """
     applied = (shift.flatten(1) != 0).any(1) & log_snr.isfinite()
     result = torch.zeros_like(shift)

@@ -1,6 +1,7 @@
-"""What the tensors and numbers of plain data must be, checked once, where it is built."""
+"""Checks of the tensors and numbers that a dataclass holds, made once, when it is built."""
 
 import math
+import sys
 from typing import Any
 
 import torch
@@ -8,12 +9,15 @@ from torch import Tensor
 
 from theory.support.errors import InputError
 
+MOST = sys.float_info.max
+"""The largest finite number."""
+
 
 def require_finite(what: str, value: Any, shape: tuple[int, ...]) -> None:
-    """Refuse anything but finite float64 of that shape.
+    """Refuse anything but a tensor of finite float64 numbers of this shape.
 
     Raises:
-        InputError: it is something else.
+        InputError: it is something else; ``what`` begins the message.
     """
     _require(what, value, shape)
     if not bool(value.isfinite().all()):
@@ -21,7 +25,7 @@ def require_finite(what: str, value: Any, shape: tuple[int, ...]) -> None:
 
 
 def require_bounds(what: str, value: Any, shape: tuple[int, ...]) -> None:
-    """Refuse anything but float64 of that shape, finite or minus infinity: lower bounds.
+    """Refuse anything but a tensor of lower bounds: float64 of this shape, finite or minus infinity.
 
     Raises:
         InputError: it is something else.
@@ -53,7 +57,7 @@ def require_whole(what: str, value: Any) -> None:
 
 
 def kind_of(value: Any) -> str:
-    """A value's type, and the shape of a tensor, for a message."""
+    """The type of a value, for a message; of a tensor the type of its numbers and its shape."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"
     return type(value).__name__

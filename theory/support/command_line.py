@@ -1,4 +1,4 @@
-"""What the three programs share: subcommands that load late, and errors as one line with status 2."""
+"""What the three programs share: subcommands that load late, and errors as one line, status 2."""
 
 import argparse
 import difflib
@@ -25,7 +25,7 @@ class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, which suggests what may have been meant."""
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse as argparse does, and refuse what is left over.
+        """Parse as argparse does, but refuse arguments that it does not know.
 
         Raises:
             InputError: arguments that do not fit.
@@ -38,7 +38,11 @@ class Parser(argparse.ArgumentParser):
         return parsed, left
 
     def error(self, message: str) -> NoReturn:
-        """Raises: InputError, with argparse's message and the nearest choice."""
+        """Refuse the arguments.
+
+        Raises:
+            InputError: always, with argparse's message and the choice that may have been meant.
+        """
         found = INVALID_CHOICE.search(message)
         if found:
             choices = [choice.strip("' ") for choice in found["choices"].split(",")]
@@ -47,7 +51,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def did_you_mean(given: str, known: Iterable[str]) -> str:
-    """A question that names the closest of the known words; empty where none is close."""
+    """``; did you mean WORD?`` with the closest of the known words, or nothing if none is close."""
     close = difflib.get_close_matches(given, list(known), 1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -103,12 +107,12 @@ def run_command(
 
 
 def count(text: str) -> int:
-    """A positive whole number from the command line."""
+    """Parse a positive whole number: a ``type`` for argparse."""
     return _whole(text, 1, MAX_COUNT, f"a positive whole number up to {MAX_COUNT}")
 
 
 def seed(text: str) -> int:
-    """A seed from the command line."""
+    """Parse a seed, 0 to ``MAX_SEED``: a ``type`` for argparse."""
     return _whole(text, 0, MAX_SEED, f"a seed from 0 to {MAX_SEED}")
 
 
@@ -119,7 +123,11 @@ def _whole(text: str, least: int, most: int, expected: str) -> int:
 
 
 def run(name: str, main: Callable[[list[str]], int]) -> None:
-    """Run ``main`` on the command line and leave with its status; bad input is one line, status 2."""
+    """Run ``main`` on the command line and exit with its status.
+
+    An ``InputError`` is printed as one line after the program's name and exits with status 2; an
+    interruption exits with status 130 and prints nothing.
+    """
     try:
         sys.exit(main(sys.argv[1:]))
     except InputError as error:

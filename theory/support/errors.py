@@ -1,4 +1,4 @@
-"""Errors that a user can cause. Programs print their one line and leave with status 2."""
+"""Errors that a user can cause. Programs print their one line and exit with status 2."""
 
 
 class InputError(ValueError):
@@ -7,3 +7,13 @@ class InputError(ValueError):
 
 class NonFiniteError(InputError):
     """A network returned NaN or infinity; the message names the time."""
+
+
+def one_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its type if the message is empty."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+def one_line_with_type(error: BaseException) -> str:
+    """``Type: message`` on one line: for errors of a user's own code, whose type tells the most."""
+    return " ".join(f"{type(error).__name__}: {error}".split())

@@ -1,4 +1,4 @@
-"""Output files and folders that appear whole or not at all."""
+"""Output files and folders that are written as a whole or not at all."""
 
 import json
 import math
@@ -13,7 +13,7 @@ from theory.support.errors import InputError
 
 
 def exists(path: Path) -> bool:
-    """Whether there is such a file or folder; a name that none can have is not there either."""
+    """Whether there is such a file or folder; False too if no file can have this name."""
     try:
         return path.exists()
     except OSError:
@@ -24,8 +24,7 @@ def require_file(path: Path) -> None:
     """Refuse an output file that cannot be written, before any work is done for it.
 
     Raises:
-        InputError: it is a folder, a pipe, a device or a socket, or the folder that it would lie in
-            cannot be written to.
+        InputError: it is a folder, a pipe, a device or a socket, or its folder cannot be written to.
     """
     if path.is_dir():
         raise InputError(f"output: expected a file name, got the folder {path}")
@@ -38,7 +37,7 @@ def require_folder(path: Path) -> None:
     """Refuse an output folder that cannot be written to, before any work is done for it.
 
     Raises:
-        InputError: it is that.
+        InputError: it cannot be written to.
     """
     _require_room(path.absolute(), path)
 

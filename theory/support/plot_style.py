@@ -1,4 +1,4 @@
-"""The look of every figure, as plain data for matplotlib's rc parameters."""
+"""The style of every figure, as plain data for matplotlib's rc parameters."""
 
 from typing import Any
 

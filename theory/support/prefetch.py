@@ -1,4 +1,4 @@
-"""Work done ahead in threads while its results so far are used."""
+"""Prefetching: threads work on the next items while the caller uses the results so far."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -9,12 +9,12 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 
-def ahead(
+def prefetch(
     work: Callable[[Item], Result], items: Iterable[Item], depth: int
 ) -> Iterator[tuple[Item, Result]]:
-    """Each item with its result, in their order; the next ``depth`` are being worked on.
+    """Yield each item with ``work(item)``, in order, while threads work on the next ``depth``.
 
-    Items are taken in the caller's thread, work is done in others.
+    Items are taken from their iterable in the caller's thread.
     """
     with ThreadPoolExecutor(depth) as pool:
         waiting: deque[tuple[Item, Future[Result]]] = deque()

@@ -1,4 +1,4 @@
-"""Files that others wrote: only regular ones are opened, and their JSON is read within limits."""
+"""Reading files that others wrote: only regular files are opened, and JSON is read within limits."""
 
 import json
 import stat
@@ -7,25 +7,25 @@ from typing import Any
 
 from theory.support.errors import InputError
 
-CONFIGURATION = 2**22
-"""Bytes of a configuration; the largest published ones have some thousands."""
+CONFIGURATION_BYTES = 2**22
+"""Most bytes of a configuration; the largest published ones have some thousands."""
 
-TABLE = 2**26
-"""Bytes of a table with a row for each image; that of ImageNet's 1.3 million has 45 million."""
+TABLE_BYTES = 2**26
+"""Most bytes of a table with a row per image; that of ImageNet's 1.3 million images has 45 million."""
 
 MOST_BRACKETS = 2_000_000
 MOST_COMMAS = 6_000_000
-"""Of each there are as many as containers and values, which take far more memory than their text."""
+"""Limits on containers and values, which take far more memory than the text they are read from."""
 
 
 def require_regular(path: Path, what: str) -> None:
-    """Refuse what opening could wait for ever, or read without end: pipes, devices, sockets.
+    """Refuse pipes, devices and sockets, on which a read could wait for ever or never end.
 
     Args:
         what: begins the message, such as ``checkpoint``.
 
     Raises:
-        InputError: it is no regular file nor a link to one, or there is none.
+        InputError: there is no such file, or it is neither a regular file nor a link to one.
     """
     try:
         regular = stat.S_ISREG(path.stat().st_mode)
@@ -36,30 +36,31 @@ def require_regular(path: Path, what: str) -> None:
         raise InputError(f"{what}: expected a regular file, {path} is none")
 
 
-def read_json(path: Path, what: str, most: int = CONFIGURATION) -> Any:
+def read_json(path: Path, what: str, most: int = CONFIGURATION_BYTES) -> Any:
     """The value in a JSON file.
 
     Args:
+        path: the file.
         what: begins the message, such as ``checkpoint``.
-        most: bytes that it may have.
+        most: the most bytes that the file may have.
 
     Raises:
-        InputError: it is no regular file, cannot be read, or is far larger than such files are.
+        InputError: it is no regular file, is larger than ``most``, or is no JSON.
     """
     require_regular(path, what)
     try:
         if path.stat().st_size > most:
             raise ValueError(f"more than {most:,} bytes")
-        return parsed(path.read_bytes(), most)
+        return parse_json(path.read_bytes(), most)
     except (OSError, ValueError) as error:
         raise InputError(f"{what}: {path} cannot be read as JSON") from error
 
 
-def read_object(path: Path, what: str) -> dict[str, Any]:
-    """The object in a JSON file of a configuration's size.
+def read_json_object(path: Path, what: str) -> dict[str, Any]:
+    """The object in a JSON file of at most ``CONFIGURATION_BYTES``.
 
     Raises:
-        InputError: as ``read_json``, or it is something else.
+        InputError: as ``read_json`` does, or if the value is no object.
     """
     content = read_json(path, what)
     if not isinstance(content, dict):
@@ -67,11 +68,11 @@ def read_object(path: Path, what: str) -> dict[str, Any]:
     return content
 
 
-def parsed(text: bytes | str, most: int = CONFIGURATION) -> Any:
-    """The value of a JSON text, in memory that is bounded by its length.
+def parse_json(text: bytes | str, most: int = CONFIGURATION_BYTES) -> Any:
+    """The value of a JSON text, of which at most ``most`` bytes are accepted.
 
     Raises:
-        ValueError: no JSON, too long, nested too deep, or of more values than such texts have.
+        ValueError: it is no JSON, too long, nested too deep, or holds too many values.
     """
     encoded = text if isinstance(text, bytes) else text.encode(errors="surrogatepass")
     if len(encoded) > most:
@@ -84,8 +85,3 @@ def parsed(text: bytes | str, most: int = CONFIGURATION) -> Any:
         return json.loads(encoded)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
-
-
-def line(error: Exception) -> str:
-    """The first line of an error, which is all that is said of it."""
-    return str(error).strip().split("\n")[0]

@@ -1,18 +1,18 @@
-"""A user's own object, named as FILE.py:NAME. The file is run: it is the user's own wish."""
+"""Loading an object from a user's own Python file, which runs the file."""
 
 import importlib.util
 import sys
 from pathlib import Path
 from typing import Any
 
-from theory.support.errors import InputError
+from theory.support.errors import InputError, one_line_with_type
 
 
-def load(reference: str) -> Any:
+def load_object(reference: str) -> Any:
     """The object NAME of FILE.py:NAME.
 
     Raises:
-        InputError: another form, no such file, a file that cannot be run, no such name.
+        InputError: the reference has another form, the file is missing or fails, or it lacks the name.
     """
     file, _, name = reference.rpartition(":")
     path = Path(file)
@@ -29,12 +29,7 @@ def load(reference: str) -> Any:
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
-        raise InputError(f"cannot load {path}: {described(error)}") from error
+        raise InputError(f"cannot load {path}: {one_line_with_type(error)}") from error
     if not hasattr(module, name):
         raise InputError(f"no {name} in {path}")
     return getattr(module, name)
-
-
-def described(error: BaseException) -> str:
-    """An exception in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())

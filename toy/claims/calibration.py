@@ -7,10 +7,11 @@ from scipy.stats import chi2
 from scipy.stats import t as student
 from torch import Tensor
 
-from theory.calibration.procedure import Calibration, calibrate
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
 from theory.diffusion.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY
-from theory.estimators.control_variates import REGRESSION, Averaging, Estimator
+from theory.estimators.control_variates import REGRESSION, Estimator, PlainAverage
 from theory.forward.forward_pass import Observation
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.moments import Moments
@@ -158,7 +159,7 @@ def debiasing_trial(seed: int, estimate: Callable[[Moments], float] | None = Non
 
 
 def _averaging(name: str, unit: Callable[[Observation], Tensor]) -> Estimator:
-    return Estimator(name, lambda shape: Averaging(shape, unit))
+    return Estimator(name, lambda shape: PlainAverage(shape, unit))
 
 
 _FORGOTTEN_DATA_MEAN = _averaging("raw", lambda seen: seen.prediction)

@@ -12,7 +12,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from theory.estimators.control_variates import REGRESSION
-from theory.estimators.shift_selection import Decision, decide
+from theory.estimators.shift_selection import SelectedShift, select_shift
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.survey import MeanImage
 from theory.statistics.intervals import LEVEL as CONFIDENCE
@@ -42,19 +42,21 @@ def coverage(seed: int, shorten: float = 1.0) -> Trial:
     return at_most(missed, REPETITIONS, 1 - CONFIDENCE)
 
 
-def _certificates(decision: Decision) -> Tensor:
+def _certificates(decision: SelectedShift) -> Tensor:
     return decision.certificates
 
 
-def _plug_in(decision: Decision) -> Tensor:
+def _plug_in(decision: SelectedShift) -> Tensor:
     return decision.weights * (2 - decision.weights) * decision.estimate.square().sum(1)
 
 
-def _without_noise(decision: Decision) -> Tensor:
+def _without_noise(decision: SelectedShift) -> Tensor:
     return decision.weights * decision.estimate.square().sum(1)
 
 
-def shift_certificates(seed: int, bound: Callable[[Decision], Tensor] = _certificates) -> Trial:
+def shift_certificates(
+    seed: int, bound: Callable[[SelectedShift], Tensor] = _certificates
+) -> Trial:
     """How often any certificate of a curve exceeds its gain: at most one time in twenty."""
     eta = SIZE * _curve()
     missed = 0
@@ -120,10 +122,12 @@ def _units(seed: int, purpose: str, repetition: int, size: float = 0.0) -> list[
 
 
 @lru_cache(maxsize=4)
-def _decisions(seed: int, purpose: str, policy: Policy, size: float = 0.0) -> tuple[Decision, ...]:
+def _decisions(
+    seed: int, purpose: str, policy: Policy, size: float = 0.0
+) -> tuple[SelectedShift, ...]:
     """The decision of every repetition; kept, as a claim and its mutants share them."""
     return tuple(
-        decide(
+        select_shift(
             [moments(unit) for unit in _units(seed, purpose, r, size)],
             LOG_SNR, torch.ones(TIMES, dtype=torch.float64), policy,
         )

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from theory.statistics.least_squares import XR, XX, YR, YY, explained, fit
+from theory.statistics.least_squares import XR, XX, YR, YY, explained_variance, ridge_slopes
 from toy.judge.claim import exact_claim
 from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
@@ -30,7 +30,7 @@ FindOffset = Callable[[RegressionMoments, Tensor], Tensor]
 
 def least_squares(of: RegressionMoments) -> Tensor:
     """The slopes of ``theory.statistics.least_squares`` from exact moments, (2, 1)."""
-    return fit(of.products)
+    return ridge_slopes(of.products)
 
 
 def centring(of: RegressionMoments, slopes: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ def explained_fall_error(
     """
     of = _regression(case)
     found, nothing = slopes(of), torch.zeros(2, 1, dtype=torch.float64)
-    predicted = of.centre[2] ** 2 + explained(least_squares(of), of.products)
+    predicted = of.centre[2] ** 2 + explained_variance(least_squares(of), of.products)
     before = of.loss(nothing, torch.zeros(1, dtype=torch.float64))
     fall = before - of.loss(found, offset(of, found))
     return ((fall - predicted).abs() / _size(of, found)).item()
@@ -150,7 +150,7 @@ CLAIMS = (
     exact_claim(
         "explained-fall", "8", "order 1 lowers the loss by (E r)^2 + c.C^-1 c, any misfit", CASES,
         explained_fall_error,
-        slopes={"explained-apart": _apart, "explained-raw": lambda of: fit(of.raw_products)},
+        slopes={"explained-apart": _apart, "explained-raw": lambda of: ridge_slopes(of.raw_products)},
         offset={"explained-not-centred": lambda of, slopes: of.centre[2:]}, share=0.5,
     ),
     exact_claim(

@@ -8,8 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import Schedule
-from theory.estimators.reverse_variance import optimal_variance
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture

@@ -12,13 +12,14 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from theory.estimators.affine_fit import FirstOrder, first_order
 from theory.estimators.affine_sums import AffineSums
+from theory.estimators.slope_fit import fit_slopes
+from theory.estimators.slopes import Slopes
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import pixels
+from theory.statistics.image_bases import by_pixel
 from theory.statistics.intervals import LEVEL as CONFIDENCE
-from theory.statistics.least_squares import explained
+from theory.statistics.least_squares import explained_variance
 from theory.statistics.shrinkage import SHRUNK
 from toy.claims.repetitions import IMAGES, at_most
 from toy.judge.claim import Trial, statistical_claim
@@ -33,7 +34,7 @@ KAPPA, OWN = 0.05, 0.1
 class FittedSlopes:
     """Order 1 fitted to some images, its true gains, and its gains on these images."""
 
-    order: FirstOrder
+    slopes: Slopes
     gains: Tensor
     own_gains: Tensor
 
@@ -43,7 +44,7 @@ GainBound = Callable[[FittedSlopes], Tensor]
 
 
 def _certificates(found: FittedSlopes) -> Tensor:
-    return found.order.slopes.certificates
+    return found.slopes.certificates
 
 
 def slope_certificates(seed: int, bound: GainBound = _certificates) -> Trial:
@@ -63,12 +64,12 @@ def _repetition(seed: int, repetition: int) -> FittedSlopes:
     sigmas = float64(SIGMAS)
     log_snr = torch.log(1 / sigmas**2 - 1)
     centres = torch.zeros(len(SIGMAS), 3, torch.Size(SHAPE).numel(), dtype=torch.float64)
-    order = first_order(sums, centres, log_snr, SHRUNK, len(SIGMAS))
-    slopes = order.slopes.pixel.flatten(2)
-    cells = pixels(SHAPE)
+    slopes, _ = fit_slopes(sums, centres, log_snr, SHRUNK, len(SIGMAS))
+    fitted = slopes.pixel.flatten(2)
+    cells = by_pixel(SHAPE)
     own = torch.stack([s.centred(c, cells).mean(0) for s, c in zip(sums, centres, strict=True)])
     truth = torch.stack([_products(sigma) for sigma in SIGMAS])
-    return FittedSlopes(order, explained(slopes, truth), explained(slopes, own))
+    return FittedSlopes(slopes, explained_variance(fitted, truth), explained_variance(fitted, own))
 
 
 def _sums(seed: int, repetition: int, k: int) -> AffineSums:
@@ -102,7 +103,7 @@ CLAIMS = (
         slope_certificates,
         bound={
             "gain-on-its-own-images": lambda found: found.own_gains,
-            "expected-gain": lambda found: found.order.slopes.gains,
+            "expected-gain": lambda found: found.slopes.gains,
         },
     ),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from theory.bounds.tilting import circle, require_finite, require_finite_along
+from theory.bounds.tilting import circle, require_normalizable, require_normalizable_along
 from theory.diffusion.likelihood_bound import bound_weights
 from theory.diffusion.targets import SCORE
 from theory.estimators.amortized_basis import amortize, basis, bound_fall
@@ -82,7 +82,7 @@ LineJudge = Callable[[Callable[[float], float], float], None]
 """Raises InputError where it finds Z infinite, for a score of points of the line and a shift."""
 
 
-def line_tail_error(case: LineTailCase, judge: LineJudge = require_finite) -> float:
+def line_tail_error(case: LineTailCase, judge: LineJudge = require_normalizable) -> float:
     """0 where an infinite Z is refused and a finite one is not, else 1.
 
     p(x) exp(-eta x) is integrable for Gaussian tails always, for Laplace's of scale b if
@@ -103,7 +103,7 @@ PlaneJudge = Callable[[Callable[[Tensor], Tensor], Tensor], None]
 
 def all_around(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
     """Along 360 directions and the shift's own."""
-    require_finite_along(score, eta, circle(360))
+    require_normalizable_along(score, eta, circle(360))
 
 
 def plane_tail_error(case: PlaneTailCase, judge: PlaneJudge = all_around) -> float:
@@ -185,7 +185,7 @@ def _axes_forgotten(law: GaussianMixture, eta: Tensor) -> tuple[GaussianMixture,
 
 
 def _against_the_shift(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
-    require_finite_along(score, eta, -eta[None] / eta.norm().clamp(min=TINY))
+    require_normalizable_along(score, eta, -eta[None] / eta.norm().clamp(min=TINY))
 
 
 def _right_tail_only(score: Callable[[float], float], eta: float) -> None:
@@ -224,7 +224,7 @@ CLAIMS = (
         "tilt-refused-2d", "4", "an infinite Z in the plane is refused, a finite one is not",
         PLANE_TAIL_CASES, plane_tail_error,
         judge={
-            "shift-not-asked": lambda score, eta: require_finite_along(score, 0 * eta, circle(4)),
+            "shift-not-asked": lambda score, eta: require_normalizable_along(score, 0 * eta, circle(4)),
             "against-the-shift-only": _against_the_shift,
         },
     ),

@@ -9,7 +9,7 @@ from typing import Any
 from theory.support.command_line import count, did_you_mean, seed
 from theory.support.errors import InputError
 from theory.support.output import require_file, write_json
-from theory.support.user_code import load
+from theory.support.user_code import load_object
 
 NOT_RESOLVED = 3
 """Exit status where nothing falls, but some claim could not be resolved."""
@@ -72,7 +72,9 @@ def run(options: argparse.Namespace) -> int:
     if options.json and not options.list:
         require_file(options.json)
     reference = options.schedule or options.model
-    user_object = load(reference) if reference else None  # before the libraries: it may be missing
+    user_object = (
+        load_object(reference) if reference else None
+    )  # before the libraries: it may be missing
     import torch
 
     torch.set_num_threads(1)  # the tensors are small

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from hypothesis.errors import Flaky
 
 from theory.diffusion.schedules import Schedule
-from theory.support.errors import InputError
-from theory.support.user_code import described
+from theory.support.errors import InputError, one_line_with_type
 from toy.falsifier.model_claims import claims_on_formula, claims_on_model
 from toy.falsifier.schedule_claims import consistency_claims, monotone_claims, other_claims
 from toy.falsifier.user_models import Formula, Model
@@ -56,4 +55,4 @@ def falsify(stages: Stages, examples: int, seed: int) -> Iterator[Verdict]:
     except Flaky as error:
         raise InputError("what was brought answers differently when asked again") from error
     except (Exception, SystemExit) as error:
-        raise InputError(f"what was brought fails: {described(error)}") from error
+        raise InputError(f"what was brought fails: {one_line_with_type(error)}") from error

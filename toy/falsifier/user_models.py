@@ -19,8 +19,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theory.diffusion.targets import SCORE, Target
-from theory.support.errors import InputError
-from theory.support.user_code import described
+from theory.support.errors import InputError, one_line_with_type
 from toy.mixtures.diffusion import Diffusion
 
 Predict = Callable[..., Tensor]
@@ -51,7 +50,7 @@ class Model:
         try:
             y = self.predict(x_t.clone(), times)
         except (Exception, SystemExit) as error:
-            raise InputError(f"model: fails at t = {t:g}: {described(error)}") from error
+            raise InputError(f"model: fails at t = {t:g}: {one_line_with_type(error)}") from error
         require_like(x_t, y, "model")
         return y.detach()
 

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.diffusion.targets import Target
-from theory.support.errors import InputError
-from theory.support.user_code import described
+from theory.support.errors import InputError, one_line_with_type
 from toy.falsifier.user_models import Formula, Model, require_like
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
@@ -37,7 +36,7 @@ def as_schedule(value: Any, reference: str) -> Schedule:
         try:
             value = value()
         except (Exception, SystemExit) as error:
-            raise InputError(f"cannot build {reference}: {described(error)}") from error
+            raise InputError(f"cannot build {reference}: {one_line_with_type(error)}") from error
     if not isinstance(value, Schedule):
         raise InputError(f"{reference}: expected a Schedule, got {type(value).__name__}")
     require_schedule(value, reference)
@@ -98,7 +97,7 @@ def _called(function: Callable[..., Any], reference: str, name: str, *arguments:
     try:
         return function(*arguments)
     except (Exception, SystemExit) as error:
-        raise InputError(f"{reference}: {name} fails: {described(error)}") from error
+        raise InputError(f"{reference}: {name} fails: {one_line_with_type(error)}") from error
 
 
 def _require_differentiable(schedule: Schedule, name: str, reference: str) -> None:

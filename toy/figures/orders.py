@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from theory.calibration.procedure import Calibration, calibrate
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.statistics.shrinkage import SHRUNK
 from theory.support.plot_style import BLUE, GREY, ORANGE
 from toy.figures.common import Axes, legend_below, log_snr_grid_between, mixture_on_line

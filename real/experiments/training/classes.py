@@ -1,19 +1,23 @@
 """Train class-conditional networks on labelled images: what is to be trained, and the run."""
 
-import platform
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler, UNet2DModel
+from diffusers import UNet2DModel
 
 from real.experiments.training.examples import Examples
-from real.experiments.training.loop import Trainer, fit
+from real.experiments.training.loop import Trainer, run_training
 from real.experiments.training.networks import cifar10_network, fashion_network
-from real.experiments.training.recipe import Recipe
-from real.experiments.training.record import held_out_loss, sample_classes, save_trained
+from real.experiments.training.recipe import TrainingRecipe
+from real.experiments.training.record import (
+    held_out_loss,
+    sample_classes,
+    save_trained,
+    training_record,
+)
 from theory.support.errors import InputError
 
 
@@ -41,7 +45,7 @@ class Assignment:
     classes: tuple[str, ...]
     kept: int
     network: Callable[[int], UNet2DModel]
-    recipe: Recipe
+    recipe: TrainingRecipe
 
 
 FASHION = Assignment(
@@ -51,12 +55,12 @@ FASHION = Assignment(
     data="fashion-mnist",
     shape=(1, 28, 28),
     classes=(
-        "t-shirt", "trouser", "pullover", "dress", "coat",
-        "sandal", "shirt", "sneaker", "bag", "ankle boot",
+        "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+        "ankle boot",
     ),
     kept=10_000,
     network=fashion_network,
-    recipe=Recipe(steps=3600, learning_rate=1e-3, cool_down=0.3, drop_label=0.1),
+    recipe=TrainingRecipe(steps=3600, learning_rate=1e-3, cool_down=0.3, drop_label=0.1),
 )  # fmt: skip
 CIFAR10 = Assignment(
     name="cifar10",
@@ -64,13 +68,10 @@ CIFAR10 = Assignment(
     source="CIFAR-10 (Krizhevsky 2009)",
     data="cifar10",
     shape=(3, 32, 32),
-    classes=(
-        "airplane", "automobile", "bird", "cat", "deer",
-        "dog", "frog", "horse", "ship", "truck",
-    ),
+    classes=tuple(["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]),
     kept=5_000,
     network=cifar10_network,
-    recipe=Recipe(
+    recipe=TrainingRecipe(
         steps=100_000, batch_size=128, learning_rate=4e-4, warm_up_steps=2000, cool_down=0.3,
         ema_decay=0.9995, drop_label=0.1, flip=True, precision="bfloat16",
     ),
@@ -82,11 +83,19 @@ def train_classes(
     assignment: Assignment,
     data: Examples,
     out: Path,
-    recipe: Recipe,
+    recipe: TrainingRecipe,
     device: torch.device,
     quiet: bool = False,
 ) -> dict[str, Any]:
     """Train on all but the kept images and save a diffusers folder with a model card.
+
+    Args:
+        assignment: what is trained.
+        data: all images of the training file, with labels.
+        out: folder to write; an interrupted run goes on from what it finds there.
+        recipe: how it is trained.
+        device: where.
+        quiet: no progress bar.
 
     Returns:
         The training record, also saved as ``training.json``.
@@ -104,34 +113,27 @@ def train_classes(
     data = data.shuffled()
     training, kept = data.part(slice(0, end)), data.part(slice(end, None))
     digest, null = training.sha256(), len(assignment.classes)
-    scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
-    trainer = Trainer(assignment.network(recipe.seed), scheduler, recipe, device)
+    trainer = Trainer(assignment.network(recipe.seed), recipe, device)
     identity = {"network": assignment.name, "images": digest, **recipe.identity()}
     state = out / "state.pt"
-    fit(trainer, training, state, identity, quiet=quiet)
-    network = trainer.finish()
+    run_training(trainer, training, state, identity, quiet=quiet)
+    trainer.finish()
     record = {
         "network": assignment.name,
-        "recipe": asdict(recipe),
+        **training_record(trainer),
         "classes": list(assignment.classes),
         "null_class": null,
         "trained_on": f"the first {end} images of the training file, in the order of their blake2b",
         "kept_for_calibration": f"the other {len(kept)} images of the training file",
         "training_images_of_each_class": training.counts(null),
         "training_images_sha256": digest,
-        "weights": sum(p.numel() for p in network.parameters()),
-        "seconds": round(trainer.progress.seconds, 1),
-        "threads": torch.get_num_threads(),
         "device": device.type,
-        "machine": platform.machine(),
-        "torch": torch.__version__,
-        "loss_per_pixel": trainer.progress.curve,
         "kept_images_loss_per_pixel": {
-            "labels": held_out_loss(network, scheduler, kept, recipe.seed),
-            "null label": held_out_loss(network, scheduler, kept.without_labels(), recipe.seed),
+            "labels": held_out_loss(trainer, kept),
+            "null label": held_out_loss(trainer, kept.without_labels()),
         },
     }
-    samples = sample_classes(network, scheduler, assignment.shape, null, recipe.seed)
-    save_trained(out, network, scheduler, record, samples, assignment.title, assignment.source)
+    samples = sample_classes(trainer, assignment.shape, null)
+    save_trained(out, trainer, samples, record, title=assignment.title, source=assignment.source)
     state.unlink(missing_ok=True)
     return record

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from real.experiments.training.examples import Examples
-from real.experiments.training.recipe import Recipe
+from real.experiments.training.recipe import TrainingRecipe
 from real.experiments.training.states import read_state, write_state
 
 POINTS = 50
@@ -30,13 +30,15 @@ class Progress:
 
 
 class Trainer:
-    """A network in training, with all that decides how it goes on."""
+    """A network in training, with all that decides how it goes on.
 
-    def __init__(
-        self, network: UNet2DModel, scheduler: DDPMScheduler, recipe: Recipe, device: torch.device
-    ) -> None:
+    Its schedule is DDPM's: 1,000 steps, betas that rise in a line from 1e-4 to 0.02.
+    """
+
+    def __init__(self, network: UNet2DModel, recipe: TrainingRecipe, device: torch.device) -> None:
         self.network = network.to(device).train()
-        self.scheduler, self.recipe, self.device = scheduler, recipe, device
+        self.scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
+        self.recipe, self.device = recipe, device
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
@@ -103,7 +105,7 @@ class Trainer:
         self.progress = Progress(**state["progress"])
 
 
-def fit(
+def run_training(
     trainer: Trainer,
     examples: Examples,
     state: Path,
@@ -115,8 +117,12 @@ def fit(
     """Train to the last step of the recipe.
 
     Args:
+        trainer: the network, untrained or on its way.
+        examples: what it learns from.
         state: file that the run is saved in on its way, and goes on from if it is there.
         identity: plain data that tells this run from others; ``steps`` need not agree.
+        quiet: no progress bar.
+        save_seconds: how often the state is saved.
 
     Raises:
         InputError: the file is of another run, or cannot be read.

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 
 @dataclass(frozen=True)
-class Recipe:
+class TrainingRecipe:
     """Noise prediction, mean squared error, AdamW, exponential moving average of the weights.
 
     The rate rises over the warm-up, stays, and falls in a line to zero over the last part of the

@@ -5,66 +5,43 @@ Peebles & Xie, "Scalable Diffusion Models with Transformers" (2023).
 
 from typing import Any
 
-from diffusers import DiTTransformer2DModel
-from torch import Tensor
-
 from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.conditions import Labels
-from real.families.diffusers.folder import is_a, network_folder, read_json, scheduler_config
-from real.families.diffusers.network import identity, load_network, run, sample_shape
-from real.families.diffusers.process import process_of
-from real.families.diffusers.vae import codec, load_vae
+from real.families.diffusers.folder import is_a, network_config
+from real.families.diffusers.network import load_denoiser
+from real.families.diffusers.vae import load_vae
 
 NAME = "diffusers-dit"
+NETWORK = "DiTTransformer2DModel"
 PUBLISHED_AS = "Transformer2DModel"
-"""The class that the published DiT folders name; it is a DiT if its norm is ada_norm_zero."""
+"""The class that the published DiT folders name; such a folder is a DiT if its norm is ada_norm_zero."""
 
 
 def load(source: Source, device: Any) -> Checkpoint:
     """Load the transformer, its autoencoder and its noise schedule.
 
-    Its labels are the classes; the one after the last stands for no class.
+    Labels are 0 to classes - 1; the label ``classes`` stands for no class.
 
     Raises:
-        InputError: files are missing or broken, prediction type or schedule is unknown.
+        InputError: files are missing or broken, or prediction type or schedule is unknown.
     """
-    config = scheduler_config(source.path)
-    process = process_of(config)
-    network = load_network(DiTTransformer2DModel, source.path, device)
-    vae = load_vae(source.path / "vae", device)
-    labels = Labels(network.config.num_embeds_ada_norm, network.config.num_embeds_ada_norm)
+    denoiser = load_denoiser(NETWORK, source, device)
+    network, vae = denoiser.network, load_vae(source.path / "vae", device)
+    classes = network.config.num_embeds_ada_norm
+    labels = Labels(classes, null=classes)
 
-    def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        return run(
-            network,
-            x_t,
-            t * process.time_scale,
-            class_labels=labels(condition, len(x_t), network.device),
-        )
+    def conditioning(condition: Any, images: int) -> dict[str, Any]:
+        """The label of each image."""
+        return {"class_labels": labels(condition, images, network.device)}
 
-    shape = sample_shape(network)
-    return Checkpoint(
-        reference=source.reference,
-        family=NAME,
-        predict=predict,
-        schedule=process.schedule,
-        target=process.target,
-        shape=shape,
-        conditions=labels.count,
-        null_condition=labels.null,
-        fingerprint=identity(network),
-        scheduler_config=config,
-        codec=codec(vae, shape),
-        modules={"transformer": network, "vae": vae},
-    )
+    modules = {"transformer": network, "vae": vae}
+    return denoiser.checkpoint(NAME, conditioning, modules, classes, classes)
 
 
-def recognizes(source: Source) -> bool:
-    """Whether a source is a folder of a DiT."""
+def _recognizes(source: Source) -> bool:
     if is_a(source, PUBLISHED_AS):
-        config = read_json(network_folder(source.path) / "config.json")
-        return config.get("norm_type") == "ada_norm_zero"
-    return is_a(source, "DiTTransformer2DModel")
+        return network_config(source.path).get("norm_type") == "ada_norm_zero"
+    return is_a(source, NETWORK)
 
 
-FAMILY = Family(NAME, recognizes, load)
+FAMILY = Family(NAME, _recognizes, load)

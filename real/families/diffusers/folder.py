@@ -1,4 +1,7 @@
-"""Folders as diffusers writes them: what they say they are, and their parts. No code is run."""
+"""Folders as diffusers writes them: their configuration, and how their parts are loaded.
+
+No code in a folder is run.
+"""
 
 import re
 from collections.abc import Iterator
@@ -7,44 +10,34 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.utils import logging as diffusers_logging
 
 from real.families.checkpoint import Source
 from real.families.diffusers.weights import require_as_many, require_plausible, weights_of
-from theory.support.errors import InputError
-from theory.support.safe_reading import line, read_object
+from theory.support.errors import InputError, one_line
+from theory.support.safe_reading import read_json_object
 
 NETWORK_PARTS = ("unet", "transformer", ".")
 FOREIGN = ("auto_map", "quantization_config", "attn_implementation", "_attn_implementation")
 """Keys by which a configuration asks for code or kernels other than the library's."""
 
 COPY, HALF = re.compile(r"\.(fp16|bf16|non_ema)[.-]"), re.compile(r"\.fp16[.-].*safetensors$")
-"""Names of weights beside the usual ones, and those of them that are read in their place."""
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object.
-
-    Raises:
-        InputError: it cannot be read, or is something else.
-    """
-    return read_object(path, "checkpoint")
+"""Names of copies of the weights, and of those copies that are read if there is nothing else."""
 
 
 def network_folder(folder: Path) -> Path:
-    """Where the network that denoises lies: ``unet/``, ``transformer/``, or the top.
+    """The folder of the network that denoises: ``unet/``, ``transformer/``, or the top.
 
     Raises:
-        InputError: in none of them.
+        InputError: there is no network.
     """
     return folder / network_part(folder)
 
 
 def network_part(folder: Path) -> str:
-    """The same as a subfolder's name; "." is the top.
+    """The name of the subfolder in which the network lies; "." is the top.
 
     Raises:
-        InputError: in none of them.
+        InputError: there is no network.
     """
     for part in NETWORK_PARTS:
         if (folder / part / "config.json").is_file():
@@ -55,13 +48,31 @@ def network_part(folder: Path) -> str:
     )
 
 
-def class_name(folder: Path) -> str:
-    """diffusers' name of the class of the network in a folder.
+def network_config(folder: Path) -> dict[str, Any]:
+    """The configuration of the network that denoises.
 
     Raises:
         InputError: there is no network, or its configuration cannot be read.
     """
-    return str(read_json(network_folder(folder) / "config.json").get("_class_name"))
+    return read_config(network_folder(folder))
+
+
+def read_config(part: Path) -> dict[str, Any]:
+    """The configuration of a part of a pipeline.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    return read_json_object(part / "config.json", "checkpoint")
+
+
+def class_name(folder: Path) -> str:
+    """The diffusers class of the network that denoises.
+
+    Raises:
+        InputError: there is no network, or its configuration cannot be read.
+    """
+    return str(network_config(folder).get("_class_name"))
 
 
 def is_a(source: Source, *names: str) -> bool:
@@ -73,13 +84,13 @@ def is_a(source: Source, *names: str) -> bool:
 
 
 def model_index(folder: Path) -> dict[str, Any]:
-    """What a pipeline says of its parts; {} for a bare network.
+    """The index of a pipeline's parts; {} for a network alone.
 
     Raises:
         InputError: it cannot be read.
     """
     path = folder / "model_index.json"
-    return read_json(path) if path.is_file() else {}
+    return read_json_object(path, "checkpoint") if path.is_file() else {}
 
 
 def scheduler_config(folder: Path) -> dict[str, Any]:
@@ -90,7 +101,7 @@ def scheduler_config(folder: Path) -> dict[str, Any]:
     """
     for candidate in (folder / "scheduler", folder):
         if (candidate / "scheduler_config.json").is_file():
-            return read_json(candidate / "scheduler_config.json")
+            return read_json_object(candidate / "scheduler_config.json", "checkpoint")
     raise InputError(
         f"checkpoint: expected scheduler/scheduler_config.json or scheduler_config.json in "
         f"{folder}, found neither"
@@ -98,19 +109,24 @@ def scheduler_config(folder: Path) -> dict[str, Any]:
 
 
 def require_plain(folder: Path) -> None:
-    """Refuse a network whose configuration asks for more than the library's own.
+    """Refuse a network whose configuration asks for anything but the library's own code.
 
     Raises:
-        InputError: it asks for code, kernels or a quantization, or cannot be read.
+        InputError: it asks for other code, kernels or a quantization, or cannot be read.
     """
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     asked = [key for key in FOREIGN if config.get(key) is not None]
     if asked:
         raise InputError(f"checkpoint: expected a plain network in {folder}, it has {asked[0]}")
 
 
 def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
-    """A network of that class in float32, frozen, and the names of the weights it has no use for.
+    """A frozen network in float32 on a device, and the names of weights that it does not use.
+
+    Args:
+        kind: class of the network.
+        folder: of the network.
+        device: where it runs.
 
     Raises:
         InputError: as ``read_part``.
@@ -122,18 +138,18 @@ def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
 
 
 def read_part(kind: Any, folder: Path) -> tuple[Any, list[str]]:
-    """The same, in the precision and on the device that the library reads it to.
+    """A frozen network as the library reads it, and the names of weights that it does not use.
 
     Weights are read from safetensors, or from .bin files without running code; those of the variant
-    fp16 only where there are no others. All files are looked through before, and the network is
-    built without memory first.
+    fp16 only where there are no others. First all files are checked, and the network is built
+    without memory.
 
     Raises:
         InputError: files are missing or broken, weights are missing or of other shapes, or the
             configuration asks for code of its own.
     """
     require_plain(folder)
-    config, weights = read_json(folder / "config.json"), weights_of(folder)
+    config, weights = read_config(folder), weights_of(folder)
     require_plausible(config, weights, folder)
     try:
         with quiet(), torch.random.fork_rng(devices=[]):
@@ -146,7 +162,7 @@ def read_part(kind: Any, folder: Path) -> tuple[Any, list[str]]:
         raise
     except Exception as error:  # a broken folder makes the libraries raise errors of every kind
         raise InputError(
-            f"checkpoint: cannot load the network in {folder}: {line(error)}"
+            f"checkpoint: cannot load the network in {folder}: {one_line(error)}"
         ) from error
     if info["missing_keys"]:
         raise InputError(
@@ -174,7 +190,9 @@ def _empty(kind: Any, config: dict[str, Any]) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """diffusers' log silenced: what matters of it is raised."""
+    """Silence diffusers' log: what matters of it is raised as an error."""
+    from diffusers.utils import logging as diffusers_logging
+
     level = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity(diffusers_logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""Weights that a file has in half precision kept so, in networks that compute in float32.
+"""Keep weights in the half precision of their file, in networks that compute in float32.
 
 A text encoder is called once for each text, and is the largest part of some pipelines: T5-XXL takes
 10 GB in the half precision of its file, and 19 GB in float32.
@@ -14,17 +14,16 @@ HALVES = (torch.float16, torch.bfloat16)
 
 
 def keep_halves(network: nn.Module, device: Any) -> None:
-    """Move a frozen network to a device in float32, but for the weights of its blocks.
+    """Move a frozen network to a device in float32, except for the weights of its blocks.
 
-    A block is an entry of a ``ModuleList``. Of its weights, those that half precision holds exactly
-    are kept in it, and are float32 while the block is called: the network's results are those that
-    it has in float32.
+    A block is an entry of a ``ModuleList``. Its weights stay in half precision if that holds them
+    exactly, and are float32 while the block is called: the network's results are those of float32.
     """
     for block in _blocks(network):
         for weight in block.parameters():
             weight.data = _halved(weight.data)
-        block.register_forward_pre_hook(_widen)
-        block.register_forward_hook(_restore, always_call=True)
+        block.register_forward_pre_hook(torch.compiler.disable(_widen))
+        block.register_forward_hook(torch.compiler.disable(_restore), always_call=True)
     kept = {id(weight) for block in _blocks(network) for weight in block.parameters()}
     for weight in network.parameters():
         wide = weight.dtype if id(weight) in kept else torch.float32
@@ -34,7 +33,7 @@ def keep_halves(network: nn.Module, device: Any) -> None:
 
 
 def _blocks(module: nn.Module) -> Iterator[nn.Module]:
-    """Entries of the outermost lists."""
+    """The entries of the outermost ``ModuleList``s."""
     for child in module.children():
         if isinstance(child, nn.ModuleList):
             yield from child
@@ -43,21 +42,19 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _halved(weight: Tensor) -> Tensor:
-    """The same numbers in half precision if it holds them, else in float32."""
+    """The weight in half precision if that holds it exactly, else in float32."""
     for half in HALVES:
         if weight.dtype == half or torch.equal(weight.to(half).to(weight), weight):
             return weight.to(half)
     return weight.float()
 
 
-@torch.compiler.disable
 def _widen(block: nn.Module, _: Any) -> None:
     stored = block.__dict__["stored"] = {weight: weight.data for weight in block.parameters()}
     for weight, data in stored.items():
         weight.data = data.float()
 
 
-@torch.compiler.disable
 def _restore(block: nn.Module, *_: Any) -> None:
     for weight, data in block.__dict__.pop("stored", {}).items():
         weight.data = data

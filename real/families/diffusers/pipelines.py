@@ -1,56 +1,42 @@
-"""Any diffusers folder: the family is told from the class of its network.
+"""The families of diffusers folders, each told by the class of its network.
 
-What a folder's configuration says is enough to refuse it, before any weights are there.
+A folder that no family takes is refused by its configuration alone, before any weights are fetched.
 """
 
 from pathlib import Path
 from typing import Any
 
 from real.families.checkpoint import Checkpoint, Family, Source
-from real.families.diffusers import (
-    dit as diffusers_dit,
-)
-from real.families.diffusers import (
-    sd3 as diffusers_sd3,
-)
-from real.families.diffusers import (
-    text_unet as diffusers_text_unet,
-)
-from real.families.diffusers import (
-    unet as diffusers_unet,
-)
+from real.families.diffusers import dit, sd3, text_unet, unet
 from real.families.diffusers.folder import class_name, network_part, require_plain, scheduler_config
 from real.families.diffusers.process import process_of
 from real.families.diffusers.text import named_encoders
 from real.families.diffusers.vae import autoencoder_class, autoencoder_part
 from theory.support.errors import InputError
 
-FAMILIES = (
-    diffusers_unet.FAMILY,
-    diffusers_text_unet.FAMILY,
-    diffusers_dit.FAMILY,
-    diffusers_sd3.FAMILY,
-)
-TEXT_FAMILIES = (diffusers_text_unet.FAMILY, diffusers_sd3.FAMILY)
+FAMILIES = (unet.FAMILY, text_unet.FAMILY, dit.FAMILY, sd3.FAMILY)
+TEXT_FAMILIES = (text_unet.FAMILY, sd3.FAMILY)
 
 
-def load_folder(folder: Path, reference: str, device: Any) -> Checkpoint:
-    """Load the network of a diffusers folder, with all that it is conditioned by.
+def load(source: Source, device: Any) -> Checkpoint:
+    """The network of a diffusers folder, with all that it is conditioned by.
 
     Raises:
         InputError: files are missing or broken, or the network is of another class.
     """
-    source = Source(reference, folder)
     return _family(source).load(source, device)
 
 
+ANY_FOLDER = Family("diffusers", lambda source: source.path.is_dir(), load)
+"""Says what is wrong with a folder that none of ``FAMILIES`` recognizes."""
+
+
 def needed_parts(folder: Path) -> list[str]:
-    """The subfolders whose weights are loaded, told from the configuration alone.
+    """The subfolders whose weights are loaded, by the configuration alone.
 
     Raises:
-        InputError: the network, its scheduler, its autoencoder or a text encoder is of a class that
-            is not loaded here or asks for code of its own, or their configuration is missing or
-            broken.
+        InputError: a configuration is missing or broken, names a class that is not loaded here, or
+            asks for code of its own.
     """
     family = _family(Source(str(folder), folder))
     process_of(scheduler_config(folder))

@@ -5,28 +5,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from diffusers import DDPMScheduler
 
 from real.families.beta_tables import MAX_STEPS, STEPS
 from real.families.diffusers.folder import quiet
 from theory.diffusion.schedules import DiscreteSchedule, RectifiedFlow, Schedule
 from theory.diffusion.targets import DATA, FLOW, NOISE, VELOCITY, Target
-from theory.support.errors import InputError
-from theory.support.safe_reading import line
+from theory.support.errors import InputError, one_line
 
 PREDICTION_TYPES = {"epsilon": NOISE, "sample": DATA, "v_prediction": VELOCITY}
 
 LAST_ALPHA_SQ = 2.0**-24
-"""alpha^2 in place of zero at the last time, as diffusers' own Euler and DPM schedulers have it."""
+"""alpha^2 at the last time in place of zero, as in diffusers' own Euler and DPM schedulers."""
 
 
 @dataclass(frozen=True)
 class Process:
-    """How images are noised, and what the network predicts of it.
+    """How images are noised, and what the network predicts.
 
     Attributes:
-        schedule, target: as a checkpoint has them.
-        time_scale: the network's timestep is this times the schedule's time.
+        schedule, target: as of ``Checkpoint``.
+        time_scale: the network's timestep over the schedule's time.
     """
 
     schedule: Schedule
@@ -35,13 +33,13 @@ class Process:
 
 
 def process_of(config: Mapping[str, Any]) -> Process:
-    """A table of betas, or a rectified flow.
+    """The process of a scheduler's configuration: a table of betas, or a rectified flow.
 
-    A table whose last SNR is zero (``rescale_betas_zero_snr``) keeps its last time, with alpha^2
-    a little above zero.
+    Where the last SNR of a table is zero (``rescale_betas_zero_snr``), alpha^2 is a little above zero
+    at the last time.
 
     Raises:
-        InputError: its prediction type, its number of steps or its betas are not understood.
+        InputError: the prediction type, the number of steps or the betas are not understood.
     """
     name, kind = config.get("_class_name"), config.get("prediction_type", "epsilon")
     steps = config.get("num_train_timesteps", STEPS)
@@ -63,12 +61,14 @@ def _table(config: Mapping[str, Any]) -> DiscreteSchedule:
         raise InputError(
             f"checkpoint: expected a scheduler with betas, got {config.get('_class_name', 'none')}"
         )
+    from diffusers import DDPMScheduler
+
     try:
         with quiet():
             scheduler = DDPMScheduler.from_config(config)
             table = scheduler.alphas_cumprod.to(torch.float64)
     except Exception as error:  # whatever the library makes of values of other kinds
-        raise InputError(f"checkpoint: cannot read the schedule: {line(error)}") from error
+        raise InputError(f"checkpoint: cannot read the schedule: {one_line(error)}") from error
     if table.dim() == 1 and len(table) > 1 and table[-1] == 0:
         table[-1] = min(LAST_ALPHA_SQ, table[-2].item() / 2)
     return DiscreteSchedule(table)

@@ -4,65 +4,45 @@ Its timestep is 1000 times the time of the rectified flow x_t = (1 - t) x_0 + t 
 the velocity e - x_0. Esser et al., "Scaling Rectified Flow Transformers" (2024).
 """
 
+from collections.abc import Callable
 from typing import Any
-
-from diffusers import SD3Transformer2DModel
-from torch import Tensor
 
 from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.conditions import Encoding, Texts
-from real.families.diffusers.folder import is_a, quiet, scheduler_config
-from real.families.diffusers.network import identity, load_network, run, sample_shape
-from real.families.diffusers.process import process_of
+from real.families.diffusers.folder import is_a, quiet
+from real.families.diffusers.network import load_denoiser
 from real.families.diffusers.text import load_text_parts, text_modules
-from real.families.diffusers.vae import codec, load_vae
+from real.families.diffusers.vae import load_vae
 from theory.support.errors import InputError
 
 NAME = "diffusers-sd3"
+NETWORK = "SD3Transformer2DModel"
 
 
 def load(source: Source, device: Any) -> Checkpoint:
     """Load the transformer, its text encoders, its autoencoder and its noise schedule.
 
-    The third text encoder (T5) may be absent: the network is then given zeros in its place, as its
-    own pipeline does. The empty text stands for no condition.
+    Without the third text encoder (T5) the network is given zeros in its place, as by its own
+    pipeline. The empty text stands for no condition.
 
     Raises:
         InputError: files are missing or broken, or a CLIP text encoder is absent.
     """
-    folder = source.path
-    config = scheduler_config(folder)
-    process = process_of(config)
-    network = load_network(SD3Transformer2DModel, folder, device)
-    vae = load_vae(folder / "vae", device)
-    parts = load_text_parts(folder, device)
+    denoiser = load_denoiser(NETWORK, source, device)
+    network, vae = denoiser.network, load_vae(source.path / "vae", device)
+    parts = load_text_parts(source.path, device)
     texts = Texts(_encoder(network, vae, parts))
 
-    def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        sequence, pooled = texts(condition, len(x_t), network.device)
-        return run(
-            network, x_t, t * process.time_scale,
-            encoder_hidden_states=sequence, pooled_projections=pooled,
-        )  # fmt: skip
+    def conditioning(condition: Any, images: int) -> dict[str, Any]:
+        """The text of each image, as a sequence and pooled."""
+        sequence, pooled = texts(condition, images, network.device)
+        return {"encoder_hidden_states": sequence, "pooled_projections": pooled}
 
-    shape = sample_shape(network)
-    return Checkpoint(
-        reference=source.reference,
-        family=NAME,
-        predict=predict,
-        schedule=process.schedule,
-        target=process.target,
-        shape=shape,
-        conditions="text",
-        null_condition="",
-        fingerprint=identity(network),
-        scheduler_config=config,
-        codec=codec(vae, shape),
-        modules={"transformer": network, "vae": vae, **text_modules(parts)},
-    )
+    modules = {"transformer": network, "vae": vae, **text_modules(parts)}
+    return denoiser.checkpoint(NAME, conditioning, modules, "text", "")
 
 
-def _encoder(network: Any, vae: Any, parts: dict[str, Any]) -> Any:
+def _encoder(network: Any, vae: Any, parts: dict[str, Any]) -> Callable[[str], Encoding]:
     from diffusers import StableDiffusion3Pipeline
 
     absent = {"text_encoder", "text_encoder_2"} - set(text_modules(parts))
@@ -74,6 +54,7 @@ def _encoder(network: Any, vae: Any, parts: dict[str, Any]) -> Any:
     )
 
     def encode(text: str) -> Encoding:
+        """The sequence and the pooled vector of a text, as the pipeline encodes it."""
         with quiet():
             sequence, _, pooled, _ = pipeline.encode_prompt(
                 text, text, text, device=network.device, do_classifier_free_guidance=False
@@ -83,4 +64,4 @@ def _encoder(network: Any, vae: Any, parts: dict[str, Any]) -> Any:
     return encode
 
 
-FAMILY = Family(NAME, lambda source: is_a(source, "SD3Transformer2DModel"), load)
+FAMILY = Family(NAME, lambda source: is_a(source, NETWORK), load)

@@ -8,24 +8,24 @@ from typing import Any
 
 from real.families.diffusers.folder import model_index, quiet, read_part
 from real.families.diffusers.half_weights import keep_halves
-from theory.support.errors import InputError
+from theory.support.errors import InputError, one_line
 
 TOKENIZERS = {
     "CLIPTextModel": "CLIPTokenizer",
     "CLIPTextModelWithProjection": "CLIPTokenizer",
     "T5EncoderModel": "T5TokenizerFast",
 }
-"""Text encoders that are known, and whose tokenizers they are given."""
+"""The known classes of text encoders, and those of their tokenizers."""
 
 
 def load_text_parts(folder: Path, device: Any) -> dict[str, Any]:
-    """Encoders and tokenizers as model_index.json names them, for a pipeline's constructor.
+    """The encoders and tokenizers that model_index.json names, for a pipeline's constructor.
 
-    An encoder that the folder says it does without ([null, null]) is None.
+    An encoder that is named [null, null] is None.
 
     Raises:
-        InputError: transformers is not installed, an encoder is of an unknown class, or one of
-            them or of their tokenizers is broken.
+        InputError: transformers is not installed, an encoder is of an unknown class, or an encoder
+            or a tokenizer is broken.
     """
     parts: dict[str, Any] = {}
     for part, encoder in named_encoders(folder).items():
@@ -36,7 +36,7 @@ def load_text_parts(folder: Path, device: Any) -> dict[str, Any]:
 
 
 def named_encoders(folder: Path) -> dict[str, str | None]:
-    """The class of each text encoder as model_index.json names it; None for one that is absent.
+    """The class of each text encoder that model_index.json names; None for one that is absent.
 
     Raises:
         InputError: transformers is not installed, there is no encoder, or one is of an unknown
@@ -61,7 +61,7 @@ def named_encoders(folder: Path) -> dict[str, str | None]:
 
 
 def text_modules(parts: dict[str, Any]) -> dict[str, Any]:
-    """The encoders alone, without tokenizers and what is absent."""
+    """The encoders among the parts, without those that are absent."""
     return {k: part for k, part in parts.items() if k.startswith("text_encoder") and part}
 
 
@@ -86,13 +86,14 @@ def _tokenizer(name: str, folder: Path) -> Any:
         with _quiet_transformers():
             return getattr(transformers, name).from_pretrained(folder, local_files_only=True)
     except Exception as error:  # a broken folder makes the libraries raise errors of every kind
-        reason = str(error).strip().split("\n")[0]
-        raise InputError(f"checkpoint: cannot load the tokenizer in {folder}: {reason}") from error
+        raise InputError(
+            f"checkpoint: cannot load the tokenizer in {folder}: {one_line(error)}"
+        ) from error
 
 
 @contextmanager
 def _quiet_transformers() -> Iterator[None]:
-    """The logs and progress bars of both libraries silenced: what matters of them is raised."""
+    """Silence the logs and progress bars of both libraries: what matters is raised as an error."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

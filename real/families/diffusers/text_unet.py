@@ -5,24 +5,21 @@ Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (
 al., "SDXL" (2023).
 """
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import UNet2DConditionModel
-from torch import Tensor
 
 from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.conditions import Encoding, Texts
-from real.families.diffusers.folder import is_a, model_index, quiet, scheduler_config
-from real.families.diffusers.network import identity, load_network, run, sample_shape
-from real.families.diffusers.process import process_of
+from real.families.diffusers.folder import is_a, model_index, quiet
+from real.families.diffusers.network import Conditioning, load_denoiser, sample_shape
 from real.families.diffusers.text import load_text_parts, text_modules
-from real.families.diffusers.vae import codec, load_vae
+from real.families.diffusers.vae import load_vae
 from theory.support.errors import InputError
 
 NAME = "diffusers-text-unet"
+NETWORK = "UNet2DConditionModel"
 OTHER_CONDITIONS = (
     "class_embed_type",
     "num_class_embeds",
@@ -30,23 +27,21 @@ OTHER_CONDITIONS = (
     "time_cond_proj_dim",
 )
 SIZES = 6
-"""Numbers that XL is told: height and width of the original, top and left of the crop, both again."""
+"""Numbers that XL is given: height and width of the original, top and left of the crop, both again."""
 
 
 def load(source: Source, device: Any) -> Checkpoint:
     """Load the network, its text encoders, its autoencoder and its noise schedule.
 
-    The empty text stands for no condition; where an XL pipeline says so
-    (``force_zeros_for_empty_prompt``) the network is then given zeros, as its own pipeline does.
+    The empty text stands for no condition. Where an XL pipeline says so
+    (``force_zeros_for_empty_prompt``) the network is given zeros for it, as by its own pipeline.
 
     Raises:
-        InputError: files are missing or broken, or the network is conditioned by something else
-            than text (and for XL, sizes).
+        InputError: files are missing or broken, or the network is conditioned by anything else than
+            text (and for XL, sizes).
     """
-    folder = source.path
-    config = scheduler_config(folder)
-    process = process_of(config)
-    network = load_network(UNet2DConditionModel, folder, device)
+    denoiser, folder = load_denoiser(NETWORK, source, device), source.path
+    network = denoiser.network
     _require_text(network, folder)
     vae = load_vae(folder / "vae", device)
     parts = load_text_parts(folder, device)
@@ -54,32 +49,11 @@ def load(source: Source, device: Any) -> Checkpoint:
         conditioning = _plain_conditioning(network, vae, parts)
     else:
         conditioning = _xl_conditioning(network, vae, parts, folder)
-
-    def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        return run(network, x_t, t * process.time_scale, **conditioning(condition, len(x_t)))
-
-    shape = sample_shape(network)
-    return Checkpoint(
-        reference=source.reference,
-        family=NAME,
-        predict=predict,
-        schedule=process.schedule,
-        target=process.target,
-        shape=shape,
-        conditions="text",
-        null_condition="",
-        fingerprint=identity(network),
-        scheduler_config=config,
-        codec=codec(vae, shape),
-        modules={"unet": network, "vae": vae, **text_modules(parts)},
-    )
+    modules = {"unet": network, "vae": vae, **text_modules(parts)}
+    return denoiser.checkpoint(NAME, conditioning, modules, "text", "")
 
 
-Conditioning = Callable[[Any, int], dict[str, Any]]
-"""Condition and number of images -> what the network is called with beside x_t and t."""
-
-
-def _require_text(network: UNet2DConditionModel, folder: Path) -> None:
+def _require_text(network: Any, folder: Path) -> None:
     for key in OTHER_CONDITIONS:
         if network.config[key] is not None:
             raise InputError(
@@ -104,6 +78,7 @@ def _plain_conditioning(network: Any, vae: Any, parts: dict[str, Any]) -> Condit
     )  # fmt: skip
 
     def encode(text: str) -> Encoding:
+        """The sequence of a text, as the pipeline encodes it."""
         with quiet():
             return pipeline.encode_prompt(text, network.device, 1, False)[:1]
 
@@ -127,6 +102,7 @@ def _xl_conditioning(network: Any, vae: Any, parts: dict[str, Any], folder: Path
     sizes = torch.tensor([*size, 0, 0, *size], dtype=network.dtype, device=network.device)
 
     def encode(text: str) -> Encoding:
+        """The sequence and the pooled vector of a text, as the pipeline encodes it."""
         with quiet():
             sequence, _, pooled, _ = pipeline.encode_prompt(
                 text, device=network.device, do_classifier_free_guidance=False
@@ -137,6 +113,7 @@ def _xl_conditioning(network: Any, vae: Any, parts: dict[str, Any], folder: Path
     texts = Texts(encode)
 
     def conditioning(condition: Any, images: int) -> dict[str, Any]:
+        """The text of each image, as a sequence and pooled, and the sizes."""
         sequence, pooled = texts(condition, images, network.device)
         added = {"text_embeds": pooled, "time_ids": sizes.expand(images, -1)}
         return {"encoder_hidden_states": sequence, "added_cond_kwargs": added}
@@ -161,4 +138,4 @@ def _require_sizes(network: Any, pooled: int, folder: Path) -> None:
         )
 
 
-FAMILY = Family(NAME, lambda source: is_a(source, "UNet2DConditionModel"), load)
+FAMILY = Family(NAME, lambda source: is_a(source, NETWORK), load)

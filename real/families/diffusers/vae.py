@@ -1,61 +1,62 @@
-"""The autoencoder of a latent diffusers pipeline, variational or vector-quantized, as a codec."""
+"""The autoencoder of a diffusers pipeline on latents, variational or vector-quantized, as a codec."""
 
 from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, VQModel
 from torch import Tensor
 
 from real.families.checkpoint import Codec
-from real.families.diffusers.folder import load_part, read_json
+from real.families.diffusers.folder import load_part, read_config
 from theory.forward.fingerprints import fingerprint
 from theory.support.errors import InputError
 
-AUTOENCODERS = {"AutoencoderKL": AutoencoderKL, "VQModel": VQModel}
+AUTOENCODERS = ("AutoencoderKL", "VQModel")
 PIXELS_AT_ONCE = 2**21
-"""In one call of an autoencoder, whose layers hold hundreds of numbers for each pixel."""
+"""Pixels in one call of an autoencoder, whose layers hold hundreds of numbers for each of them."""
 
 
 def load_vae(folder: Path, device: Any) -> Any:
-    """The autoencoder in a pipeline's ``vae/`` or ``vqvae/``.
+    """The autoencoder in a folder such as a pipeline's ``vae/`` or ``vqvae/``.
 
-    A VQModel whose configuration has no scaling_factor is older than that setting: its latents are
-    not scaled (huggingface/diffusers issue 6725), where the library would take that of Stable
-    Diffusion.
+    A VQModel whose configuration has no scaling_factor is older than that setting. Its latents are
+    not scaled (huggingface/diffusers issue 6725), although the library would scale them as those of
+    Stable Diffusion.
 
     Raises:
-        InputError: it is not there, of an unknown class, or broken.
+        InputError: there is none, or it is of an unknown class or broken.
     """
-    name, config = autoencoder_class(folder), read_json(folder / "config.json")
-    vae = load_part(AUTOENCODERS[name], folder, device)[0]
+    import diffusers
+
+    name, config = autoencoder_class(folder), read_config(folder)
+    vae = load_part(getattr(diffusers, name), folder, device)[0]
     if name == "VQModel" and "scaling_factor" not in config:
         vae.register_to_config(scaling_factor=1.0)
     return vae
 
 
 def autoencoder_part(folder: Path) -> str | None:
-    """Which subfolder of a pipeline has an autoencoder, if one has."""
+    """The subfolder of a pipeline that holds an autoencoder; None if there is none."""
     return next((part for part in ("vae", "vqvae") if (folder / part).is_dir()), None)
 
 
 def bare_autoencoder(folder: Path) -> list[str]:
-    """["."] for a folder that is an autoencoder itself, which is then all of it that is loaded.
+    """["."], the needed parts of a folder that is an autoencoder itself.
 
     Raises:
-        InputError: it is none, or of an unknown class.
+        InputError: the folder is no autoencoder, or one of an unknown class.
     """
     autoencoder_class(folder)
     return ["."]
 
 
 def autoencoder_class(folder: Path) -> str:
-    """The name of the class of the autoencoder in a folder, one of ``AUTOENCODERS``.
+    """The class of the autoencoder in a folder, one of ``AUTOENCODERS``.
 
     Raises:
-        InputError: it is not there, or of an unknown class.
+        InputError: there is none, or it is of an unknown class.
     """
-    name = read_json(folder / "config.json").get("_class_name")
+    name = read_config(folder).get("_class_name")
     if name not in AUTOENCODERS:
         raise InputError(
             f"checkpoint: expected an autoencoder {' or '.join(AUTOENCODERS)} in {folder}, got {name}"
@@ -63,10 +64,10 @@ def autoencoder_class(folder: Path) -> str:
     return str(name)
 
 
-def codec(vae: Any, latent: tuple[int, ...]) -> Codec:
-    """Images to latents (c, h, w) and back, scaled as diffusers' pipelines scale them.
+def codec_of(vae: Any, latent: tuple[int, ...]) -> Codec:
+    """The codec of an autoencoder with latents (c, h, w), scaled as by diffusers' pipelines.
 
-    They read the offset and the scale from the configuration: shift_factor or latents_mean,
+    Offset and scale are those of the autoencoder's configuration: shift_factor or latents_mean,
     scaling_factor and latents_std.
 
     Raises:
@@ -80,12 +81,13 @@ def codec(vae: Any, latent: tuple[int, ...]) -> Codec:
 def scaled_codec(
     vae: Any, latent: tuple[int, ...], offset: Any, scale: Any, lowest: float = -1.0
 ) -> Codec:
-    """Images to latents (mode - offset) * scale and back.
+    """The codec of an autoencoder with latents (mode of the posterior - offset) * scale.
 
     Args:
+        vae: the autoencoder.
         latent: (c, h, w) of the latents.
         offset, scale: numbers, or one per channel.
-        lowest: what the autoencoder takes as black; white is 1.
+        lowest: the autoencoder's value of black; white is 1.
 
     Raises:
         InputError: the autoencoder's latents have another number of channels.
@@ -104,19 +106,23 @@ def scaled_codec(
     half, middle = (1 - lowest) / 2, (1 + lowest) / 2
 
     def encode_some(images: Tensor) -> Tensor:
+        """Latents of at most ``at_once`` images."""
         coded = vae.encode(images.to(vae.device, vae.dtype) * half + middle)
         mode = coded.latent_dist.mode() if "latent_dist" in coded else coded.latents
         return ((mode - offset.to(mode)) * scale.to(mode)).to(images)
 
     def decode_some(latents: Tensor) -> Tensor:
+        """Images of at most ``at_once`` latents."""
         z = latents.to(vae.device, vae.dtype)
         pictures = vae.decode(z / scale.to(z) + offset.to(z)).sample
         return ((pictures - middle) / half).to(latents)
 
     def encode(images: Tensor) -> Tensor:
+        """Latents (b, c, h, w) of images."""
         return torch.cat([encode_some(part) for part in images.split(at_once)])
 
     def decode(latents: Tensor) -> Tensor:
+        """Images of latents (b, c, h, w)."""
         return torch.cat([decode_some(part) for part in latents.split(at_once)])
 
     parts = [*vae.state_dict().items(), ("offset", offset), ("scale", scale)]

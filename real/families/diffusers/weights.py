@@ -1,7 +1,7 @@
-"""Folders of weights, looked through before a library sees them, and held against their configuration.
+"""Check files of weights, and the configuration beside them, before a library reads them.
 
-The libraries build what a configuration describes, with random weights, before they look into the
-files: a few bytes could ask for any amount of memory or time.
+The libraries build what a configuration describes, with random weights, before they open the files
+of weights: a few bytes could ask for any amount of memory or time.
 """
 
 import re
@@ -13,54 +13,44 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from real.families.presets import LARGEST_SIDE
+from real.families.checkpoint import LARGEST_SIDE
 from real.files.torch_files import require_weights
 from theory.support.errors import InputError
-from theory.support.safe_reading import read_object, require_regular
+from theory.support.safe_reading import read_json_object, require_regular
 
 KINDS = (".safetensors", ".bin")
 NUMBERS = {
-    "F64",
-    "F32",
-    "F16",
-    "BF16",
-    "F8_E4M3",
-    "F8_E5M2",
-    "I64",
-    "I32",
-    "I16",
-    "I8",
-    "U8",
-    "BOOL",
-}
-"""What safetensors calls numbers that arithmetic takes."""
+    "F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2", "I64", "I32", "I16", "I8", "U8", "BOOL",
+}  # fmt: skip
+"""The number types of safetensors that arithmetic takes."""
 
 LARGEST = 2**24
-"""Of any whole number in a configuration; vocabularies have some hundred thousand words."""
+"""The largest whole number of a configuration; vocabularies have some hundred thousand words."""
 
 SIDES = ("sample_size", "pos_embed_max_size")
 NESTED_LAYERS = ("layers_per_block", "transformer_layers_per_block")
-"""Layers of each layer of each block."""
+"""Settings that multiply the number of layers of each block."""
 
 LAYERS = re.compile(r"(^|_)(layers?|blocks?)(_|$)")
 OTHER_LAYERS = re.compile(
     r"dual_attention_layers|_block_types?$|norm|dim|channels|scale|dropout|act"
 )
-"""What is called after layers but does not count them."""
+"""Settings whose names mention layers, but that do not count them."""
 
 TABLE = 2**26
-"""Numbers of a table of positions, which is no weight."""
+"""The most numbers of a table of positions, which no file holds."""
 
 FACTOR, SLACK = 4, 2**20
-"""How many more numbers a network may have than its files: tied weights, and buffers."""
+"""A network may have this multiple of its files' numbers, and so many more: ties and buffers."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """What the files of a folder hold.
+    """The size of a folder's weights.
 
     Attributes:
-        tensors, numbers: how many.
+        tensors: number of tensors.
+        numbers: number of numbers in all of them.
     """
 
     tensors: int
@@ -68,10 +58,10 @@ class Weights:
 
 
 def weights_of(folder: Path) -> Weights:
-    """What the files of weights in a folder hold, none of which does anything but hold weights.
+    """The size of the weights in a folder, after its files are checked.
 
     Raises:
-        InputError: there are none, or something else such as a pipe, or a broken or malicious file.
+        InputError: there are no weights, a file is broken or malicious, or something is no file.
     """
     tensors = numbers = 0
     for path in sorted(folder.iterdir()):
@@ -89,8 +79,8 @@ def weights_of(folder: Path) -> Weights:
 
 
 def _require_own(index: Path) -> None:
-    """Shards lie beside their index, and are of a kind that is looked through."""
-    names = read_object(index, "checkpoint").get("weight_map")
+    """Refuse an index whose shards lie elsewhere, or are of a kind that is not checked."""
+    names = read_json_object(index, "checkpoint").get("weight_map")
     shards = set(map(str, names.values())) if isinstance(names, dict) else {""}
     for shard in sorted(shards):
         if Path(shard).name != shard or not shard.endswith(KINDS):
@@ -130,7 +120,7 @@ def require_plausible(config: Mapping[str, Any], weights: Weights, folder: Path)
     """Refuse a configuration that describes far more than the files can hold, before it is built.
 
     Raises:
-        InputError: it does.
+        InputError: a number, the layers or the table of positions is too large.
     """
     for name, value in config.items():
         limit = _limit(name, weights)
@@ -177,7 +167,7 @@ def _layers(config: Mapping[str, Any]) -> int:
 
 
 def _positions(config: Mapping[str, Any]) -> int:
-    """Numbers of a transformer's table of positions."""
+    """How many numbers a transformer's table of positions has."""
     patch, *sides = (max(0, *_whole_numbers(config.get(n)), 0) for n in ("patch_size", *SIDES))
     width = 1
     for name in ("num_attention_heads", "attention_head_dim"):
@@ -186,10 +176,10 @@ def _positions(config: Mapping[str, Any]) -> int:
 
 
 def require_as_many(network: torch.nn.Module, weights: Weights, folder: Path) -> None:
-    """Refuse a network, built without memory, of far more numbers than the files hold.
+    """Refuse a network, built without memory, that has far more numbers than the files.
 
     Raises:
-        InputError: it is one.
+        InputError: it has.
     """
     numbers = sum(parameter.numel() for parameter in network.parameters())
     if numbers > FACTOR * weights.numbers + SLACK:

@@ -1,4 +1,4 @@
-"""Layers that EDM's two U-Nets are made of (Karras et al. 2022, appendix F.1).
+"""Layers of EDM's two U-Nets (Karras et al. 2022, appendix F.1).
 
 Biases are added after the product, as upstream does, so that even rounding agrees.
 """
@@ -6,25 +6,17 @@ Biases are added after the product, as upstream does, so that even rounding agre
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from real.families.resampling import downsample, filtered, upsample
-
-Resample = Literal["up", "down"] | None
-
-
-def at(resolution: int, part: str) -> str:
-    """The name of a part of a U-Net that works at a resolution."""
-    return f"{resolution}x{resolution}_{part}"
+from real.families.resampling import Direction, filtered, resampled
 
 
 class Dense(nn.Module):
-    """x W^T + b, in the dtype of x."""
+    """A linear layer."""
 
     def __init__(self, in_features: int, out_features: int, bias: bool = True) -> None:
         super().__init__()
@@ -32,26 +24,28 @@ class Dense(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_features)) if bias else None
 
     def forward(self, x: Float[Tensor, "b n"]) -> Float[Tensor, "b m"]:
+        """x W^T + b, in the dtype of x."""
         x = x @ self.weight.to(x.dtype).t()
         return x if self.bias is None else x + self.bias.to(x.dtype)
 
 
-class Resampling(nn.Module):
-    """Up or down by two with a filter, which the file holds."""
+class FilterResampling(nn.Module):
+    """Resampling by two with a filter, which the file holds."""
 
     resample_filter: Tensor
 
-    def __init__(self, direction: Literal["up", "down"], taps: Sequence[float | int]) -> None:
+    def __init__(self, direction: Direction, taps: Sequence[float | int]) -> None:
         super().__init__()
         self.direction = direction
         self.register_buffer("resample_filter", torch.empty(1, 1, len(taps), len(taps)))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-        return (upsample if self.direction == "up" else downsample)(x, self.resample_filter)
+        """x at twice or half the height and width."""
+        return resampled(x, self.direction, self.resample_filter)
 
 
 class Convolution(nn.Module):
-    """Convolution with an odd kernel that keeps the size of images."""
+    """Convolution with an odd kernel, which keeps height and width."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int) -> None:
         super().__init__()
@@ -59,6 +53,7 @@ class Convolution(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        """w * x + b, in the dtype of x."""
         return self._biased(self._convolved(x, extra=0))
 
     def _convolved(self, x: Tensor, extra: int) -> Tensor:
@@ -70,7 +65,7 @@ class Convolution(nn.Module):
 
 
 class ResampledConvolution(Convolution):
-    """Up or down by two, then convolution."""
+    """Resampling by two, then convolution."""
 
     resample_filter: Tensor
 
@@ -79,7 +74,7 @@ class ResampledConvolution(Convolution):
         in_channels: int,
         out_channels: int,
         kernel: int,
-        direction: Literal["up", "down"],
+        direction: Direction,
         taps: Sequence[float | int],
     ) -> None:
         super().__init__(in_channels, out_channels, kernel)
@@ -87,12 +82,12 @@ class ResampledConvolution(Convolution):
         self.register_buffer("resample_filter", torch.empty(1, 1, len(taps), len(taps)))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
-        resampled = (upsample if self.direction == "up" else downsample)(x, self.resample_filter)
-        return super().forward(resampled)
+        """w * resampled(x) + b."""
+        return super().forward(resampled(x, self.direction, self.resample_filter))
 
 
 class FusedDownConvolution(ResampledConvolution):
-    """Convolution, then down by two, with all padding before both: NCSN++'s residual input."""
+    """Convolution, then down by two, with all padding in front of both: NCSN++'s residual input."""
 
     def __init__(
         self, in_channels: int, out_channels: int, kernel: int, taps: Sequence[float | int]
@@ -100,6 +95,7 @@ class FusedDownConvolution(ResampledConvolution):
         super().__init__(in_channels, out_channels, kernel, "down", taps)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        """downsampled(w * x) + b."""
         x = self._convolved(x, extra=(self.resample_filter.shape[-1] - 1) // 2)
         return self._biased(filtered(x, self.resample_filter, stride=2))
 
@@ -114,6 +110,7 @@ class GroupNorm(nn.Module):
         self.bias = nn.Parameter(torch.empty(channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """x normalized within groups, scaled and shifted by channel."""
         weight, bias = self.weight.to(x.dtype), self.bias.to(x.dtype)
         return F.group_norm(x, self.groups, weight, bias, self.eps)
 
@@ -126,6 +123,7 @@ class PositionalEmbedding(nn.Module):
         self.count, self.last = channels // 2, channels // 2 - int(endpoint)
 
     def forward(self, t: Float[Tensor, "b"]) -> Float[Tensor, "b n"]:
+        """(cos(f t), sin(f t)) over the frequencies f."""
         steps = torch.arange(self.count, dtype=torch.float32, device=t.device) / self.last
         return _waves(t, (1 / 10000) ** steps)
 
@@ -140,6 +138,7 @@ class FourierEmbedding(nn.Module):
         self.register_buffer("freqs", torch.empty(channels // 2))
 
     def forward(self, t: Float[Tensor, "b"]) -> Float[Tensor, "b n"]:
+        """(cos(2 pi f t), sin(2 pi f t)) over the frequencies f."""
         return _waves(t, 2 * math.pi * self.freqs.to(torch.float32))
 
 
@@ -150,7 +149,7 @@ def _waves(t: Tensor, frequencies: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class BlockStyle:
-    """In what the blocks of the two U-Nets differ.
+    """How the blocks of the two U-Nets differ.
 
     Attributes:
         eps: of group normalization.
@@ -178,7 +177,7 @@ class UNetBlock(nn.Module):
         out_channels: int,
         emb_channels: int,
         style: BlockStyle,
-        resample: Resample = None,
+        resample: Direction | None = None,
         attention: bool = False,
     ) -> None:
         super().__init__()
@@ -201,10 +200,12 @@ class UNetBlock(nn.Module):
             self.qkv = Convolution(out_channels, 3 * out_channels, 1)
             self.proj = Convolution(out_channels, out_channels, 1)
 
-    def _skip(self, in_channels: int, out_channels: int, resample: Resample) -> nn.Module | None:
+    def _skip(
+        self, in_channels: int, out_channels: int, resample: Direction | None
+    ) -> nn.Module | None:
         same, taps = in_channels == out_channels, self.style.taps
         if resample and same and not self.style.resample_projected:
-            return Resampling(resample, taps)
+            return FilterResampling(resample, taps)
         if resample:
             return ResampledConvolution(in_channels, out_channels, 1, resample, taps)
         return None if same else Convolution(in_channels, out_channels, 1)
@@ -212,6 +213,7 @@ class UNetBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b c2 h2 w2"]:
+        """skip(x) + the convolutions of x, modulated by the embedding; then attention."""
         hidden = self.conv0(F.silu(self.norm0(x)))
         hidden = self.conv1(F.silu(self._modulated(hidden, emb)))
         skipped = x if self.skip is None else self.skip(x)

@@ -1,4 +1,4 @@
-"""EDM pickles: SongUNet and DhariwalUNet under VP, VE, iDDPM or EDM preconditioning.
+"""Load EDM pickles: SongUNet and DhariwalUNet under VP, VE, iDDPM or EDM preconditioning.
 
 Such a file is a pickled dictionary whose ``ema`` is a persistent object of one of the four
 preconditionings (NVlabs/edm; Karras et al., "Elucidating the Design Space", 2022).
@@ -13,11 +13,11 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from real.families.checkpoint import Checkpoint, Family, Source
+from real.families.conditions import Labels, refuse_condition
 from real.families.edm.dhariwal_unet import DhariwalUNet
 from real.families.edm.preconditioning import (
     EDMPreconditioned,
@@ -28,7 +28,7 @@ from real.families.edm.preconditioning import (
 )
 from real.families.edm.song_unet import SongUNet
 from real.files.network_pickles import Stored
-from real.files.network_weights import filled
+from real.files.state_dicts import with_weights
 from theory.diffusion.schedules import EDM
 from theory.diffusion.targets import DATA
 from theory.forward.fingerprints import fingerprint
@@ -41,7 +41,7 @@ ORDER = {
     "iDDPMPrecond": (*COMMON, "C_1", "C_2", "M", "model_type"),
     "EDMPrecond": (*COMMON, "sigma_min", "sigma_max", "sigma_data", "model_type"),
 }
-"""Arguments of upstream's constructors in their order, for those that are given without names."""
+"""Arguments of upstream's constructors in their order, for files that hold them without names."""
 
 PRECONDITIONINGS: dict[str, tuple[type[Preconditioned], tuple[str, ...], str]] = {
     "VPPrecond": (VPPreconditioned, ("beta_d", "beta_min", "M", "epsilon_t"), "SongUNet"),
@@ -49,17 +49,17 @@ PRECONDITIONINGS: dict[str, tuple[type[Preconditioned], tuple[str, ...], str]] =
     "iDDPMPrecond": (IDDPMPreconditioned, ("M",), "DhariwalUNet"),
     "EDMPrecond": (EDMPreconditioned, ("sigma_min", "sigma_max", "sigma_data"), "DhariwalUNet"),
 }
-"""Upstream's class: ours, its own arguments, the network that it takes by default."""
+"""By upstream's class: our class, its own arguments, and the network that it has by default."""
 
 MODELS: dict[str, Callable[..., nn.Module]] = {"SongUNet": SongUNet, "DhariwalUNet": DhariwalUNet}
 WITHOUT_EFFECT = {"use_fp16", "C_1", "C_2", "dropout", "label_dropout"}
-"""Arguments that change nothing when a stored network is run in evaluation mode."""
+"""Arguments without effect on a stored network in evaluation mode."""
 
 SIGMA_RANGE = (0.002, 80.0)
-"""Noise levels that EDM samples from, where the network itself sets no limits."""
+"""Noise levels of EDM's samplers, for a network that sets no limits itself."""
 
 
-def is_network(source: Source, class_names: Any) -> bool:
+def has_ema(source: Source, class_names: Any) -> bool:
     """Whether a file is a pickled dictionary with an ``ema`` of one of these classes."""
     ema = source.content.get("ema") if isinstance(source.content, dict) else None
     return isinstance(ema, Stored) and ema.class_name in class_names
@@ -68,35 +68,45 @@ def is_network(source: Source, class_names: Any) -> bool:
 def load(source: Source, device: Any) -> Checkpoint:
     """The network under ``ema``.
 
-    Conditions are integer labels (b,) from 0 to the number of classes; that number itself, like no
-    condition at all, means no class (a zero vector in place of a one-hot one).
+    Conditions are integer labels (b,) from 0 to the number of classes. That number itself means no
+    class, as does None: the network is then given zeros in place of a one-hot vector.
 
     Raises:
         InputError: arguments or tensors are missing, left over, or do not fit.
     """
     ema = named_arguments(source, ORDER)
-    network = filled(partial(_build, ema), ema.state, ema.class_name)
+    network = with_weights(partial(_build, ema), ema.state, ema.class_name)
     low, high = network.sigma_range
     limits = (low or SIGMA_RANGE[0], high if high < float("inf") else SIGMA_RANGE[1])
-    return denoiser(source, "edm", network, ema, EDM(*limits), device)
+    return denoiser_checkpoint(source, "edm", network, ema, EDM(*limits), device)
 
 
-def denoiser(
+def denoiser_checkpoint(
     source: Source, family: str, network: nn.Module, ema: Stored, schedule: EDM, device: Any
 ) -> Checkpoint:
-    """A network D(x, sigma, one-hot labels or None) as a checkpoint.
+    """The checkpoint of a denoiser.
+
+    Args:
+        source: the file.
+        family: name of its family.
+        network: D(x, sigma, one-hot labels or None).
+        ema: the pickled network, which names its constructor's arguments.
+        schedule: EDM's, between the noise levels that the network takes.
+        device: where the network runs.
 
     Raises:
-        InputError: its pickle does not say of what shape its images are.
+        InputError: the arguments do not tell the shape of the images.
     """
     channels, resolution = (_whole(ema, key) for key in ("img_channels", "img_resolution"))
     classes = _whole(ema, "label_dim", 0)
     network = network.to(device)
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        """The denoised images (b, c, r, r) at noise levels t (b,)."""
         place = next(network.parameters()).device
-        labels = one_hot(condition, classes, len(x_t), source.reference)
-        labels = None if labels is None else labels.to(place)
+        if not classes:
+            refuse_condition(condition, source.reference)
+        labels = one_hot(condition, classes, len(x_t)).to(place) if classes else None
         return network(x_t.to(place), t.to(place), labels).to(x_t)
 
     return Checkpoint(
@@ -113,33 +123,27 @@ def denoiser(
     )
 
 
-def one_hot(condition: Any, classes: int, n: int, reference: str) -> Tensor | None:
-    """Labels (n,) as one-hot (n, classes) in float32; zero for the label ``classes`` and for None.
+def one_hot(condition: Any, classes: int, images: int) -> Tensor:
+    """Labels (images,) as one-hot (images, classes) in float32; zeros for no class.
 
     Raises:
-        InputError: a condition that the network does not take.
+        InputError: the condition is no label for each image.
     """
-    if condition is None:
-        return torch.zeros(n, classes) if classes else None
-    if not classes:
-        raise InputError(f"checkpoint: {reference} is unconditional, it takes no condition")
-    if not isinstance(condition, Tensor) or condition.is_floating_point():
-        raise InputError(f"condition: expected integer labels ({n},), got {condition!r:.60}")
-    if condition.shape != (n,) or ((condition < 0) | (condition > classes)).any():
-        raise InputError(
-            f"condition: expected labels ({n},) from 0 to {classes} ({classes} for no class), "
-            f"got shape {tuple(condition.shape)}, {condition.min()} to {condition.max()}"
-        )
-    return F.one_hot(condition.long(), classes + 1)[:, :classes].to(torch.float32)
+    labels = Labels(classes, classes)(condition, images, "cpu")
+    return F.one_hot(labels, classes + 1)[:, :classes].float()
 
 
 def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Stored:
-    """The network under ``ema`` as if it had been made from named arguments only.
+    """The network under ``ema``, with a name for every argument of its constructor.
+
+    Args:
+        source: the file.
+        order: names of the constructor's arguments in their order, by class.
 
     Raises:
-        InputError: it is of another family, or was given more arguments than it takes, or one twice.
+        InputError: the network is of another family, or has too many arguments or one twice.
     """
-    if not is_network(source, order):
+    if not has_ema(source, order):
         raise InputError(
             f"checkpoint: {source.reference} is of another family: expected an ema of a class "
             f"{', '.join(order)}"
@@ -155,7 +159,7 @@ def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Store
 
 def _build(ema: Stored) -> Preconditioned:
     kind, own, model_type = PRECONDITIONINGS[ema.class_name]
-    arguments = {k: v for k, v in constructor(ema).items() if k not in WITHOUT_EFFECT}
+    arguments = {k: v for k, v in constructor_arguments(ema).items() if k not in WITHOUT_EFFECT}
     model = MODELS.get(arguments.pop("model_type", model_type))
     if model is None:
         raise InputError(
@@ -169,11 +173,11 @@ def _build(ema: Stored) -> Preconditioned:
     )
 
 
-def constructor(ema: Stored) -> dict[str, Any]:
-    """The keyword arguments that a network was made from, once they are found to be plausible.
+def constructor_arguments(ema: Stored) -> dict[str, Any]:
+    """The keyword arguments of a network's constructor, if they are plausible.
 
     Raises:
-        InputError: more blocks than there are tensors.
+        InputError: they ask for more blocks than there are tensors.
     """
     blocks, levels = ema.kwargs.get("num_blocks", 0), ema.kwargs.get("channel_mult", ())
     fits = isinstance(blocks, int) and isinstance(levels, list | tuple)
@@ -196,4 +200,4 @@ def _as_text(arguments: Mapping[str, Any]) -> str:
     return json.dumps(arguments, sort_keys=True, default=repr)
 
 
-FAMILY = Family("edm", lambda source: is_network(source, PRECONDITIONINGS), load)
+FAMILY = Family("edm", lambda source: has_ema(source, PRECONDITIONINGS), load)

@@ -2,11 +2,12 @@
 
     D(x; sigma, labels) = c_skip x + c_out F(c_in x, c_noise, labels)
 
-The coefficients are in float32; F runs in the dtype of x where that has 16 bits, else in float32.
+The coefficients are in float32. F runs in the dtype of x where that has 16 bits, else in float32.
 """
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable
 
 import torch
 from jaxtyping import Float
@@ -17,10 +18,34 @@ Coefficients = tuple[Tensor | float | int, Tensor | float | int, Tensor | float 
 
 
 def edm_coefficients(sigma: Tensor, sigma_data: float | int) -> Coefficients:
-    """Those that give F inputs and targets of unit variance; c_noise = log(sigma)/4."""
+    """EDM's coefficients: F has inputs and targets of unit variance, c_noise = log(sigma) / 4."""
     total = sigma**2 + sigma_data**2
     c_skip = sigma_data**2 / total
     return c_skip, sigma * sigma_data / total.sqrt(), 1 / total.sqrt(), sigma.log() / 4
+
+
+def denoised(
+    network: nn.Module,
+    coefficients: Callable[[Tensor], Coefficients],
+    x: Tensor,
+    sigma: Tensor,
+    class_labels: Tensor | None,
+) -> Tensor:
+    """D(x; sigma, labels) in float32.
+
+    Args:
+        network: F, called as F(scaled images, c_noise (b,), class labels).
+        coefficients: of noise levels (b, 1, 1, 1) in float32.
+        x: images (b, c, r, r); any further channels of F, a learned variance, are dropped.
+        sigma: noise levels (b,).
+        class_labels: one-hot (b, n), all zero for no class; None for an unconditional network.
+    """
+    level = sigma.to(torch.float32).reshape(-1, 1, 1, 1)
+    c_skip, c_out, c_in, c_noise = coefficients(level)
+    full, half = x.to(torch.float32), x.dtype in (torch.float16, torch.bfloat16)
+    scaled = (c_in * full).to(x.dtype if half else torch.float32)
+    raw = network(scaled, c_noise.flatten(), class_labels)
+    return c_skip * full + c_out * raw[:, : x.shape[1]].to(torch.float32)
 
 
 class Preconditioned(nn.Module):
@@ -41,7 +66,7 @@ class Preconditioned(nn.Module):
     @property
     @abstractmethod
     def sigma_range(self) -> tuple[float, float]:
-        """The least and the greatest noise level that it takes."""
+        """The least and the greatest noise level that the network takes."""
 
     def forward(
         self,
@@ -49,21 +74,12 @@ class Preconditioned(nn.Module):
         sigma: Float[Tensor, "b"],
         class_labels: Float[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b c r r"]:
-        """The denoised images, in float32; class labels are one-hot, all zero for no class."""
-        level = sigma.to(torch.float32).reshape(-1, 1, 1, 1)
-        c_skip, c_out, c_in, c_noise = self.coefficients(level)
-        full = x.to(torch.float32)
-        raw = self.model((c_in * full).to(working_dtype(x)), c_noise.flatten(), class_labels)
-        return c_skip * full + c_out * raw[:, : x.shape[1]].to(torch.float32)
-
-
-def working_dtype(x: Tensor) -> torch.dtype:
-    """The dtype that a raw network runs in for inputs x."""
-    return x.dtype if x.dtype in (torch.float16, torch.bfloat16) else torch.float32
+        """D(x; sigma, labels) in float32; class labels are one-hot, all zero for no class."""
+        return denoised(self.model, self.coefficients, x, sigma, class_labels)
 
 
 class VPPreconditioned(Preconditioned):
-    """Of variance-preserving networks, which predict the noise at time t(sigma) (M - 1).
+    """Denoiser around a variance-preserving network, which predicts the noise at time (M - 1) t(sigma).
 
     sigma(t) = sqrt(exp(beta_d t^2 / 2 + beta_min t) - 1), for epsilon_t <= t <= 1.
     """
@@ -80,19 +96,21 @@ class VPPreconditioned(Preconditioned):
         self.beta_d, self.beta_min, self.steps, self.epsilon_t = beta_d, beta_min, M, epsilon_t
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
+        """(1, -sigma, 1 / sqrt(sigma^2 + 1), (M - 1) t(sigma))."""
         root = (self.beta_min**2 + 2 * self.beta_d * (1 + sigma**2).log()).sqrt()
         t = (root - self.beta_min) / self.beta_d
         return 1, -sigma, 1 / (sigma**2 + 1).sqrt(), (self.steps - 1) * t
 
     @property
     def sigma_range(self) -> tuple[float, float]:
+        """(sigma(epsilon_t), sigma(1))."""
         t = torch.tensor([self.epsilon_t, 1.0], dtype=torch.float32, device="cpu")
         sigma = ((0.5 * self.beta_d * t**2 + self.beta_min * t).exp() - 1).sqrt()
         return float(sigma[0]), float(sigma[1])
 
 
 class VEPreconditioned(Preconditioned):
-    """Of variance-exploding networks, which predict minus the noise at log(sigma / 2)."""
+    """Denoiser around a variance-exploding network, which predicts minus the noise at log(sigma / 2)."""
 
     def __init__(
         self, model: nn.Module, sigma_min: float | int = 0.02, sigma_max: float | int = 100
@@ -101,17 +119,19 @@ class VEPreconditioned(Preconditioned):
         self.limits = (float(sigma_min), float(sigma_max))
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
+        """(1, sigma, 1, log(sigma / 2))."""
         return 1, sigma, 1, (0.5 * sigma).log()
 
     @property
     def sigma_range(self) -> tuple[float, float]:
+        """(sigma_min, sigma_max)."""
         return self.limits
 
 
 class IDDPMPreconditioned(Preconditioned):
-    """Of improved-DDPM networks: the noise, at the table's noise level nearest to sigma.
+    """Denoiser around an improved-DDPM network: the noise, at the table's level nearest to sigma.
 
-    The table ``u`` of M + 1 levels falls from sigma_max to 0; the file holds it.
+    The file holds the table ``u`` of M + 1 noise levels, which falls from sigma_max to 0.
     """
 
     u: Tensor
@@ -121,6 +141,7 @@ class IDDPMPreconditioned(Preconditioned):
         self.register_buffer("u", torch.empty(M + 1))
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
+        """(1, -sigma, 1 / sqrt(sigma^2 + 1), M - 1 - j) for the nearest level u_j."""
         distance = (sigma.reshape(-1, 1) - self.u.to(torch.float32)).abs()
         index = distance.argmin(1).reshape(sigma.shape)
         steps = len(self.u) - 1
@@ -128,11 +149,12 @@ class IDDPMPreconditioned(Preconditioned):
 
     @property
     def sigma_range(self) -> tuple[float, float]:
+        """(u_{M-1}, u_0)."""
         return float(self.u[-2]), float(self.u[0])
 
 
 class EDMPreconditioned(Preconditioned):
-    """Of EDM's own networks."""
+    """Denoiser around one of EDM's own networks."""
 
     def __init__(
         self,
@@ -145,8 +167,10 @@ class EDMPreconditioned(Preconditioned):
         self.limits, self.sigma_data = (float(sigma_min), float(sigma_max)), sigma_data
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
+        """``edm_coefficients``."""
         return edm_coefficients(sigma, self.sigma_data)
 
     @property
     def sigma_range(self) -> tuple[float, float]:
+        """(sigma_min, sigma_max)."""
         return self.limits

@@ -1,4 +1,4 @@
-"""EDM2 pickles: the magnitude-preserving U-Net (NVlabs/edm2; Karras et al. 2024).
+"""Load EDM2 pickles: the magnitude-preserving U-Net (NVlabs/edm2; Karras et al. 2024).
 
 Such a file is a pickled dictionary whose ``ema`` is a persistent object of the class ``Precond``.
 Schedule, target and conditions are those of ``real.families.edm.loader``. Weights keep the 16 bits
@@ -21,11 +21,17 @@ import torch
 
 from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.diffusers.vae import bare_autoencoder, load_vae, scaled_codec
-from real.families.edm.loader import SIGMA_RANGE, constructor, denoiser, is_network, named_arguments
+from real.families.edm.loader import (
+    SIGMA_RANGE,
+    constructor_arguments,
+    denoiser_checkpoint,
+    has_ema,
+    named_arguments,
+)
 from real.families.edm2.unet import MPBlockStyle, MPDenoiser, MPUNet
 from real.files.hub import download
 from real.files.network_pickles import Stored
-from real.files.network_weights import filled
+from real.files.state_dicts import with_weights
 from theory.diffusion.schedules import EDM
 from theory.support.errors import InputError
 
@@ -34,10 +40,10 @@ ORDER = {
         "img_resolution", "img_channels", "label_dim", "use_fp16", "sigma_data", "logvar_channels",
     )
 }  # fmt: skip
-"""Arguments of upstream's constructor in their order, for those that are given without names."""
+"""Arguments of upstream's constructor in their order, for files that hold them without names."""
 
 WITHOUT_EFFECT = {"use_fp16", "dropout"}
-"""Arguments that change nothing when a stored network is run in evaluation mode."""
+"""Arguments without effect on a stored network in evaluation mode."""
 
 ON_LATENTS = "StabilityVAEEncoder"
 ENCODER: Mapping[str, Any] = {
@@ -47,7 +53,7 @@ ENCODER: Mapping[str, Any] = {
     "final_mean": 0.0,
     "final_std": 0.5,
 }
-"""What upstream's encoder is made from where its constructor was given nothing else, in its order."""
+"""Arguments of upstream's encoder in their order, with their defaults."""
 
 
 def load(source: Source, device: Any) -> Checkpoint:
@@ -55,11 +61,11 @@ def load(source: Source, device: Any) -> Checkpoint:
 
     Raises:
         InputError: arguments or tensors are missing, left over, or do not fit; or the autoencoder
-            is not to be had.
+            cannot be found.
     """
     ema = named_arguments(source, ORDER)
-    network = filled(partial(_build, ema), ema.state, ema.class_name)
-    checkpoint = denoiser(source, "edm2", network, ema, EDM(*SIGMA_RANGE), device)
+    network = with_weights(partial(_build, ema), ema.state, ema.class_name)
+    checkpoint = denoiser_checkpoint(source, "edm2", network, ema, EDM(*SIGMA_RANGE), device)
     encoder = source.content.get("encoder")
     if not (isinstance(encoder, Stored) and encoder.class_name == ON_LATENTS):
         return checkpoint
@@ -67,7 +73,8 @@ def load(source: Source, device: Any) -> Checkpoint:
 
 
 def _on_latents(checkpoint: Checkpoint, source: Source, encoder: Stored, device: Any) -> Checkpoint:
-    """The same with the autoencoder as upstream calls it: pixels in [0, 1], latents standardized."""
+    """The checkpoint with its autoencoder, which upstream gives pixels in [0, 1] and whose latents it
+    standardizes."""
     told = {**ENCODER, **dict(zip(ENCODER, encoder.args, strict=False)), **encoder.kwargs}
     name = source.sidecar.get("vae", told["vae_name"])
     if name is None:
@@ -105,7 +112,7 @@ def _autoencoder(name: str, source: Source) -> Path:
 
 
 def _build(ema: Stored) -> MPDenoiser:
-    arguments = {k: v for k, v in constructor(ema).items() if k not in WITHOUT_EFFECT}
+    arguments = {k: v for k, v in constructor_arguments(ema).items() if k not in WITHOUT_EFFECT}
     outer = _taken(arguments, ("sigma_data", "logvar_channels"))
     style = _taken(arguments, tuple(field.name for field in fields(MPBlockStyle)))
     return MPDenoiser(MPUNet(style=MPBlockStyle(**style), **arguments), **outer)
@@ -115,4 +122,4 @@ def _taken(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: arguments.pop(name) for name in names if name in arguments}
 
 
-FAMILY = Family("edm2", lambda source: is_network(source, ORDER), load)
+FAMILY = Family("edm2", lambda source: has_ema(source, ORDER), load)

@@ -1,25 +1,27 @@
-"""EDM2's magnitude-preserving U-Net (Karras et al. 2024, "Training Dynamics", figure 21).
+"""EDM2's magnitude-preserving U-Net (Karras et al. 2024, figure 21).
 
-Every layer keeps the variance of unit-variance inputs: weights are normalized whenever they are
-used, and sums and concatenations are rescaled. Equation numbers are the paper's.
+"Analyzing and Improving the Training Dynamics of Diffusion Models". Every layer keeps the variance of
+unit-variance inputs: weights are normalized whenever they are used, and sums and concatenations are
+rescaled. Numbers in parentheses are the paper's equations.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from real.families.edm.layers import Resample, at
-from real.families.edm.preconditioning import edm_coefficients, working_dtype
-from real.families.resampling import downsample, separable, upsample
+from real.families.edm.encoder_decoder import EncoderDecoder, Side
+from real.families.edm.preconditioning import denoised, edm_coefficients
+from real.families.resampling import Direction, resampled, separable
 
 
-def normalized(x: Tensor, dim: list[int] | int, eps: float = 1e-4) -> Tensor:
+def unit_magnitude(x: Tensor, dim: list[int] | int, eps: float = 1e-4) -> Tensor:
     """x over its root mean square along some dimensions."""
     norm = torch.linalg.vector_norm(x, dim=dim, keepdim=True, dtype=torch.float32)
     return x / (eps + norm * math.sqrt(norm.numel() / x.numel())).to(x.dtype)
@@ -43,7 +45,7 @@ def mp_cat(a: Tensor, b: Tensor, t: float) -> Tensor:
 
 
 class MPFourier(nn.Module):
-    """sqrt(2) cos(f t + p) at n random frequencies and phases, which the file holds (75)."""
+    """Random Fourier features, whose frequencies and phases the file holds (75)."""
 
     freqs: Tensor
     phases: Tensor
@@ -54,12 +56,13 @@ class MPFourier(nn.Module):
         self.register_buffer("phases", torch.empty(channels))
 
     def forward(self, t: Float[Tensor, "b"]) -> Float[Tensor, "b n"]:
+        """sqrt(2) cos(f t + p) for each of the n frequencies f and phases p."""
         angles = torch.outer(t.to(torch.float32), self.freqs.to(torch.float32))
         return ((angles + self.phases.to(torch.float32)).cos() * math.sqrt(2)).to(t.dtype)
 
 
 class MPConvolution(nn.Module):
-    """Convolution, or product where the kernel has no size, with normalized weights (47)."""
+    """Convolution with normalized weights (47); a linear layer where the kernel has no size."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int | None) -> None:
         super().__init__()
@@ -69,9 +72,10 @@ class MPConvolution(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c *hw"], gain: Tensor | float = 1.0
     ) -> Float[Tensor, "b c2 *hw"]:
+        """gain w * x / sqrt(fan-in), where the weights of every output have unit mean square."""
         weight = self.weight.to(torch.float32)
         fan_in = weight[0].numel()
-        weight = normalized(weight, list(range(1, weight.ndim)))
+        weight = unit_magnitude(weight, list(range(1, weight.ndim)))
         weight = (weight * (gain / math.sqrt(fan_in))).to(x.dtype)
         if weight.ndim == 2:
             return x @ weight.t()
@@ -80,7 +84,7 @@ class MPConvolution(nn.Module):
 
 @dataclass(frozen=True)
 class MPBlockStyle:
-    """What all blocks of a network share.
+    """The settings that all blocks of a network share.
 
     Attributes:
         resample_filter: taps of up- and downsampling.
@@ -104,9 +108,9 @@ class MPBlock(nn.Module):
         in_channels: int,
         out_channels: int,
         emb_channels: int,
-        side: Literal["encoder", "decoder"],
+        side: Side,
         style: MPBlockStyle,
-        resample: Resample = None,
+        resample: Direction | None = None,
         attention: bool = False,
     ) -> None:
         super().__init__()
@@ -126,9 +130,11 @@ class MPBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b c2 h2 w2"]:
-        x = self._resampled(x)
+        """skip(x) + the convolutions of x, scaled by the embedding; then attention."""
+        if self.resample:
+            x = resampled(x, self.resample, separable(self.style.resample_filter))
         if self.side == "encoder":
-            x = normalized(self._skipped(x), 1)
+            x = unit_magnitude(self._skipped(x), 1)
         hidden = self.conv_res0(mp_silu(x))
         scale = self.emb_linear(emb, gain=self.emb_gain) + 1
         hidden = mp_silu(hidden * scale[:, :, None, None].to(hidden.dtype))
@@ -142,32 +148,26 @@ class MPBlock(nn.Module):
         limit = self.style.clip_act
         return x if limit is None else x.clamp(-limit, limit)
 
-    def _resampled(self, x: Tensor) -> Tensor:
-        if self.resample is None:
-            return x
-        kernel = separable(self.style.resample_filter)
-        return (downsample if self.resample == "down" else upsample)(x, kernel)
-
     def _skipped(self, x: Tensor) -> Tensor:
         return x if self.conv_skip is None else self.conv_skip(x)
 
     def _attended(self, qkv: Tensor) -> Tensor:
         b, channels, height, width = qkv.shape
         parts = qkv.reshape(b, self.heads, -1, 3, height * width)
-        q, k, v = normalized(parts, 2).unbind(3)
+        q, k, v = unit_magnitude(parts, 2).unbind(3)
         weights = torch.einsum("nhcq,nhck->nhqk", q, k / math.sqrt(q.shape[2])).softmax(3)
         mixed = torch.einsum("nhqk,nhck->nhcq", weights, v)
         return mixed.reshape(b, channels // 3, height, width)
 
 
-class MPUNet(nn.Module):
+class MPUNet(EncoderDecoder):
     """F(x, c_noise, labels) of images (b, img_channels, r, r), of their own shape.
 
     Args:
         img_resolution, img_channels, label_dim: of images and class labels.
         model_channels, channel_mult: width, and its factor at each level.
-        channel_mult_noise, channel_mult_emb: of the embeddings; None is that of the first level
-            for the noise level, and of the widest level for both.
+        channel_mult_noise, channel_mult_emb: of the embeddings of the noise level, and of noise
+            level and class; None is that of the first level, and of the widest one.
         num_blocks, attn_resolutions: blocks at each level, and where they attend.
         label_balance, concat_balance: share of the class embedding, and of a skip.
         style: what the blocks share.
@@ -188,53 +188,26 @@ class MPUNet(nn.Module):
         concat_balance: float = 0.5,
         style: MPBlockStyle = MPBlockStyle(),
     ) -> None:
-        super().__init__()
-        self.resolutions = [img_resolution >> level for level in range(len(channel_mult))]
-        self.num_blocks, self.attn_resolutions = num_blocks, set(attn_resolutions)
-        self.label_balance, self.concat_balance, self.style = label_balance, concat_balance, style
         widths = [model_channels * mult for mult in channel_mult]
+        super().__init__(img_resolution, widths, num_blocks, attn_resolutions)
+        self.label_balance, self.concat_balance, self.style = label_balance, concat_balance, style
         noise_channels = model_channels * (channel_mult_noise or channel_mult[0])
         self.emb_channels = model_channels * (channel_mult_emb or max(channel_mult))
         self.out_gain = nn.Parameter(torch.empty(()))
         self.emb_fourier = MPFourier(noise_channels)
         self.emb_noise = MPConvolution(noise_channels, self.emb_channels, None)
         self.emb_label = MPConvolution(label_dim, self.emb_channels, None) if label_dim else None
-        self.enc, self.dec = nn.ModuleDict(), nn.ModuleDict()
-        self._build_decoder(widths, self._build_encoder(img_channels + 1, widths))
+        self._build(img_channels + 1, widths[0])
         self.out_conv = MPConvolution(widths[0], img_channels, 3)
 
-    def _build_encoder(self, channels: int, widths: list[int]) -> list[int]:
-        """Fill ``enc``; returns the channels of every skip."""
-        width, emb, skips = widths[0], self.emb_channels, list[int]()
-        for level, (r, wide) in enumerate(zip(self.resolutions, widths, strict=True)):
-            self.enc[at(r, "down" if level else "conv")] = (
-                MPBlock(width, width, emb, "encoder", self.style, "down")
-                if level
-                else MPConvolution(channels, width, 3)
-            )
-            skips.append(width)
-            for i in range(self.num_blocks):
-                attends = r in self.attn_resolutions
-                block = MPBlock(width, wide, emb, "encoder", self.style, attention=attends)
-                self.enc[at(r, f"block{i}")] = block
-                width = wide
-                skips.append(width)
-        return skips
+    def _convolution(self, c_in: int, c_out: int) -> nn.Module:
+        return MPConvolution(c_in, c_out, 3)
 
-    def _build_decoder(self, widths: list[int], skips: list[int]) -> None:
-        width, emb, style = widths[-1], self.emb_channels, self.style
-        for level in reversed(range(len(widths))):
-            r, attends = self.resolutions[level], self.resolutions[level] in self.attn_resolutions
-            if level == len(widths) - 1:
-                self.dec[at(r, "in0")] = MPBlock(width, width, emb, "decoder", style, None, True)
-                self.dec[at(r, "in1")] = MPBlock(width, width, emb, "decoder", style)
-            else:
-                self.dec[at(r, "up")] = MPBlock(width, width, emb, "decoder", style, "up")
-            for i in range(self.num_blocks + 1):
-                wide = width + skips.pop()
-                width = widths[level]
-                block = MPBlock(wide, width, emb, "decoder", style, attention=attends)
-                self.dec[at(r, f"block{i}")] = block
+    def _block(self, side: Side, c_in: int, c_out: int, **options: Any) -> nn.Module:
+        return MPBlock(c_in, c_out, self.emb_channels, side, self.style, **options)
+
+    def _joined(self, x: Tensor, skip: Tensor) -> Tensor:
+        return mp_cat(x, skip, self.concat_balance)
 
     def forward(
         self,
@@ -242,35 +215,19 @@ class MPUNet(nn.Module):
         noise_labels: Float[Tensor, "b"],
         class_labels: Float[Tensor, "b n"] | None,
     ) -> Float[Tensor, "b c r r"]:
+        """F at scaled images, c_noise and one-hot labels."""
         emb = self.emb_noise(self.emb_fourier(noise_labels))
         if self.emb_label is not None and class_labels is not None:
             labels = self.emb_label(class_labels * math.sqrt(class_labels.shape[1]))
             emb = mp_sum(emb, labels, self.label_balance)
-        return self.out_conv(self._through(x, mp_silu(emb)), gain=self.out_gain)
-
-    def _through(self, x: Tensor, emb: Tensor) -> Tensor:
-        x = torch.cat([x, torch.ones_like(x[:, :1])], 1)
-        skips = []
-        for level, r in enumerate(self.resolutions):
-            x = self.enc[at(r, "down")](x, emb) if level else self.enc[at(r, "conv")](x)
-            skips.append(x)
-            for i in range(self.num_blocks):
-                x = self.enc[at(r, f"block{i}")](x, emb)
-                skips.append(x)
-        for r in reversed(self.resolutions):
-            if r == self.resolutions[-1]:
-                x = self.dec[at(r, "in1")](self.dec[at(r, "in0")](x, emb), emb)
-            else:
-                x = self.dec[at(r, "up")](x, emb)
-            for i in range(self.num_blocks + 1):
-                x = self.dec[at(r, f"block{i}")](mp_cat(x, skips.pop(), self.concat_balance), emb)
-        return x
+        with_ones = torch.cat([x, torch.ones_like(x[:, :1])], 1)
+        return self.out_conv(self._through(with_ones, mp_silu(emb)), gain=self.out_gain)
 
 
 class MPDenoiser(nn.Module):
     """D(x; sigma, labels) around the U-Net, with EDM's coefficients.
 
-    The file also holds a layer for log-variances u(sigma), which training weighs losses with.
+    The file also holds a layer for log-variances u(sigma), by which training weights its losses.
 
     Args:
         unet: F.
@@ -292,14 +249,6 @@ class MPDenoiser(nn.Module):
         sigma: Float[Tensor, "b"],
         class_labels: Float[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b c r r"]:
-        """The denoised images, in float32; class labels are one-hot, all zero for no class."""
-        level = sigma.to(torch.float32).reshape(-1, 1, 1, 1)
-        c_skip, c_out, c_in, c_noise = edm_coefficients(level, self.sigma_data)
-        full = x.to(torch.float32)
-        raw = self.unet((c_in * full).to(working_dtype(x)), c_noise.flatten(), class_labels)
-        return c_skip * full + c_out * raw.to(torch.float32)
-
-    def log_variance(self, sigma: Float[Tensor, "b"]) -> Float[Tensor, "b"]:
-        """u(sigma), log of the expected squared error per number (equation 21)."""
-        c_noise = sigma.to(torch.float32).log() / 4
-        return self.logvar_linear(self.logvar_fourier(c_noise))[:, 0]
+        """D(x; sigma, labels) in float32; class labels are one-hot, all zero for no class."""
+        coefficients = partial(edm_coefficients, sigma_data=self.sigma_data)
+        return denoised(self.unet, coefficients, x, sigma, class_labels)

@@ -1,21 +1,21 @@
-"""score_sde_pytorch ``.pth`` files: NCSN++, DDPM++ and DDPM under VP, sub-VP and VE SDEs.
+"""Load score_sde_pytorch ``.pth`` files: NCSN++, DDPM++ and DDPM under VP, sub-VP and VE SDEs.
 
 Such a file is a dictionary with ``model`` (names start with ``module.``) and ``ema``, whose
 ``shadow_params`` are the averaged weights without names, in the order of the model's
 (yang-song/score_sde_pytorch; Song et al., "Score-Based Generative Modeling through SDEs", 2021).
-What the file does not say comes from a JSON beside it, or from a preset (``PRESETS``):
+The rest comes from a JSON beside the file, or from a published network (``PRESETS``):
 
     {"config": {"training": {...}, "data": {...}, "model": {...}}}    upstream's configuration
     {"config": "cifar10-ddpmpp-vp"}                                   the name of a preset
 
-Images are in [-1, 1]. What is predicted:
+Images are in [-1, 1]. The network predicts:
 
     VP, sub-VP    the noise e, network(x_t, 999 t); schedules ``VPLinear`` and ``SubVP``.
     VE            the score, network(x_t, sigma_t); schedule ``VEGeometric``. Upstream's images are
                   in [0, 1], where noise levels are half as great and scores twice as great: the
                   schedule has 2 sigma, and the network's output at sigma is divided by 2.
 
-Networks that were not trained at all times but at n of them (``training.continuous`` false):
+Where it was trained at n times only (``training.continuous`` false):
 
     VP (DDPM)     the noise e, network(x_t, i) for the index i of a table of n betas.
     VE (SMLD)     the score, network(x_t, i) for the nearest of n noise levels, the greatest first.
@@ -29,19 +29,21 @@ import torch
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint, Family, Source
+from real.families.conditions import refuse_condition
 from real.families.score_sde.ncsnpp import NCSNpp
-from real.families.score_sde.settings import PRESETS, Settings, from_config
-from real.files.network_weights import filled
+from real.families.score_sde.settings import PRESETS, SDESettings, from_config
+from real.files.state_dicts import PREFIX, with_weights
 from theory.diffusion.targets import NOISE, SCORE
 from theory.forward.fingerprints import fingerprint
-from theory.support.errors import InputError
-from theory.support.safe_reading import line
+from theory.support.errors import InputError, one_line
+
+NAME = "score_sde"
 
 
-def recognizes(source: Source) -> bool:
-    """Whether a file has a ``model`` with score_sde's table of noise levels and list of layers."""
+def _recognizes(source: Source) -> bool:
+    """Whether the file has a ``model`` with score_sde's table of noise levels and list of layers."""
     model = source.content.get("model") if isinstance(source.content, dict) else None
-    names = {str(name).removeprefix("module.") for name in model} if isinstance(model, dict) else ()
+    names = {str(name).removeprefix(PREFIX) for name in model} if isinstance(model, dict) else ()
     return "sigmas" in names and any(name.startswith("all_modules.") for name in names)
 
 
@@ -49,10 +51,10 @@ def load(source: Source, device: Any) -> Checkpoint:
     """The network with its averaged weights.
 
     Raises:
-        InputError: of another family, no averaged weights, no configuration, or one that does not
-            fit.
+        InputError: the file is of another family, has no averaged weights, or neither it nor the
+            JSON beside it tells a configuration that fits.
     """
-    if not recognizes(source):
+    if not _recognizes(source):
         raise InputError(
             f"checkpoint: {source.reference} is of another family: it has no model with sigmas and "
             "all_modules"
@@ -65,10 +67,8 @@ def load(source: Source, device: Any) -> Checkpoint:
     exploding = settings.sde == "vesde"
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
-        if condition is not None:
-            raise InputError(
-                f"checkpoint: {source.reference} is unconditional, it takes no condition"
-            )
+        """The noise or the score (b, c, r, r) at x_t and times t (b,)."""
+        refuse_condition(condition, source.reference)
         like = next(network.parameters())
         label = settings.label(t, scales)
         output = network(x_t.to(like), label.to(like.device, torch.float32))
@@ -76,7 +76,7 @@ def load(source: Source, device: Any) -> Checkpoint:
 
     return Checkpoint(
         reference=source.reference,
-        family="score_sde",
+        family=NAME,
         predict=predict,
         schedule=schedule,
         target=SCORE if exploding else NOISE,
@@ -91,19 +91,19 @@ def load(source: Source, device: Any) -> Checkpoint:
     )  # fmt: skip
 
 
-def _network(settings: Settings, state: Mapping[str, Tensor]) -> NCSNpp:
+def _network(settings: SDESettings, state: Mapping[str, Tensor]) -> NCSNpp:
     blocks, levels = settings.network["num_res_blocks"], settings.network["ch_mult"]
     if blocks * len(levels) > len(state):
         raise InputError(
             f"checkpoint: expected at most one block for each of {len(state)} tensors, "
             f"got {str(blocks)[:40]} in each of {len(levels)} levels"
         )
-    return filled(lambda: settings.build(state["sigmas"].numel()), state, "the network")
+    return with_weights(lambda: settings.build(state["sigmas"].numel()), state, "the network")
 
 
 def _averaged(content: Mapping[str, Any]) -> dict[str, Tensor]:
-    """The model's state with the averaged weights in the place of its own."""
-    model = {str(k).removeprefix("module."): v for k, v in content["model"].items()}
+    """The model's state, with the averages in place of its trained weights."""
+    model = {str(k).removeprefix(PREFIX): v for k, v in content["model"].items()}
     ema = content.get("ema")
     if not (isinstance(ema, dict) and isinstance(ema.get("shadow_params"), list)):
         raise InputError("checkpoint: expected averaged weights under ema, shadow_params; got none")
@@ -125,7 +125,7 @@ def _averaged(content: Mapping[str, Any]) -> dict[str, Tensor]:
     return model
 
 
-def _settings(source: Source, state: Mapping[str, Tensor]) -> Settings:
+def _settings(source: Source, state: Mapping[str, Tensor]) -> SDESettings:
     config = source.sidecar.get("config")
     if isinstance(config, str) and config not in PRESETS:
         raise InputError(
@@ -139,7 +139,7 @@ def _settings(source: Source, state: Mapping[str, Tensor]) -> Settings:
         except (TypeError, ValueError) as error:
             if isinstance(error, InputError):
                 raise
-            raise InputError(f"checkpoint: configuration: {line(error)}") from error
+            raise InputError(f"checkpoint: configuration: {one_line(error)}") from error
     fitting = [name for name, settings in PRESETS.items() if _fits(settings, state)]
     if len(fitting) == 1:
         return PRESETS[fitting[0]]
@@ -155,7 +155,7 @@ def _settings(source: Source, state: Mapping[str, Tensor]) -> Settings:
     )
 
 
-def _fits(settings: Settings, state: Mapping[str, Tensor]) -> bool:
+def _fits(settings: SDESettings, state: Mapping[str, Tensor]) -> bool:
     greatest = settings.limits[1] if settings.sde == "vesde" else 50.0
     if abs(float(state["sigmas"].max()) / greatest - 1) > 1e-3:
         return False
@@ -166,4 +166,4 @@ def _fits(settings: Settings, state: Mapping[str, Tensor]) -> bool:
     return True
 
 
-FAMILY = Family("score_sde", recognizes, load)
+FAMILY = Family(NAME, _recognizes, load)

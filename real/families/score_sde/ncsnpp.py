@@ -1,6 +1,6 @@
-"""NCSN++ and DDPM++ of score_sde (Song et al. 2021), with BigGAN residual blocks.
+"""The networks NCSN++ and DDPM++ of score_sde (Song et al. 2021), with BigGAN's residual blocks.
 
-Layers stand in one list in the order of use, as in the published code, whose names they keep.
+Layers stand in one list, in the order of their use, with the names of the published code.
 """
 
 import math
@@ -12,13 +12,20 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from real.families.resampling import downsample, filtered, separable, upsample
+from real.families.resampling import (
+    Direction,
+    downsample,
+    filtered,
+    resampled,
+    separable,
+    upsample,
+)
 
 EPS = 1e-6
 
 
-def norm(channels: int) -> nn.GroupNorm:
-    """Group normalization, as everywhere in these networks."""
+def group_norm(channels: int) -> nn.GroupNorm:
+    """Group normalization in at most 32 groups of at least 4 channels."""
     return nn.GroupNorm(min(channels // 4, 32), channels, eps=EPS)
 
 
@@ -27,19 +34,20 @@ def _joined(x: Tensor, y: Tensor, rescale: bool) -> Tensor:
 
 
 class GaussianFourier(nn.Module):
-    """Sines and cosines at n random frequencies, which the file holds."""
+    """Random Fourier features, whose n frequencies the file holds."""
 
     def __init__(self, n: int) -> None:
         super().__init__()
         self.W = nn.Parameter(torch.empty(n), requires_grad=False)
 
     def forward(self, t: Float[Tensor, "b"]) -> Float[Tensor, "b m"]:
+        """(sin(2 pi w t), cos(2 pi w t)) over the frequencies w."""
         angles = t[:, None] * self.W.to(t.dtype) * 2 * math.pi
         return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 def positional(t: Tensor, channels: int) -> Tensor:
-    """Sines and cosines of t at n/2 frequencies from 1 to 1/10000: (b,) -> (b, n)."""
+    """Sines and cosines of t (b,) at n/2 frequencies from 1 to 1/10000: (b, n)."""
     half = channels // 2
     steps = torch.arange(half, dtype=torch.float32, device=t.device)
     angles = t[:, None] * torch.exp(steps * -(math.log(10000) / (half - 1)))
@@ -47,7 +55,7 @@ def positional(t: Tensor, channels: int) -> Tensor:
 
 
 class NIN(nn.Module):
-    """A 1 x 1 convolution whose weights are (in, out)."""
+    """A 1 x 1 convolution with weights (in, out)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -55,22 +63,24 @@ class NIN(nn.Module):
         self.b = nn.Parameter(torch.empty(out_channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h w"]:
+        """W^T x + b at every pixel."""
         return torch.einsum("bchw,cd->bdhw", x, self.W) + self.b[:, None, None]
 
 
-class Attention(nn.Module):
-    """Self-attention of pixels, one head."""
+class PixelAttention(nn.Module):
+    """Self-attention over the pixels, with one head."""
 
     def __init__(self, channels: int, rescale: bool) -> None:
         super().__init__()
         self.rescale = rescale
-        self.GroupNorm_0 = norm(channels)
+        self.GroupNorm_0 = group_norm(channels)
         self.NIN_0 = NIN(channels, channels)
         self.NIN_1 = NIN(channels, channels)
         self.NIN_2 = NIN(channels, channels)
         self.NIN_3 = NIN(channels, channels)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """x + W_3 softmax(q k^T / sqrt(c)) v, perhaps over sqrt(2)."""
         h = self.GroupNorm_0(x)
         q, k, v = (layer(h).flatten(2) for layer in (self.NIN_0, self.NIN_1, self.NIN_2))
         weights = (torch.einsum("bcq,bck->bqk", q, k) * x.shape[1] ** -0.5).softmax(2)
@@ -79,7 +89,7 @@ class Attention(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """BigGAN's block: both branches are resampled before they are convolved."""
+    """BigGAN's residual block: both branches are resampled before they are convolved."""
 
     def __init__(
         self,
@@ -88,14 +98,14 @@ class ResidualBlock(nn.Module):
         emb_channels: int,
         rescale: bool,
         taps: Sequence[float | int],
-        resample: Literal["up", "down"] | None = None,
+        resample: Direction | None = None,
     ) -> None:
         super().__init__()
         self.rescale, self.taps, self.resample = rescale, tuple(taps), resample
-        self.GroupNorm_0 = norm(in_channels)
+        self.GroupNorm_0 = group_norm(in_channels)
         self.Conv_0 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.Dense_0 = nn.Linear(emb_channels, out_channels)
-        self.GroupNorm_1 = norm(out_channels)
+        self.GroupNorm_1 = group_norm(out_channels)
         self.Conv_1 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
         projected = resample or in_channels != out_channels
         self.Conv_2 = nn.Conv2d(in_channels, out_channels, 1) if projected else None
@@ -103,6 +113,7 @@ class ResidualBlock(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]
     ) -> Float[Tensor, "b c2 h2 w2"]:
+        """skip(x) + the convolutions of x, to which the embedding is added; perhaps over sqrt(2)."""
         h = self.Conv_0(self._resampled(F.silu(self.GroupNorm_0(x))))
         h = h + self.Dense_0(F.silu(emb))[:, :, None, None]
         h = self.Conv_1(F.silu(self.GroupNorm_1(h)))
@@ -110,13 +121,11 @@ class ResidualBlock(nn.Module):
         return _joined(x if self.Conv_2 is None else self.Conv_2(x), h, self.rescale)
 
     def _resampled(self, x: Tensor) -> Tensor:
-        if self.resample is None:
-            return x
-        return (upsample if self.resample == "up" else downsample)(x, separable(self.taps))
+        return resampled(x, self.resample, separable(self.taps)) if self.resample else x
 
 
 class FilteredConvolution(nn.Module):
-    """Filter, then convolve every second pixel."""
+    """A filter, then a convolution with stride 2."""
 
     def __init__(self, in_channels: int, out_channels: int, taps: Sequence[float | int]) -> None:
         super().__init__()
@@ -125,6 +134,7 @@ class FilteredConvolution(nn.Module):
         self.bias = nn.Parameter(torch.empty(out_channels))
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        """w * filtered(x) + b at every second pixel."""
         smooth = filtered(x, separable(self.taps), padding=len(self.taps) // 2)
         return F.conv2d(smooth, self.weight, self.bias, stride=2)
 
@@ -137,11 +147,12 @@ class PyramidDown(nn.Module):
         self.Conv2d_0 = FilteredConvolution(in_channels, out_channels, taps)
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
+        """The next level of the pyramid."""
         return self.Conv2d_0(x)
 
 
 class Combine(nn.Module):
-    """How a level of the skipped input pyramid enters: projected, then added or put beside."""
+    """Joins a level of the input pyramid to the features: projects it, then adds or concatenates."""
 
     def __init__(self, in_channels: int, out_channels: int, method: Literal["sum", "cat"]) -> None:
         super().__init__()
@@ -151,6 +162,7 @@ class Combine(nn.Module):
     def forward(
         self, pyramid: Float[Tensor, "b c h w"], x: Float[Tensor, "b c2 h w"]
     ) -> Float[Tensor, "b c3 h w"]:
+        """proj(pyramid) + x, or the channels of both."""
         projected = self.Conv_0(pyramid)
         return projected + x if self.method == "sum" else torch.cat([projected, x], 1)
 
@@ -166,9 +178,9 @@ class NCSNpp(nn.Module):
         taps: of up- and downsampling; (1, 3, 3, 1) in NCSN++, (1, 1) in DDPM++.
         skip_rescale: whether sums of two branches are divided by sqrt(2).
         embedding_type: "fourier" takes log(label), "positional" the label itself.
-        progressive: the output of the last level ("none") or summed over all ("output_skip").
-        progressive_input: the resampled input enters every level, or not.
-        progressive_combine: how it enters with "input_skip".
+        progressive: the output of the last level ("none"), or the sum over all ("output_skip").
+        progressive_input: how the resampled input enters every level; "none" if it does not.
+        progressive_combine: how "input_skip" joins it to the features.
         scale_by_sigma: whether the output is divided by the noise level.
     """
 
@@ -205,9 +217,7 @@ class NCSNpp(nn.Module):
             [*self._embedding(), *encoder, *self._decoder(num_channels, widths, skips)]
         )
 
-    def _block(
-        self, c_in: int, c_out: int, resample: Literal["up", "down"] | None = None
-    ) -> nn.Module:
+    def _block(self, c_in: int, c_out: int, resample: Direction | None = None) -> nn.Module:
         return ResidualBlock(c_in, c_out, 4 * self.nf, self.rescale, self.taps, resample)
 
     def _embedding(self) -> list[nn.Module]:
@@ -217,7 +227,7 @@ class NCSNpp(nn.Module):
         return [*first, nn.Linear(width, 4 * self.nf), nn.Linear(4 * self.nf, 4 * self.nf)]
 
     def _encoder(self, channels: int, widths: list[int]) -> tuple[list[nn.Module], list[int]]:
-        """Its layers, and the channels of every skip."""
+        """The layers of the encoder and the middle, and the channels of every skip."""
         made: list[nn.Module] = [nn.Conv2d(channels, self.nf, 3, padding=1)]
         width, pyramid, skips = self.nf, channels, [self.nf]
         for level, wide in enumerate(widths):
@@ -225,7 +235,7 @@ class NCSNpp(nn.Module):
                 made.append(self._block(width, wide))
                 width = wide
                 if self.resolutions[level] in self.attn_resolutions:
-                    made.append(Attention(width, self.rescale))
+                    made.append(PixelAttention(width, self.rescale))
                 skips.append(width)
             if level < self.levels - 1:
                 made.append(self._block(width, width, "down"))
@@ -236,7 +246,7 @@ class NCSNpp(nn.Module):
                     made.append(PyramidDown(pyramid, width, self.taps))
                     pyramid = width
                 skips.append(width)
-        middle = [self._block(width, width), Attention(width, self.rescale)]
+        middle = [self._block(width, width), PixelAttention(width, self.rescale)]
         return [*made, *middle, self._block(width, width)], skips
 
     def _decoder(self, channels: int, widths: list[int], skips: list[int]) -> list[nn.Module]:
@@ -247,9 +257,9 @@ class NCSNpp(nn.Module):
                 made.append(self._block(width + skips.pop(), widths[level]))
                 width = widths[level]
             if self.resolutions[level] in self.attn_resolutions:
-                made.append(Attention(width, self.rescale))
+                made.append(PixelAttention(width, self.rescale))
             if self.progressive == "output_skip" or level == 0:
-                output = [norm(width), nn.Conv2d(width, channels, 3, padding=1)]
+                output = [group_norm(width), nn.Conv2d(width, channels, 3, padding=1)]
                 made.extend(output)
             if level:
                 made.append(self._block(width, width, "up"))
@@ -258,6 +268,7 @@ class NCSNpp(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c r r"], label: Float[Tensor, "b"]
     ) -> Float[Tensor, "b c r r"]:
+        """h at images x and labels, noise levels or times as ``embedding_type`` takes them."""
         layers = iter(self.all_modules)
         emb = self._embedded(layers, label, x.dtype)
         h = self._decoded(layers, self._encoded(layers, x, emb), emb)
@@ -276,7 +287,7 @@ class NCSNpp(nn.Module):
         return next(layers)(h) if h.shape[-1] in self.attn_resolutions else h
 
     def _encoded(self, layers: Iterator[nn.Module], x: Tensor, emb: Tensor) -> list[Tensor]:
-        """Every skip; what leaves the middle comes last."""
+        """Every skip, and after them the output of the middle."""
         pyramid, h = x, next(layers)(x)
         skips = [h]
         for level in range(self.levels):

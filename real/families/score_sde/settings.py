@@ -1,6 +1,6 @@
-"""What a score_sde network is made from: upstream's configuration, or that of a published network.
+"""Settings of score_sde's networks: from upstream's configuration, or of the published networks.
 
-Names are those of yang-song/score_sde_pytorch; published networks are those of its README.
+Names are those of yang-song/score_sde_pytorch; the published networks are those of its README.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,14 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from real.families.presets import LARGEST_SIDE
+from real.families.beta_tables import table_schedule
+from real.families.checkpoint import LARGEST_SIDE
+from real.families.score_sde.ddpm import DDPM
 from real.families.score_sde.ncsnpp import NCSNpp
-from real.families.score_sde.ncsnpp_ddpm import DDPM
-from theory.diffusion.schedules import DiscreteSchedule, Schedule, SubVP, VEGeometric, VPLinear
+from theory.diffusion.schedules import Schedule, SubVP, VEGeometric, VPLinear
 from theory.support.errors import InputError
 
 EARLIEST = 1e-5
-"""The least time that upstream trains at, where times are continuous."""
+"""The smallest time of upstream's training, where times are continuous."""
 
 NETWORKS: dict[str, Callable[..., NCSNpp]] = {"ncsnpp": NCSNpp, "ddpm": DDPM}
 
@@ -25,21 +26,21 @@ EXPECTED = {
     "ncsnpp": {"resblock_type": "biggan", "nonlinearity": "swish", "conditional": True},
     "ddpm": {"resamp_with_conv": True, "nonlinearity": "swish", "conditional": True},
 }
-"""Of upstream's model configuration; published networks have no other."""
+"""Values in upstream's model configuration that all published networks have."""
 
 LEAST_WIDTH = 128
-"""Of DDPM's networks: those less wide have other norms."""
+"""Of DDPM's networks: narrower ones have other normalizations."""
 
 
 @dataclass(frozen=True)
-class Settings:
-    """What a network of this family is made from.
+class SDESettings:
+    """The settings of a network of this family.
 
     Attributes:
         sde: "vpsde", "subvpsde" or "vesde".
         centered: whether it was trained on images in [-1, 1], rather than [0, 1].
         limits: beta_min and beta_max, or sigma_min and sigma_max for VE.
-        network: arguments of its class but the length of its table.
+        network: arguments of its class, without the length of its table of noise levels.
         name: of its class in ``NETWORKS``.
         continuous: whether it was trained at all times, rather than at n of them (DDPM, SMLD).
     """
@@ -53,29 +54,28 @@ class Settings:
 
     @property
     def image_scale(self) -> float:
-        """Length of a unit of the network's images in those of [-1, 1]."""
+        """Length in [-1, 1] of a unit of the network's own images."""
         return 1.0 if self.centered else 2.0
 
     def build(self, n: int) -> NCSNpp:
-        """The network, with a table of n noise levels and weights still to be loaded."""
+        """The network with a table of n noise levels, without its weights."""
         return NETWORKS[self.name](num_scales=n, **self.network)
 
     def schedule(self, n: int) -> Schedule:
-        """The schedule of images in [-1, 1]; n is the length of the table of noise levels."""
+        """The noise schedule of images in [-1, 1], for a table of n noise levels."""
         low, high = self.limits
         if self.sde == "vesde":
             scale = self.image_scale
             return VEGeometric(scale * low, scale * high, t_min=EARLIEST * self.continuous)
         if self.continuous:
             return (VPLinear if self.sde == "vpsde" else SubVP)(low, high, t_min=EARLIEST)
-        betas = torch.linspace(low / n, high / n, n, dtype=torch.float64)
-        return DiscreteSchedule(torch.cumprod(1 - betas, 0))
+        return table_schedule(torch.linspace(low / n, high / n, n, dtype=torch.float64))
 
     def label(self, t: Tensor, n: int) -> Tensor:
-        """What the network is told at times (b,) of the schedule.
+        """The label that the network is given at times (b,) of the schedule.
 
         VP, sub-VP: 999 t, or the index t. VE: the noise level in the network's own images, or the
-        number of the nearest one from the greatest down, round((1 - t)(n - 1)).
+        index of the nearest one in the falling table, round((1 - t)(n - 1)).
         """
         if self.sde != "vesde":
             return 999 * t if self.continuous else t
@@ -84,7 +84,7 @@ class Settings:
         return torch.round((1 - t) * (n - 1))
 
 
-def _cifar10(sde: str, kind: str, blocks: int, continuous: bool = True) -> Settings:
+def _cifar10(sde: str, kind: str, blocks: int, continuous: bool = True) -> SDESettings:
     ncsnpp, exploding = kind == "ncsnpp", sde == "vesde"
     network = {
         "image_size": 32, "num_channels": 3, "nf": 128, "ch_mult": (1, 2, 2, 2),
@@ -95,18 +95,18 @@ def _cifar10(sde: str, kind: str, blocks: int, continuous: bool = True) -> Setti
         "progressive_combine": "sum", "scale_by_sigma": exploding,
     }  # fmt: skip
     limits = (0.01, 50.0) if exploding else (0.1, 20.0)
-    return Settings(sde, not exploding, limits, network, continuous=continuous)
+    return SDESettings(sde, not exploding, limits, network, continuous=continuous)
 
 
-def _ddpm(sde: str, continuous: bool = True) -> Settings:
+def _ddpm(sde: str, continuous: bool = True) -> SDESettings:
     network = {
         "image_size": 32, "num_channels": 3, "nf": 128, "ch_mult": (1, 2, 2, 2),
         "num_res_blocks": 2, "attn_resolutions": (16,), "scale_by_sigma": False,
     }  # fmt: skip
-    return Settings(sde, True, (0.1, 20.0), network, "ddpm", continuous)
+    return SDESettings(sde, True, (0.1, 20.0), network, "ddpm", continuous)
 
 
-def _large(size: int, sigma_max: float) -> Settings:
+def _large(size: int, sigma_max: float) -> SDESettings:
     wide = size == 1024
     network = {
         "image_size": size, "num_channels": 3, "nf": 16 if wide else 128,
@@ -115,10 +115,10 @@ def _large(size: int, sigma_max: float) -> Settings:
         "taps": (1, 3, 3, 1), "embedding_type": "fourier", "progressive": "output_skip",
         "progressive_input": "input_skip", "progressive_combine": "sum", "scale_by_sigma": True,
     }  # fmt: skip
-    return Settings("vesde", False, (0.01, sigma_max), network)
+    return SDESettings("vesde", False, (0.01, sigma_max), network)
 
 
-PRESETS: dict[str, Settings] = {
+PRESETS: dict[str, SDESettings] = {
     "cifar10-ddpm-vp-discrete": _ddpm("vpsde", continuous=False),
     "cifar10-ddpm-vp": _ddpm("vpsde"),
     "cifar10-ddpm-subvp": _ddpm("subvpsde"),
@@ -135,14 +135,14 @@ PRESETS: dict[str, Settings] = {
     "church-256-ncsnpp-ve": _large(256, 380.0),
     "celebahq-or-ffhq-1024-ncsnpp-ve": _large(1024, 1348.0),
 }
-"""Published networks, from upstream's configurations."""
+"""The published networks, from upstream's configurations."""
 
 
-def from_config(config: Mapping[str, Any]) -> Settings:
-    """Settings from upstream's configuration: its sections training, data and model.
+def from_config(config: Mapping[str, Any]) -> SDESettings:
+    """The settings in upstream's configuration: its sections training, data and model.
 
     Raises:
-        InputError: something is missing, or is not among what is loaded here.
+        InputError: a value is missing, or no network with it is loaded here.
     """
     training, data, model = (_section(config, name) for name in ("training", "data", "model"))
     name = str(model.get("name", "ncsnpp")).lower()
@@ -166,11 +166,11 @@ def from_config(config: Mapping[str, Any]) -> Settings:
     _require(name == "ncsnpp" or network["nf"] >= LEAST_WIDTH,
              f"model.nf of at least {LEAST_WIDTH} with ddpm", network["nf"])  # fmt: skip
     low, high = (float(_get(model, key)) for key in names)
-    return Settings(sde, centered, (low, high), network, name, continuous)
+    return SDESettings(sde, centered, (low, high), network, name, continuous)
 
 
 def _ncsnpp(model: Mapping[str, Any], continuous: bool) -> dict[str, Any]:
-    """What NCSN++ has beside what DDPM has."""
+    """The settings of NCSN++ that DDPM lacks."""
     fir, embedding = bool(model.get("fir", False)), str(_get(model, "embedding_type")).lower()
     kind = str(model.get("progressive", "none")).lower()
     pyramid = str(model.get("progressive_input", "none")).lower()

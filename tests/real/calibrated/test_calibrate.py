@@ -5,10 +5,11 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from real.calibrated.calibrate import calibrate_checkpoint, described
-from real.images import open_images
-from theory.calibration import files as calibrations
-from theory.calibration.procedure import Calibrated, calibrate
+from real.calibrated.calibrate import calibrate_checkpoint, calibration_summary
+from real.images.opening import open_images
+from theory.calibration.network import Calibrated
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
 from theory.estimators.control_variates import PLAIN, REGRESSION
 from theory.statistics.neyman_allocation import Goal
@@ -68,7 +69,7 @@ def test_a_budget_is_kept_and_spent_where_it_counts(digits_checkpoint):
     assert 2700 < spent <= 3000
     images_used = [choice.images for choice in calibration.choices]
     assert max(images_used) > 2 * min(images_used)
-    assert f"{spent:,} network evaluations" in described(calibration)[0]
+    assert f"{spent:,} network evaluations" in calibration_summary(calibration)[0]
 
 
 def test_certified_calibration_of_few_images_does_no_harm(digits_checkpoint):
@@ -85,8 +86,8 @@ def test_certified_calibration_of_few_images_does_no_harm(digits_checkpoint):
 
 
 def test_file_gives_back_the_same_calibration(tmp_path, measured):
-    calibrations.save(measured, tmp_path / "c.safetensors")
-    again = calibrations.load(tmp_path / "c.safetensors")
+    measured.save(tmp_path / "c.safetensors")
+    again = Calibration.load(tmp_path / "c.safetensors")
     assert torch.equal(again.shift, measured.shift)
     assert torch.equal(again.times, measured.times)
     assert torch.equal(again.image_ids, measured.image_ids)
@@ -109,16 +110,16 @@ def test_calibrated_network_is_its_prediction_less_the_shift(digits_checkpoint, 
 def test_what_is_no_calibration_is_refused(tmp_path, measured):
     path = tmp_path / "c.safetensors"
     with pytest.raises(InputError, match="there is none"):
-        calibrations.load(path)
+        Calibration.load(path)
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(InputError, match="cannot be read"):
-        calibrations.load(path)
+        Calibration.load(path)
     save_file({"x": torch.zeros(1)}, path)
     with pytest.raises(InputError, match="is no calibration of format"):
-        calibrations.load(path)
-    calibrations.save(measured, path)
+        Calibration.load(path)
+    measured.save(path)
     with safe_open(path, "pt") as file:
         metadata = file.metadata()
     save_file({"times": measured.times}, path, metadata)
     with pytest.raises(InputError, match="cannot be read"):
-        calibrations.load(path)
+        Calibration.load(path)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from real.calibrated.calibrate import described
-from theory.calibration import files as calibrations
+from real.calibrated.calibrate import calibration_summary
 from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.diffusion.schedules import VPLinear
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.slopes import Slopes
@@ -43,24 +43,25 @@ def made():
     """A calibration that has every part there is."""
     images = keyed_noise(0, "images", 0, 0, torch.arange(24), SHAPE).clamp(-1, 1)
     found = calibrate(
-        lambda x_t, t: 0.9 * x_t + 0.1, VPLinear(), images=images, times=TIMES, fingerprint="it"
+        lambda x_t, t: 0.9 * x_t + 0.1,
+        VPLinear(),
+        images=images,
+        times=TIMES,
+        provenance={"fingerprint": "it"},
     )
     n = len(TIMES)
-    return replace(
-        found,
-        slopes=Slopes(
-            some(n, *SHAPE), some(n, 2, *SHAPE), some(n, 2, *SHAPE), KINDS, some(n), some(n),
-            some(n, 16, *SHAPE),
-        ),
-        noise_energy=some(n, 2).square(),
-        class_shift=ClassShift(some(n, CLASSES, *SHAPE), some(n, CLASSES), some(n), some(n)),
+    slopes = Slopes(
+        some(n, *SHAPE), some(n, 2, *SHAPE), some(n, 2, *SHAPE), KINDS, some(n), some(n),
+        some(n, 16, *SHAPE), some(n, 2).square(),
     )  # fmt: skip
+    of_classes = ClassShift(some(n, CLASSES, *SHAPE), some(n, CLASSES), some(n), some(n))
+    return replace(found, parts=(found.constant, slopes, of_classes))
 
 
 @pytest.fixture(scope="module")
 def parts(made, tmp_path_factory):
     path = tmp_path_factory.mktemp("calibration") / "whole.safetensors"
-    calibrations.save(made, path)
+    made.save(path)
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         return tensors, file.metadata()
@@ -110,16 +111,16 @@ def require_unharmed(calibration):
 def refused(path, tensors, metadata):
     save_file(tensors, path, metadata)
     try:
-        require_unharmed(calibrations.load(path))
+        require_unharmed(Calibration.load(path))
     except InputError as error:
         assert "\n" not in str(error)
         return True
     return False
 
 
-def test_undamaged_it_is_read_and_described(parts, path):
+def test_undamaged_it_is_read_and_calibration_summary(parts, path):
     assert not refused(path, *parts)
-    assert "slopes: octave at 1" in " ".join(described(calibrations.load(path)))
+    assert "slopes: octave at 1" in " ".join(calibration_summary(Calibration.load(path)))
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -202,8 +203,18 @@ def test_parts_that_do_not_belong_together_are_refused_where_they_are_built(made
         {"shift": made.shift.float()},
         {"weights": made.weights * torch.nan},
         {"smoothing": float("nan")},
-        {"slopes": None},
-        {"noise_energy": None},
+    ):
+        with pytest.raises(InputError):
+            replace(made.constant, **wrong)
+    short = replace(made.slopes, kinds=KINDS[:4], **{
+        name: getattr(made.slopes, name)[:4]
+        for name in (
+            "offset", "pixel", "cosine", "gains", "certificates", "low_rank", "noise_energy",
+        )
+    })  # fmt: skip
+    for wrong in (
+        {"parts": made.parts[1:]},
+        {"parts": (made.constant, short)},
         {"image_ids": made.image_ids[:1]},
     ):
         with pytest.raises(InputError):

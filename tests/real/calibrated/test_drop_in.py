@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import jaxtyping
 import pytest
 import torch
 from diffusers import (
@@ -15,8 +16,10 @@ from diffusers import (
 from real.calibrated import drop_in
 from real.calibrated.drop_in import attach
 from real.checkpoints import load
+from tests.edited import with_shift
 from tests.real import tiny_pipelines
-from theory.calibration.procedure import Calibrated, calibrate
+from theory.calibration.network import Calibrated
+from theory.calibration.procedure import calibrate
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.slopes import Slopes
 from theory.support.errors import InputError
@@ -51,10 +54,10 @@ def calibrated(checkpoint, scale, **provenance):
     times = [0, 250, 500, 750, 999] if schedule.t_max > 1 else [0.0, 0.25, 0.5, 0.75, 1.0]
     made = calibrate(
         checkpoint.predict, schedule, target=checkpoint.target, images=images, times=times,
-        conditions=conditions, fingerprint=checkpoint.fingerprint, **provenance,
+        conditions=conditions, provenance={"fingerprint": checkpoint.fingerprint, **provenance},
     )  # fmt: skip
     shift = torch.randn(made.shift.shape, dtype=torch.float64, generator=generator())
-    return replace(made, shift=scale * shift)
+    return with_shift(made, scale * shift)
 
 
 def of_order_one(calibration):
@@ -67,11 +70,10 @@ def of_order_one(calibration):
     slopes = Slopes(
         offset=some(n, *shape), pixel=0.2 * some(n, 2, *shape), cosine=0.2 * some(n, 2, *shape),
         kinds=("pixel",) * n, gains=some(n), certificates=some(n),
+        noise_energy=some(n, 2).square(),
     )  # fmt: skip
     of_classes = ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))
-    return replace(
-        calibration, slopes=slopes, class_shift=of_classes, noise_energy=some(n, 2).square()
-    )
+    return replace(calibration, parts=(calibration.constant, slopes, of_classes))
 
 
 def generator():
@@ -234,7 +236,7 @@ def test_any_scheduler_of_the_same_betas(folders, checkpoints, calibrations, sch
 @pytest.mark.parametrize("kind", ["sd1", "xl", "dit", "sd3-t5"])
 def test_branches_of_guidance_get_their_own_shift(folders, checkpoints, calibrations, kind):
     pipe, conditional = pipeline(folders[kind]), calibrations[kind]
-    unconditional = replace(conditional, shift=-2 * conditional.shift)
+    unconditional = with_shift(conditional, -2 * conditional.shift)
     _, plain = watched(pipe, kind, steps=1)
     with attach(pipe, conditional, unconditional=unconditional):
         _, calls = watched(pipe, kind, steps=1)
@@ -333,13 +335,73 @@ def test_calibration_lies_beside_the_pipeline(tmp_path, folders, calibrations):
     shutil.copytree(folders["sd1"], folder)
     path = drop_in.save_pretrained(calibration, folder)
     assert path == folder / "calibration" / "calibration.safetensors"
-    drop_in.save_pretrained(replace(calibration, shift=0 * calibration.shift), folder, "null")
+    drop_in.save_pretrained(with_shift(calibration, 0 * calibration.shift), folder, "null")
     back = drop_in.from_pretrained(folder)
     assert torch.equal(back.shift, calibration.shift)
     assert drop_in.from_pretrained(folder, "null").shift.abs().max() == 0
     with attach(pipeline(folder), back):
         pass
     assert load(folder).fingerprint == back.provenance["fingerprint"]
+
+
+def test_the_path_of_a_calibration_is_attached_as_the_calibration_is(
+    tmp_path, folders, calibrations
+):
+    pipe, kind = pipeline(folders["sd1"]), "sd1"
+    with attach(pipe, calibrations[kind]):
+        expected = sample(pipe, kind)
+    file = drop_in.save_pretrained(calibrations[kind], tmp_path)
+    for path in (file, str(file), tmp_path, str(tmp_path)):
+        with attach(pipe, path):
+            assert torch.equal(sample(pipe, kind), expected)
+    unconditional = with_shift(calibrations[kind], -2 * calibrations[kind].shift)
+    with attach(pipe, calibrations[kind], unconditional):
+        expected = sample(pipe, kind)
+    other = drop_in.save_pretrained(unconditional, tmp_path, "null")
+    with attach(pipe, file, other):
+        assert torch.equal(sample(pipe, kind), expected)
+
+
+@pytest.fixture
+def without_type_checker():
+    """As users run it: the checker would refuse what is no calibration before ``attach`` can."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_what_is_neither_a_calibration_nor_its_path_is_one_line(
+    tmp_path, folders, without_type_checker
+):
+    pipe = pipeline(folders["ddpm"])
+    (tmp_path / "text").write_text("none")
+    (tmp_path / "empty").mkdir()
+    for given, said in (
+        (None, "expected a calibration, or the path of one, got NoneType"),
+        (torch.zeros(1), "got Tensor"),
+        ({"shift": 0}, "got dict"),
+        (tmp_path / "no", "there is none at"),
+        ("x" * 5000, "there is none at"),
+        (tmp_path / "empty", "there is none at"),
+        (str(tmp_path / "text"), "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            attach(pipe, given)
+        assert "\n" not in str(caught.value)
+    assert not pipe.unet._forward_hooks
+
+
+def test_the_old_path_and_the_public_face_are_the_same():
+    import real
+    from real.drop_in import attach as old
+    from real.drop_in import from_pretrained as old_from
+
+    assert old is attach is real.attach
+    assert old_from is drop_in.from_pretrained is real.from_pretrained
+    for name in real.__all__:
+        assert getattr(real, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'atach'"):
+        _ = real.atach
 
 
 def test_absent_calibration_is_one_line(monkeypatch, tmp_path):

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from real.calibrated.guidance import Guided
-from theory.calibration.procedure import Calibrated, calibrate
+from theory.calibration.network import Calibrated
+from theory.calibration.procedure import calibrate
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import NOISE
 from theory.support.errors import InputError

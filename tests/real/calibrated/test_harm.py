@@ -4,13 +4,15 @@ import pytest
 import torch
 from scipy.stats import binom
 
-from real.images import digits
-from theory.calibration.passes import over_all
-from theory.calibration.procedure import conclude, prepare
+from real.images.digits import digits
+from theory.calibration.held_out import PURPOSE
+from theory.calibration.passes import full_pass, pose
+from theory.calibration.procedure import conclude, parts_of
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, REGRESSION
 from theory.forward.forward_pass import observe
-from theory.forward.images import batches
+from theory.forward.images import ImageSet
+from theory.forward.keyed_noise import Draws
 from theory.statistics.intervals import LEVEL, Estimate
 from theory.statistics.shrinkage import CERTIFIED, PUBLISHED
 
@@ -23,10 +25,8 @@ def held_out(digits_checkpoint):
     c = digits_checkpoint
     times = c.schedule.grid(TIMES)
     residuals = [None] * TIMES
-    for seen in observe(
-        c.predict, c.schedule, c.target, batches(digits("held-out"), 400), times,
-        seed=0, purpose="validate", draws=DRAWS,
-    ):  # fmt: skip
+    images = ImageSet(digits("held-out"), batch_size=400)
+    for seen in observe(c.network, images, times, Draws(0, PURPOSE, DRAWS)):
         residuals[seen.time_index] = seen.residual.mean(0).flatten(1)
     return torch.stack(residuals, 1), gain_weights(c.schedule, c.target, times)
 
@@ -37,14 +37,15 @@ def gains(digits_checkpoint, held_out):
     images, found = digits("calibration"), {"certified": [], "published": []}
     for seed in range(SEEDS):
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
-        setup = prepare(
-            c.predict, c.schedule, c.target, images[order[:IMAGES]], c.schedule.grid(TIMES),
+        problem = pose(
+            c.network, ImageSet(images[order[:IMAGES]]), c.schedule.grid(TIMES), parts_of(),
             seed=seed,
         )  # fmt: skip
         for name, estimator, policy in (
             ("certified", REGRESSION, CERTIFIED), ("published", PLAIN, PUBLISHED),
         ):  # fmt: skip
-            shift = conclude(setup, over_all(setup, estimator, 1), policy).shift.flatten(1)
+            passed = full_pass(problem, estimator, 1)
+            shift = conclude(problem, passed, policy).shift.flatten(1)
             per_image = (2 * residuals * shift - shift**2).sum(2) @ weights
             found[name].append(Estimate.of_mean(per_image))
     return found

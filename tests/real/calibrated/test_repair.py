@@ -1,38 +1,29 @@
 """A damaged network is repaired, held against full precision, saved and loaded; so is the study."""
 
 import json
-import math
 
 import pytest
 import torch
 
-from real import checkpoints
-from real.calibrated.conditions import Conditioned
 from real.calibrated.repair import (
     AGAINST_FULL,
     FULL,
     NONE,
     ORDER_0,
     ORDER_1,
-    Settings,
-    Unseen,
+    RepairSettings,
     repair,
 )
 from real.checkpoints import load
-from real.checkpoints import repaired as repaired_family
 from real.cli import main
-from real.compress import Damage, damaged
+from real.compress import Damage
 from real.compress import repaired_folder as folder
-from real.compress.quantize import denoisers
-from real.experiments import repair_study, repair_study_report
-from real.experiments.bias_training import with_trained_biases
-from real.experiments.published_corrections import nothing
-from real.images import digits, open_images
-from real.quality.features import PIXELS
-from real.quality.measure import Reference
-from theory.calibration import files as calibrations
+from real.images.digits import digits
+from real.images.opening import open_images
+from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
-from theory.support.errors import InputError, NonFiniteError
+from theory.forward.images import ImageSet, Unseen
+from theory.support.errors import InputError
 
 QUICK = ["--quiet", "--times", "3", "--images", "48"]
 
@@ -44,7 +35,7 @@ def held_out(checkpoint, count):
 @pytest.fixture(scope="module")
 def found(digits_checkpoint):
     images = open_images("digits", "calibration", digits_checkpoint.shape, limit=100)
-    settings = Settings(digits_checkpoint.schedule.grid(4), seed=3)
+    settings = RepairSettings(digits_checkpoint.schedule.grid(4), seed=3)
     return repair(
         digits_checkpoint, Damage("int3"), images, held_out(digits_checkpoint, 100), settings
     )
@@ -73,7 +64,7 @@ def test_both_calibrations_take_as_many_evaluations(found):
 
 def test_undamaged_there_is_nothing_to_repair_toward_the_original(digits_checkpoint):
     images = open_images("digits", "calibration", digits_checkpoint.shape, limit=40)
-    settings = Settings(digits_checkpoint.schedule.grid(2))
+    settings = RepairSettings(digits_checkpoint.schedule.grid(2))
     same = repair(digits_checkpoint, Damage(), images, held_out(digits_checkpoint, 20), settings)
     assert torch.equal(same.losses[NONE], same.losses[FULL])
     assert torch.allclose(same.losses[AGAINST_FULL], same.losses[FULL])
@@ -82,9 +73,12 @@ def test_undamaged_there_is_nothing_to_repair_toward_the_original(digits_checkpo
 def test_images_that_were_calibrated_with_are_not_held_out(found):
     seen = open_images("digits", "calibration", found.original.shape, limit=100)
     mixed = torch.cat([torch.cat(list(seen))[:7], digits("held-out")[:5]])
-    assert sum(len(b) for b in Unseen(mixed, found.calibration.image_ids)) == 5
+    made = found.calibration
+    unseen = Unseen(ImageSet(mixed), made.image_ids, made.shape)
+    assert sum(map(len, unseen)) == 5
+    assert unseen.left_out == 7
     with pytest.raises(InputError, match="at least two that the calibration has not seen, got 0"):
-        list(Unseen(mixed[:7], found.calibration.image_ids))
+        list(Unseen(ImageSet(mixed[:7]), made.image_ids, made.shape))
 
 
 def test_the_calibration_of_a_damaged_network_is_refused_for_its_original(found):
@@ -101,13 +95,9 @@ def repaired(tmp_path_factory):
     return out
 
 
-def test_network_and_calibration_are_saved_together_and_load(repaired, monkeypatch):
-    monkeypatch.setattr(
-        checkpoints, "FAMILIES",
-        (repaired_family.FAMILY, *(f for f in checkpoints.FAMILIES if f.name != repaired_family.NAME)),
-    )  # fmt: skip
+def test_network_and_calibration_are_saved_together_and_load(repaired):
     network = load(repaired)
-    calibration = calibrations.load(repaired / folder.CALIBRATION)
+    calibration = Calibration.load(repaired / folder.CALIBRATION)
     calibration.require(network.schedule, network.target, network.shape, network.fingerprint)
     assert calibration.slopes is not None
     assert calibration.provenance["images"] == 24  # half of them: against the original
@@ -137,82 +127,3 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, arguments, said):
     with pytest.raises(InputError, match=said):
         main(["repair", "digits", *arguments, "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
-
-
-def test_training_changes_biases_alone_and_lowers_the_loss(digits_checkpoint):
-    network = damaged(digits_checkpoint, Damage("int8"))
-    for _, module in denoisers(network):
-        module.conv_out.bias.data += 0.5
-    before = {n: t.clone() for n, t in network.modules["unet"].state_dict().items()}
-    times = digits_checkpoint.schedule.grid(4)
-    x_t, t = torch.zeros(4, 1, 8, 8), torch.full((4,), 500)
-
-    def off():
-        with torch.no_grad():
-            return (network.predict(x_t, t) - digits_checkpoint.predict(x_t, t)).abs().mean()
-
-    worst = off()
-    trained = with_trained_biases(
-        network, digits("calibration"), times, evaluations=3 * 32 * 25, seed=0
-    )
-    after = trained.modules["unet"].state_dict()
-    assert all(n.endswith("bias") != torch.equal(t, before[n]) for n, t in after.items())
-    assert off() < 0.9 * worst
-    assert trained.fingerprint != network.fingerprint
-    assert not any(p.requires_grad for p in trained.modules["unet"].parameters())
-
-
-@pytest.fixture(scope="module")
-def studied(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(repair_study, "REPEATS", 1)
-        for module in (repair_study, repair_study_report):
-            patch.setattr(module, "COMPARED", 3)
-        patch.setattr(repair_study, "TIMED_SAMPLES", 8)
-        out = tmp_path_factory.mktemp("study")
-        arguments = ["--quiet", "--times", "3", "--images", "32", "--seeds", "1", "--nfe", "2,3",
-                     "--samples", "6", "--few", "32", "--few-seeds", "1"]  # fmt: skip
-        assert main(["repair-study", "digits", "--out", str(out), *arguments]) == 0
-    return out
-
-
-def test_the_study_has_every_network_correction_and_number_of_evaluations(studied):
-    rows = json.loads((studied / "repair-study.json").read_text())
-    cells = {(r["network"], r["correction"], r["seed"]) for r in rows["losses"]}
-    assert len(cells) == len(rows["losses"]) == 6 + 3 * 10
-    assert {r["nfe"] for r in rows["samples"]} == {2, 3}
-    spent = {r["evaluations"] for r in rows["losses"]}
-    assert spent == {0, 96}
-    for row in rows["losses"]:
-        if row["correction"] == "none":
-            assert row["fall"]["value"] == 0
-
-
-def test_the_study_measures_the_full_network_against_itself(studied):
-    rows = json.loads((studied / "repair-study.json").read_text())["losses"]
-    above = {(r["network"], r["correction"]): r["above_full"]["value"] for r in rows}
-    assert above["full", "none"] == 0 < above["int4", "none"] < above["int3", "none"]
-
-
-def test_samples_that_diverge_are_infinitely_far(digits_checkpoint, monkeypatch):
-    def diverging(*_, **__):
-        raise NonFiniteError("network: NaN")
-
-    monkeypatch.setattr(repair_study, "sample", diverging)
-    recipe = repair_study.Recipe(digits_checkpoint, nothing, 0)
-    plan = repair_study.Plan(
-        digits_checkpoint, Conditioned(digits("calibration")), Conditioned(digits("held-out")),
-        digits_checkpoint.schedule.grid(2), (0,), (2,), 4, "ddim", 4, 1,
-    )  # fmt: skip
-    reference = Reference(PIXELS, torch.zeros(2, 64), torch.zeros(1), "cpu")
-    noise = torch.zeros(4, 1, 8, 8)
-    assert repair_study.distance_of(plan, recipe, reference, noise, 2, 0) == math.inf
-
-
-def test_the_page_of_the_study_shows_its_tables(studied):
-    page = (studied / "repair-study.html").read_text()
-    shown = json.loads((studied / "repair-study.json").read_text())["tables"]
-    assert "PTQD" in page
-    for row in shown["frechet_compared"]:
-        for cell in row["cells"]:
-            assert cell is None or f"{cell['value']:.3f}" in page

@@ -8,8 +8,9 @@ import torch
 from PIL import Image
 
 from real.checkpoints import load
-from real.cli import COMMANDS, main
-from real.commands.common import on_device
+from real.cli import main
+from real.commands import listing
+from real.commands.loading import on_device
 from real.running import memory, require_memory
 from theory.support.command_line import run
 from theory.support.errors import InputError
@@ -91,7 +92,7 @@ def test_out_of_memory_anywhere_is_one_line(monkeypatch, error):
     def failing(options):
         raise error
 
-    monkeypatch.setattr(COMMANDS["list"], "run", failing)
+    monkeypatch.setattr(listing, "run", failing)
     with pytest.raises(InputError, match="memory: this takes more than there is"):
         main(["list"])
 
@@ -100,7 +101,7 @@ def test_other_errors_are_not_taken_for_it(monkeypatch):
     def failing(options):
         raise RuntimeError("shapes differ")
 
-    monkeypatch.setattr(COMMANDS["list"], "run", failing)
+    monkeypatch.setattr(listing, "run", failing)
     with pytest.raises(RuntimeError, match="shapes differ"):
         main(["list"])
 
@@ -165,18 +166,7 @@ def test_distances_from_fewer_images_than_features_come_with_a_caution(
 def test_a_picture_is_written_all_the_same(tmp_path):
     """The control: with nothing mistyped the same command works."""
     out = tmp_path / "o.png"
-    main(
-        [
-            "sample",
-            "--samples",
-            "4",
-            "--nfe",
-            "2",
-            "--device",
-            "cpu:0",
-            "--quiet",
-            "--out",
-            str(out),
-        ]
-    )
+    main([
+        "sample", "--samples", "4", "--nfe", "2", "--device", "cpu:0", "--quiet", "--out", str(out),
+    ])  # fmt: skip
     assert np.asarray(Image.open(out)).ndim == 2

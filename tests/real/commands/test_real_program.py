@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d
 from real.cli import main
 from real.families.checkpoint import Codec
 from tests.real.conftest import save_pipeline
-from theory.calibration import files as calibrations
+from theory.calibration.result import Calibration
 from theory.support.command_line import run
 from theory.support.errors import InputError
 
@@ -80,7 +80,7 @@ def test_a_latent_network_from_images_to_report(tmp_path, monkeypatch, digits_ch
         return z.repeat_interleave(2, 2).repeat_interleave(2, 3).expand(-1, 3, -1, -1)
 
     checkpoint = replace(digits_checkpoint, codec=Codec((3, 16, 16), encode, decode, "codec"))
-    monkeypatch.setattr("real.checkpoints.loading.load", lambda *given: checkpoint)
+    monkeypatch.setattr("real.commands.loading.load", lambda *given: checkpoint)
     images = np.random.default_rng(0).integers(0, 256, (24, 20, 16, 3), dtype=np.uint8)
     np.savez(tmp_path / "images.npz", images=images)
     common = ["digits", "--data", str(tmp_path / "images.npz"), "--quiet"]
@@ -100,7 +100,7 @@ def test_a_latent_network_from_images_to_report(tmp_path, monkeypatch, digits_ch
     main(["encode", *common[:4], "--images", "12", "--out", kept])
     again = tmp_path / "again.safetensors"
     main(["calibrate", "digits", "--data", kept, "--quiet", "--at", "500,999", "--out", str(again)])
-    assert torch.equal(calibrations.load(again).shift, calibrations.load(found).shift)
+    assert torch.equal(Calibration.load(again).shift, Calibration.load(found).shift)
     with pytest.raises(InputError, match=r"expected a name with \.safetensors"):
         main(["encode", *common[:4], "--out", str(tmp_path / "kept.npz")])
 
@@ -126,7 +126,7 @@ def test_results_do_not_depend_on_the_batch_size(tmp_path):
     for size in ("7", "32"):
         out = tmp_path / f"{size}.safetensors"
         main(["calibrate", "--at", "500", "--batch-size", size, "--out", str(out), *SMALL])
-        shifts.append(calibrations.load(out).shift)
+        shifts.append(Calibration.load(out).shift)
     assert torch.allclose(*shifts, atol=1e-5)
 
 

@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from real.experiments import published_corrections as corrections
-from real.experiments.published_corrections import Corrected
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import DATA, NOISE, convert
+from theory.forward.images import ImageSet
+from theory.forward.network import Network
 from theory.support.broadcasting import along_batch
 from theory.support.errors import InputError
 
@@ -43,12 +44,11 @@ def per_channel(x_t, t):
 
 
 def measured(predict, reference=None, target=NOISE, seed=0):
-    return corrections.measure(
-        predict, SCHEDULE, target, IMAGES, TIMES, seed=seed, reference=reference, batch_size=64
-    )
+    network = Network(predict, SCHEDULE, target, reference)
+    return corrections.measure_channels(network, ImageSet(IMAGES, batch_size=64), TIMES, seed=seed)
 
 
-def distance(predict, correct):
+def distance(predict, correction=lambda x_t, t, y: 0):
     """Root mean square between a corrected network and the full one, over all times."""
     found = []
     for t in TIMES:
@@ -58,14 +58,16 @@ def distance(predict, correct):
         )
         x_t = SCHEDULE.alpha(t).item() * x_0 + SCHEDULE.sigma(t).item() * noise
         batch = t.to(x_t).expand(50)
-        found.append((Corrected(predict, correct)(x_t, batch) - full(x_t, batch)).square().mean())
+        y = predict(x_t, batch)
+        corrected = y - correction(x_t, batch, y)
+        found.append((corrected - full(x_t, batch)).square().mean())
     return torch.stack(found).mean().sqrt().item()
 
 
 FITS = {
-    "epsilon": lambda predict: corrections.epsilon_scaling(measured(predict)),
-    "scale": lambda predict: corrections.timestep_aware_scale(measured(predict, full)),
-    "ptqd": lambda predict: corrections.mean_and_correlation(measured(predict, full)),
+    "epsilon": lambda predict: corrections.fit_epsilon_scaling(measured(predict)),
+    "scale": lambda predict: corrections.fit_timestep_aware_scale(measured(predict, full)),
+    "ptqd": lambda predict: corrections.fit_mean_and_correlation(measured(predict, full)),
 }
 
 
@@ -80,20 +82,20 @@ FITS = {
     ],
 )
 def test_what_it_is_made_for_is_removed_to_rounding(fit, damage):
-    assert distance(damage, FITS[fit](damage)) < 1e-5 < distance(damage, corrections.nothing)
+    assert distance(damage, FITS[fit](damage).correction) < 1e-5 < distance(damage)
 
 
 @pytest.mark.parametrize(
     ("fit", "damage"), [("scale", shifted), ("scale", both), ("ptqd", per_channel)]
 )
 def test_what_it_is_not_made_for_remains(fit, damage):
-    assert distance(damage, FITS[fit](damage)) > 0.05
+    assert distance(damage, FITS[fit](damage).correction) > 0.05
 
 
 def test_epsilon_scaling_removes_a_scale_up_to_the_noise_of_the_draws():
-    assert distance(scaled, FITS["epsilon"](scaled)) < 0.1 * distance(scaled, corrections.nothing)
-    left = distance(shifted, FITS["epsilon"](shifted))
-    assert left > 0.5 * distance(shifted, corrections.nothing)
+    assert distance(scaled, FITS["epsilon"](scaled).correction) < 0.1 * distance(scaled)
+    left = distance(shifted, FITS["epsilon"](shifted).correction)
+    assert left > 0.5 * distance(shifted)
 
 
 def test_epsilon_scaling_is_one_number_for_all_channels():
@@ -105,7 +107,7 @@ def test_epsilon_scaling_is_one_number_for_all_channels():
 
 def test_an_undamaged_network_is_left_alone():
     for fit in ("scale", "ptqd"):
-        assert distance(full, FITS[fit](full)) < 1e-6
+        assert distance(full, FITS[fit](full).correction) < 1e-6
 
 
 def test_the_full_network_costs_an_evaluation_of_its_own():
@@ -118,26 +120,31 @@ def as_data(predict):
 
 
 def test_a_network_that_predicts_data_is_corrected_in_its_noise():
-    fit = corrections.mean_and_correlation(measured(as_data(both), as_data(full), DATA))
+    fit = corrections.fit_mean_and_correlation(measured(as_data(both), as_data(full), DATA))
     noise_fit = FITS["ptqd"](both)
     assert torch.allclose(fit.scale, noise_fit.scale, atol=1e-3)
     t = TIMES[3].float().expand(4)
     x_t = IMAGES[:4]
     expected = convert(full(x_t, t), x_t, t, NOISE, DATA, SCHEDULE)
-    assert torch.allclose(fit(x_t, t, as_data(both)(x_t, t)), expected, atol=1e-3)
+    y = as_data(both)(x_t, t)
+    assert torch.allclose(y - fit.correction(x_t, t, y), expected, atol=1e-3)
 
 
 def test_between_two_times_it_is_linear_in_log_snr():
     ends = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
     times = TIMES[[2, 5]]
-    fit = corrections.ChannelAffine(SCHEDULE, NOISE, times, ends, torch.zeros_like(ends))
+    fit = corrections.ChannelAffine(
+        Network(full, SCHEDULE, NOISE), times, ends, torch.zeros_like(ends)
+    )
     middle = SCHEDULE.time_of(SCHEDULE.log_snr(times).mean()[None])
     y = torch.ones(1, 2, 3, 3)
-    assert torch.allclose(fit(y, middle, y), torch.full_like(y, 2.0), atol=1e-4)
-    assert torch.allclose(fit(y, TIMES[:1], y), y)
-    assert torch.allclose(fit(y, TIMES[6:], y), 3 * y)
+    assert torch.allclose(fit.correction(y, middle, y), -y, atol=1e-4)
+    assert torch.allclose(fit.correction(y, TIMES[:1], y), 0 * y)
+    assert torch.allclose(fit.correction(y, TIMES[6:], y), -2 * y)
 
 
 def test_a_single_time_is_refused():
     with pytest.raises(InputError, match="times: expected at least two, got 1"):
-        corrections.measure(full, SCHEDULE, NOISE, IMAGES, TIMES[:1], seed=0)
+        corrections.measure_channels(
+            Network(full, SCHEDULE, NOISE), ImageSet(IMAGES), TIMES[:1], seed=0
+        )

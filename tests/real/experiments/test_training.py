@@ -8,36 +8,35 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMPipeline, DDPMScheduler
+from diffusers import DDPMPipeline
 from PIL import Image
 
 from real.checkpoints import load
 from real.cli import main
-from real.experiments.training import ASSIGNMENTS, Recipe, train_classes, train_digits
+from real.experiments.training import ASSIGNMENTS, TrainingRecipe, train_classes, train_digits
 from real.experiments.training.examples import Examples, labelled
-from real.experiments.training.loop import Trainer, fit
+from real.experiments.training.loop import Trainer, run_training
 from real.experiments.training.networks import unet
-from real.images import ImageSource
+from real.images.base import ImageSource
 from theory.support.errors import InputError
 
 CPU = torch.device("cpu")
-SHORT = Recipe(steps=6, batch_size=4, warm_up_steps=2, cool_down=0.5, drop_label=0.5, flip=True)
+SHORT = TrainingRecipe(
+    steps=6, batch_size=4, warm_up_steps=2, cool_down=0.5, drop_label=0.5, flip=True
+)
 
 
-def tiny(seed: int, channels: int = 1):
-    """A network of few weights for 8x8 images with labels 0 to 3."""
+def tiny(seed: int):
+    """A network of few weights for (1, 8, 8) images with labels 0 to 3."""
     return unet(
-        seed,
-        sample_size=8,
-        in_channels=channels,
-        out_channels=channels,
+        seed, 1, 8,
         layers_per_block=1,
         block_out_channels=(8, 16),
         down_block_types=("DownBlock2D", "AttnDownBlock2D"),
         up_block_types=("AttnUpBlock2D", "UpBlock2D"),
         attention_head_dim=8,
         num_class_embeds=4,
-    )
+    )  # fmt: skip
 
 
 def images_of(n: int, side: int, channels: int, classes: int):
@@ -70,7 +69,7 @@ def train_small(out, recipe=SHORT, assignment=None):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folders = [tmp_path_factory.mktemp(f"run{i}") for i in range(3)]
-    recipes = [Recipe(steps=4), Recipe(steps=4), Recipe(steps=4, seed=1)]
+    recipes = [TrainingRecipe(steps=4), TrainingRecipe(steps=4), TrainingRecipe(steps=4, seed=1)]
     for folder, recipe in zip(folders, recipes, strict=True):
         train_digits(folder, recipe, CPU, quiet=True)
     return folders
@@ -97,13 +96,13 @@ def test_diffusers_reads_the_folder(trained):
 
 def test_training_leaves_the_global_generator_alone(tmp_path):
     before = torch.get_rng_state()
-    train_digits(tmp_path / "run", Recipe(steps=1), CPU, quiet=True)
+    train_digits(tmp_path / "run", TrainingRecipe(steps=1), CPU, quiet=True)
     train_small(tmp_path / "classes", replace(SHORT, steps=1))
     assert torch.equal(before, torch.get_rng_state())
 
 
 def test_the_rate_rises_stays_and_falls_to_nothing():
-    recipe = Recipe(steps=100, learning_rate=0.5, warm_up_steps=10, cool_down=0.4)
+    recipe = TrainingRecipe(steps=100, learning_rate=0.5, warm_up_steps=10, cool_down=0.4)
     assert recipe.rate(0) == pytest.approx(0.05)
     assert recipe.rate(9) == recipe.rate(60) == 0.5
     assert recipe.rate(80) == pytest.approx(0.25)
@@ -111,12 +110,15 @@ def test_the_rate_rises_stays_and_falls_to_nothing():
 
 
 def test_until_it_falls_the_rate_knows_no_end():
-    short, long = Recipe(steps=100, cool_down=0.3), Recipe(steps=1000, cool_down=0.3)
+    short, long = (
+        TrainingRecipe(steps=100, cool_down=0.3),
+        TrainingRecipe(steps=1000, cool_down=0.3),
+    )
     assert all(short.rate(step) == long.rate(step) for step in range(70))
 
 
-def trainer_of(recipe: Recipe) -> Trainer:
-    return Trainer(tiny(recipe.seed), DDPMScheduler(), recipe, CPU)
+def trainer_of(recipe: TrainingRecipe) -> Trainer:
+    return Trainer(tiny(recipe.seed), recipe, CPU)
 
 
 def examples_of(n: int = 12) -> Examples:
@@ -134,7 +136,7 @@ class Interrupted(Exception):
 def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
     """Also when it was first meant to take more steps."""
     state, identity = tmp_path / "state.pt", SHORT.identity()
-    run = partial(fit, examples=examples_of(), state=state, identity=identity, quiet=True)
+    run = partial(run_training, examples=examples_of(), state=state, identity=identity, quiet=True)
     whole = trainer_of(SHORT)
     run(whole)
     first, steps = trainer_of(replace(SHORT, steps=60)), []
@@ -158,16 +160,18 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
 
 def test_a_run_does_not_go_on_from_another(tmp_path):
     state = tmp_path / "state.pt"
-    fit(trainer_of(SHORT), examples_of(), state, SHORT.identity(), quiet=True, save_seconds=0.0)
+    run_training(
+        trainer_of(SHORT), examples_of(), state, SHORT.identity(), quiet=True, save_seconds=0.0
+    )
     other = replace(SHORT, seed=1)
     with pytest.raises(InputError, match=r"expected a run with seed 1 in .*, got 0; remove it"):
-        fit(trainer_of(other), examples_of(), state, other.identity(), quiet=True)
+        run_training(trainer_of(other), examples_of(), state, other.identity(), quiet=True)
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(InputError, match=r"state\.pt cannot be read; remove it"):
-        fit(trainer_of(SHORT), examples_of(), state, SHORT.identity(), quiet=True)
+        run_training(trainer_of(SHORT), examples_of(), state, SHORT.identity(), quiet=True)
 
 
-def seen_labels(recipe: Recipe) -> torch.Tensor:
+def seen_labels(recipe: TrainingRecipe) -> torch.Tensor:
     trainer, seen = trainer_of(recipe), []
     trainer.network.class_embedding.register_forward_pre_hook(
         lambda _, inputs: seen.append(inputs[0])
@@ -242,7 +246,7 @@ def test_the_record_says_what_was_trained_on(classes):
 def test_the_state_of_a_finished_run_is_removed(tmp_path, monkeypatch):
     from real.experiments.training import classes as module
 
-    monkeypatch.setattr(module, "fit", partial(fit, save_seconds=0.0))
+    monkeypatch.setattr(module, "run_training", partial(run_training, save_seconds=0.0))
     train_small(tmp_path)
     assert not (tmp_path / "state.pt").exists()
 
@@ -257,7 +261,7 @@ def test_figures_are_pictures(classes):
 def test_kept_images_are_not_trained_on(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        "real.experiments.training.classes.fit",
+        "real.experiments.training.classes.run_training",
         lambda trainer, examples, *rest, **options: (
             seen.append(examples),
             trainer.progress.curve.append((1, 1.0)),
@@ -318,7 +322,7 @@ def test_recipes_run(name, side, channels):
     assignment = ASSIGNMENTS[name]
     recipe = replace(assignment.recipe, steps=2, batch_size=2)
     data = examples_from(*images_of(4, side, channels, 10), 10)
-    trainer = Trainer(assignment.network(0), DDPMScheduler(), recipe, CPU)
+    trainer = Trainer(assignment.network(0), recipe, CPU)
     before = [p.detach().clone() for p in trainer.network.parameters()]
     losses = [trainer.step(data) for _ in range(2)]
     assert all(0 < loss < 3 for loss in losses)

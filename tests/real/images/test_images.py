@@ -17,17 +17,11 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from real.families.checkpoint import Codec
-from real.images import (
-    ImageSource,
-    digits,
-    latents,
-    latents_of,
-    npz,
-    open_images,
-    require_codec,
-    save_latents,
-)
-from real.images.base import whole_labels
+from real.images import latents, npz
+from real.images.base import ImageSource, whole_labels
+from real.images.digits import digits
+from real.images.latents import latents_of, require_codec, save_latents
+from real.images.opening import open_images
 from theory.forward.fingerprints import image_ids
 from theory.support.errors import InputError, NonFiniteError
 

@@ -12,9 +12,10 @@ from PIL import Image
 from scipy.linalg import sqrtm
 
 from real.cli import main
-from real.images import ImageSource, digits, open_images
-from real.quality import features
-from real.quality import trained_features as trained
+from real.images.base import ImageSource
+from real.images.digits import digits
+from real.images.opening import open_images
+from real.quality import feature_choice, features
 from real.quality.distances import (
     frechet_distance,
     kernel_distance,
@@ -22,8 +23,9 @@ from real.quality.distances import (
     squared_mmd,
     tint,
 )
-from real.quality.measure import Plan, Reference, measure, over_seeds
-from real.quality.trained_features import train
+from real.quality.feature_choice import features_for
+from real.quality.measure import QualityPlan, Reference, measure_quality, over_seeds
+from real.quality.trained_features import train_features
 from tests.real.exact import MEAN, exact_checkpoint
 from theory.support.errors import InputError
 
@@ -148,7 +150,7 @@ def test_trained_features_tell_real_images_from_spoilt_ones(labelled):
     source = open_images("digits", "calibration", (1, 8, 8))
     if not labelled:
         source = ImageSource("digits", len(source), source.load)
-    found = train(source, 0, "cpu", steps=120)
+    found = train_features(source, 0, "cpu", steps=120)
     assert ("10 classes" if labelled else "quarter turns") in found.description
     assert int(re.search(r"right in (\d+)%", found.description)[1]) > 60
     assert "FID" not in found.distance
@@ -163,7 +165,7 @@ def test_trained_features_follow_from_the_seed():
     images = digits("held-out")[:4]
     with torch.random.fork_rng(devices=[]):
         first, again, other = (
-            train(source, seed, "cpu", steps=3).extract(images + 0 * torch.randn(1))
+            train_features(source, seed, "cpu", steps=3).extract(images + 0 * torch.randn(1))
             for seed in (0, 0, 1)
         )
     assert torch.equal(first, again)
@@ -172,19 +174,21 @@ def test_trained_features_follow_from_the_seed():
 
 def test_tiny_images_are_compared_by_pixels_and_others_are_not(monkeypatch):
     source = ImageSource("x", 4, lambda chosen: torch.zeros(len(chosen), 3, 40, 80))
-    assert features.chosen(None, source, (1, 8, 8), 0, "cpu") is features.PIXELS
+    assert features_for(None, source, (1, 8, 8), 0, "cpu") is features.PIXELS
     asked = []
-    monkeypatch.setattr(trained, "train", lambda *given: asked.append(given) or features.PIXELS)
-    features.chosen(None, source, (3, 40, 80), 5, "cpu")
+    monkeypatch.setattr(
+        feature_choice, "train_features", lambda *given: asked.append(given) or features.PIXELS
+    )
+    features_for(None, source, (3, 40, 80), 5, "cpu")
     assert asked == [(source, 5, "cpu")]
     with pytest.raises(InputError, match="expected one of pixels, trained, inception"):
-        features.chosen("best", source, (1, 8, 8), 0, "cpu")
+        features_for("best", source, (1, 8, 8), 0, "cpu")
 
 
 def test_features_of_any_size_are_trained():
     for size in ((40, 80), (100, 90)):
         pictures = torch.zeros(4, 3, *size)
-        found = train(
+        found = train_features(
             ImageSource("x", 4, lambda chosen, x=pictures: x[list(chosen)]), 0, "cpu", steps=1
         )
         assert found.distance == "Frechet distance (trained features)"
@@ -209,16 +213,16 @@ def test_only_inceptions_distance_is_fid(monkeypatch):
     source = open_images("digits", "calibration", (1, 8, 8))
     monkeypatch.setitem(sys.modules, "torch_fidelity", None)
     with pytest.raises(InputError, match="needs torch-fidelity, which is not installed"):
-        features.chosen("inception", source, (1, 8, 8), 0, "cpu")
+        features_for("inception", source, (1, 8, 8), 0, "cpu")
     module = types.SimpleNamespace(FeatureExtractorInceptionV3=Inception)
     monkeypatch.setitem(sys.modules, "torch_fidelity", types.ModuleType("torch_fidelity"))
     monkeypatch.setitem(sys.modules, "torch_fidelity.feature_extractor_inceptionv3", module)
-    found = features.chosen("inception", source, (1, 8, 8), 0, "cpu")
+    found = features_for("inception", source, (1, 8, 8), 0, "cpu")
     assert found.distance == "FID"
     assert found.extract(torch.tensor([-1.0, 0.0, 2.0]).reshape(3, 1, 1, 1)).tolist() == [
         [0, 0, 0], [128, 128, 128], [255, 255, 255],
     ]  # fmt: skip
-    assert [name for name in features.CHOICES if name != "inception"] == ["pixels", "trained"]
+    assert [name for name in feature_choice.CHOICES if name != "inception"] == ["pixels", "trained"]
     assert "FID" not in features.PIXELS.distance
 
 
@@ -234,11 +238,11 @@ def _measured(before, after, seeds=(0, 1, 2)):
     generator = torch.Generator().manual_seed(0)
     real = real + torch.randn(real.shape, generator=generator) * 0.14 + MEAN.float()
     source = ImageSource("real", 400, lambda chosen: real[list(chosen)])
-    plan = Plan(
+    plan = QualityPlan(
         checkpoint, {"before": erring(before), "after": erring(after)}, "dpm-multi-2", (5, 10),
         seeds, 300, 128, "cpu",
     )  # fmt: skip
-    return over_seeds(list(measure(plan, Reference.of(features.PIXELS, source, "cpu"))))
+    return over_seeds(list(measure_quality(plan, Reference.of(features.PIXELS, source, "cpu"))))
 
 
 def test_a_planted_shift_is_seen_in_every_measure():

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from real import solvers
 from real.solvers import analytic
+from real.solvers.by_name import solver_pair
 from real.solvers.sampling import sample
 from tests.real.exact import FAMILIES, VARIANCE, exact_checkpoint
 from theory.calibration.procedure import calibrate
@@ -36,9 +36,9 @@ def spread(family, solver):
 @pytest.mark.parametrize("family", ["vp", "table", "flow"])
 def test_few_steps_keep_the_variance_of_the_data(family):
     """The cleanest time denoises at the end; what is left out there is the same for both."""
-    best = abs(spread(family, analytic.solver(energy(family))) - 1)
+    best = abs(spread(family, analytic.analytic_solver(energy(family))) - 1)
     usual = abs(spread(family, "ddpm") - 1)
-    wrong = abs(spread(family, analytic.solver(lambda t: 0.5 * energy(family)(t))) - 1)
+    wrong = abs(spread(family, analytic.analytic_solver(lambda t: 0.5 * energy(family)(t))) - 1)
     assert best < usual / 2
     assert best < wrong / 2
 
@@ -54,17 +54,17 @@ def calibrated(order, n=64):
 def test_the_pair_is_one_solver_unless_the_variance_differs():
     calibration = calibrated(1)
     schedule = calibration.schedule
-    without, with_it = solvers.pair("ddim", schedule, calibration)
+    without, with_it = solver_pair("ddim", schedule, calibration)
     assert without is with_it
-    assert solvers.pair(None, schedule, calibration)[0].name == "ddim"
-    without, with_it = solvers.pair("ddpm-analytic", schedule, calibration)
+    assert solver_pair(None, schedule, calibration)[0].name == "ddim"
+    without, with_it = solver_pair("ddpm-analytic", schedule, calibration)
     assert without is not with_it
 
 
 def test_a_calibration_of_order_zero_has_no_variance():
     calibration = calibrated(0)
     with pytest.raises(InputError, match="expected one of order 1"):
-        solvers.pair("ddpm-analytic", calibration.schedule, calibration)
+        solver_pair("ddpm-analytic", calibration.schedule, calibration)
 
 
 def test_noise_energies_are_the_exact_networks_own():

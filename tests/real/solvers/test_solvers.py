@@ -6,9 +6,10 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
-from real import solvers
 from real.solvers import grids
-from real.solvers.sampling import evaluations, sample
+from real.solvers.by_name import NAMED as SOLVERS
+from real.solvers.by_name import default_solver, solver_named, solver_or_default
+from real.solvers.sampling import evaluations_per_sample, sample
 from tests.real.exact import FAMILIES, MEAN, VARIANCE, at_the_end, exact_checkpoint
 from theory.diffusion.schedules import SubVP, VEGeometric
 from theory.diffusion.targets import NAMED as TARGETS
@@ -16,7 +17,7 @@ from theory.support.errors import InputError
 
 NOISE = torch.randn(600, 2, 1, 1, generator=torch.Generator().manual_seed(0)).double()
 STOCHASTIC = ("ddpm", "heun-churn")
-DETERMINISTIC = [name for name in solvers.NAMED if name not in STOCHASTIC]
+DETERMINISTIC = [name for name in SOLVERS if name not in STOCHASTIC]
 FIRST, SECOND, THIRD = (0.8, 1.2), (1.7, 2.5), (2.7, 3.5)
 ORDER = {
     "ddim": FIRST, "dpm-single-1": FIRST, "dpm-multi-1": FIRST, "euler": FIRST,
@@ -31,7 +32,7 @@ def draw(checkpoint, solver, nfe, noise=NOISE, **more):
 
 def error(checkpoint, solver, nfe, noise=NOISE[:200]):
     """Root mean squared distance from where the exact flow leads."""
-    plan = solvers.named(solver).plan(checkpoint.schedule, nfe, {})
+    plan = solver_named(solver).begin(checkpoint.schedule, nfe, {})
     expected = at_the_end(plan, checkpoint.schedule, noise)
     return (draw(checkpoint, solver, nfe, noise).images - expected).square().mean().sqrt().item()
 
@@ -44,7 +45,7 @@ def test_every_solver_has_its_order_stated():
 def test_order_of_convergence(name):
     checkpoint = exact_checkpoint("edm")
     coarse, fine = (error(checkpoint, name, nfe) for nfe in (24, 96))
-    used = [evaluations(checkpoint, name, nfe) for nfe in (24, 96)]
+    used = [evaluations_per_sample(checkpoint, name, nfe) for nfe in (24, 96)]
     order = math.log(coarse / fine) / math.log(used[1] / used[0])
     least, most = ORDER[name]
     assert least < order < most
@@ -84,7 +85,7 @@ def test_stochastic_solvers_reach_the_data_s_mean_and_variance(family, name):
     assert (ratio - 1).abs().max() < sampling * math.sqrt(2) + 0.25
 
 
-@pytest.mark.parametrize("name", solvers.NAMED)
+@pytest.mark.parametrize("name", SOLVERS)
 def test_a_wrong_sign_is_seen(name):
     assert (moments(exact_checkpoint("vp", sign=-1), name, 30)[1] - 1).abs().max() > 0.5
 
@@ -111,7 +112,7 @@ def test_both_modes_of_a_mixture_are_reached(name):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("name", solvers.NAMED)
+@pytest.mark.parametrize("name", SOLVERS)
 def test_evaluations_are_those_that_were_made(family, name):
     for nfe in (1, 2, 5):
         check_evaluations(exact_checkpoint(family), name, nfe)
@@ -125,7 +126,7 @@ def check_evaluations(checkpoint, name, nfe):
         return checkpoint.predict(x_t, t)
 
     samples = sample(checkpoint, predict, NOISE[:3], solver=name, nfe=nfe)
-    assert samples.nfe == len(seen) == evaluations(checkpoint, name, nfe)
+    assert samples.nfe == len(seen) == evaluations_per_sample(checkpoint, name, nfe)
     assert nfe - 1 <= samples.nfe <= nfe
     assert torch.isfinite(samples.images).all()
     assert samples.seconds > 0
@@ -135,7 +136,7 @@ def check_evaluations(checkpoint, name, nfe):
 
 def test_ancestral_steps_are_ddpms():
     checkpoint, noise = exact_checkpoint("table"), NOISE[:50]
-    plan = solvers.named("ddpm").plan(checkpoint.schedule, 10, {})
+    plan = solver_named("ddpm").begin(checkpoint.schedule, 10, {})
     reference = DDPMScheduler(prediction_type="sample", clip_sample=False)
     reference.set_timesteps(10)
     assert plan.times.tolist() == reference.timesteps.tolist()
@@ -177,7 +178,7 @@ def test_the_table_s_last_alpha_is_kept_where_it_was_trained_so():
     schedule, x_0, x = FAMILIES["table"][0], NOISE[:2] / 3, NOISE[2:4]
     ends = {}
     for to_data in (True, False):
-        plan = solvers.named("ddim").plan(schedule, 4, {"set_alpha_to_one": to_data})
+        plan = solver_named("ddim").begin(schedule, 4, {"set_alpha_to_one": to_data})
         ends[to_data] = plan.step(3, x_0, x, lambda: x)
     assert torch.allclose(ends[True], x_0)
     assert torch.allclose(ends[False], x)  # from its first time to that same time
@@ -205,10 +206,10 @@ def test_shift_of_flow_moves_times_to_more_noise():
 
 
 def test_unless_asked_otherwise_schedules_have_their_usual_solver():
-    usual = {name: solvers.default_for(schedule) for name, (schedule, _) in FAMILIES.items()}
+    usual = {name: default_solver(schedule) for name, (schedule, _) in FAMILIES.items()}
     assert usual == {
         "vp": "ddim", "cosine": "ddim", "table": "ddim", "edm": "heun", "flow": "flow-euler",
     }  # fmt: skip
-    assert solvers.chosen("euler", FAMILIES["edm"][0]) == "euler"
+    assert solver_or_default("euler", FAMILIES["edm"][0]) == "euler"
     with pytest.raises(InputError, match="solver: expected one of"):
-        solvers.chosen("magic", FAMILIES["edm"][0])
+        solver_or_default("magic", FAMILIES["edm"][0])

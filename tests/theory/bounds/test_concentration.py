@@ -1,6 +1,7 @@
-"""Bounds that hold: closed forms where there are some, the exact Hessian where there is none."""
+"""Bounds that hold: by hand, by closed forms, and against the exact Hessian; and what they refuse."""
 
 import math
+from dataclasses import dataclass
 
 import pytest
 import torch
@@ -8,12 +9,79 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from theory.bounds import concentration
-from theory.bounds.concentration import hessian_bound, mean_deviation, variance_proxy
+from theory.bounds.concentration import (
+    ComponentProbability,
+    PosteriorMean,
+    azuma_hoeffding,
+    doob,
+    hessian_bound,
+    marginal_proxy,
+    mean_deviation,
+    quadratic_variation_tail,
+    variance_proxy,
+    ville,
+)
 from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
+from theory.support.errors import InputError
 from toy.mixtures.mixture import GaussianMixture
 from toy.strategies.time_pairs import TIME_PAIRS
 
 SCHEDULES = [VPLinear(), EDM(), RectifiedFlow()]
+COMPONENT = ComponentProbability()
+
+
+def test_values_by_hand():
+    assert doob(2.0, 1.0, 2.0) == 0.25
+    assert doob(0.5, 1.0, 1.0) == 1.0
+    assert quadratic_variation_tail(2.0, 2.0) == pytest.approx(math.exp(-1))
+    assert ville(20.0) == pytest.approx(0.05)
+    assert ville(20.0, start=4.0) == pytest.approx(0.2)
+    assert azuma_hoeffding(0.5, [0.1] * 10, COMPONENT) == pytest.approx(2 * math.exp(-5))
+    assert marginal_proxy(2.0, 1.0, 3.0) == pytest.approx(4 / 13)
+
+
+def test_an_unbounded_martingale_is_refused():
+    for ends in ((-math.inf, math.inf), (0.0, math.inf), (math.nan, 1.0), (1.0, 1.0)):
+        with pytest.raises(InputError, match="posterior mean: expected data in a bounded interval"):
+            PosteriorMean(*ends)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score that says that it is bounded."""
+
+    low: float = -5.0
+    high: float = 5.0
+
+
+def test_what_is_not_known_to_be_bounded_is_refused():
+    for of in (Score(), Score, "score", None, ComponentProbability):
+        with pytest.raises(
+            InputError, match="Azuma-Hoeffding: expected a martingale that is known"
+        ):
+            azuma_hoeffding(1.0, [0.5], of)
+    assert azuma_hoeffding(1.0, [0.5], PosteriorMean(-5.0, 5.0)) == pytest.approx(2 * math.exp(-8))
+
+
+def test_widths_that_bound_no_increment_are_refused():
+    for widths in ([], [0.0], [-1.0], [1.5], [math.inf], [math.nan]):
+        with pytest.raises(InputError, match="expected widths"):
+            azuma_hoeffding(0.5, widths, COMPONENT)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: doob(1.0, 1.0, 0.5),
+        lambda: doob(0.0, 1.0, 2.0),
+        lambda: quadratic_variation_tail(1.0, 0.0),
+        lambda: ville(-1.0),
+        lambda: azuma_hoeffding(math.nan, [0.5], COMPONENT),
+    ],
+)
+def test_what_no_bound_is_for_is_refused(call):
+    with pytest.raises(InputError, match="expected"):
+        call()
 
 
 def gaussian_variance(schedule, v, s, t):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from theory.bounds.tilting import circle, require_finite, require_finite_along
+from theory.bounds.tilting import circle, require_normalizable, require_normalizable_along
 from theory.support.errors import InputError
 
 
@@ -25,29 +25,21 @@ def barely(x):
     return -x / (1 + x**2)
 
 
-@pytest.mark.parametrize(
-    ("score", "eta"),
-    [(lambda x: -x, 100.0), (laplace, 0.999), (student, 0.0), (cauchy_left_gauss_right, -1.0)],
-)
-def test_finite_integrals_pass(score, eta):
-    require_finite(score, eta)
+FINITE = (
+    (lambda x: -x, 100.0), (laplace, 0.999), (student, 0.0), (cauchy_left_gauss_right, -1.0),
+)  # fmt: skip
+INFINITE = (
+    (laplace, 1.001), (laplace, -1.001), (student, 1e-3), (cauchy_left_gauss_right, 1.0),
+    (barely, 0.0), (lambda x: 0.0, 0.0), (lambda x: math.nan, 0.0),
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("score", "eta"),
-    [
-        (laplace, 1.001),
-        (laplace, -1.001),
-        (student, 1e-3),
-        (cauchy_left_gauss_right, 1.0),
-        (barely, 0.0),
-        (lambda x: 0.0, 0.0),
-        (lambda x: math.nan, 0.0),
-    ],
-)
-def test_infinite_integrals_are_refused(score, eta):
-    with pytest.raises(InputError, match="infinite integral"):
-        require_finite(score, eta)
+def test_only_infinite_integrals_are_refused():
+    for score, eta in FINITE:
+        require_normalizable(score, eta)
+    for score, eta in INFINITE:
+        with pytest.raises(InputError, match="infinite integral"):
+            require_normalizable(score, eta)
 
 
 def round_laplace(x):
@@ -71,33 +63,23 @@ def plane(first, second):
     return torch.tensor([first, second], dtype=torch.float64)
 
 
-@pytest.mark.parametrize(
-    ("score", "eta"),
-    [
-        (lambda x: -x, plane(30.0, -40.0)),
-        (round_laplace, plane(0.6, 0.79)),
-        (square_laplace, plane(0.97, -0.97)),
-        (plane_student, plane(0.0, 0.0)),
-    ],
-)
-def test_finite_integrals_in_the_plane_pass(score, eta):
-    require_finite_along(score, eta, circle(360))
+FINITE_IN_THE_PLANE = (
+    (lambda x: -x, plane(30.0, -40.0)), (round_laplace, plane(0.6, 0.79)),
+    (square_laplace, plane(0.97, -0.97)), (plane_student, plane(0.0, 0.0)),
+)  # fmt: skip
+INFINITE_IN_THE_PLANE = (
+    (round_laplace, plane(0.61, 0.8)), (square_laplace, plane(1.01, 0.0)),
+    (square_laplace, plane(0.9, 1.1)), (plane_student, plane(1e-3, 0.0)),
+    (too_slow, plane(0.0, 0.0)), (lambda x: x * math.nan, plane(0.0, 0.0)),
+)  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("score", "eta"),
-    [
-        (round_laplace, plane(0.61, 0.8)),
-        (square_laplace, plane(1.01, 0.0)),
-        (square_laplace, plane(0.9, 1.1)),
-        (plane_student, plane(1e-3, 0.0)),
-        (too_slow, plane(0.0, 0.0)),
-        (lambda x: x * math.nan, plane(0.0, 0.0)),
-    ],
-)
-def test_infinite_integrals_in_the_plane_are_refused(score, eta):
-    with pytest.raises(InputError, match="infinite integral"):
-        require_finite_along(score, eta, circle(360))
+def test_only_infinite_integrals_in_the_plane_are_refused():
+    for score, eta in FINITE_IN_THE_PLANE:
+        require_normalizable_along(score, eta, circle(360))
+    for score, eta in INFINITE_IN_THE_PLANE:
+        with pytest.raises(InputError, match="infinite integral"):
+            require_normalizable_along(score, eta, circle(360))
 
 
 def test_a_circle_has_the_axes():

@@ -18,10 +18,13 @@ from tests.theory.known_pixels import (
     images,
     imperfect,
 )
+from theory.calibration.network import Calibrated
 from theory.calibration.passes import Choice
-from theory.calibration.procedure import Calibrated, Calibration, calibrate
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
 from theory.diffusion.schedules import DiscreteSchedule, RectifiedFlow, VPLinear
 from theory.diffusion.targets import DATA, FLOW, NAMED, NOISE, SCORE, VELOCITY
+from theory.estimators.constant_shift import ConstantShift
 from theory.estimators.control_variates import PLAIN, RESIDUAL
 from theory.statistics.intervals import Estimate
 from theory.statistics.moments import Moments
@@ -156,7 +159,7 @@ def test_provenance_and_progress():
     evaluations = []
     calibration = calibrate(
         imperfect, SCHEDULE, images=images(10), times=TIMES, draws=3, seed=5, batch_size=4,
-        on_progress=evaluations.append, fingerprint="abc",
+        on_progress=evaluations.append, provenance={"fingerprint": "abc"},
     )  # fmt: skip
     assert sum(evaluations) == 10 * len(TIMES) * 3
     assert calibration.provenance == {
@@ -171,15 +174,18 @@ def test_provenance_and_progress():
 
 def hand_made(schedule, times, shift, smoothing=0.0):
     n = len(times)
+    times = schedule.times(times)
+    constant = ConstantShift(
+        schedule.log_snr(times), shift, weights=torch.ones(n, dtype=torch.float64),
+        gains=torch.zeros(n, dtype=torch.float64),
+        certificates=torch.arange(1.0, n + 1, dtype=torch.float64), smoothing=smoothing, bands=1,
+    )  # fmt: skip
     return Calibration(
-        schedule=schedule, target=NOISE, times=schedule.times(times), shift=shift,
-        weights=torch.ones(n, dtype=torch.float64),
-        certificates=torch.arange(1.0, n + 1, dtype=torch.float64),
+        schedule=schedule, target=NOISE, times=times, parts=(constant,),
         plain_error_energy=torch.ones(n, dtype=torch.float64),
         choices=(Choice("regression", 2, 1),) * n,
         eta_sq=(Estimate(0.0, 0.0, 0.0),) * n, eta_sq_of_set=(Estimate(0.0, 0.0, 0.0),) * n,
-        gains=torch.zeros(n, dtype=torch.float64), total_certificate=0.0,
-        smoothing=smoothing, bands=1,
+        total_certificate=0.0,
         error_energy=torch.zeros(n, dtype=torch.float64),
         image_ids=torch.arange(2), provenance={"fingerprint": "abc"},
     )  # fmt: skip
@@ -288,10 +294,9 @@ def test_a_time_that_went_through_float32_is_inside():
 
 
 def test_the_certified_gain_between_times_is_the_smaller_one():
-    calibration = replace(
-        hand_made(*GRIDS["vp-linear"], SHIFTS),
-        weights=torch.tensor([1.0, 1.0, 0.5, 0.0], dtype=torch.float64),
-    )
+    made = hand_made(*GRIDS["vp-linear"], SHIFTS)
+    weights = torch.tensor([1.0, 1.0, 0.5, 0.0], dtype=torch.float64)
+    calibration = replace(made, parts=(replace(made.constant, weights=weights),))
     t = torch.tensor([0.1, 0.125, 0.2, 0.25, 0.3, 0.5, 0.6, 0.875], dtype=torch.float64)
     expected = [0.0, 1.0, 1.0, 2.0, 2.0, 3.0, 0.0, 0.0]
     assert calibration.certified_gain(t).tolist() == expected
@@ -476,3 +481,61 @@ def test_a_calibration_refuses_other_networks(other, message):
 
 def test_a_calibration_accepts_its_own_network():
     hand_made(*GRIDS["discrete"], SHIFTS).require(**OWN)
+
+
+def test_options_that_do_not_exist_are_refused():
+    with pytest.raises(TypeError, match="oder"):
+        calibrate(imperfect, SCHEDULE, images=images(4), times=TIMES, oder=1)
+
+
+def test_a_target_may_be_named_and_times_may_be_counted():
+    network = KnownPixels(fading_bias, VELOCITY)
+    options = {"images": images(20), "times": 5}
+    named = calibrate(network, SCHEDULE, target="velocity", **options)
+    assert torch.equal(named.times, SCHEDULE.times(SCHEDULE.grid(5)))
+    assert torch.equal(named.shift, calibrate(network, SCHEDULE, target=VELOCITY, **options).shift)
+    with pytest.raises(InputError, match=r"expected one of noise, .*, got 'nois'"):
+        calibrate(network, SCHEDULE, target="nois", **options)
+
+
+def test_a_number_is_one_time_for_all():
+    calibrated = Calibrated(Recorder(), hand_made(*GRIDS["discrete"], SHIFTS))
+    x_t = torch.ones(3, 2, dtype=torch.float64)
+    expected = 2 * x_t - SHIFTS[2]
+    for t in (3, 3.0, torch.tensor(3), torch.tensor([3]), torch.tensor([3, 3, 3])):
+        assert torch.equal(calibrated(x_t, t), expected)
+    assert [len(call[1]) for call in calibrated.predict.calls[:2]] == [3, 3]
+    with pytest.raises(InputError, match=r"one time or one for each of 3 images, got \(2,\)"):
+        calibrated(x_t, torch.tensor([3, 3]))
+
+
+def test_a_calibrated_module_is_a_module():
+    layer = torch.nn.utils.skip_init(torch.nn.Linear, 2, 2)
+    network = Calibrated(lambda x_t, t: layer(x_t), hand_made(*GRIDS["discrete"], SHIFTS))
+    assert not list(network.parameters())
+    network = Calibrated(layer, hand_made(*GRIDS["discrete"], SHIFTS))
+    assert [name for name, _ in network.named_parameters()] == ["predict.weight", "predict.bias"]
+
+
+def test_a_calibration_is_printed_in_a_few_lines():
+    calibration = calibrate(
+        imperfect, SCHEDULE, images=images(20), times=TIMES, order=1,
+        provenance={"checkpoint": "<mine>"},
+    )  # fmt: skip
+    lines = repr(calibration).splitlines()
+    assert len(lines) < 12
+    assert max(map(len, lines)) < 100
+    assert "<mine>" in repr(calibration)
+    assert "&lt;mine&gt;" in calibration._repr_html_()
+    assert "<mine>" not in calibration._repr_html_()
+
+
+def test_a_calibration_is_saved_and_loaded(tmp_path):
+    calibration = calibrate(imperfect, SCHEDULE, images=images(20), times=TIMES, order=1)
+    calibration.save(str(tmp_path / "c.safetensors"))
+    back = Calibration.load(tmp_path / "c.safetensors")
+    assert torch.equal(back.shift, calibration.shift)
+    assert torch.equal(back.slopes.pixel, calibration.slopes.pixel)
+    assert back.summary() == calibration.summary()
+    with pytest.raises(InputError, match="there is none"):
+        Calibration.load(tmp_path / "d.safetensors")

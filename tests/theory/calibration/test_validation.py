@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from tests.edited import with_shift
 from tests.theory.known_pixels import (
     BIAS,
     SCHEDULE,
@@ -164,7 +165,7 @@ def biased_in(target):
 
 
 def scaled(calibration, c):
-    return replace(calibration, shift=c * calibration.shift)
+    return with_shift(calibration, c * calibration.shift)
 
 
 def log_snr_range():

@@ -85,15 +85,15 @@ def textbook_error(target, schedule):
     return (value - TEXTBOOK[target.name](schedule, TIMES)).abs().max().item()
 
 
-@pytest.mark.parametrize("schedule", [VPLinear(), EDM(), RectifiedFlow()], ids=lambda s: s.name)
-@pytest.mark.parametrize("target", NAMED.values(), ids=repr)
-def test_value_is_the_textbook_one(target, schedule):
-    assert textbook_error(target, schedule) < 1e-12
+def test_values_are_the_textbook_ones():
+    for schedule in (VPLinear(), EDM(), RectifiedFlow()):
+        for target in NAMED.values():
+            assert textbook_error(target, schedule) < 1e-12, (target, schedule)
 
 
-@pytest.mark.parametrize("mistaken", [WRONG_SIGN, WRONG_FACTOR], ids=repr)
-def test_mistaken_targets_are_told_apart(mistaken):
-    assert textbook_error(mistaken, VPLinear()) > 0.1
+def test_mistaken_targets_are_told_apart():
+    for mistaken in (WRONG_SIGN, WRONG_FACTOR):
+        assert textbook_error(mistaken, VPLinear()) > 0.1, mistaken
 
 
 def test_rectified_flow_predicts_noise_less_data():
@@ -144,15 +144,18 @@ def test_a_mistaken_prediction_does_not_convert():
     assert round_trip_error(VPLinear(), t, x_0, e, VELOCITY, DATA, WRONG_SIGN) > 0.1
 
 
-@pytest.mark.parametrize("source", NAMED.values(), ids=repr)
-def test_data_and_noise_are_solved_for(source):
+def test_data_and_noise_are_solved_for():
     schedule = VPLinear()
-    y, x_t = source.value(schedule, TIMES, X_0, E), noised(schedule, TIMES)
-    x_0, e = data_and_noise(y, x_t, TIMES, source, schedule)
-    assert (x_0 - X_0).abs().max() < 1e-11
-    assert (e - E).abs().max() < 1e-11
-    wrong_x_0, wrong_e = data_and_noise(y, x_t + 0.1, TIMES, source, schedule)
-    assert torch.maximum((wrong_x_0 - X_0).abs(), (wrong_e - E).abs()).max() > 0.01
+    x_t = noised(schedule, TIMES)
+
+    def error(source, x_t):
+        y = source.value(schedule, TIMES, X_0, E)
+        x_0, e = data_and_noise(y, x_t, TIMES, source, schedule)
+        return torch.maximum((x_0 - X_0).abs(), (e - E).abs()).max()
+
+    for source in NAMED.values():
+        assert error(source, x_t) < 1e-11, source
+        assert error(source, x_t + 0.1) > 0.01, source
 
 
 def commutation_error(source, to, factor):
@@ -168,16 +171,11 @@ def unscaled(t, source, to, schedule):
     return torch.ones_like(t)
 
 
-@pytest.mark.parametrize(("source", "to"), PAIRS, ids=repr)
-def test_shift_factor_makes_calibration_commute_with_conversion(source, to):
-    assert commutation_error(source, to, shift_factor) < 1e-10
-
-
-@pytest.mark.parametrize(
-    ("source", "to"), list(itertools.permutations(NAMED.values(), 2)), ids=repr
-)
-def test_an_unscaled_shift_does_not_commute(source, to):
-    assert commutation_error(source, to, unscaled) > 0.01
+def test_only_the_shift_factor_makes_calibration_commute_with_conversion():
+    for source, to in PAIRS:
+        assert commutation_error(source, to, shift_factor) < 1e-10, (source, to)
+        if source != to:
+            assert commutation_error(source, to, unscaled) > 0.01, (source, to)
 
 
 def test_shift_factors_known_by_hand():

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
-from theory.calibration.result import Calibrated
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import VPCosine
 from theory.forward.keyed_noise import keyed_noise

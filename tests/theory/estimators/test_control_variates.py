@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.draws import normal
 from theory.estimators.control_variates import (
     NAMED,
     PLAIN,
@@ -17,17 +18,13 @@ N, SHAPE = 200, (2, 3)
 ETA = torch.linspace(-1, 1, 6, dtype=torch.float64).reshape(SHAPE)
 
 
-def normal(seed, *shape):
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-
 X_0, NOISE = normal(0, N, *SHAPE) + 3, normal(1, N, *SHAPE)
 
 
-def observed(prediction, a=0.5, b=1.0):
+def observed(prediction, part=slice(None)):
     group = torch.arange(N) % GROUPS
-    return Observation(0, group, X_0, NOISE[None], prediction[None], a, b, 1.0, 1.0)
+    one_draw = NOISE[None, part], prediction[None, part]
+    return Observation(0, group[part], X_0[part], *one_draw, 0.5, 1.0, 1.0, 1.0)
 
 
 def moments(estimator, prediction, everyone=None):
@@ -73,33 +70,17 @@ def test_plain_and_residual_are_their_formulas():
 @pytest.mark.parametrize("name", NAMED)
 def test_batches_do_not_matter(name):
     prediction = torch.tanh(LINEAR)
-    whole, seen = moments(NAMED[name], prediction), observed(prediction)
-    collector = NAMED[name].collector(SHAPE)
+    whole, collector = moments(NAMED[name], prediction), NAMED[name].collector(SHAPE)
     for part in (slice(0, 7), slice(7, 90), slice(90, N)):
-        collector.add_(
-            Observation(
-                0,
-                seen.group[part],
-                X_0[part],
-                NOISE[None, part],
-                prediction[None, part],
-                0.5,
-                1.0,
-                1.0,
-                1.0,
-            )
-        )
+        collector.add_(observed(prediction, part))
     assert (collector.moments(None).mean - whole.mean).abs().max() < 1e-12
     assert collector.moments(None).error_energy() == pytest.approx(whole.error_energy(), rel=1e-9)
 
 
 def test_too_few_images_use_no_controls():
     collector, residual = REGRESSION.collector(SHAPE), RESIDUAL.collector(SHAPE)
-    two = Observation(
-        0, torch.arange(2), X_0[:2], NOISE[None, :2], LINEAR[None, :2], 0.5, 1.0, 1.0, 1.0
-    )
     for c in (collector, residual):
-        c.add_(two)
+        c.add_(observed(LINEAR, slice(2)))
     assert torch.allclose(collector.moments(None).mean, residual.moments(None).mean)
 
 

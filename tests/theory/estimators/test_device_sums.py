@@ -5,10 +5,11 @@ from dataclasses import fields
 import pytest
 import torch
 
+from tests.draws import normal
 from theory.estimators.affine_sums import AffineSums
 from theory.estimators.class_shift import ClassSums
 from theory.estimators.control_variates import NAMED
-from theory.estimators.device_sums import Sums
+from theory.estimators.device_sums import OnOneDevice, Sums
 from theory.forward.forward_pass import GROUPS, Observation
 
 SHAPE, DRAWS, IMAGES = (1, 4, 6), 4, 40
@@ -31,9 +32,7 @@ class Forgetful(Sums):
 
 
 def observed(device="cpu", seed=0):
-    generator = torch.Generator().manual_seed(seed)
-    x_0 = torch.randn(IMAGES, *SHAPE, generator=generator, dtype=torch.float64)
-    noise = torch.randn(DRAWS, IMAGES, *SHAPE, generator=generator, dtype=torch.float64)
+    x_0, noise = normal(seed, IMAGES, *SHAPE), normal(seed + 1, DRAWS, IMAGES, *SHAPE)
     group, labels = torch.arange(IMAGES) % GROUPS, torch.arange(IMAGES) % 3
     seen = Observation(
         0, group, x_0, noise, 0.9 * noise + x_0, 0.2, 0.9, 0.8, 0.6, conditions=labels
@@ -45,7 +44,7 @@ def tensors(sums):
     for value in vars(sums).values():
         if isinstance(value, torch.Tensor):
             yield value
-        elif isinstance(value, Sums) or hasattr(value, "total"):
+        elif isinstance(value, OnOneDevice) or hasattr(value, "total"):
             yield from tensors(value)
 
 
@@ -70,7 +69,7 @@ class Elsewhere(Observation):
         return torch.device("meta")
 
 
-class Large(Sums):
+class Large(OnOneDevice):
     """Has no room but on the CPU."""
 
     def __init__(self):

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from theory.estimators.shift_selection import decide
+from tests.draws import normal
+from theory.estimators.shift_selection import select_shift
 from theory.forward.forward_pass import GROUPS
 from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK
-from theory.statistics.smoothing import smoothers
 
 TIMES, N, DIMENSION = 12, 160, 20
 LOG_SNR = torch.linspace(-6, 6, TIMES, dtype=torch.float64)
@@ -17,18 +17,16 @@ CURVE = torch.outer(torch.sigmoid(-LOG_SNR), torch.ones(DIMENSION, dtype=torch.f
 
 
 def curve_moments(eta, seed=0, n=N):
-    generator = torch.Generator().manual_seed(seed)
     result = []
-    for mean in eta:
-        units = mean + torch.randn(n, DIMENSION, generator=generator, dtype=torch.float64)
+    for mean, noise in zip(eta, normal(seed, len(eta), n, DIMENSION), strict=True):
         moments = Moments.empty((DIMENSION,), GROUPS)
-        moments.add_(torch.arange(n) % GROUPS, units)
+        moments.add_(torch.arange(n) % GROUPS, mean + noise)
         result.append(moments)
     return result
 
 
 def decided(eta, policy, seed=0, n=N):
-    return decide(curve_moments(eta, seed, n), LOG_SNR, torch.ones(TIMES).double(), policy)
+    return select_shift(curve_moments(eta, seed, n), LOG_SNR, torch.ones(TIMES).double(), policy)
 
 
 def error(decision, eta):
@@ -87,39 +85,6 @@ def test_few_images_give_few_certainties(n):
         assert (decision.weights == 0).all()
 
 
-def test_smoothers_start_with_none_and_keep_straight_lines():
-    errors = torch.linspace(0.5, 2, TIMES, dtype=torch.float64)
-    matrices = smoothers(LOG_SNR, errors)
-    assert torch.equal(matrices[0], torch.eye(TIMES, dtype=torch.float64))
-    line = 2 - 3 * LOG_SNR
-    for matrix in matrices:
-        assert (matrix @ line - line).abs().max() < 1e-6
-    parabola = LOG_SNR**2
-    assert (matrices[-1] @ parabola - parabola).abs().max() > 0.1
-
-
-def test_smoothers_do_not_depend_on_the_order_of_times():
-    errors = torch.linspace(0.5, 2, TIMES, dtype=torch.float64)
-    order = torch.randperm(TIMES, generator=torch.Generator().manual_seed(0))
-    for matrix, shuffled in zip(
-        smoothers(LOG_SNR, errors), smoothers(LOG_SNR[order], errors[order]), strict=True
-    ):
-        assert torch.allclose(matrix[order][:, order], shuffled, atol=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("log_snr", "errors"),
-    [
-        (LOG_SNR[:4], torch.ones(4).double()),
-        (torch.cat([LOG_SNR[:-1], torch.tensor([math.inf]).double()]), torch.ones(TIMES).double()),
-        (LOG_SNR, torch.zeros(TIMES).double()),
-    ],
-)
-def test_where_no_spline_is_possible_nothing_is_smoothed(log_snr, errors):
-    assert len(smoothers(log_snr, errors)) == 1
-    assert len(smoothers(LOG_SNR, torch.ones(TIMES).double())) > 1
-
-
 def test_certificates_see_what_smoothing_distorts(monkeypatch):
     """One time has a mean; averaged over all times it is a harm to every other."""
     monkeypatch.setattr(
@@ -146,3 +111,22 @@ def test_the_shift_is_weight_times_estimate_where_there_is_one_band():
     decision = decided(CURVE, CERTIFIED)
     assert decision.bands == 1
     assert torch.allclose(decision.shift, decision.weights[:, None] * decision.estimate)
+
+
+def of_image(eta, n=160):
+    """What is decided of one time, from images whose units are eta plus noise."""
+    moments = Moments.empty(tuple(eta.shape), GROUPS)
+    moments.add_(torch.arange(n) % GROUPS, eta + normal(2, n, *eta.shape))
+    one = torch.ones(1, dtype=torch.float64)
+    return select_shift([moments], 0 * one, one, SHRUNK)
+
+
+def test_a_smooth_shift_is_shrunk_by_bands_and_a_rough_one_as_a_whole():
+    tint = torch.full((1, 8, 8), 0.3, dtype=torch.float64)
+    by_bands = of_image(tint)
+    assert by_bands.bands > 1
+    error = (by_bands.shift[0] - tint).square().sum()
+    as_a_whole = by_bands.estimate[0] * (1 - 64 / 160 / by_bands.estimate[0].square().sum())
+    assert error < (as_a_whole - tint).square().sum() / 4
+    rough = 0.3 * normal(5, 1, 8, 8)
+    assert (of_image(rough).shift[0] - rough).square().sum() < 64 / 160

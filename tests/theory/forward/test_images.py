@@ -6,7 +6,7 @@ import torch
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import VPCosine
-from theory.forward.images import Batch, batches, take
+from theory.forward.images import Batch, ImageSet, take
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.neyman_allocation import Goal
 from theory.support.errors import InputError
@@ -65,7 +65,7 @@ def test_images_that_say_who_they_are_are_known_again(told, left_out):
 
 def test_too_few_identities_are_refused():
     with pytest.raises(InputError, match="one identity each, got 39"):
-        list(batches(Encoded(IMAGES, torch.arange(39))))
+        list(ImageSet(Encoded(IMAGES, torch.arange(39))))
 
 
 def test_labels_and_texts_give_one_answer():
@@ -120,7 +120,7 @@ def test_another_number_of_conditions_is_refused(count):
 
 
 def test_batches_carry_conditions():
-    parts = list(batches(IMAGES, 16, TEXTS))
+    parts = list(ImageSet(IMAGES, TEXTS, 16))
     assert [part.conditions for part in parts] == [TEXTS[:16], TEXTS[16:32], TEXTS[32:]]
 
 

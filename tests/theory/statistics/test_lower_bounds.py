@@ -1,72 +1,22 @@
-"""Lower bounds by groups, and the sums that gains are made of."""
+"""Student's lower bounds with Bonferroni's correction, and where nothing is certain."""
 
 import math
 
-import pytest
 import torch
 from scipy.stats import t as student
 
-from theory.estimators.affine_sums import AffineSums
-from theory.forward.forward_pass import GROUPS, Observation
-from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import cosines, frequencies, octaves, pixels, whole
+from tests.draws import normal
 from theory.statistics.intervals import LEVEL
 from theory.statistics.lower_bounds import lower_bounds
 
-SHAPE, IMAGES = (1, 4, 4), 40
-DIVISIONS = [way(SHAPE) for way in (whole, pixels, octaves, frequencies)]
-WAYS = pytest.mark.parametrize("cells", DIVISIONS, ids=lambda cells: cells.name)
-
-
-def draw(purpose, *shape):
-    return keyed_noise(0, purpose, 0, 0, torch.arange(shape[0]), tuple(shape[1:]))
-
 
 def test_bounds_are_students():
-    gains = draw("gains", 8, 2) + 1
+    gains = normal(0, 8, 2) + 1
     expected = gains.mean(0) - student.isf((1 - LEVEL) / 3, 7) * gains.std(0) * math.sqrt(2 / 8)
     assert torch.allclose(lower_bounds(gains, 3), expected, atol=1e-12)
     assert (lower_bounds(gains, 30) < lower_bounds(gains, 3)).all()
 
 
 def test_nothing_is_certain_of_few_groups_or_of_what_is_not_finite():
-    assert lower_bounds(draw("gains", 2, 2), 1).eq(-math.inf).all()
+    assert lower_bounds(normal(0, 2, 2), 1).eq(-math.inf).all()
     assert lower_bounds(torch.full((5, 2), math.inf, dtype=torch.float64), 1).eq(-math.inf).all()
-
-
-def seen(first, last):
-    group = torch.arange(first, last) % (GROUPS - 1)
-    x_0, e, y = (draw(name, IMAGES, 2, *SHAPE)[first:last] for name in ("x", "e", "y"))
-    return Observation(0, group, x_0[:, 0], e.swapaxes(0, 1), y.swapaxes(0, 1), 0.2, 0.9, 0.8, 0.6)
-
-
-def summed(*ends):
-    sums = AffineSums(SHAPE)
-    for first, last in zip((0, *ends), (*ends, IMAGES), strict=True):
-        sums.add_(seen(first, last))
-    return sums
-
-
-@WAYS
-def test_products_about_centres_are_those_of_a_direct_computation(cells):
-    everything, centres = seen(0, IMAGES), draw("centres", 3, 16)
-    values = [v.flatten(2) for v in (everything.x_t, everything.prediction, everything.residual)]
-    turn = (lambda v: cosines(v, SHAPE)) if cells.cosine else (lambda v: v)
-    x, y, r = (turn(v - c) for v, c in zip(values, centres, strict=True))
-    found = summed().centred(centres, cells)
-    for g in range(GROUPS - 1):
-        chosen = everything.group == g
-        for k, (u, v) in enumerate(((x, x), (x, y), (y, y), (x, r), (y, r), (r, r))):
-            direct = torch.zeros(cells.count, dtype=torch.float64)
-            direct.index_add_(0, cells.index, (u * v)[:, chosen].mean((0, 1)))
-            assert torch.allclose(found[g, k], direct, atol=1e-10)
-    assert not found[-1].any()
-
-
-@WAYS
-def test_batches_change_nothing(cells):
-    centres = draw("centres", 3, 16)
-    once, thrice = summed(), summed(7, 25)
-    assert torch.allclose(once.centred(centres, cells), thrice.centred(centres, cells), atol=1e-12)
-    assert torch.equal(once.draws, thrice.draws)
-    assert torch.allclose(once.mean_error(), seen(0, IMAGES).error.mean((0, 1)).flatten())

@@ -1,13 +1,10 @@
-"""Where evaluations go, when they stop, and what published norms say of noise."""
+"""Neyman allocation: where evaluations go, and how many an error takes."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.theory.known_pixels import SCHEDULE, TIMES, KnownPixels, images
-from theory.calibration.audit import audit
-from theory.calibration.procedure import calibrate
 from theory.statistics.neyman_allocation import Goal, allocate, evaluations_for
 from theory.support.errors import InputError
 
@@ -49,51 +46,7 @@ def test_evaluations_for_an_error_give_that_error(variance, wanted):
     assert error(exact, variance) == pytest.approx(wanted, rel=1e-9)
 
 
-@pytest.mark.parametrize(
-    "options", [{}, {"evaluations": 0}, {"precision": 0.0}, {"precision": -1.0}]
-)
-def test_bad_goals_are_refused(options):
-    with pytest.raises(InputError, match="expected"):
-        Goal(**options)
-
-
-def noisy(t, x_0):
-    """A bias that differs from image to image, more at some times than at others."""
-    return 0.5 + (0.02 + (t > 0.3).double())[:, None, None, None] * x_0 / 100
-
-
-def run(goal, network=None, n=600):
-    network = network or KnownPixels(noisy)
-    return calibrate(network, SCHEDULE, images=images(n), times=TIMES, goal=goal, seed=1)
-
-
-def test_a_budget_is_kept():
-    calibration = run(Goal(evaluations=1000))
-    spent = sum(choice.evaluations for choice in calibration.choices)
-    assert 900 <= calibration.provenance["evaluations"] <= 1000
-    assert spent <= calibration.provenance["evaluations"]
-
-
-def test_a_precise_goal_costs_more_than_a_rough_one():
-    rough, precise = (run(Goal(precision=p)).provenance["evaluations"] for p in (0.5, 0.001))
-    assert rough < precise
-    assert rough == 2 * 64 * len(TIMES)
-
-
-def test_a_network_that_ignores_its_input_is_best_averaged_plainly():
-    calibration = run(Goal(evaluations=1000), network=lambda x_t, t: torch.ones_like(x_t))
-    assert {choice.estimator for choice in calibration.choices} == {"plain"}
-    assert "plain" not in {choice.estimator for choice in run(Goal(evaluations=1000)).choices}
-
-
-def test_audit_finds_the_signal_under_the_noise():
-    """Norms as they are expected for |eta|^2 = 1, d = 1000 and N = 500, all of it independent."""
-    n, d = 500, 1000
-    energy = torch.full((3,), 900.0, dtype=torch.float64)
-    mean_sq = 1 + (energy - 1) / n
-    found = audit(mean_sq, 0.2 * mean_sq, energy, n, d)
-    assert found.surviving.sample == pytest.approx(0.3, rel=5e-3)
-    assert found.net.sample == pytest.approx(0.3 - 0.1 * 3 * 899 / n, rel=1e-2)
-    assert found.claimed == pytest.approx(0.1 * mean_sq.sum().item())
-    assert found.surviving.population > found.surviving.sample
-    assert audit(mean_sq, 0.2 * mean_sq, energy, 2 * n, d).surviving.sample > 0.5
+def test_bad_goals_are_refused():
+    for options in ({}, {"evaluations": 0}, {"precision": 0.0}, {"precision": -1.0}):
+        with pytest.raises(InputError, match="expected"):
+            Goal(**options)

@@ -1,15 +1,15 @@
-"""Work ahead: the same results in the same order, so far ahead and no further."""
+"""Prefetching: the same results in the same order, so far ahead and no further."""
 
 import threading
 
 import pytest
 
-from theory.support.prefetch import ahead
+from theory.support.prefetch import prefetch
 
 
 def test_results_come_in_the_order_of_the_items():
-    assert list(ahead(lambda n: n * n, range(20), 3)) == [(n, n * n) for n in range(20)]
-    assert list(ahead(str, [], 2)) == []
+    assert list(prefetch(lambda n: n * n, range(20), 3)) == [(n, n * n) for n in range(20)]
+    assert list(prefetch(str, [], 2)) == []
 
 
 def test_no_more_items_are_taken_than_asked_for():
@@ -20,7 +20,7 @@ def test_no_more_items_are_taken_than_asked_for():
             taken.append(n)
             yield n
 
-    results = ahead(lambda n: n, items(), 2)
+    results = prefetch(lambda n: n, items(), 2)
     assert next(results) == (0, 0)
     assert taken == [0, 1, 2]
     results.close()
@@ -35,7 +35,7 @@ def test_work_goes_on_while_a_result_is_used():
             begun.set()
         return n
 
-    results = ahead(work, range(3), 1)
+    results = prefetch(work, range(3), 1)
     assert next(results) == (0, 0)
     assert begun.wait(10)
     results.close()
@@ -47,7 +47,7 @@ def test_an_error_reaches_the_caller():
             raise ValueError("two")
         return n
 
-    results = ahead(work, range(5), 1)
+    results = prefetch(work, range(5), 1)
     assert [next(results)[1] for _ in range(2)] == [0, 1]
     with pytest.raises(ValueError, match="two"):
         next(results)

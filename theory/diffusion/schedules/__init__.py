@@ -47,13 +47,14 @@ NAMED: dict[str, type[Schedule]] = {
     kind.name: kind
     for kind in (VPLinear, VPCosine, SubVP, VEGeometric, EDM, RectifiedFlow, DiscreteSchedule)
 }
+"""The schedules by name, as descriptions have it."""
 
 
 def from_description(description: dict[str, object]) -> Schedule:
-    """The schedule that ``describe`` described.
+    """The schedule of a description: the inverse of ``Schedule.describe``.
 
     Raises:
-        InputError: an unknown name, unknown parameters, or some that are no finite numbers.
+        InputError: an unknown name, unknown parameters, or values that are no finite numbers.
     """
     parameters = dict(description)
     name = parameters.pop("name", None)

@@ -1,4 +1,4 @@
-"""What every schedule is: alpha_t, sigma_t, and what follows from them."""
+"""The base class of schedules: alpha_t, sigma_t, and what follows from them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -12,20 +12,24 @@ from torch import Tensor
 from theory.support.errors import InputError
 
 Times = Tensor | Iterable[int | float]
-"""Times as a caller gives them."""
+"""Times as a caller gives them: a tensor or plain numbers."""
 
 GRID_LOG_SNR = 10.0
-"""Where a schedule's log-SNR is infinite at an end, its grid stops at this absolute value."""
+"""The largest absolute log-SNR of a grid on a schedule whose log-SNR is infinite at an end."""
 
 
 def _exactly(values: list[int | float]) -> Tensor:
-    """Numbers as they are: whole ones as int64, others as float64."""
+    """A tensor of numbers without rounding: integers as int64, others as float64."""
     whole = all(isinstance(value, int) for value in values)
     return torch.tensor(values, dtype=torch.int64 if whole else torch.float64)
 
 
 class Schedule(ABC):
-    """alpha_t, sigma_t and what follows from them, on times t_min <= t <= t_max."""
+    """alpha_t, sigma_t and what follows from them, at times t_min <= t <= t_max.
+
+    A schedule defines ``alpha``, ``sigma``, their derivatives and ``time_of``. Every method takes
+    times of any shape and returns float64 of that shape.
+    """
 
     name: ClassVar[str]
     t_min: float
@@ -79,10 +83,10 @@ class Schedule(ABC):
         return self.alpha(t) / self.alpha(s), -(self.sigma(t) ** 2) * ratio
 
     def times(self, values: Times) -> Real[Tensor, "n"]:
-        """Distinct times of this schedule as a 1-d tensor.
+        """These times as a one-dimensional tensor, checked to be distinct times of this schedule.
 
         Raises:
-            InputError: empty, not one-dimensional, not finite, repeated, or outside the schedule.
+            InputError: no times, not one-dimensional, not finite, repeated, or outside the schedule.
         """
         times = values if isinstance(values, Tensor) else _exactly(list(values))
         if times.dim() != 1 or len(times) == 0:
@@ -104,7 +108,10 @@ class Schedule(ABC):
         return times.to(torch.float64)
 
     def grid(self, n: int) -> Real[Tensor, "n"]:
-        """n times from t_min to t_max, equally spaced in log-SNR (finite part of it)."""
+        """n times from t_min to t_max, equally spaced in log-SNR.
+
+        An infinite log-SNR at an end is replaced by ``GRID_LOG_SNR`` in absolute value.
+        """
         ends = self.log_snr(torch.tensor([self.t_min, self.t_max], dtype=torch.float64))
         high, low = ends.clamp(
             min=torch.where(ends.isinf(), -GRID_LOG_SNR, ends),

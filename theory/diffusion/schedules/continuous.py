@@ -12,40 +12,53 @@ from torch import Tensor
 from theory.diffusion.schedules.base import Schedule
 
 
-class VariancePreserving(Schedule):
-    """alpha_t^2 + sigma_t^2 = 1: sigma and its derivative follow from log alpha."""
+class LogAlpha(Schedule):
+    """A schedule whose alpha_t is given by its logarithm."""
 
     @abstractmethod
-    def log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+    def log_alpha(self, t: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """log alpha_t."""
 
     @abstractmethod
-    def d_log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+    def d_log_alpha(self, t: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """d log alpha / dt."""
 
     def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """exp(log alpha_t)."""
         return torch.exp(self.log_alpha(t.double()))
 
-    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return torch.sqrt(-torch.expm1(2 * self.log_alpha(t.double())))
-
     def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """alpha_t d log alpha / dt."""
         return self.alpha(t) * self.d_log_alpha(t.double())
 
+
+class VariancePreserving(LogAlpha):
+    """alpha_t^2 + sigma_t^2 = 1: sigma and its derivative follow from log alpha."""
+
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """sqrt(1 - alpha_t^2)."""
+        return torch.sqrt(-torch.expm1(2 * self.log_alpha(t.double())))
+
     def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """-(alpha_t^2 / sigma_t) d log alpha / dt."""
         return -(self.alpha(t) ** 2) * self.d_log_alpha(t.double()) / self.sigma(t)
 
 
-class LinearBeta:
+@dataclass(frozen=True)
+class LinearBeta(LogAlpha):
     """beta_t = beta_min + t d for d = beta_max - beta_min; log alpha = -beta_min t/2 - d t^2/4."""
 
-    beta_min: float
-    beta_max: float
+    beta_min: float = 0.1
+    beta_max: float = 20.0
+    t_min: float = 0.0
+    t_max: float = 1.0
 
-    def log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+    def log_alpha(self, t: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """-beta_min t/2 - (beta_max - beta_min) t^2/4."""
         return -self.beta_min * t / 2 - (self.beta_max - self.beta_min) * t**2 / 4
 
-    def d_log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+    def d_log_alpha(self, t: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """-beta_t / 2."""
         return -(self.beta_min + (self.beta_max - self.beta_min) * t) / 2
 
     def _time_of_minus_log_alpha(self, value: Tensor) -> Tensor:
@@ -61,17 +74,14 @@ class VPLinear(LinearBeta, VariancePreserving):
     """
 
     name: ClassVar[str] = "vp-linear"
-    beta_min: float = 0.1
-    beta_max: float = 20.0
-    t_min: float = 0.0
-    t_max: float = 1.0
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """From -log alpha_t = softplus(-lambda) / 2."""
         return self._time_of_minus_log_alpha(torch.nn.functional.softplus(-log_snr) / 2)
 
 
 @dataclass(frozen=True)
-class SubVP(LinearBeta, Schedule):
+class SubVP(LinearBeta):
     """sigma_t = 1 - alpha_t^2 with linear beta_t: less noise than variance-preserving.
 
     exp(lambda_t / 2) = alpha_t / (1 - alpha_t^2) = 1 / (2 sinh(-log alpha_t)).
@@ -80,24 +90,17 @@ class SubVP(LinearBeta, Schedule):
     """
 
     name: ClassVar[str] = "sub-vp"
-    beta_min: float = 0.1
-    beta_max: float = 20.0
-    t_min: float = 0.0
-    t_max: float = 1.0
-
-    def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return torch.exp(self.log_alpha(t.double()))
 
     def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """1 - alpha_t^2."""
         return -torch.expm1(2 * self.log_alpha(t.double()))
 
-    def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return self.alpha(t) * self.d_log_alpha(t.double())
-
     def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """-2 alpha_t^2 d log alpha / dt."""
         return -2 * self.alpha(t) ** 2 * self.d_log_alpha(t.double())
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """From -log alpha_t = asinh(exp(-lambda / 2) / 2)."""
         return self._time_of_minus_log_alpha(torch.asinh(torch.exp(-log_snr / 2) / 2))
 
 
@@ -120,20 +123,23 @@ class VPCosine(VariancePreserving):
     def _first_angle(self) -> float:
         return math.pi / 2 * self.offset / (1 + self.offset)
 
-    def log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+    def log_alpha(self, t: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """log cos(theta_t) - log cos(theta_0)."""
         return torch.log(torch.cos(self._angle(t))) - math.log(math.cos(self._first_angle))
 
-    def d_log_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+    def d_log_alpha(self, t: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """-(pi/2) tan(theta_t) / (1 + offset)."""
         return -math.pi / 2 / (1 + self.offset) * torch.tan(self._angle(t))
 
     def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """sqrt(sin(theta_t - theta_0) sin(theta_t + theta_0)) / cos(theta_0), without cancellation."""
         t = t.double()
         theta, first = self._angle(t), self._first_angle
         step = math.pi / 2 * t / (1 + self.offset)
         return torch.sqrt(torch.sin(step) * torch.sin(theta + first)) / math.cos(first)
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        """By sin theta_t - sin theta_0, which keeps the digits of a time near zero."""
+        """From sin theta_t - sin theta_0, which keeps the digits of a time near zero."""
         alpha = torch.sqrt(torch.sigmoid(log_snr))
         first = self._first_angle
         rise_sq = torch.sigmoid(-log_snr) * math.cos(first) ** 2
@@ -145,12 +151,14 @@ class VPCosine(VariancePreserving):
 
 
 class VarianceExploding(Schedule):
-    """alpha_t = 1."""
+    """alpha_t = 1: the data keep their scale and noise is added."""
 
     def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """One."""
         return torch.ones_like(t, dtype=torch.float64)
 
     def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """Zero."""
         return torch.zeros_like(t, dtype=torch.float64)
 
 
@@ -169,30 +177,36 @@ class VEGeometric(VarianceExploding):
         return math.log(self.sigma_max / self.sigma_min)
 
     def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """sigma_min (sigma_max / sigma_min)^t."""
         return self.sigma_min * torch.exp(self._rate * t.double())
 
     def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """log(sigma_max / sigma_min) sigma_t."""
         return self._rate * self.sigma(t)
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """From log sigma_t = -lambda / 2."""
         return (-log_snr / 2 - math.log(self.sigma_min)) / self._rate
 
 
 @dataclass(frozen=True)
 class EDM(VarianceExploding):
-    """sigma_t = t (Karras et al., "Elucidating the Design Space", 2022)."""
+    """alpha_t = 1, sigma_t = t (Karras et al., "Elucidating the Design Space", 2022)."""
 
     name: ClassVar[str] = "edm"
     t_min: float = 0.002
     t_max: float = 80.0
 
     def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return t.to(torch.float64)
+        """t."""
+        return t.double()
 
     def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """One."""
         return torch.ones_like(t, dtype=torch.float64)
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """exp(-lambda / 2)."""
         return torch.exp(-log_snr / 2)
 
 
@@ -205,16 +219,21 @@ class RectifiedFlow(Schedule):
     t_max: float = 1.0
 
     def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return 1 - t.to(torch.float64)
-
-    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return t.to(torch.float64)
+        """1 - t."""
+        return 1 - t.double()
 
     def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """-1."""
         return -torch.ones_like(t, dtype=torch.float64)
 
+    def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """t."""
+        return t.double()
+
     def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """One."""
         return torch.ones_like(t, dtype=torch.float64)
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """sigmoid(-lambda / 2)."""
         return torch.sigmoid(-log_snr / 2)

@@ -1,4 +1,4 @@
-"""A schedule given by a table of cumulative alphas, as DDPM networks have it."""
+"""A schedule given by a table of cumulative alphas, as in DDPM (Ho et al. 2020)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -45,10 +45,12 @@ class DiscreteSchedule(Schedule):
 
     @property
     def t_min(self) -> float:  # type: ignore[override]
+        """0, the first index."""
         return 0.0
 
     @property
     def t_max(self) -> float:  # type: ignore[override]
+        """The last index."""
         return len(self.alphas_cumprod) - 1.0
 
     def _segment(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,25 +58,32 @@ class DiscreteSchedule(Schedule):
         return left, self._log_snr[left + 1] - self._log_snr[left]
 
     def log_snr(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        left, slope = self._segment(t.to(torch.float64))
+        """log(alpha_t^2 / sigma_t^2), linear between indices."""
+        left, slope = self._segment(t.double())
         return self._log_snr[left] + slope * (t - left)
 
     def d_log_snr(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
-        return self._segment(t.to(torch.float64))[1]
+        """The slope of the segment to the right of t."""
+        return self._segment(t.double())[1]
 
     def alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """sqrt(sigmoid(lambda_t))."""
         return torch.sqrt(torch.sigmoid(self.log_snr(t)))
 
     def sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """sqrt(sigmoid(-lambda_t))."""
         return torch.sqrt(torch.sigmoid(-self.log_snr(t)))
 
     def d_alpha(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """alpha_t sigma_t^2 lambda'_t / 2."""
         return self.alpha(t) * self.sigma(t) ** 2 * self.d_log_snr(t) / 2
 
     def d_sigma(self, t: Real[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """-sigma_t alpha_t^2 lambda'_t / 2."""
         return -self.sigma(t) * self.alpha(t) ** 2 * self.d_log_snr(t) / 2
 
     def time_of(self, log_snr: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
+        """By linear interpolation between the two nearest indices of the table."""
         descending = -self._log_snr
         right = torch.searchsorted(descending, -log_snr.contiguous())
         left = (right - 1).clamp(0, len(descending) - 2)
@@ -91,6 +100,7 @@ class DiscreteSchedule(Schedule):
         return super().grid(n).round().long().unique()
 
     def describe(self) -> dict[str, object]:
+        """The name and the table as plain data."""
         return {"name": self.name, "alphas_cumprod": list(self.alphas_cumprod)}
 
     def __repr__(self) -> str:

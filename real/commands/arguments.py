@@ -1,0 +1,144 @@
+"""Arguments that several commands take, and the check of the names and files among them.
+
+Imports nothing heavy: what is mistyped is said before any library is loaded.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from real.checkpoints.references import require_known
+from real.commands import choices
+from real.images.references import require_images
+from theory.support.command_line import Parser, count, seed
+from theory.support.errors import InputError
+
+AUTO = "auto"
+
+
+def batch_size(text: str) -> int | str:
+    """A positive whole number, or ``auto``."""
+    return AUTO if text == AUTO else count(text)
+
+
+def count_list(text: str) -> tuple[int, ...]:
+    """Comma-separated positive whole numbers."""
+    return tuple(count(part) for part in text.split(","))
+
+
+def number_list(text: str) -> list[float]:
+    """Comma-separated numbers."""
+    return [float(part) for part in text.split(",")]
+
+
+def fraction(text: str) -> float:
+    """A number between 0 and 1."""
+    value = float(text)
+    if not 0 < value < 1:
+        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
+    return value
+
+
+COMMON = Parser(add_help=False)
+COMMON.add_argument("--seed", type=seed, default=0, help="seed of everything random (0)")
+COMMON.add_argument("--quiet", action="store_true", help="no progress bar")
+ON_DEVICE = Parser(add_help=False)
+ON_DEVICE.add_argument("--device", default="auto", help="auto (CUDA if there), cpu, cuda:1 ...")
+NETWORK = Parser(add_help=False)
+NETWORK.add_argument(
+    "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
+    help="digits (shipped, default), a name that `list` shows, a folder, a file, "
+    "a Hub id, or your own network as FILE.py:NAME",
+)  # fmt: skip
+NETWORK.add_argument("--family", metavar="NAME", help="family, where several know its content")
+SOLVER = Parser(add_help=False)
+SOLVER.add_argument(
+    "--solver", metavar="NAME",
+    help=f"{', '.join(choices.SOLVERS[:-1])} or {choices.SOLVERS[-1]}; {choices.ANALYTIC} in "
+    "validate, with a calibration of order 1 (default: heun for EDM's schedule, flow-euler for flow "
+    "matching, ddim for others)",
+)  # fmt: skip
+PICTURES = Parser(add_help=False, parents=[SOLVER])
+PICTURES.add_argument(
+    "--nfe", "--steps", type=count, default=20, metavar="N",
+    help="network evaluations per sample, at most (20)",
+)  # fmt: skip
+PICTURES.add_argument("--samples", type=count, default=64, help="number of samples (64)")
+BATCHES = Parser(add_help=False)
+BATCHES.add_argument(
+    "--batch-size", type=batch_size, default=choices.BATCH_SIZE, metavar="N",
+    help=f"images per network call ({choices.BATCH_SIZE}), or auto: the fastest here",
+)  # fmt: skip
+IMAGES = Parser(add_help=False)
+IMAGES.add_argument(
+    "--data", default="digits", metavar="DATA",
+    help="digits (default), mnist, fashion-mnist, cifar10, celeba, hub:ID[:SPLIT], a folder of "
+    "images, an .npz, .zip or .jsonl file, or a file that `encode` wrote; images of other sizes are "
+    "cropped and resized",
+)  # fmt: skip
+IMAGES.add_argument(
+    "--data-root", type=Path, metavar="DIR", help="where torchvision's sets lie (a cache folder)"
+)
+IMAGES.add_argument("--download", action="store_true", help="fetch a named set that is not there")
+IMAGES.add_argument("--images", type=count, metavar="N", help="use only N images, evenly spaced")
+DATA = Parser(add_help=False, parents=[IMAGES, BATCHES])
+DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
+RUNNING = Parser(add_help=False)
+RUNNING.add_argument(
+    "--dtype",
+    choices=choices.DTYPES,
+    default="float32",
+    help="what the network computes in (float32)",
+)
+RUNNING.add_argument("--compile", action="store_true", help="compile the network (torch.compile)")
+CONDITION = Parser(add_help=False)
+CONDITION.add_argument(
+    "--condition", choices=choices.CONDITIONS, default="joint",
+    help="each image under its own class or text (default), or all under the one for none",
+)  # fmt: skip
+
+
+def add_policy(command: Parser) -> None:
+    """What of an estimated shift is applied."""
+    command.add_argument(
+        "--policy", choices=choices.POLICIES, default="certified",
+        help="apply only what is certain to gain (default), all that gains in expectation, or all",
+    )  # fmt: skip
+
+
+def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices.SOLVERS) -> None:
+    """Refuse what the options name and is not there; no library is needed to tell.
+
+    Args:
+        solvers: those that the command takes.
+
+    Raises:
+        InputError: a checkpoint that is not there; an unknown solver, number format or kind of
+            features; a calibration that is no file; or images that are none.
+    """
+    given = vars(options)
+    if given.get("checkpoint") is not None:
+        require_known(given["checkpoint"])
+    for name in ("calibration", "unconditional"):
+        path = given.get(name)
+        if path is not None and not path.is_file():
+            raise InputError(f"calibration: expected a file, there is none at {path}")
+    for name, known in (
+        ("solver", solvers),
+        ("quantize", choices.FORMATS),
+        ("features", choices.FEATURES),
+    ):
+        choices.require_one_of(name, given.get(name), known)
+    if given.get("data") is not None:
+        require_images(given["data"])
+
+
+@contextmanager
+def counting(total: int, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
+    """A progress bar over network evaluations."""
+    with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=quiet, delay=1) as bar:
+        yield bar.update

@@ -1,0 +1,37 @@
+"""What options may name, written out: the tables themselves take seconds to import.
+
+``tests/real/commands/test_choices.py`` holds every list equal to its table.
+"""
+
+from collections.abc import Sequence
+
+from theory.support.errors import InputError
+
+BATCH_SIZE = 256
+POLICIES = ("certified", "shrunk", "published")
+CONDITIONS = ("joint", "null")
+DTYPES = ("float32", "bfloat16", "float16")
+SOLVERS = (
+    "ddim", "ddpm", "dpm-single-1", "dpm-single-2", "dpm-single-3", "dpm-multi-1", "dpm-multi-2",
+    "dpm-multi-3", "heun", "heun-churn", "euler", "flow-euler",
+)  # fmt: skip
+ANALYTIC = "ddpm-analytic"
+"""The solver that needs a calibration; ``validate`` alone takes it."""
+
+FORMATS = (
+    "int8", "int4", "int3", "fp8", "float16", "bfloat16", "torchao-int8", "torchao-int4",
+)  # fmt: skip
+AGAINST = ("truth", "original")
+FEATURES = ("pixels", "trained", "inception")
+NETWORKS = ("digits", "fashion", "cifar10")
+PRECISIONS = ("float32", "bfloat16")
+
+
+def require_one_of(what: str, name: str | None, known: Sequence[str]) -> None:
+    """Refuse a name that is not known; None stands for the default.
+
+    Raises:
+        InputError: it is one.
+    """
+    if name is not None and name not in known:
+        raise InputError(f"{what}: expected one of {', '.join(known)}, got {name!r}")

@@ -1,0 +1,1 @@
+"""The old name of ``real.compress``, for users' own files."""

@@ -1,0 +1,149 @@
+"""Study of the estimators on a checkpoint: error against evaluations, gain against images.
+
+Error is measured against the mean residual of all calibration images over very many draws; gain
+on held-out images, as the fall of the likelihood bound. Both are repeated over seeds, each with its
+own subset of the images and its own noise.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from real.calibrated.conditions import ConditionedImages
+from real.experiments.study_plan import Rows, StudyPlan
+from real.solvers.sampling import latents, sample
+from theory.calibration.passes import PassResult, Problem, full_pass
+from theory.calibration.procedure import conclude, parts_of
+from theory.calibration.result import Calibration
+from theory.calibration.validation import validate
+from theory.estimators.amortized_network import fit_network
+from theory.estimators.control_variates import NAMED, PLAIN, REGRESSION, RESIDUAL, Estimator
+from theory.forward.images import DEFAULT_BATCH
+from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, SMOOTHED, Policy
+
+LEAST_IMAGES = 25
+RECIPES: dict[str, tuple[Estimator, Policy]] = {
+    "published": (PLAIN, PUBLISHED),
+    "shrunk": (REGRESSION, SHRUNK),
+    "certified": (REGRESSION, CERTIFIED),
+}
+
+
+@dataclass(frozen=True)
+class EstimatorStudy:
+    """What was measured, as plain data.
+
+    Attributes:
+        times: (T,).
+        errors: estimator, images, network evaluations, seed, and the geometric mean over times of
+            |estimate - truth|^2. "spline" and "network" are the regression estimates of all times,
+            smoothed over log-SNR by the one or the other.
+        gains: recipe, images, seed, and the fall of the bound in nats with its interval.
+    """
+
+    times: list[int] | list[float]
+    errors: Rows
+    gains: Rows
+
+
+@dataclass(frozen=True, kw_only=True)
+class EstimatorStudyPlan(StudyPlan):
+    """How much to do.
+
+    Attributes:
+        seeds: repetitions, each with its own subsets of the images and its own noise.
+        truth_draws: noise draws per image and time of the very large run.
+        seed: of that run; the repetitions have those after it.
+        generated_nfe: network evaluations per generated image.
+    """
+
+    seeds: int
+    truth_draws: int = 32
+    seed: int = 0
+    generated_nfe: int = 20
+
+    @property
+    def sizes(self) -> list[int]:
+        """Numbers of images to try, each twice the one before, up to all there are."""
+        count = len(self.images)
+        doublings = range(max(0, math.ceil(math.log2(count / LEAST_IMAGES))))
+        return [LEAST_IMAGES * 2**k for k in doublings] + [count]
+
+    def subsets(self) -> Iterator[tuple[int, int, ConditionedImages]]:
+        """Number of images, seed, and images, of every repetition."""
+        for seed in range(self.seed + 1, self.seed + 1 + self.seeds):
+            for size in self.sizes:
+                yield size, seed, self.chosen_images(size, seed)
+
+    def evaluations(self) -> int:
+        """How many network evaluations the study takes, samples not counted."""
+        subsets = self.seeds * sum(self.sizes) * (len(NAMED) + 1)
+        checks = self.seeds * len(self.sizes) * (len(RECIPES) + 1) * len(self.held_out)
+        return len(self.times) * (len(self.images) * self.truth_draws + subsets + checks)
+
+
+def run_estimator_study(plan: EstimatorStudyPlan) -> EstimatorStudy:
+    """Run the whole study."""
+    truth, generated = _truth(plan), _generated(plan)
+    errors, gains = [], []
+    for size, seed, images in plan.subsets():
+        of = {"images": size, "seed": seed}
+        problem = _problem(plan, images, seed)
+        measured = {name: full_pass(problem, NAMED[name], 1) for name in NAMED}
+        for name, estimates in _estimates(problem, measured, seed).items():
+            error = (estimates - truth).square().flatten(1).sum(1).log().mean().exp().item()
+            spent = {"evaluations": size * len(plan.times)}
+            errors.append({"estimator": name, "error": error} | of | spent)
+        for name, (estimator, policy) in RECIPES.items():
+            found = conclude(problem, measured[estimator.name], policy)
+            gains.append({"recipe": name} | of | _gain(plan, found, seed))
+        problem = _problem(plan, generated.at(torch.arange(size)), seed)
+        found = conclude(problem, full_pass(problem, REGRESSION, 1), CERTIFIED)
+        gains.append({"recipe": "certified, generated"} | of | _gain(plan, found, seed))
+    return EstimatorStudy(plan.times.tolist(), errors, gains)
+
+
+def _problem(plan: EstimatorStudyPlan, images: ConditionedImages, seed: int) -> Problem:
+    return plan.problem(plan.checkpoint.network, images, seed, parts_of())
+
+
+def _truth(plan: EstimatorStudyPlan) -> Tensor:
+    """The mean residual (T, *shape) of all images, over very many draws."""
+    passed = full_pass(_problem(plan, plan.images, plan.seed), RESIDUAL, plan.truth_draws)
+    return torch.stack([moments.mean for moments in passed.measured.moments])
+
+
+def _generated(plan: EstimatorStudyPlan) -> ConditionedImages:
+    """The network's own samples as it takes images, under the conditions of the images."""
+    noise = latents(plan.checkpoint, max(plan.sizes), plan.seed).to(plan.device)
+    conditions, codec = plan.images.conditions_in_turn(len(noise)), plan.checkpoint.codec
+    images = sample(
+        plan.checkpoint, plan.checkpoint.predict, noise, solver="ddim", nfe=plan.generated_nfe,
+        condition=conditions,
+    ).images  # fmt: skip
+    if codec:
+        parts = images.split(DEFAULT_BATCH)
+        images = torch.cat([codec.encode(part.to(plan.device)).cpu() for part in parts])
+    return ConditionedImages(images, conditions)
+
+
+def _estimates(problem: Problem, measured: dict[str, PassResult], seed: int) -> dict[str, Tensor]:
+    """Estimates of every kind, (T, *shape), before any shrinking."""
+    found = {name: conclude(problem, m, PUBLISHED).shift for name, m in measured.items()}
+    best = conclude(problem, measured[REGRESSION.name], PUBLISHED)
+    found["spline"] = conclude(problem, measured[REGRESSION.name], SMOOTHED).shift
+    log_snr = problem.grid.log_snr
+    found["network"] = fit_network(log_snr, best.shift, best.error_energy, seed)(log_snr)
+    return found
+
+
+def _gain(plan: EstimatorStudyPlan, calibration: Calibration, seed: int) -> dict[str, float]:
+    gain = validate(
+        plan.checkpoint.predict, calibration, images=plan.held_out.images,
+        conditions=plan.held_out.conditions, seed=seed,
+        device=plan.device, on_progress=plan.on_progress,
+    ).bound_gain()  # fmt: skip
+    return {"gain": gain.value, "gain_lower": gain.lower, "gain_upper": gain.upper}

@@ -1,1 +1,0 @@
-"""DDPM and guided-diffusion networks and their loaders."""

@@ -1,0 +1,1 @@
+"""The networks of improved-diffusion and guided-diffusion, and their loader."""

@@ -1,0 +1,60 @@
+"""The figure of a validation, from its numbers. Nothing is computed here."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
+
+LOG_SNR = r"log-SNR $\lambda_t$ (noise to the left)"
+
+
+def draw_eta(ax: Axes, report: dict[str, Any]) -> None:
+    """|eta|^2 of the network on held-out images, with its interval; on a log scale."""
+    lam, value, lower, upper = _columns(report, "log_snr", "eta_sq", "eta_sq_lower", "eta_sq_upper")
+    floor = 0.3 * np.min(np.abs(value[value != 0]), initial=1.0)
+    low, high = np.maximum(lower, floor), np.maximum(upper, floor)
+    ax.vlines(lam, low, high, color=BLUE, lw=1)
+    known = value > 0
+    ax.plot(lam[known], value[known], "o", ms=3, color=BLUE, label=r"$|\eta_t|^2$, 95 %")
+    ax.set(yscale="log", ylim=(floor, None), xlabel=LOG_SNR, ylabel=r"$|\eta_t|^2$")
+    ax.set_title("Mean error of the network")
+    ax.legend(loc="upper left")
+
+
+def draw_gain(ax: Axes, report: dict[str, Any]) -> None:
+    """Held-out fall of the denoising loss, in percent of it."""
+    lam, gain, lower, upper, loss = _columns(
+        report, "log_snr", "heldout_gain", "heldout_gain_lower", "heldout_gain_upper",
+        "denoising_loss",
+    )  # fmt: skip
+    percent = 100 / loss
+    ax.axhline(0, color=GREY, lw=0.8)
+    ax.vlines(lam, lower * percent, upper * percent, color=GREEN, lw=1)
+    ax.plot(lam, gain * percent, "o", ms=3, color=GREEN, label="held out, 95 %")
+    ax.set_yscale("symlog", linthresh=1)
+    ax.set(xlabel=LOG_SNR, ylabel="fall of the loss (%)", title="Denoising loss after calibration")
+    ax.legend()
+
+
+def draw_error(ax: Axes, report: dict[str, Any]) -> None:
+    """Error energy of the shift against that of the plain average over the same evaluations."""
+    lam, error, plain = _columns(report, "log_snr", "error_energy", "plain_error_energy")
+    ax.semilogy(lam, plain, color=ORANGE, marker="s", ms=3, lw=1, label="plain average (published)")
+    ax.semilogy(lam, error, color=BLUE, marker="o", ms=3, lw=1, label="this toolkit")
+    ax.set(xlabel=LOG_SNR, ylabel=r"$E|\hat\eta_t-\eta_t|^2$")
+    ax.set_title("Error of the shift, equal cost")
+    ax.legend()
+
+
+def draw_validation(figure: Figure, report: dict[str, Any]) -> None:
+    """Three panels side by side: error of the shift, mean error, held-out gain."""
+    panels = figure.subplots(1, 3)
+    for draw, ax in zip((draw_error, draw_eta, draw_gain), panels, strict=True):
+        draw(ax, report)
+
+
+def _columns(report: dict[str, Any], *names: str) -> list[np.ndarray]:
+    return [np.array([row[name] for row in report["times"]], dtype=float) for name in names]

@@ -1,0 +1,65 @@
+"""What is mistyped is said before any library is loaded."""
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[3]
+SECONDS = 0.5
+"""Of processor time."""
+
+CALIBRATED = ["--calibration", "nofile", "--out", "o"]
+ANSWERS = (
+    (["--help"], 0, "usage: python -m real"),
+    (["--version"], 0, "diffusion-martingale "),
+    ([], 2, "the following arguments are required: COMMAND"),
+    (["calibrat"], 2, "did you mean calibrate?"),
+    (["validate", "--help"], 0, "usage: python -m real validate"),
+    (["calibrate", "--oder", "1", "--out", "o"], 2, "did you mean --order?"),
+    (["calibrate", "--policy", "certifed", "--out", "o"], 2, "did you mean certified?"),
+    (["calibrate", "--for", "magic:20", "--out", "o"], 2, "solver: expected one of ddim"),
+    (["calibrate", "--data", "nofile.npz", "--out", "o"], 2, "which does not exist"),
+    (["validate", *CALIBRATED], 2, "calibration: expected a file, there is none at nofile"),
+    (["quality", *CALIBRATED], 2, "calibration: expected a file, there is none at nofile"),
+    (["sample", "./nofile.pt", "--out", "o"], 2, "checkpoint: expected 'digits'"),
+    (["throughput", "nofile"], 2, "checkpoint: expected 'digits'"),
+    (["encode", "mine.py:network", "--out", "o.safetensors"], 2, "checkpoint: no file mine.py"),
+    (["sample", *CALIBRATED], 2, "calibration: expected a file, there is none at nofile"),
+    (["sample", "--solver", "magic", "--out", "o"], 2, "solver: expected one of ddim"),
+    (["repair", "--quantize", "int5", "--out", "o"], 2, "quantize: expected one of int8"),
+    (["repair-study", "--features", "best", "--out", "o"], 2, "features: expected one of pixels"),
+    (["study", "--data", "nofile.npz", "--out", "o"], 2, "which does not exist"),
+    (["encode", "--out", "o.npz"], 2, "expected a name with .safetensors"),
+    (["throughput", "--data", "nofile.npz"], 2, "which does not exist"),
+    (["train", "fashion", "--data", "nofile.npz", "--out", "o"], 2, "which does not exist"),
+    (["audit", "nofile", "--images", "9", "--dim", "9"], 2, "nofile does not exist"),
+)
+
+
+def answered(folder, arguments):
+    """Exit status, what is said, and the seconds of processor time that it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-m", "real", *arguments], cwd=folder, capture_output=True, text=True,
+        check=False, env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.returncode, done.stdout + done.stderr, used
+
+
+def test_what_needs_no_library_is_answered_at_once(tmp_path):
+    for arguments, status, said in ANSWERS:
+        code, text, used = answered(tmp_path, arguments)
+        assert (code, said in text) == (status, True), (arguments, text)
+        assert status == 0 or text.count("\n") == 1, (arguments, text)
+        assert used < SECONDS, arguments
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_list_needs_no_network(tmp_path):
+    code, text, used = answered(tmp_path, ["list"])
+    assert (code, "fashion" in text) == (0, True)
+    assert used < 1.5

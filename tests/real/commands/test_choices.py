@@ -1,0 +1,35 @@
+"""The lists that arguments are held against are those of the code."""
+
+from typing import get_args
+
+from real.calibrated import conditions, repair
+from real.commands import choices
+from real.compress import FORMATS, torchao_formats
+from real.experiments.training import ASSIGNMENTS, TrainingRecipe
+from real.images import opening, references, torchvision_sets
+from real.quality import feature_choice
+from real.running import DTYPES
+from real.solvers import analytic
+from real.solvers.by_name import NAMED as SOLVERS
+from theory.forward.images import DEFAULT_BATCH
+from theory.statistics.shrinkage import POLICIES
+
+
+def test_choices_are_the_tables_of_the_code():
+    precisions = get_args(TrainingRecipe.__annotations__["precision"])
+    for listed, table in {
+        choices.POLICIES: POLICIES,
+        choices.CONDITIONS: get_args(conditions.Kind),
+        choices.DTYPES: DTYPES,
+        choices.SOLVERS: SOLVERS,
+        choices.FORMATS: (*FORMATS, *torchao_formats.NAMES),
+        choices.AGAINST: repair.AGAINST,
+        choices.FEATURES: feature_choice.CHOICES,
+        choices.NETWORKS: ("digits", *ASSIGNMENTS),
+        choices.PRECISIONS: precisions,
+        references.TORCHVISION_SETS: torchvision_sets.SETS,
+        references.FILES: opening.READERS,
+    }.items():
+        assert listed == tuple(table)
+    assert choices.ANALYTIC == analytic.NAME
+    assert choices.BATCH_SIZE == DEFAULT_BATCH

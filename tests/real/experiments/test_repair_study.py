@@ -1,0 +1,70 @@
+"""The study of repair from the command line: every network, correction and number of evaluations."""
+
+import json
+import math
+
+import pytest
+import torch
+
+from real.calibrated.conditions import ConditionedImages
+from real.cli import main
+from real.experiments import repair_study
+from real.images.digits import digits
+from real.quality.features import PIXELS
+from real.quality.measure import Reference
+from theory.support.errors import NonFiniteError
+
+
+@pytest.fixture(scope="module")
+def studied(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(repair_study, "REPEATS", 1)
+        patch.setattr(repair_study, "COMPARED", 3)
+        patch.setattr(repair_study, "TIMED_SAMPLES", 8)
+        out = tmp_path_factory.mktemp("study")
+        arguments = ["--quiet", "--times", "3", "--images", "32", "--seeds", "1", "--nfe", "2,3",
+                     "--samples", "6", "--few", "32", "--few-seeds", "1"]  # fmt: skip
+        assert main(["repair-study", "digits", "--out", str(out), *arguments]) == 0
+    return out
+
+
+def test_the_study_has_every_network_correction_and_number_of_evaluations(studied):
+    rows = json.loads((studied / "repair-study.json").read_text())
+    cells = {(r["network"], r["correction"], r["seed"]) for r in rows["losses"]}
+    assert len(cells) == len(rows["losses"]) == 6 + 3 * 10
+    assert {r["nfe"] for r in rows["samples"]} == {2, 3}
+    spent = {r["evaluations"] for r in rows["losses"]}
+    assert spent == {0, 96}
+    for row in rows["losses"]:
+        if row["correction"] == "none":
+            assert row["fall"]["value"] == 0
+
+
+def test_the_study_measures_the_full_network_against_itself(studied):
+    rows = json.loads((studied / "repair-study.json").read_text())["losses"]
+    above = {(r["network"], r["correction"]): r["above_full"]["value"] for r in rows}
+    assert above["full", "none"] == 0 < above["int4", "none"] < above["int3", "none"]
+
+
+def test_samples_that_diverge_are_infinitely_far(digits_checkpoint, monkeypatch):
+    def diverging(*_, **__):
+        raise NonFiniteError("network: NaN")
+
+    monkeypatch.setattr(repair_study, "sample", diverging)
+    plan = repair_study.RepairStudyPlan(
+        checkpoint=digits_checkpoint, images=ConditionedImages(digits("calibration")),
+        held_out=ConditionedImages(digits("held-out")), times=digits_checkpoint.schedule.grid(2),
+        seeds=(0,), nfe=(2,), samples=4, solver="ddim", few=4, few_seeds=1,
+    )  # fmt: skip
+    reference = Reference(PIXELS, torch.zeros(2, 64), torch.zeros(1), "cpu")
+    contender = repair_study.Contender(digits_checkpoint)
+    assert repair_study.sampled_distance(plan, contender, reference, 2, 0) == math.inf
+
+
+def test_the_page_of_the_study_shows_its_tables(studied):
+    page = (studied / "repair-study.html").read_text()
+    shown = json.loads((studied / "repair-study.json").read_text())["tables"]
+    assert "PTQD" in page
+    for row in shown["frechet_compared"]:
+        for cell in row["cells"]:
+            assert cell is None or f"{cell['value']:.3f}" in page

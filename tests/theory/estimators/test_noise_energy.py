@@ -1,0 +1,51 @@
+"""Noise energies on Gaussian data, where they have a closed form."""
+
+import pytest
+import torch
+
+from theory.calibration.procedure import calibrate
+from theory.diffusion.schedules import VPLinear
+from theory.diffusion.targets import DATA, NOISE, VELOCITY
+from theory.forward.keyed_noise import keyed_noise
+from theory.support.broadcasting import along_batch
+
+SHAPE, MEAN, DEVIATION = (1, 4, 4), 0.3, 0.5
+IMAGES = MEAN + DEVIATION * keyed_noise(0, "images", 0, 0, torch.arange(800), SHAPE)
+TIMES = [0.1, 0.4, 0.8]
+
+
+def energy_of(schedule, t):
+    """E|E[e|x_t]|^2 / d = sigma^2/c."""
+    alpha, sigma = (f(torch.tensor(t).double()) for f in (schedule.alpha, schedule.sigma))
+    return sigma**2 / (alpha**2 * DEVIATION**2 + sigma**2)
+
+
+def network(schedule, target, factor=1.0):
+    """The exact noise prediction times a factor, as another target."""
+
+    def predict(x_t, t, condition=None):
+        alpha, sigma = (along_batch(f(t), x_t) for f in (schedule.alpha, schedule.sigma))
+        c = alpha**2 * DEVIATION**2 + sigma**2
+        e = factor * sigma * (x_t - alpha * MEAN) / c
+        return target.value(schedule, t, (x_t - sigma * e) / alpha, e)
+
+    return predict
+
+
+@pytest.mark.parametrize("target", [NOISE, DATA, VELOCITY], ids=repr)
+def test_energies_before_and_after_calibration(target):
+    """The noise prediction is half as large again as it should be; calibration mends that."""
+    schedule = VPLinear()
+    predict = network(schedule, target, 1.5)
+    calibration = calibrate(predict, schedule, target=target, images=IMAGES, times=TIMES, order=1)
+    for k, t in enumerate(TIMES):
+        before, after = calibration.noise_energy[k].tolist()
+        truth = energy_of(schedule, t).item()
+        assert before == pytest.approx(2.25 * truth, rel=0.05)
+        assert after == pytest.approx(truth, rel=0.1)
+
+
+def test_a_calibration_of_order_zero_has_none():
+    schedule = VPLinear()
+    calibration = calibrate(network(schedule, NOISE), schedule, images=IMAGES, times=TIMES)
+    assert calibration.noise_energy is None

@@ -1,0 +1,37 @@
+"""Smoothing over log-SNR: the identity first, straight lines kept, in any order of times."""
+
+import math
+
+import torch
+
+from theory.statistics.smoothing import smoothers
+
+TIMES = 12
+LOG_SNR = torch.linspace(-6, 6, TIMES, dtype=torch.float64)
+ERRORS = torch.linspace(0.5, 2, TIMES, dtype=torch.float64)
+
+
+def test_smoothers_start_with_none_and_keep_straight_lines():
+    matrices = smoothers(LOG_SNR, ERRORS)
+    assert torch.equal(matrices[0], torch.eye(TIMES, dtype=torch.float64))
+    line = 2 - 3 * LOG_SNR
+    for matrix in matrices:
+        assert (matrix @ line - line).abs().max() < 1e-6
+    parabola = LOG_SNR**2
+    assert (matrices[-1] @ parabola - parabola).abs().max() > 0.1
+
+
+def test_smoothers_do_not_depend_on_the_order_of_times():
+    order = torch.randperm(TIMES, generator=torch.Generator().manual_seed(0))
+    for matrix, shuffled in zip(
+        smoothers(LOG_SNR, ERRORS), smoothers(LOG_SNR[order], ERRORS[order]), strict=True
+    ):
+        assert torch.allclose(matrix[order][:, order], shuffled, atol=1e-9)
+
+
+def test_where_no_spline_is_possible_nothing_is_smoothed():
+    infinite = torch.cat([LOG_SNR[:-1], torch.tensor([math.inf]).double()])
+    assert len(smoothers(LOG_SNR[:4], ERRORS[:4])) == 1
+    assert len(smoothers(infinite, ERRORS)) == 1
+    assert len(smoothers(LOG_SNR, 0 * ERRORS)) == 1
+    assert len(smoothers(LOG_SNR, ERRORS)) > 1

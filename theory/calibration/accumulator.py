@@ -1,0 +1,60 @@
+"""Everything that is summed over the images at one time, fed in one place."""
+
+from collections.abc import Iterable
+
+from theory.estimators.control_variates import Collector, Estimator
+from theory.estimators.device_sums import Sums
+from theory.estimators.parts import PartEstimator
+from theory.forward.forward_pass import Observation
+from theory.forward.survey import Survey
+from theory.statistics.moments import Moments
+
+Tried = tuple[Estimator, int]
+"""A control-variate estimator, and how many of the noise draws of an image it is given."""
+
+
+class Accumulator:
+    """The sums of one time: of the estimators that are tried, and of each part of the calibration.
+
+    Args:
+        shape: of one image.
+        tried: estimators of the mean, each with a number of draws.
+        parts: what else is estimated from the same observations.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], tried: Iterable[Tried], parts: Iterable[PartEstimator]
+    ) -> None:
+        self.collectors: dict[Tried, Collector] = {t: t[0].collector(shape) for t in tried}
+        sums = {part: part.sums(shape) for part in parts}
+        self.of_parts: dict[PartEstimator, Sums] = {p: s for p, s in sums.items() if s is not None}
+
+    def add_(self, seen: Observation) -> None:
+        """Take in an observation of this time, in place. An image must not come twice."""
+        for (_, draws), collector in self.collectors.items():
+            collector.add_(seen.first(draws))
+        for sums in self.of_parts.values():
+            sums.add_(seen)
+
+    def keep(self, chosen: Tried) -> None:
+        """Go on with one of the estimators that were tried."""
+        self.collectors = {chosen: self.collectors[chosen]}
+
+    def kept(self) -> Collector:
+        """The sums of the one estimator that is left."""
+        (collector,) = self.collectors.values()
+        return collector
+
+    def moments(self, survey: Survey, seen: int) -> Moments:
+        """Moments of the units of the one estimator that is left, from as many images as were seen.
+
+        Where these are not all, the mean of all images is known beside them.
+        """
+        everyone = survey.mean_image if seen < survey.count else None
+        return self.kept().to_("cpu").moments(everyone)
+
+    def to_cpu(self) -> "Accumulator":
+        """The same, with all sums on the CPU."""
+        for sums in (*self.collectors.values(), *self.of_parts.values()):
+            sums.to_("cpu")
+        return self

@@ -1,0 +1,30 @@
+"""A network as it is measured: how it is called, and what its output stands for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from theory.diffusion.schedules import Schedule
+from theory.diffusion.targets import Target
+
+Predict = Callable[..., Tensor]
+"""predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,)."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A callable with its schedule and its target.
+
+    Attributes:
+        predict: predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,).
+        schedule: alpha_t and sigma_t; its times are those of the network.
+        target: what the network predicts, y = A_t x_0 + B_t e.
+        reference: another network of the same target, whose prediction takes the place of the
+            known target; None for the known target itself.
+    """
+
+    predict: Predict
+    schedule: Schedule
+    target: Target
+    reference: Predict | None = None

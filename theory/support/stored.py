@@ -1,0 +1,65 @@
+"""Tensors and texts in one safetensors file; reading it runs no code."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from theory.support.errors import InputError
+from theory.support.output import replacing_file
+
+FORMAT = "format"
+"""The text that names what the file holds, and in which version."""
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a file holds: tensors by name, and texts by name."""
+
+    tensors: Mapping[str, Tensor]
+    texts: Mapping[str, str] = field(default_factory=dict)
+
+    def __or__(self, other: "Contents") -> "Contents":
+        return Contents({**self.tensors, **other.tensors}, {**self.texts, **other.texts})
+
+
+def write(path: Path, stored: Contents, format_: str) -> None:
+    """Write a file of that format; it appears whole or not at all."""
+    tensors = {name: tensor.contiguous() for name, tensor in stored.tensors.items()}
+    with replacing_file(path) as temporary:
+        save_file(tensors, temporary, {FORMAT: format_, **stored.texts})
+
+
+@contextmanager
+def reading(path: Path, what: str, format_: str) -> Iterator[Contents]:
+    """The content of a file, for a block that builds an object of it.
+
+    Args:
+        path: the file.
+        what: the kind of object, for messages, such as ``calibration``.
+        format_: what the file must say that it holds.
+
+    Raises:
+        InputError: there is no such file, it is of another format, or it or the block fails.
+    """
+    if not path.is_file():
+        raise InputError(f"{what}: expected a file, there is none at {path}")
+    try:
+        with safe_open(path, "pt") as file:
+            texts = file.metadata() or {}
+            if texts.get(FORMAT) != format_:
+                raise InputError(f"{what}: this is no {what} of format {format_!r}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        yield Contents(tensors, texts)
+    except InputError as error:
+        message = str(error).removeprefix(f"{what}: ")
+        raise InputError(f"{what}: {message} (in {path})") from error
+    except (
+        SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
+        OverflowError, RuntimeError,
+    ) as error:  # fmt: skip
+        raise InputError(f"{what}: {path} cannot be read as a {what}") from error
