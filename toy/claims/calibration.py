@@ -18,9 +18,8 @@ from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import SHRUNK
 from toy.judge.claim import LEVEL, Trial, exact_claim, statistical_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import elementwise_error
 from toy.strategies.extremes import ExtremeModelCase

@@ -27,7 +27,7 @@ from theory.diffusion.schedules import Schedule
 from toy.claims.euler_maruyama import Step, chain, exact_kernel, strong_distance_sq
 from toy.claims.mixture_chains import chain_law
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.gauss_rules import extrapolated, gauss_legendre
 from toy.numerics.quadrature import expectation
 from toy.strategies.gaussians import MODERATE_CHAIN_CASES, GaussianChainCase

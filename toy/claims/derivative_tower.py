@@ -22,8 +22,7 @@ from toy.mixtures.density_derivatives import (
     tower_martingale,
 )
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import component_nodes, expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.extremes import ExtremeCase, ShiftedExtreme

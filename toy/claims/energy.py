@@ -12,8 +12,7 @@ from torch import Tensor
 
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.mixtures import ReverseCase, reverse_cases

@@ -20,7 +20,7 @@ from torch import Tensor
 from theory.diffusion.euler_maruyama import Score, euler_maruyama_step
 from theory.diffusion.schedules import Schedule
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.gauss_rules import extrapolated, gauss_legendre
 from toy.strategies.gaussians import GAUSSIAN_CHAIN_CASES, GaussianChainCase
 

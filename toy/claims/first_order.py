@@ -7,7 +7,7 @@ from torch import Tensor
 
 from theory.statistics.least_squares import XR, XX, YR, YY, explained_variance, ridge_slopes
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.regression_moments import Feature, RegressionMoments
 from toy.numerics.relative_errors import TINY, elementwise_error

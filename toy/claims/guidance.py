@@ -15,8 +15,8 @@ from torch import Tensor
 
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.guided import GuidedCase, guided_cases

@@ -22,8 +22,7 @@ from theory.diffusion.euler_maruyama import euler_maruyama_step
 from toy.claims.euler_maruyama import G_SQUARED_NOISE, NO_DRIFT, ODE_DRIFT, Step, drift_g
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion, Process
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.gauss_rules import extrapolated
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import elementwise_error

@@ -17,7 +17,7 @@ from theory.bounds.concentration import mean_deviation, variance_proxy
 from theory.diffusion.schedules import VPLinear
 from toy.judge.claim import LEVEL, StatisticalClaim, Trial, statistical_claim
 from toy.mixtures.diffusion import Diffusion, Process
-from toy.mixtures.reverse_paths import mixture_on_sphere
+from toy.mixtures.reverse_paths import directions, mixture_on_sphere
 
 WEIGHTS, VARIANCE, DIAMETER = (0.5, 0.3, 0.2), 1.0, 3.0
 TIMES = [0.6, 0.45, 0.3, 0.2, 0.1]
@@ -78,9 +78,7 @@ def path_trial(
     diffusion = Diffusion(data, VPLinear())
     x_t = diffusion.marginal(TIMES[0]).sample(generator)[0]
     start = process(diffusion, x_t, TIMES[0])
-    units = torch.randn(DIRECTIONS, dimension, generator=generator, dtype=torch.float64)
-    units = torch.cat([units, start[None], data.means])
-    units = units / units.norm(dim=1, keepdim=True)
+    units = directions(data, start, DIRECTIONS, generator)
     level = LEVEL / (len(units) * (len(TIMES) - 1))
     x, worst = x_t.expand(paths, dimension), 0.0
     for t, s in itertools.pairwise(TIMES):

@@ -12,8 +12,7 @@ from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import Schedule
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.mixtures import ReverseCase, reverse_cases
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule, VPLinear
 from theory.diffusion.targets import NOISE, VELOCITY, Target, convert, shift_factor
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.relative_errors import elementwise_error
 from toy.strategies.planted_errors import ConversionCase, conversion_cases
 from toy.strategies.time_pairs import TIME_PAIRS, TimePair

@@ -23,7 +23,7 @@ from theory.statistics.least_squares import explained_variance
 from theory.statistics.shrinkage import SHRUNK
 from toy.claims.repetitions import IMAGES, at_most
 from toy.judge.claim import Trial, statistical_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 
 SHAPE, REPETITIONS = (2, 2, 2), 100
 SIGMAS = (0.3, 0.6, 0.9)

@@ -18,9 +18,8 @@ from theory.diffusion.targets import SCORE
 from theory.estimators.amortized_basis import amortize, basis, bound_fall
 from theory.support.errors import InputError
 from toy.judge.claim import exact_claim
-from toy.mixtures.mixture import GaussianMixture, tilted
+from toy.mixtures.mixture import GaussianMixture, float64, tilted
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import TINY, elementwise_error
 from toy.strategies.mixtures import point_near, rotations

@@ -31,7 +31,7 @@ from toy.falsifier.user_cases import Point, moved_to_schedule, points_of
 from toy.falsifier.user_models import Formula, Model
 from toy.judge.claim import Claim, ExactClaim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.mixtures import Components, ReverseCase, reverse_cases
 
 ToPoint = Callable[[Any], ModelPoint]

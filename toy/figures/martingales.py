@@ -28,8 +28,8 @@ from toy.figures.common import (
 )
 from toy.mixtures.density_derivatives import log_translation, tower_martingale
 from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import float64
 from toy.mixtures.reverse_paths import two_components, values_along_paths
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 
 OfTime = Callable[..., Tensor]

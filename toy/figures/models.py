@@ -16,9 +16,8 @@ from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 from toy.claims.guidance import branch_shift, combined, wrong_law_shift
 from toy.figures.common import MARKERS, SMALL, Axes, legend_below, mixture_on_line, styled
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.guided import GuidedCase
 from toy.strategies.mixtures import Components

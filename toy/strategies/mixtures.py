@@ -14,8 +14,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.time_pairs import LOG_SNR_REACH, TIME_PAIRS, TimePair, time_pairs
 
