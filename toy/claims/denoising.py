@@ -78,10 +78,6 @@ def _over_marginal(case: PlantedErrorCase, h: Callable[[Tensor], Tensor]) -> Int
     return expectation(law, h, scale=1 / (2 * case.frequency))
 
 
-Denoiser = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-"""From x, the network's output, sigma/alpha and sigma_data to E[x_0|x_t]."""
-
-
 def preconditioned(x: Tensor, output: Tensor, ratio: Tensor, sigma_data: float) -> Tensor:
     """EDM's denoiser c_skip x + c_out F, for x = x_t/alpha and ratio = sigma/alpha."""
     c_skip = sigma_data**2 / (ratio**2 + sigma_data**2)
@@ -91,7 +87,7 @@ def preconditioned(x: Tensor, output: Tensor, ratio: Tensor, sigma_data: float) 
 
 def precondition_error(
     case: PreconditionCase,
-    denoiser: Denoiser = preconditioned,
+    denoiser: Callable[[Tensor, Tensor, Tensor, float], Tensor] = preconditioned,
     target: Callable[[float], Target] = edm_raw,
 ) -> float:
     """Converting F to data gives EDM's denoiser, at any output of the network."""

@@ -30,7 +30,10 @@ Step = Callable[[Diffusion, Tensor, float, float, torch.Generator], Tensor]
 def exact_step(
     diffusion: Diffusion, x_t: Tensor, s: float, t: float, generator: torch.Generator
 ) -> Tensor:
-    """A draw of x_s from the exact reverse kernel (see ``Step``)."""
+    """A draw of x_s from the exact reverse kernel.
+
+    Args: as ``Step``.
+    """
     return diffusion.reverse_kernel(x_t, s, t).sample(generator)[0]
 
 
@@ -39,7 +42,7 @@ def ode_step(
 ) -> Tensor:
     """The mistake of the probability-flow ODE, dx/dt = f x - (g^2/2) score, by Heun steps.
 
-    It has no noise, so that paths which start from one point stay one path.
+    It has no noise, so that paths which start from one point stay one path. Args: as ``Step``.
     """
     paths, x_t = len(x_t), x_t[:1]
     times = torch.linspace(t, s, 9, dtype=torch.float64)

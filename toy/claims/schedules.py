@@ -74,14 +74,12 @@ def inverse_error(
     return (schedule.log_snr(back) - schedule.log_snr(times)).abs().max().item()
 
 
-Transition = Callable[[Schedule, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From a schedule and times s, t to A and V of x_t | x_s ~ N(A x_s, V I)."""
-
-
 def composition_error(
     pair: TimePair,
     power: int = 2,
-    transition: Transition = lambda schedule, s, t: schedule.transition(s, t),
+    transition: Callable[
+        [Schedule, Tensor, Tensor], tuple[Tensor, Tensor]
+    ] = lambda schedule, s, t: schedule.transition(s, t),
 ) -> float:
     """A = alpha_t/alpha_s, V = sigma_t^2 (1 - SNR_t/SNR_s), and transitions s -> r -> t compose.
 

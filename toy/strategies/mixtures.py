@@ -171,6 +171,11 @@ def reverse_cases(
     )
 
 
+LINE = reverse_cases(1, reach=10.0, least=0.05)
+PLANE = reverse_cases(2, reach=4.0, least=0.3)
+SPACE = reverse_cases(3, reach=4.0, least=0.1)
+
+
 @cache
 @st.composite
 def atomic_cases(
