@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from real.families.edm.encoder_decoder import EncoderDecoder, Side
@@ -62,14 +61,11 @@ class DhariwalUNet(EncoderDecoder):
     def _block(self, side: Side, c_in: int, c_out: int, **options: Any) -> nn.Module:
         return UNetBlock(c_in, c_out, self.emb_channels, STYLE, **options)
 
-    def forward(
-        self,
-        x: Float[Tensor, "b c r r"],
-        noise_labels: Float[Tensor, "b"],
-        class_labels: Float[Tensor, "b n"] | None,
-    ) -> Float[Tensor, "b c2 r r"]:
-        """F at scaled images, c_noise and one-hot labels."""
+    def _embedded(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
         emb = self.map_layer1(F.silu(self.map_layer0(self.map_noise(noise_labels))))
         if self.map_label is not None and class_labels is not None:
             emb = emb + self.map_label(class_labels)
-        return self.out_conv(F.silu(self.out_norm(self._through(x, F.silu(emb)))))
+        return F.silu(emb)
+
+    def _output(self, x: Tensor) -> Tensor:
+        return self.out_conv(F.silu(self.out_norm(x)))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 Side = Literal["encoder", "decoder"]
@@ -19,10 +20,10 @@ def part_at(resolution: int, part: str) -> str:
 
 
 class EncoderDecoder(nn.Module):
-    """A U-Net's blocks at halving resolutions: down through ``enc``, up through ``dec``.
+    """F(x, c_noise, labels) by blocks at halving resolutions: down through ``enc``, up through ``dec``.
 
-    Every output of the encoder is joined to an input of the decoder. A subclass makes the blocks, and
-    may add parts at each level.
+    Every output of the encoder is joined to an input of the decoder. A subclass makes the blocks and
+    the embedding, and may add parts at each level.
 
     Args:
         resolution: height and width of the images.
@@ -45,6 +46,23 @@ class EncoderDecoder(nn.Module):
         self.resolutions = [resolution >> level for level in range(len(widths))]
         self.widths, self.num_blocks = widths, num_blocks
         self.attn_resolutions = set(attn_resolutions)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c r r"],
+        noise_labels: Float[Tensor, "b"],
+        class_labels: Float[Tensor, "b n"] | None,
+    ) -> Float[Tensor, "b c2 r r"]:
+        """F at scaled images, c_noise and one-hot labels."""
+        return self._output(self._through(x, self._embedded(noise_labels, class_labels)))
+
+    @abstractmethod
+    def _embedded(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
+        """The embedding (b, e) of c_noise and labels."""
+
+    def _output(self, x: Tensor) -> Tensor:
+        """The output of the network, given that of the finest level."""
+        return x
 
     @abstractmethod
     def _convolution(self, c_in: int, c_out: int) -> nn.Module:

@@ -8,6 +8,7 @@ D(x_t; sigma, label), target DATA, of images in [-1, 1].
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -34,6 +35,7 @@ from theory.diffusion.targets import DATA
 from theory.forward.fingerprints import fingerprint
 from theory.support.errors import InputError
 
+NAME = "edm"
 COMMON = ("img_resolution", "img_channels", "label_dim", "use_fp16")
 ORDER = {
     "VPPrecond": (*COMMON, "beta_d", "beta_min", "M", "epsilon_t", "model_type"),
@@ -76,13 +78,11 @@ def load(source: Source, device: Any) -> Checkpoint:
     """
     ema = named_arguments(source, ORDER)
     network = with_weights(partial(_build, ema), ema.state, ema.class_name)
-    low, high = network.sigma_range
-    limits = (low or SIGMA_RANGE[0], high if high < float("inf") else SIGMA_RANGE[1])
-    return denoiser_checkpoint(source, "edm", network, ema, EDM(*limits), device)
+    return denoiser_checkpoint(source, NAME, network, ema, device)
 
 
 def denoiser_checkpoint(
-    source: Source, family: str, network: nn.Module, ema: Stored, schedule: EDM, device: Any
+    source: Source, family: str, network: Preconditioned, ema: Stored, device: Any
 ) -> Checkpoint:
     """The checkpoint of a denoiser.
 
@@ -91,7 +91,6 @@ def denoiser_checkpoint(
         family: name of its family.
         network: D(x, sigma, one-hot labels or None).
         ema: the pickled network, which names its constructor's arguments.
-        schedule: EDM's, between the noise levels that the network takes.
         device: where the network runs.
 
     Raises:
@@ -99,7 +98,7 @@ def denoiser_checkpoint(
     """
     channels, resolution = (_whole(ema, key) for key in ("img_channels", "img_resolution"))
     classes = _whole(ema, "label_dim", 0)
-    network = network.to(device)
+    network, (low, high) = network.to(device), network.sigma_range
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         """The denoised images (b, c, r, r) at noise levels t (b,)."""
@@ -110,17 +109,13 @@ def denoiser_checkpoint(
         return network(x_t.to(place), t.to(place), labels).to(x_t)
 
     return Checkpoint(
-        reference=source.reference,
-        family=family,
-        predict=predict,
-        schedule=schedule,
-        target=DATA,
-        shape=(channels, resolution, resolution),
-        conditions=classes or None,
+        reference=source.reference, family=family, predict=predict,
+        schedule=EDM(low or SIGMA_RANGE[0], high if high < math.inf else SIGMA_RANGE[1]),
+        target=DATA, shape=(channels, resolution, resolution), conditions=classes or None,
         null_condition=classes or None,
         fingerprint=fingerprint(ema.state.items(), ema.class_name, _as_text(ema.kwargs)),
         modules={"denoiser": network},
-    )
+    )  # fmt: skip
 
 
 def one_hot(condition: Any, classes: int, images: int) -> Tensor:
@@ -136,9 +131,7 @@ def one_hot(condition: Any, classes: int, images: int) -> Tensor:
 def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Stored:
     """The network under ``ema``, with a name for every argument of its constructor.
 
-    Args:
-        source: the file.
-        order: names of the constructor's arguments in their order, by class.
+    ``order`` has the names of the constructor's arguments in their order, by class.
 
     Raises:
         InputError: the network is of another family, or has too many arguments or one twice.
@@ -200,4 +193,4 @@ def _as_text(arguments: Mapping[str, Any]) -> str:
     return json.dumps(arguments, sort_keys=True, default=repr)
 
 
-FAMILY = Family("edm", lambda source: has_ema(source, PRECONDITIONINGS), load)
+FAMILY = Family(NAME, lambda source: has_ema(source, PRECONDITIONINGS), load)

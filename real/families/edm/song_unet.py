@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from real.families.edm.encoder_decoder import EncoderDecoder, Side, part_at
@@ -123,15 +122,9 @@ class SongUNet(EncoderDecoder):
         coarsest = level == len(self.resolutions) - 1
         return made + self.dec[part_at(r, "aux_up")](below) if summed and not coarsest else made
 
-    def forward(
-        self,
-        x: Float[Tensor, "b c r r"],
-        noise_labels: Float[Tensor, "b"],
-        class_labels: Float[Tensor, "b n"] | None,
-    ) -> Float[Tensor, "b c2 r r"]:
-        """F at scaled images, c_noise and one-hot labels."""
+    def _embedded(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
         waves = self.map_noise(noise_labels)
         emb = waves.roll(waves.shape[1] // 2, 1)  # sines first
         if self.map_label is not None and class_labels is not None:
             emb = emb + self.map_label(class_labels * math.sqrt(class_labels.shape[1]))
-        return self._through(x, F.silu(self.map_layer1(F.silu(self.map_layer0(emb)))))
+        return F.silu(self.map_layer1(F.silu(self.map_layer0(emb))))

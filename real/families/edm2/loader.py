@@ -22,7 +22,6 @@ import torch
 from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.diffusers.vae import bare_autoencoder, load_vae, scaled_codec
 from real.families.edm.loader import (
-    SIGMA_RANGE,
     constructor_arguments,
     denoiser_checkpoint,
     has_ema,
@@ -32,9 +31,9 @@ from real.families.edm2.unet import MPBlockStyle, MPDenoiser, MPUNet
 from real.files.hub import download
 from real.files.network_pickles import Stored
 from real.files.state_dicts import with_weights
-from theory.diffusion.schedules import EDM
 from theory.support.errors import InputError
 
+NAME = "edm2"
 ORDER = {
     "Precond": (
         "img_resolution", "img_channels", "label_dim", "use_fp16", "sigma_data", "logvar_channels",
@@ -65,7 +64,7 @@ def load(source: Source, device: Any) -> Checkpoint:
     """
     ema = named_arguments(source, ORDER)
     network = with_weights(partial(_build, ema), ema.state, ema.class_name)
-    checkpoint = denoiser_checkpoint(source, "edm2", network, ema, EDM(*SIGMA_RANGE), device)
+    checkpoint = denoiser_checkpoint(source, NAME, network, ema, device)
     encoder = source.content.get("encoder")
     if not (isinstance(encoder, Stored) and encoder.class_name == ON_LATENTS):
         return checkpoint
@@ -122,4 +121,4 @@ def _taken(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: arguments.pop(name) for name in names if name in arguments}
 
 
-FAMILY = Family("edm2", lambda source: has_ema(source, ORDER), load)
+FAMILY = Family(NAME, lambda source: has_ema(source, ORDER), load)

@@ -4,6 +4,7 @@ Layers stand in one list, in the order of their use, with the names of the publi
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -139,18 +140,6 @@ class FilteredConvolution(nn.Module):
         return F.conv2d(smooth, self.weight, self.bias, stride=2)
 
 
-class PyramidDown(nn.Module):
-    """A level of the residual input pyramid."""
-
-    def __init__(self, in_channels: int, out_channels: int, taps: Sequence[float | int]) -> None:
-        super().__init__()
-        self.Conv2d_0 = FilteredConvolution(in_channels, out_channels, taps)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
-        """The next level of the pyramid."""
-        return self.Conv2d_0(x)
-
-
 class Combine(nn.Module):
     """Joins a level of the input pyramid to the features: projects it, then adds or concatenates."""
 
@@ -243,7 +232,8 @@ class NCSNpp(nn.Module):
                     made.append(Combine(pyramid, width, self.progressive_combine))
                     width *= 2 if self.progressive_combine == "cat" else 1
                 if self.progressive_input == "residual":
-                    made.append(PyramidDown(pyramid, width, self.taps))
+                    down = FilteredConvolution(pyramid, width, self.taps)
+                    made.append(nn.Sequential(OrderedDict(Conv2d_0=down)))
                     pyramid = width
                 skips.append(width)
         middle = [self._block(width, width), PixelAttention(width, self.rescale)]
