@@ -5,6 +5,7 @@ Upstream names every part by its resolution: enc.16x16_block0, dec.8x8_up.
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -17,6 +18,35 @@ Side = Literal["encoder", "decoder"]
 def part_at(resolution: int, part: str) -> str:
     """The name of the part of a U-Net that works at a resolution."""
     return f"{resolution}x{resolution}_{part}"
+
+
+@dataclass(frozen=True)
+class UNetShape:
+    """The arguments that both of EDM's U-Nets take, with the defaults of DhariwalUNet.
+
+    Attributes:
+        img_resolution, in_channels, out_channels, label_dim: of images and class labels.
+        augment_dim: of augmentation labels, which are zero at inference and then add nothing.
+        model_channels, channel_mult: width, and its factor at each level.
+        channel_mult_emb: width of the embedding over ``model_channels``.
+        num_blocks, attn_resolutions: blocks at each level, and where they attend.
+    """
+
+    img_resolution: int
+    in_channels: int
+    out_channels: int
+    label_dim: int = 0
+    augment_dim: int = 0
+    model_channels: int = 192
+    channel_mult: Sequence[int] = (1, 2, 3, 4)
+    channel_mult_emb: int = 4
+    num_blocks: int = 3
+    attn_resolutions: Sequence[int] = (32, 16, 8)
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels at each level, from the finest."""
+        return [self.model_channels * mult for mult in self.channel_mult]
 
 
 class EncoderDecoder(nn.Module):

@@ -28,7 +28,7 @@ from real.families.edm.preconditioning import (
     VPPreconditioned,
 )
 from real.families.edm.song_unet import SongUNet
-from real.files.network_pickles import Stored
+from real.files.network_pickles import PickledObject
 from real.files.state_dicts import with_weights
 from theory.diffusion.schedules import EDM
 from theory.diffusion.targets import DATA
@@ -64,7 +64,7 @@ SIGMA_RANGE = (0.002, 80.0)
 def has_ema(source: Source, class_names: Any) -> bool:
     """Whether a file is a pickled dictionary with an ``ema`` of one of these classes."""
     ema = source.content.get("ema") if isinstance(source.content, dict) else None
-    return isinstance(ema, Stored) and ema.class_name in class_names
+    return isinstance(ema, PickledObject) and ema.class_name in class_names
 
 
 def load(source: Source, device: Any) -> Checkpoint:
@@ -82,7 +82,7 @@ def load(source: Source, device: Any) -> Checkpoint:
 
 
 def denoiser_checkpoint(
-    source: Source, family: str, network: Preconditioned, ema: Stored, device: Any
+    source: Source, family: str, network: Preconditioned, ema: PickledObject, device: Any
 ) -> Checkpoint:
     """The checkpoint of a denoiser.
 
@@ -128,7 +128,7 @@ def one_hot(condition: Any, classes: int, images: int) -> Tensor:
     return F.one_hot(labels, classes + 1)[:, :classes].float()
 
 
-def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Stored:
+def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> PickledObject:
     """The network under ``ema``, with a name for every argument of its constructor.
 
     ``order`` has the names of the constructor's arguments in their order, by class.
@@ -150,7 +150,7 @@ def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Store
     return replace(ema, args=(), kwargs={**dict(zip(names, ema.args, strict=True)), **ema.kwargs})
 
 
-def _build(ema: Stored) -> Preconditioned:
+def _build(ema: PickledObject) -> Preconditioned:
     kind, own, model_type = PRECONDITIONINGS[ema.class_name]
     arguments = {k: v for k, v in constructor_arguments(ema).items() if k not in WITHOUT_EFFECT}
     model = MODELS.get(arguments.pop("model_type", model_type))
@@ -166,7 +166,7 @@ def _build(ema: Stored) -> Preconditioned:
     )
 
 
-def constructor_arguments(ema: Stored) -> dict[str, Any]:
+def constructor_arguments(ema: PickledObject) -> dict[str, Any]:
     """The keyword arguments of a network's constructor, if they are plausible.
 
     Raises:
@@ -182,7 +182,7 @@ def constructor_arguments(ema: Stored) -> dict[str, Any]:
     return dict(ema.kwargs)
 
 
-def _whole(ema: Stored, key: str, default: int | None = None) -> int:
+def _whole(ema: PickledObject, key: str, default: int | None = None) -> int:
     value = ema.kwargs.get(key, default)
     if not isinstance(value, int) or value < 0:
         raise InputError(f"checkpoint: expected {ema.class_name} to have {key}, got {value!r:.40}")

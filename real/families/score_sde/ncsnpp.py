@@ -118,8 +118,10 @@ class ResidualBlock(nn.Module):
         h = self.Conv_0(self._resampled(F.silu(self.GroupNorm_0(x))))
         h = h + self.Dense_0(F.silu(emb))[:, :, None, None]
         h = self.Conv_1(F.silu(self.GroupNorm_1(h)))
-        x = self._resampled(x)
-        return _joined(x if self.Conv_2 is None else self.Conv_2(x), h, self.rescale)
+        return _joined(h, self._projected(self._resampled(x)), self.rescale)
+
+    def _projected(self, x: Tensor) -> Tensor:
+        return x if self.Conv_2 is None else self.Conv_2(x)
 
     def _resampled(self, x: Tensor) -> Tensor:
         return resampled(x, self.resample, separable(self.taps)) if self.resample else x
