@@ -25,17 +25,14 @@ from real.families.diffusers.network import network_fingerprint, sample_shape
 from real.families.diffusers.process import process_of
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
+from theory.support.output import exists
 
 FOLDER = "calibration"
 GUIDED = (
-    "DiTPipeline",
-    "StableDiffusionPipeline",
-    "StableDiffusionImg2ImgPipeline",
-    "StableDiffusionXLPipeline",
-    "StableDiffusionXLImg2ImgPipeline",
-    "StableDiffusion3Pipeline",
+    "DiTPipeline", "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
+    "StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusion3Pipeline",
     "StableDiffusion3Img2ImgPipeline",
-)
+)  # fmt: skip
 """Pipelines of which is known where in the batch the unconditional branch lies."""
 
 
@@ -61,8 +58,8 @@ def attach(
             whose guidance is not known, or which has a calibration already. When the pipeline runs:
             another image size than calibrated.
     """
-    calibration = _calibration(calibration)
-    unconditional = None if unconditional is None else _calibration(unconditional)
+    calibration = _loaded(calibration)
+    unconditional = None if unconditional is None else _loaded(unconditional)
     network = _network(pipe)
     original = _uncompiled(network)
     _require_free(network, original)
@@ -140,7 +137,7 @@ def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
         ) from error
 
 
-def _calibration(given: Any) -> Calibration:
+def _loaded(given: Any) -> Calibration:
     """A calibration, or the one in a file or a pipeline's folder."""
     if isinstance(given, Calibration):
         return given
@@ -148,8 +145,9 @@ def _calibration(given: Any) -> Calibration:
         raise InputError(
             f"drop-in: expected a calibration, or the path of one, got {type(given).__name__}"
         )
-    path = Path(given)
-    return from_pretrained(path) if path.is_dir() else Calibration.load(path)
+    if not exists(Path(given)):
+        raise InputError(f"calibration: expected a file, there is none at {str(given)[:200]}")
+    return from_pretrained(given) if Path(given).is_dir() else Calibration.load(Path(given))
 
 
 def _network(pipe: Any) -> Any:

@@ -11,6 +11,7 @@ from typing import Any
 
 from tqdm import tqdm
 
+from real.checkpoints.references import require_known
 from real.commands import choices
 from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
@@ -116,10 +117,12 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
         solvers: those that the command takes.
 
     Raises:
-        InputError: an unknown solver, number format or kind of features; a calibration that is no
-            file; or images that are none.
+        InputError: a checkpoint that is not there; an unknown solver, number format or kind of
+            features; a calibration that is no file; or images that are none.
     """
     given = vars(options)
+    if given.get("checkpoint") is not None:
+        require_known(given["checkpoint"])
     for name in ("calibration", "unconditional"):
         path = given.get(name)
         if path is not None and not path.is_file():

@@ -2,16 +2,11 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from real.commands import arguments as given
 from theory.support.errors import InputError
 from theory.support.output import replacing_file, require_file
-
-if TYPE_CHECKING:
-    from real.families.checkpoint import Checkpoint
-    from real.solvers.sampling import Samples
-    from theory.forward.forward_pass import Predict
 
 
 def add(commands: Any) -> None:
@@ -44,21 +39,11 @@ def run(options: argparse.Namespace) -> None:
     if options.unconditional and not options.guidance:
         raise InputError("unconditional: expected --guidance, without which that branch is not run")
     given.require_inputs(options)
-    from real.reports.image_grid import image_grid
-
-    samples = _samples(options)
-    with replacing_file(options.out) as temporary:
-        image_grid(samples.images).save(temporary, format="PNG")
-    print(options.out)
-    print(
-        f"{samples.solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} "
-        f"samples in {samples.seconds:.1f} s"
-    )
-
-
-def _samples(options: argparse.Namespace) -> "Samples":
+    from real.calibrated.calibration_files import calibrated_by
     from real.calibrated.conditions import of_samples
+    from real.calibrated.guidance import Guided
     from real.commands.loading import on_device, require_room, run_network
+    from real.reports.image_grid import image_grid
     from real.solvers.by_name import solver_or_default
     from real.solvers.sampling import evaluations_per_sample, latents, sample
 
@@ -66,25 +51,22 @@ def _samples(options: argparse.Namespace) -> "Samples":
     checkpoint = run_network(options, device)
     require_room(checkpoint, samples=options.samples)
     condition = of_samples(checkpoint, options.samples, options.condition)
-    predict = _prediction(checkpoint, options)
+    predict = calibrated_by(checkpoint, options.calibration)
+    if options.guidance:
+        unconditional = calibrated_by(checkpoint, options.unconditional)
+        predict = Guided(predict, unconditional, checkpoint.null_condition, options.guidance)
     solver = solver_or_default(options.solver, checkpoint.schedule)
     total = options.samples * evaluations_per_sample(checkpoint, solver, options.nfe)
     noise = latents(checkpoint, options.samples, options.seed).to(device)
     with given.counting(total, "sample", options.quiet) as on_progress:
-        return sample(
-            checkpoint, predict, noise,
-            solver=solver, nfe=options.nfe, seed=options.seed, condition=condition,
-            batch_size=options.batch_size, on_progress=on_progress,
+        samples = sample(
+            checkpoint, predict, noise, solver=solver, nfe=options.nfe, seed=options.seed,
+            condition=condition, batch_size=options.batch_size, on_progress=on_progress,
         )  # fmt: skip
-
-
-def _prediction(checkpoint: "Checkpoint", options: argparse.Namespace) -> "Predict":
-    """The network, calibrated and guided as asked for."""
-    from real.calibrated.calibration_files import calibrated_by
-    from real.calibrated.guidance import Guided
-
-    predict = calibrated_by(checkpoint, options.calibration)
-    if not options.guidance:
-        return predict
-    unconditional = calibrated_by(checkpoint, options.unconditional)
-    return Guided(predict, unconditional, checkpoint.null_condition, options.guidance)
+    with replacing_file(options.out) as temporary:
+        image_grid(samples.images).save(temporary, format="PNG")
+    print(options.out)
+    print(
+        f"{solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} samples "
+        f"in {samples.seconds:.1f} s"
+    )

@@ -3,16 +3,13 @@
 import argparse
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from real.commands import arguments as given
 from real.commands.choices import NETWORKS, PRECISIONS
 from theory.support.command_line import count
 from theory.support.errors import InputError
 from theory.support.output import require_folder
-
-if TYPE_CHECKING:
-    from real.experiments.training import TrainingRecipe
 
 
 def add(commands: Any) -> None:
@@ -61,39 +58,30 @@ def run(options: argparse.Namespace) -> None:
     if options.network == "digits" and options.data:
         raise InputError("data: digits come with the toolkit, expected no --data")
     given.require_inputs(options)
-    record = _train(options, out)
+    record = _record(options, out)
     print(f"{out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
 
 
-def _train(options: argparse.Namespace, out: Path) -> dict[str, Any]:
+def _record(options: argparse.Namespace, out: Path) -> dict[str, Any]:
+    """Train as the options say; what there is to tell of it."""
     from real.commands.loading import on_device
-    from real.experiments.training import (
-        ASSIGNMENTS,
-        TrainingRecipe,
-        labelled,
-        train_classes,
-        train_digits,
-    )
+    from real.experiments import training
     from real.images.opening import open_images
 
     device = on_device(options.device)
-    if options.network == "digits":
-        return train_digits(out, _told(TrainingRecipe(), options), device, options.quiet)
-    assignment = ASSIGNMENTS[options.network]
-    images = open_images(
-        options.data or assignment.data, "training", assignment.shape,
-        data_root=options.data_root, download=options.download,
-    )  # fmt: skip
-    data = labelled(images, len(assignment.classes))
-    recipe = _told(assignment.recipe, options)
-    return train_classes(assignment, data, out, recipe, device, options.quiet)
-
-
-def _told(recipe: "TrainingRecipe", options: argparse.Namespace) -> "TrainingRecipe":
-    """The recipe, changed as the options say."""
-    return replace(
+    assignment = training.ASSIGNMENTS.get(options.network)
+    recipe = assignment.recipe if assignment else training.TrainingRecipe()
+    recipe = replace(
         recipe,
         seed=options.seed,
         steps=options.steps or recipe.steps,
         precision=options.precision or recipe.precision,
     )
+    if assignment is None:
+        return training.train_digits(out, recipe, device, options.quiet)
+    images = open_images(
+        options.data or assignment.data, "training", assignment.shape,
+        data_root=options.data_root, download=options.download,
+    )  # fmt: skip
+    data = training.labelled(images, len(assignment.classes))
+    return training.train_classes(assignment, data, out, recipe, device, options.quiet)

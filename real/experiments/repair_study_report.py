@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 from real.experiments import repair_study as study_of
 from real.experiments.repair_study import FULL, MAIN, NETWORKS, NONE, RepairStudy, RepairStudyPlan
 from real.experiments.study_plan import Rows, names_in, rows_where
-from real.reports.axes import tick_evaluations
-from real.reports.page import Report
+from real.reports.page import Report, tick_evaluations
 from theory.statistics.intervals import LEVEL, Estimate
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, PINK
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from theory.forward.images import DEFAULT_BATCH
+from theory.forward.images import DEFAULT_BATCH, Conditions, take
 from theory.support.errors import InputError
 
 Role = Literal["training", "calibration", "held-out"]
@@ -15,20 +15,22 @@ Role = Literal["training", "calibration", "held-out"]
 UNSIGNED = {torch.uint16, torch.uint32, torch.uint64}
 """Whole numbers that torch keeps but does not compare."""
 
-Labels = Tensor | list[str] | None
+Labels = Conditions | None
 """Classes as int64 (n,), or n texts, or nothing known."""
 
 
 @dataclass(frozen=True)
 class ImageSource:
-    """Re-iterable batches of images: ``load(positions)`` gives those at the positions.
+    """Batches of images, which can be read again and again.
 
     Attributes:
         name: what the user called it.
         count: number of images, n.
         load: load(positions) -> float32 (b, c, h, w) in [-1, 1], or latents.
+        batch_size: images per batch.
         labels: of the images in their order.
-        ids: who the images are, int64 (n,), where their values do not tell (``theory.forward.images``).
+        ids: identities int64 (n,) of the images, where their values do not tell them apart from
+            others (``theory.forward.images``).
     """
 
     name: str
@@ -37,6 +39,11 @@ class ImageSource:
     batch_size: int = DEFAULT_BATCH
     labels: Labels = None
     ids: Tensor | None = None
+
+    @classmethod
+    def of(cls, name: str, images: Tensor, **more: Any) -> "ImageSource":
+        """Images (n, c, h, w) that are in memory; ``more`` is as the class has it."""
+        return cls(name, len(images), lambda chosen: images[list(chosen)], **more)
 
     def __len__(self) -> int:
         return self.count
@@ -47,15 +54,11 @@ class ImageSource:
 
     def at(self, positions: Sequence[int]) -> "ImageSource":
         """Those images, in that order."""
-        labels = self.labels
-        if labels is not None:
-            labels = (
-                labels[list(positions)] if isinstance(labels, Tensor) else _at(labels, positions)
-            )
-        ids = None if self.ids is None else self.ids[list(positions)]
+        chosen = torch.tensor(positions, dtype=torch.int64)
         return replace(
-            self, count=len(positions), labels=labels, ids=ids,
-            load=lambda chosen: self.load([positions[k] for k in chosen]),
+            self, count=len(positions), labels=take(self.labels, chosen),
+            ids=None if self.ids is None else self.ids[chosen],
+            load=lambda some: self.load([positions[k] for k in some]),
         )  # fmt: skip
 
     def spread(self, count: int) -> "ImageSource":
@@ -65,12 +68,8 @@ class ImageSource:
         return self.at([i * self.count // count for i in range(count)])
 
     def every_other(self, start: int) -> "ImageSource":
-        """The images start, start + 2, start + 4 ...: of two halves, that of 0 or that of 1."""
+        """The images start, start + 2, start + 4 ...: 0 and 1 give two halves."""
         return self.at(range(start, self.count, 2))
-
-
-def _at(texts: list[str], positions: Sequence[int]) -> list[str]:
-    return [texts[i] for i in positions]
 
 
 def whole_labels(values: Tensor, count: int, where: str) -> Tensor:

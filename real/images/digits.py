@@ -39,7 +39,7 @@ def digits_source(role: Role, shape: tuple[int, ...]) -> ImageSource:
             f"data: the network takes images of shape {shape}, got {tuple(images.shape[1:])} "
             f"from {DIGITS}"
         )
-    return ImageSource(DIGITS, len(images), lambda chosen: images[list(chosen)], labels=labels)
+    return ImageSource.of(DIGITS, images, labels=labels)
 
 
 def _part(role: Role) -> tuple[Tensor, Tensor]:

@@ -5,15 +5,13 @@
 in the folder and below, ordered by path.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from torch import Tensor
 
 from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
-from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
+from real.images.pixels import SUFFIXES, read_picture, require_channels, stacked
 from theory.support.errors import InputError
 from theory.support.safe_reading import TABLE_BYTES, parse_json, require_regular
 
@@ -81,17 +79,15 @@ def _lies_below(folder: Path, name: str) -> bool:
 
 def _of_files(name: str, files: list[Path], labels: Labels, shape: tuple[int, ...]) -> ImageSource:
     require_channels(shape)
+    return ImageSource(
+        name, len(files), lambda chosen: stacked(_read(files[i], shape) for i in chosen),
+        labels=labels,
+    )  # fmt: skip
 
-    def read(path: Path) -> np.ndarray:
-        """One picture."""
-        require_regular(path, "data")
-        try:
-            return read_picture(path.read_bytes(), str(path), shape)
-        except OSError as error:
-            raise InputError(f"data: {path} cannot be read: {error.strerror}") from error
 
-    def load(chosen: Sequence[int]) -> Tensor:
-        """Those pictures, scaled."""
-        return scaled(np.stack([read(files[i]) for i in chosen]))
-
-    return ImageSource(name, len(files), load, labels=labels)
+def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    require_regular(path, "data")
+    try:
+        return read_picture(path.read_bytes(), str(path), shape)
+    except OSError as error:
+        raise InputError(f"data: {path} cannot be read: {error.strerror}") from error

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from real.images.base import ImageSource, Labels, whole_labels
-from real.images.pixels import read_picture, require_channels, scaled
+from real.images.pixels import read_picture, require_channels, stacked
 from real.images.references import HUB
 from theory.support.errors import InputError
 from theory.support.safe_reading import require_regular
@@ -34,18 +34,14 @@ def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageS
         raise InputError(
             f"data: expected a column of images in {reference}, got {', '.join(kinds)}"
         )
-
-    labels, stored = _labels(rows, kinds, reference), _undecoded(rows, column)
+    stored = _undecoded(rows, column)
 
     def load(chosen: Sequence[int]) -> Tensor:
-        """Those pictures, scaled."""
-        pictures = stored[list(chosen)][column]
-        named = [f"image {i} of {reference}" for i in chosen]
-        return scaled(
-            np.stack([_picture(p, name, shape) for p, name in zip(pictures, named, strict=True)])
-        )
+        """The pictures at these positions."""
+        pictures = zip(chosen, stored[list(chosen)][column], strict=True)
+        return stacked(_picture(p, f"image {i} of {reference}", shape) for i, p in pictures)
 
-    return ImageSource(reference, len(rows), load, labels=labels)
+    return ImageSource(reference, len(rows), load, labels=_labels(rows, kinds, reference))
 
 
 def _undecoded(rows: Any, column: str) -> Any:

@@ -4,7 +4,6 @@ import json
 import math
 import tempfile
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +54,10 @@ def latents_of(
         first += len(latents)
         if on_progress:
             on_progress(len(latents))
-    known = torch.cat(ids) if source.ids is None else source.ids
-    coded = _source(source.name, torch.from_numpy(array), source.labels, known)
-    return replace(coded, batch_size=source.batch_size)
+    return ImageSource.of(
+        source.name, torch.from_numpy(array), batch_size=source.batch_size, labels=source.labels,
+        ids=torch.cat(ids) if source.ids is None else source.ids,
+    )  # fmt: skip
 
 
 def save_latents(latents: ImageSource, codec: Codec, path: Path) -> None:
@@ -68,7 +68,7 @@ def save_latents(latents: ImageSource, codec: Codec, path: Path) -> None:
         tensors["labels"] = latents.labels
     elif latents.labels is not None:
         metadata["texts"] = json.dumps(latents.labels)
-    known = {name: tensor.contiguous() for name, tensor in tensors.items() if tensor is not None}
+    known = {name: t.contiguous() for name, t in tensors.items() if t is not None}
     with replacing_file(path) as temporary:
         save_file(known, temporary, metadata)
 
@@ -95,7 +95,7 @@ def latents_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
     if ids is not None and (ids.dtype != torch.int64 or tuple(ids.shape) != (len(latents),)):
         raise InputError(f"data: expected ids int64 ({len(latents)},) in {path}, got {ids.dtype}")
     labels = _labels(tensors, metadata, len(latents), path)
-    return _source(str(path), latents.float(), labels, ids)
+    return ImageSource.of(str(path), latents.float(), labels=labels, ids=ids)
 
 
 def _labels(tensors: dict[str, Tensor], metadata: dict[str, str], count: int, path: Path) -> Labels:
@@ -134,12 +134,6 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return tensors, file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise InputError(f"data: {path} cannot be read as safetensors") from error
-
-
-def _source(name: str, latents: Tensor, labels: Labels, ids: Tensor | None) -> ImageSource:
-    return ImageSource(
-        name, len(latents), lambda chosen: latents[list(chosen)], labels=labels, ids=ids
-    )
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:

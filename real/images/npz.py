@@ -61,8 +61,7 @@ def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
             f"data: expected floating-point images in [-1, 1] in {path}, "
             f"got {images.min():g} to {images.max():g}"
         )
-    tensor = torch.from_numpy(images.astype(np.float32))
-    return ImageSource(str(path), len(tensor), lambda chosen: tensor[list(chosen)], labels=found)
+    return ImageSource.of(str(path), torch.from_numpy(images.astype(np.float32)), labels=found)
 
 
 def _labels(labels: np.ndarray, count: int, path: Path) -> Tensor:
@@ -85,8 +84,7 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
                 raise InputError(
                     f"data: expected an array 'images' in {path}, got {', '.join(archive) or 'none'}"
                 )
-            labels = archive.get("labels", None)
-            return archive["images"], labels
+            return archive["images"], archive.get("labels", None)
     except (
         OSError, ValueError, TypeError, AttributeError, EOFError, MemoryError, NotImplementedError,
         RuntimeError, zlib.error, zipfile.BadZipFile,

@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -80,6 +81,11 @@ def fitted_array(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         return pixels
     pictures = (Image.fromarray(p[..., 0] if p.shape[-1] == 1 else p) for p in pixels)
     return np.stack([fitted(picture, shape) for picture in pictures])
+
+
+def stacked(pictures: Iterable[np.ndarray]) -> Tensor:
+    """Pictures uint8 (h, w, c) of one size as float32 (b, c, h, w) in [-1, 1]."""
+    return scaled(np.stack(list(pictures)))
 
 
 def scaled(pixels: np.ndarray) -> Tensor:

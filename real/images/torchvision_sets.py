@@ -3,16 +3,14 @@
 Networks are trained and calibrated on the set's training part; the test part is held out.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from real.images.base import ImageSource, Role, whole_labels
-from real.images.pixels import fitted, require_channels, scaled
+from real.images.pixels import fitted, require_channels, stacked
 from theory.support.errors import InputError
 
 SETS: dict[str, tuple[str, Callable[[bool], dict[str, Any]]]] = {
@@ -54,9 +52,7 @@ def torchvision_source(
         raise InputError(f"data: {name} {advice} ({root})") from error
     targets = getattr(images, "targets", None)
     labels = None if targets is None else whole_labels(torch.as_tensor(targets), len(images), name)
-
-    def load(chosen: Sequence[int]) -> Tensor:
-        """Those pictures, scaled."""
-        return scaled(np.stack([fitted(images[i][0], shape) for i in chosen]))
-
-    return ImageSource(name, len(images), load, labels=labels)
+    return ImageSource(
+        name, len(images), lambda chosen: stacked(fitted(images[i][0], shape) for i in chosen),
+        labels=labels,
+    )  # fmt: skip

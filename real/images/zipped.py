@@ -10,7 +10,7 @@ from torch import Tensor
 
 from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
-from real.images.pixels import SUFFIXES, read_picture, require_channels, scaled
+from real.images.pixels import SUFFIXES, read_picture, require_channels, stacked
 from theory.support.errors import InputError
 from theory.support.safe_reading import TABLE_BYTES
 
@@ -39,13 +39,12 @@ def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         raise InputError(f"data: expected a zip file, {path} cannot be read as one") from error
 
     def load(chosen: Sequence[int]) -> Tensor:
-        """Those pictures, scaled."""
+        """The pictures at these positions."""
         try:
             with zipfile.ZipFile(path) as archive:
-                pictures = [_picture(archive, names[i], path, shape) for i in chosen]
+                return stacked(_picture(archive, names[i], path, shape) for i in chosen)
         except BROKEN as error:
             raise InputError(f"data: {path} is broken at or after {names[chosen[0]]}") from error
-        return scaled(np.stack(pictures))
 
     return ImageSource(str(path), len(names), load, labels=labels)
 

@@ -42,16 +42,15 @@ def normal_frechet_distance(
     Unlike a matrix square root of the product this stays real and exact where C_a or C_b is
     singular, as it is whenever there are fewer images than features.
     """
+    covariance_a, covariance_b = map(torch.atleast_2d, (covariance_a, covariance_b))
     cross = torch.linalg.svdvals(_root(covariance_a).T @ _root(covariance_b)).sum()
-    spread = torch.trace(torch.atleast_2d(covariance_a)) + torch.trace(
-        torch.atleast_2d(covariance_b)
-    )
+    spread = torch.trace(covariance_a) + torch.trace(covariance_b)
     distance = (mean_a - mean_b).square().sum() + spread - 2 * cross
     return max(distance.item(), 0.0)
 
 
 def _root(covariance: Tensor) -> Tensor:
-    values, vectors = torch.linalg.eigh(torch.atleast_2d(covariance))
+    values, vectors = torch.linalg.eigh(covariance)
     return vectors * values.clamp(min=0).sqrt()
 
 

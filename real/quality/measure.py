@@ -17,6 +17,7 @@ from real.images.base import ImageSource
 from real.quality.distances import frechet_distance, kernel_distance, tint
 from real.quality.features import Features, features_of
 from real.solvers.sampling import latents, sample
+from theory.forward.images import Conditions
 from theory.forward.network import Predict
 from theory.statistics.intervals import Estimate
 from theory.support.errors import InputError
@@ -98,7 +99,7 @@ class QualityPlan:
     samples: int
     batch_size: int
     device: Any
-    condition: Tensor | list[str] | None = None
+    condition: Conditions | None = None
     on_progress: Callable[[int], None] | None = None
 
     def __post_init__(self) -> None:

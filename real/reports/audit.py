@@ -1,6 +1,7 @@
 """Re-read published statistics of a plain average: what of the claimed gain is noise."""
 
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -50,11 +51,8 @@ def audit_summary(audit: Audit) -> list[str]:
 def save_audit_figure(path: Path, t: Tensor, mean_sq: Tensor, audit: Audit) -> None:
     """Write the figure of ``draw_noise_floor`` as PNG; the file appears whole or not at all."""
     with replacing_file(path) as temporary:
-        save_figure(
-            lambda figure: draw_noise_floor(figure.subplots(), t, mean_sq, audit),
-            (5.5, 3.2),
-            temporary,
-        )
+        draw = partial(draw_noise_floor, t=t, mean_sq=mean_sq, audit=audit)
+        save_figure(lambda figure: draw(figure.subplots()), (5.5, 3.2), temporary)
 
 
 def draw_noise_floor(ax: Axes, t: Tensor, mean_sq: Tensor, audit: Audit) -> None:

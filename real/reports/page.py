@@ -1,13 +1,15 @@
 """One way to make a report: numbers as JSON, a figure drawn from them, and a page around both."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from torch import Tensor
 
 from real.reports.image_grid import image_grid
@@ -77,6 +79,13 @@ def save_figure(draw: Callable[[Figure], None], size: tuple[float, float], *path
         draw(figure)
         for path in paths:
             figure.savefig(path, format="pdf" if path.suffix == ".pdf" else "png")
+
+
+def tick_evaluations(ax: Axes, nfe: Sequence[int]) -> None:
+    """A logarithmic axis of network evaluations, with ticks where there are values."""
+    ax.set_xscale("log")
+    ax.set_xticks(nfe, [str(n) for n in nfe])
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def interval(estimate: Mapping[str, float], form: str) -> str:

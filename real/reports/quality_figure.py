@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from real.reports.axes import tick_evaluations
+from real.reports.page import tick_evaluations
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 
 LINES = (("before", ORANGE, "s", 0.97), ("after", BLUE, "o", 1.03))

@@ -44,9 +44,8 @@ def draw_error(ax: Axes, report: dict[str, Any]) -> None:
     lam, error, plain = _columns(report, "log_snr", "error_energy", "plain_error_energy")
     ax.semilogy(lam, plain, color=ORANGE, marker="s", ms=3, lw=1, label="plain average (published)")
     ax.semilogy(lam, error, color=BLUE, marker="o", ms=3, lw=1, label="this toolkit")
-    ax.set(
-        xlabel=LOG_SNR, ylabel=r"$E|\hat\eta_t-\eta_t|^2$", title="Error of the shift, equal cost"
-    )
+    ax.set(xlabel=LOG_SNR, ylabel=r"$E|\hat\eta_t-\eta_t|^2$")
+    ax.set_title("Error of the shift, equal cost")
     ax.legend()
 
 

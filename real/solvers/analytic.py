@@ -17,19 +17,17 @@ from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import Schedule
 
 NAME = "ddpm-analytic"
+NoiseEnergy = Callable[[Tensor], Tensor]
+"""E|e_theta|^2 / d at times (m,), float64 (m,)."""
 
 
-def analytic_solver(noise_energy: Callable[[Tensor], Tensor]) -> Solver:
-    """The solver for a network with E|e_theta|^2 / d = noise_energy(times) at times (m,)."""
+def analytic_solver(noise_energy: NoiseEnergy) -> Solver:
+    """The solver for a network whose noise prediction has this energy."""
     return Solver(NAME, partial(begin_analytic, noise_energy=noise_energy))
 
 
 def begin_analytic(
-    schedule: Schedule,
-    nfe: int,
-    hints: Mapping[str, Any],
-    *,
-    noise_energy: Callable[[Tensor], Tensor],
+    schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, noise_energy: NoiseEnergy
 ) -> SolverRun:
     """One evaluation per step; the last step ends at x_0."""
     times = as_trained(schedule, nfe, hints)
@@ -46,7 +44,6 @@ def begin_analytic(
         """The next x."""
         if i == len(times) - 1:
             return x_0
-        mean = of_data[i].item() * x_0 + of_x[i].item() * x
-        return mean + deviation[i].item() * draw()
+        return of_data[i].item() * x_0 + of_x[i].item() * x + deviation[i].item() * draw()
 
     return SolverRun(times, variance_preserving, 1.0, step)

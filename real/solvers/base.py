@@ -77,8 +77,12 @@ def ratios(schedule: Schedule, times: Tensor) -> Tensor:
     return torch.exp(-schedule.log_snr(times) / 2)
 
 
-def run_through(scheduler: Any, sigmas: Tensor) -> Any:
-    """Make one of diffusers' schedulers take these noise levels in their order, and start."""
-    scheduler.sigmas = sigmas.double()
+def steps_of(scheduler: Any, steps: int, levels: Tensor) -> Callable[[int, Tensor, Tensor], Tensor]:
+    """Steps of one of diffusers' schedulers: (i, prediction, x) -> next x.
+
+    It is started on these noise levels in their order, and ends at zero.
+    """
+    scheduler.set_timesteps(steps)
+    scheduler.sigmas = torch.cat([levels.double(), torch.zeros(1)])
     scheduler.set_begin_index(0)
-    return scheduler
+    return lambda i, y, x: scheduler.step(y, scheduler.timesteps[i], x).prev_sample

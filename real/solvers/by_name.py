@@ -1,9 +1,5 @@
 """Solvers by name, and the one that a network is usually sampled with."""
 
-from functools import partial
-
-from torch import Tensor
-
 from real.solvers import analytic, ddim, dpm, euler, heun
 from real.solvers.base import Solver
 from theory.calibration.result import Calibration
@@ -60,10 +56,6 @@ def solver_pair(
         return usual, usual
     calibration.noise_energy_at(calibration.times[:1])
     return (
-        analytic.analytic_solver(partial(_energy, calibration, 0)),
-        analytic.analytic_solver(partial(_energy, calibration, 1)),
+        analytic.analytic_solver(lambda times: calibration.noise_energy_at(times)[:, 0]),
+        analytic.analytic_solver(lambda times: calibration.noise_energy_at(times)[:, 1]),
     )
-
-
-def _energy(calibration: Calibration, column: int, times: Tensor) -> Tensor:
-    return calibration.noise_energy_at(times)[:, column]

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-import torch
 from diffusers import DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler
-from torch import Tensor
 
-from real.solvers.base import Draw, Solver, SolverRun, ratios, run_through, variance_preserving
+from real.solvers.base import Solver, SolverRun, ratios, steps_of, variance_preserving
 from real.solvers.grids import evenly_in_log_snr
 from theory.diffusion.schedules import Schedule
 
@@ -38,14 +36,8 @@ def begin_dpm(
         solver_order=order, algorithm_type="dpmsolver++", prediction_type="sample",
         solver_type="heun" if order == 3 else "midpoint", lower_order_final=True,
     )  # fmt: skip
-    solver.set_timesteps(nfe)
-    run_through(solver, torch.cat([ratios(schedule, times), torch.zeros(1)]))
-
-    def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
-        """The next x."""
-        return solver.step(x_0, solver.timesteps[i], x).prev_sample
-
-    return SolverRun(times, variance_preserving, 1.0, step)
+    step = steps_of(solver, nfe, ratios(schedule, times))
+    return SolverRun(times, variance_preserving, 1.0, lambda i, x_0, x, draw: step(i, x_0, x))
 
 
 SOLVERS = tuple(

@@ -3,20 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from real.solvers.base import (
-    Draw,
-    Norm,
-    Solver,
-    SolverRun,
-    flow,
-    ratios,
-    run_through,
-    variance_exploding,
-)
+from real.solvers.base import Norm, Solver, SolverRun, flow, ratios, steps_of, variance_exploding
 from real.solvers.grids import evenly_in_flow, karras
 from theory.diffusion.schedules import Schedule
 
@@ -36,16 +26,11 @@ def begin_flow_euler(schedule: Schedule, nfe: int, hints: Mapping[str, Any]) -> 
 
 def _begin(times: Tensor, levels: Tensor, norm: Norm) -> SolverRun:
     """x - x_0 = level (e or e - x_0) in both scales, so that both take the same step."""
-    solver = FlowMatchEulerDiscreteScheduler()
-    solver.set_timesteps(len(times))
-    run_through(solver, torch.cat([levels, torch.zeros(1)]))
-
-    def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
-        """The next x."""
-        slope = (x - x_0) / levels[i]
-        return solver.step(slope, solver.timesteps[i], x).prev_sample
-
-    return SolverRun(times, norm, levels[0].item(), step)
+    step = steps_of(FlowMatchEulerDiscreteScheduler(), len(times), levels)
+    return SolverRun(
+        times, norm, levels[0].item(),
+        lambda i, x_0, x, draw: step(i, (x - x_0) / levels[i], x),
+    )  # fmt: skip
 
 
 SOLVERS = (Solver("euler", begin_edm_euler), Solver("flow-euler", begin_flow_euler))

@@ -14,7 +14,7 @@ import torch
 from diffusers import HeunDiscreteScheduler
 from torch import Tensor
 
-from real.solvers.base import Draw, Solver, SolverRun, ratios, run_through, variance_exploding
+from real.solvers.base import Draw, Solver, SolverRun, ratios, steps_of, variance_exploding
 from real.solvers.grids import karras
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 
@@ -38,13 +38,12 @@ def begin_heun(
     arrived, departed = ratios(schedule, arrivals), ratios(schedule, departures)
     levels = torch.stack([departed[:-1], arrived[1:]], 1).flatten()
     solver = HeunDiscreteScheduler(prediction_type="sample")
-    solver.set_timesteps(steps)
-    run_through(solver, torch.cat([levels, departed[-1:], torch.zeros(1)]))
+    take = steps_of(solver, steps, torch.cat([levels, departed[-1:]]))
     renewed = (departed**2 - arrived**2).clamp(min=0).sqrt().tolist()
 
     def step(i: int, x_0: Tensor, x: Tensor, draw: Draw) -> Tensor:
         """The next x."""
-        x = solver.step(x_0, solver.timesteps[i], x).prev_sample
+        x = take(i, x_0, x)
         arrived_now = i % 2 == 1
         return x + renewed[(i + 1) // 2] * draw() if churn and arrived_now else x
 

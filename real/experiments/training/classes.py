@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import DDPMPipeline, UNet2DModel
+from diffusers import UNet2DModel
 
 from real.experiments.training.examples import Examples
-from real.experiments.training.loop import Trainer, ddpm_schedule, run_training
+from real.experiments.training.loop import Trainer, run_training
 from real.experiments.training.networks import cifar10_network, fashion_network
 from real.experiments.training.recipe import TrainingRecipe
 from real.experiments.training.record import (
@@ -55,8 +55,8 @@ FASHION = Assignment(
     data="fashion-mnist",
     shape=(1, 28, 28),
     classes=(
-        "t-shirt", "trouser", "pullover", "dress", "coat",
-        "sandal", "shirt", "sneaker", "bag", "ankle boot",
+        "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag",
+        "ankle boot",
     ),
     kept=10_000,
     network=fashion_network,
@@ -68,10 +68,7 @@ CIFAR10 = Assignment(
     source="CIFAR-10 (Krizhevsky 2009)",
     data="cifar10",
     shape=(3, 32, 32),
-    classes=(
-        "airplane", "automobile", "bird", "cat", "deer",
-        "dog", "frog", "horse", "ship", "truck",
-    ),
+    classes=tuple(["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]),
     kept=5_000,
     network=cifar10_network,
     recipe=TrainingRecipe(
@@ -116,15 +113,14 @@ def train_classes(
     data = data.shuffled()
     training, kept = data.part(slice(0, end)), data.part(slice(end, None))
     digest, null = training.sha256(), len(assignment.classes)
-    scheduler = ddpm_schedule()
-    trainer = Trainer(assignment.network(recipe.seed), scheduler, recipe, device)
+    trainer = Trainer(assignment.network(recipe.seed), recipe, device)
     identity = {"network": assignment.name, "images": digest, **recipe.identity()}
     state = out / "state.pt"
     run_training(trainer, training, state, identity, quiet=quiet)
-    network = trainer.finish()
+    trainer.finish()
     record = {
         "network": assignment.name,
-        **training_record(trainer, network),
+        **training_record(trainer),
         "classes": list(assignment.classes),
         "null_class": null,
         "trained_on": f"the first {end} images of the training file, in the order of their blake2b",
@@ -133,12 +129,11 @@ def train_classes(
         "training_images_sha256": digest,
         "device": device.type,
         "kept_images_loss_per_pixel": {
-            "labels": held_out_loss(network, scheduler, kept, recipe.seed),
-            "null label": held_out_loss(network, scheduler, kept.without_labels(), recipe.seed),
+            "labels": held_out_loss(trainer, kept),
+            "null label": held_out_loss(trainer, kept.without_labels()),
         },
     }
-    samples = sample_classes(network, scheduler, assignment.shape, null, recipe.seed)
-    about = {"title": assignment.title, "source": assignment.source}
-    save_trained(out, DDPMPipeline(network.half(), scheduler), record, samples, about)
+    samples = sample_classes(trainer, assignment.shape, null)
+    save_trained(out, trainer, samples, record, title=assignment.title, source=assignment.source)
     state.unlink(missing_ok=True)
     return record

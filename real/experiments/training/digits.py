@@ -7,7 +7,7 @@ import torch
 from diffusers import DDPMPipeline
 
 from real.experiments.training.examples import Examples
-from real.experiments.training.loop import Trainer, ddpm_schedule, run_training
+from real.experiments.training.loop import Trainer, run_training
 from real.experiments.training.networks import digits_network
 from real.experiments.training.recipe import TrainingRecipe
 from real.experiments.training.record import training_record
@@ -24,18 +24,17 @@ def train_digits(
     Returns:
         The training record, also saved as ``training.json``.
     """
-    scheduler = ddpm_schedule()
-    trainer = Trainer(digits_network(recipe.seed), scheduler, recipe, device)
+    trainer = Trainer(digits_network(recipe.seed), recipe, device)
     examples, state = Examples(digits("training")), out / "state.pt"
     run_training(trainer, examples, state, recipe.identity(), quiet=quiet)
     network = trainer.finish()
     record = {
-        **training_record(trainer, network),
+        **training_record(trainer),
         "split_seed": DIGITS_SPLIT_SEED,
         "split": {role: part.stop - part.start for role, part in DIGITS_SPLIT.items()},
     }
     with replacing_folder(out) as folder:
-        DDPMPipeline(network, scheduler).save_pretrained(folder)
+        DDPMPipeline(network, trainer.scheduler).save_pretrained(folder)
         write_json(folder / "training.json", record)
         (folder / "README.md").write_text(render("model_card.md.j2", **record))
     state.unlink(missing_ok=True)

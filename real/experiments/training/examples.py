@@ -28,8 +28,8 @@ class Examples:
     def __len__(self) -> int:
         return len(self.images)
 
-    def part(self, chosen: slice) -> "Examples":
-        """Some of them."""
+    def part(self, chosen: slice | Tensor) -> "Examples":
+        """Those at these positions."""
         labels = None if self.labels is None else self.labels[chosen]
         return Examples(self.images[chosen], labels, self.null_label)
 
@@ -38,14 +38,12 @@ class Examples:
         return [] if self.labels is None else self.labels.bincount(minlength=classes).tolist()
 
     def shuffled(self) -> "Examples":
-        """The same in the order of a hash of each image: any order that they come in gives this one.
+        """The same in the order of a hash of each image, whatever order they come in.
 
-        Sets are often sorted by class; so ordered, any part is like the whole.
+        Sets are often sorted by class; in this order any part is like the whole.
         """
         digests = [hashlib.blake2b(image.numpy().tobytes()).digest() for image in self._bytes()]
-        order = torch.tensor(sorted(range(len(self)), key=digests.__getitem__))
-        labels = None if self.labels is None else self.labels[order]
-        return Examples(self.images[order], labels, self.null_label)
+        return self.part(torch.tensor(sorted(range(len(self)), key=digests.__getitem__)))
 
     def without_labels(self) -> "Examples":
         """The same, each with the null label."""

@@ -19,11 +19,6 @@ POINTS = 50
 SAVE_SECONDS = 120.0
 
 
-def ddpm_schedule() -> DDPMScheduler:
-    """1,000 steps with betas that rise in a line from 1e-4 to 0.02."""
-    return DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
-
-
 @dataclass
 class Progress:
     """How far a run is: steps taken, mean losses so far, losses since the last, seconds spent."""
@@ -35,17 +30,15 @@ class Progress:
 
 
 class Trainer:
-    """A network in training, with all that decides how it goes on."""
+    """A network in training, with all that decides how it goes on.
 
-    def __init__(
-        self,
-        network: UNet2DModel,
-        scheduler: DDPMScheduler,
-        recipe: TrainingRecipe,
-        device: torch.device,
-    ) -> None:
+    Its schedule is DDPM's: 1,000 steps, betas that rise in a line from 1e-4 to 0.02.
+    """
+
+    def __init__(self, network: UNet2DModel, recipe: TrainingRecipe, device: torch.device) -> None:
         self.network = network.to(device).train()
-        self.scheduler, self.recipe, self.device = scheduler, recipe, device
+        self.scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
+        self.recipe, self.device = recipe, device
         self.generator = torch.Generator().manual_seed(recipe.seed)
         self.optimizer = torch.optim.AdamW(
             network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay

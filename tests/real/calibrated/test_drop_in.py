@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 
+import jaxtyping
 import pytest
 import torch
 from diffusers import (
@@ -341,6 +342,66 @@ def test_calibration_lies_beside_the_pipeline(tmp_path, folders, calibrations):
     with attach(pipeline(folder), back):
         pass
     assert load(folder).fingerprint == back.provenance["fingerprint"]
+
+
+def test_the_path_of_a_calibration_is_attached_as_the_calibration_is(
+    tmp_path, folders, calibrations
+):
+    pipe, kind = pipeline(folders["sd1"]), "sd1"
+    with attach(pipe, calibrations[kind]):
+        expected = sample(pipe, kind)
+    file = drop_in.save_pretrained(calibrations[kind], tmp_path)
+    for path in (file, str(file), tmp_path, str(tmp_path)):
+        with attach(pipe, path):
+            assert torch.equal(sample(pipe, kind), expected)
+    unconditional = with_shift(calibrations[kind], -2 * calibrations[kind].shift)
+    with attach(pipe, calibrations[kind], unconditional):
+        expected = sample(pipe, kind)
+    other = drop_in.save_pretrained(unconditional, tmp_path, "null")
+    with attach(pipe, file, other):
+        assert torch.equal(sample(pipe, kind), expected)
+
+
+@pytest.fixture
+def without_type_checker():
+    """As users run it: the checker would refuse what is no calibration before ``attach`` can."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def test_what_is_neither_a_calibration_nor_its_path_is_one_line(
+    tmp_path, folders, without_type_checker
+):
+    pipe = pipeline(folders["ddpm"])
+    (tmp_path / "text").write_text("none")
+    (tmp_path / "empty").mkdir()
+    for given, said in (
+        (None, "expected a calibration, or the path of one, got NoneType"),
+        (torch.zeros(1), "got Tensor"),
+        ({"shift": 0}, "got dict"),
+        (tmp_path / "no", "there is none at"),
+        ("x" * 5000, "there is none at"),
+        (tmp_path / "empty", "there is none at"),
+        (str(tmp_path / "text"), "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=said) as caught:
+            attach(pipe, given)
+        assert "\n" not in str(caught.value)
+    assert not pipe.unet._forward_hooks
+
+
+def test_the_old_path_and_the_public_face_are_the_same():
+    import real
+    from real.drop_in import attach as old
+    from real.drop_in import from_pretrained as old_from
+
+    assert old is attach is real.attach
+    assert old_from is drop_in.from_pretrained is real.from_pretrained
+    for name in real.__all__:
+        assert getattr(real, name) is not None
+    with pytest.raises(AttributeError, match="has no attribute 'atach'"):
+        _ = real.atach
 
 
 def test_absent_calibration_is_one_line(monkeypatch, tmp_path):

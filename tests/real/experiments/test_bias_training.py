@@ -2,7 +2,8 @@
 
 import torch
 
-from real.compress import Damage, damaged
+from real.checkpoints.reloading import damaged
+from real.compress import Damage
 from real.compress.quantize import denoisers
 from real.experiments.bias_training import with_trained_biases
 from real.images.digits import digits

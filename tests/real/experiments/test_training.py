@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
-from diffusers import DDPMPipeline, DDPMScheduler
+from diffusers import DDPMPipeline
 from PIL import Image
 
 from real.checkpoints import load
@@ -118,7 +118,7 @@ def test_until_it_falls_the_rate_knows_no_end():
 
 
 def trainer_of(recipe: TrainingRecipe) -> Trainer:
-    return Trainer(tiny(recipe.seed), DDPMScheduler(), recipe, CPU)
+    return Trainer(tiny(recipe.seed), recipe, CPU)
 
 
 def examples_of(n: int = 12) -> Examples:
@@ -322,7 +322,7 @@ def test_recipes_run(name, side, channels):
     assignment = ASSIGNMENTS[name]
     recipe = replace(assignment.recipe, steps=2, batch_size=2)
     data = examples_from(*images_of(4, side, channels, 10), 10)
-    trainer = Trainer(assignment.network(0), DDPMScheduler(), recipe, CPU)
+    trainer = Trainer(assignment.network(0), recipe, CPU)
     before = [p.detach().clone() for p in trainer.network.parameters()]
     losses = [trainer.step(data) for _ in range(2)]
     assert all(0 < loss < 3 for loss in losses)
