@@ -77,11 +77,13 @@ class _Reader:
         if isinstance(item, PLAIN):
             return item
         known = self.known.get(id(item))
-        require(known is not UNDERWAY, "an object contains itself")
+        if known is UNDERWAY:
+            raise ValueError("an object contains itself")
         if known is None:
             self.known[id(item)] = UNDERWAY
             self.depth += 1
-            require(self.depth <= MAX_NESTING, f"nested more than {MAX_NESTING} deep")
+            if self.depth > MAX_NESTING:
+                raise ValueError(f"nested more than {MAX_NESTING} deep")
             self.known[id(item)] = known = self._made(item)
             self.depth -= 1
         return known

@@ -261,7 +261,7 @@ def bomb(how: str) -> bytes:
     call = b"ctorch.storage\n_load_from_bytes\n"
     match how:
         case "hashed tuples":
-            return b"\x80\x04}K\x01" + b"\x85" * 300_000 + b"K\x01s."
+            return b"\x80\x04}K\x01" + b"\x85" * 100_000 + b"K\x01s."
         case "nested":
             return b"\x80\x04" + b"]" * 5000 + b"a" * 4999 + b"."
         case "itself":
