@@ -1,6 +1,6 @@
 """Conditions of images and of samples, as a network takes them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -38,6 +38,10 @@ class ConditionedImages(ImageSet):
     def __len__(self) -> int:
         return len(self.images)
 
+    def to(self, device: Any) -> "ConditionedImages":
+        """The same with the images on a device."""
+        return replace(self, images=self.images.to(device))
+
     def at(self, positions: Tensor) -> "ConditionedImages":
         """Those of these positions."""
         return ConditionedImages(self.images[positions], take(self.conditions, positions))
@@ -65,7 +69,12 @@ def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Condit
             )
         return None
     if kind == "null":
-        return _null(checkpoint, len(images))
+        null = checkpoint.null_condition
+        if null is None:
+            raise InputError(
+                f"condition: {checkpoint.reference} knows no condition that stands for none"
+            )
+        return torch.full((len(images),), null) if isinstance(null, int) else [null] * len(images)
     classes = checkpoint.conditions if isinstance(checkpoint.conditions, int) else None
     if not isinstance(images.labels, list if classes is None else Tensor):
         what = "texts" if classes is None else "class labels"
@@ -99,12 +108,3 @@ def of_samples(checkpoint: Checkpoint, count: int, wanted: str | None) -> Condit
             raise InputError(f"condition: expected a class from 0 to {classes - 1}, got {wanted!r}")
         return torch.full((count,), int(wanted))
     return [wanted or ""] * count
-
-
-def _null(checkpoint: Checkpoint, count: int) -> Conditions:
-    null = checkpoint.null_condition
-    if null is None:
-        raise InputError(
-            f"condition: {checkpoint.reference} knows no condition that stands for none"
-        )
-    return torch.full((count,), null) if isinstance(null, int) else [null] * count

@@ -56,11 +56,6 @@ class Repair:
     kept: Calibration
     losses: Mapping[str, Tensor]
 
-    @property
-    def images(self) -> int:
-        """Number of held-out images."""
-        return len(self.losses[NONE])
-
     def loss(self, name: str) -> list[Estimate]:
         """Denoising loss per time."""
         return [Estimate.of_mean(column) for column in self.losses[name].T]

@@ -19,9 +19,8 @@ def add(commands: Any) -> None:
         epilog="example: python -m real encode stable-diffusion-1.5 --data captions.jsonl "
         "--out latents.safetensors",
     )  # fmt: skip
-    command.add_argument(
-        "--out", type=Path, required=True, metavar="FILE.safetensors", help="file to write"
-    )
+    option = command.add_argument
+    option("--out", type=Path, required=True, metavar="FILE.safetensors", help="file to write")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -15,7 +15,7 @@ from real.images.base import ImageSource, Role
 from real.images.latents import latents_of, require_codec
 from real.images.opening import open_images
 from real.images.references import DIGITS, LATENTS
-from real.running import best_batch_size, require_memory, run_well, timed
+from real.running import best_batch_size, run_well, timed
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.forward.images import DEFAULT_BATCH
 from theory.support.errors import InputError
@@ -132,13 +132,3 @@ def spread_times(schedule: Schedule, n: int) -> Tensor:
     if isinstance(schedule, DiscreteSchedule) and n > len(schedule.alphas_cumprod):
         raise InputError(f"times: the schedule has {len(schedule.alphas_cumprod)} of them, got {n}")
     return schedule.times(schedule.grid(n))
-
-
-def require_room(checkpoint: Checkpoint, **counts: int) -> None:
-    """Refuse more images at once than memory can hold, by what they are: samples, draws.
-
-    Raises:
-        InputError: it is that.
-    """
-    for what, number in counts.items():
-        require_memory(what, number, checkpoint.shape)

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from theory.calibration.passes import PURPOSE
 from theory.diffusion.targets import NOISE, convert
+from theory.estimators.time_grid import TimeGrid
 from theory.forward.forward_pass import observe
 from theory.forward.images import ImageSet
 from theory.forward.keyed_noise import Draws
@@ -61,17 +62,12 @@ class ChannelAffine:
         schedule, target = self.network.schedule, self.network.target
         t = t.expand(len(y))
         noise = convert(y, x_t, t, target, NOISE, schedule)
-        scale, offset = (self._at(t, v, noise) for v in (self.scale, self.offset))
+        place, pixels = TimeGrid(schedule, self.times).around(t), (1,) * (y.dim() - 2)
+        scale, offset = (
+            values.reshape(*values.shape, *pixels).to(noise)
+            for values in map(place.interpolate, (self.scale, self.offset))
+        )
         return y - convert(scale * noise - offset, x_t, t, NOISE, target, schedule).to(y)
-
-    def _at(self, t: Tensor, values: Tensor, like: Tensor) -> Tensor:
-        schedule = self.network.schedule
-        grid, wanted = -schedule.log_snr(self.times), -schedule.log_snr(t.cpu())
-        right = torch.searchsorted(grid, wanted).clamp(1, len(grid) - 1)
-        later = (wanted - grid[right - 1]) / (grid[right] - grid[right - 1])
-        later = later.clamp(0, 1)[:, None]
-        between = torch.lerp(values[right - 1], values[right], later)
-        return between.reshape(*between.shape, *(1 for _ in like.shape[2:])).to(like)
 
 
 @dataclass(frozen=True, eq=False)
