@@ -1,16 +1,25 @@
 """``python -m toy``: verify every claim against exact truth; draw the theory figures."""
 
-from theory.support.command_line import run
+from theory import __version__
+from theory.support.command_line import Command, run, run_command
+
+COMMANDS = {
+    "verify": Command(
+        "toy.commands.verify", "try every claim, and its mutants, which must be caught"
+    ),
+    "plots": Command("toy.commands.plots", "draw the theory figures"),
+}
 
 
 def main(arguments: list[str]) -> int:
-    """Run the subcommand; libraries are loaded here, where an interruption is expected."""
-    import torch
-
-    from toy import cli
-
-    torch.set_num_threads(1)  # the tensors are small
-    return cli.main(arguments)
+    """Run a subcommand and return its exit status."""
+    return run_command(
+        "python -m toy",
+        "Exact toy models, against which the theory is tried.",
+        COMMANDS,
+        __version__,
+        arguments,
+    )
 
 
 def program() -> None:

@@ -16,15 +16,6 @@ from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 
 
-def fixtures(family: str) -> Path | None:
-    """The folder of recorded outputs of a family, beside the repository or one of its parents."""
-    for parent in Path(__file__).resolve().parents:
-        folder = parent / "shared" / "fixtures" / family
-        if folder.is_dir():
-            return folder
-    return None
-
-
 def random_state(network: nn.Module, seed: int = 0, scale: float = 0.2) -> dict[str, torch.Tensor]:
     """Random tensors in the shapes of a network's; its resampling filters are what they must be."""
     generator = torch.Generator().manual_seed(seed)

@@ -34,7 +34,7 @@ from theory.support import stored
 from theory.support.checks import MOST, kind_of, require_finite, require_number
 from theory.support.errors import InputError
 from theory.support.safe_reading import parse_json
-from theory.support.stored import Stored
+from theory.support.stored import Contents
 
 FORMAT = "diffusion-martingale calibration 2"
 
@@ -260,7 +260,7 @@ class Calibration:
         Raises:
             InputError: the file cannot be written.
         """
-        own = Stored(
+        own = Contents(
             {
                 "times": self.times,
                 "eta_sq": _rows(self.eta_sq),

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
-from theory.estimators.constant_shift import constant_shift
+from theory.estimators.constant_shift import shift_of
 from theory.estimators.device_sums import Sums
 from theory.estimators.parts import Measured, Part, PartEstimator, Prediction, Rules
 from theory.estimators.time_grid import Between
@@ -26,7 +26,7 @@ from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
 from theory.support.broadcasting import along_batch
 from theory.support.checks import kind_of, require_bounds, require_finite
 from theory.support.errors import InputError
-from theory.support.stored import Stored
+from theory.support.stored import Contents
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,12 +86,12 @@ class ClassShift(Part):
         of_class = (between * along_batch(known, between)).to(y)
         return along_batch(at.known.to(y), y) * of_class
 
-    def stored(self) -> Stored:
+    def stored(self) -> Contents:
         """The shifts as tensors for a file."""
-        return Stored({f"class_{f.name}": getattr(self, f.name) for f in fields(self)})
+        return Contents({f"class_{f.name}": getattr(self, f.name) for f in fields(self)})
 
     @classmethod
-    def from_stored(cls, stored: Stored, log_snr: Float64[Tensor, "time"]) -> "ClassShift | None":
+    def from_stored(cls, stored: Contents, log_snr: Float64[Tensor, "time"]) -> "ClassShift | None":
         """The shifts that a file holds; None if it holds none."""
         if not any(name.startswith("class_") for name in stored.tensors):
             return None
@@ -151,7 +151,7 @@ class ClassShiftEstimator(PartEstimator):
     ) -> tuple[ClassShift, Float64[Tensor, "group time"]]:
         """The pooled shift of each class, and its gains on each group from all others."""
         used = torch.stack([s.count.sum(1) > 0 for s in sums]).all(0)
-        shared = constant_shift(before, torch.stack([m.mean for m in measured.moments]))
+        shared = shift_of(before, torch.stack([m.mean for m in measured.moments]))
         deltas, weights, gains = zip(
             *(
                 _of_time(s.count[used], s.totals(slope)[used], of_all.flatten())

@@ -25,7 +25,7 @@ from theory.support.checks import (
 )
 from theory.support.errors import InputError
 from theory.support.safe_reading import parse_json
-from theory.support.stored import Stored
+from theory.support.stored import Contents
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,14 +102,14 @@ class ConstantShift(Part):
         """The shift, whatever is given, in the dtype of the prediction."""
         return self.at(at).to(given.y)
 
-    def stored(self) -> Stored:
+    def stored(self) -> Contents:
         """The shift as tensors and texts for a file."""
         tensors = {name: getattr(self, name) for name in _TENSORS}
         texts = {name: json.dumps(getattr(self, name)) for name in _NUMBERS}
-        return Stored(tensors, texts)
+        return Contents(tensors, texts)
 
     @classmethod
-    def from_stored(cls, stored: Stored, log_snr: Float64[Tensor, "time"]) -> "ConstantShift":
+    def from_stored(cls, stored: Contents, log_snr: Float64[Tensor, "time"]) -> "ConstantShift":
         """The shift that a file holds, at times of these log-SNRs."""
         parts: dict[str, Any] = {name: stored.tensors[name] for name in _TENSORS}
         parts |= {name: parse_json(stored.texts[name]) for name in _NUMBERS}
@@ -148,7 +148,7 @@ class ShiftEstimator(PartEstimator):
         return part, selected.gains
 
 
-def constant_shift(
+def shift_of(
     parts: Sequence[Part], like: Float64[Tensor, "time *shape"]
 ) -> Float64[Tensor, "time *shape"]:
     """The constant shift among these parts; zeros like the given tensor if there is none."""

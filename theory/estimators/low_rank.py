@@ -87,7 +87,7 @@ class LowRankSums(OnOneDevice):
         return (self.with_features + about) / n
 
 
-def fit(
+def ridge_map(
     square: Float64[Tensor, "*many k k"], cross: Float64[Tensor, "*many k d"], ridge: float
 ) -> Float64[Tensor, "*many k d"]:
     """W, in units of each feature; one that does not vary has slope 0."""

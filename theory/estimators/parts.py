@@ -22,7 +22,7 @@ from theory.estimators.time_grid import Between, TimeGrid
 from theory.forward.survey import MeanImage
 from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import Policy
-from theory.support.stored import Stored
+from theory.support.stored import Contents
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Part(ABC):
         """What is subtracted from predictions at places (b,) or (1,); it broadcasts over them."""
 
     @abstractmethod
-    def stored(self) -> Stored:
+    def stored(self) -> Contents:
         """The part as tensors and texts for a file."""
 
 

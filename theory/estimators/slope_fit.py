@@ -22,7 +22,7 @@ from torch import Tensor
 
 from theory.estimators import low_rank
 from theory.estimators.affine_sums import AffineSums
-from theory.estimators.constant_shift import constant_shift
+from theory.estimators.constant_shift import shift_of
 from theory.estimators.noise_energy import noise_energies
 from theory.estimators.parts import Measured, Part, PartEstimator, Rules
 from theory.estimators.slopes import NONE, Slopes
@@ -79,7 +79,7 @@ class SlopesEstimator(PartEstimator):
         """The slopes, with the noise energies that they leave, and their gains on each group."""
         grid, centres = measured.grid, _centres(measured, sums)
         slopes, gains = fit_slopes(sums, centres, grid.log_snr, rules.policy, rules.statements)
-        shift = constant_shift(before, slopes.offset)
+        shift = shift_of(before, slopes.offset)
         energies = noise_energies(
             grid.schedule, measured.target, grid.times, sums, centres, shift, slopes
         )
@@ -218,9 +218,9 @@ def _low_rank_candidates(
         if n >= LEAST_GROUPS:
             for g in range(n):
                 others = (square.sum(0) - square[g]) / (n - 1)
-                slopes = low_rank.fit(others, (cross.sum(0) - cross[g]) / (n - 1), ridge)
+                slopes = low_rank.ridge_map(others, (cross.sum(0) - cross[g]) / (n - 1), ridge)
                 gains[g] = low_rank.explained(slopes, square[g], cross[g])
-        yield _Candidate(None, low_rank.fit(square.mean(0), cross.mean(0), ridge), gains)
+        yield _Candidate(None, low_rank.ridge_map(square.mean(0), cross.mean(0), ridge), gains)
 
 
 def _assemble(

@@ -25,7 +25,7 @@ from theory.support.broadcasting import along_batch
 from theory.support.checks import require_bounds, require_finite
 from theory.support.errors import InputError
 from theory.support.safe_reading import parse_json
-from theory.support.stored import Stored
+from theory.support.stored import Contents
 
 WIDEST_GAP = 2.0
 """Slopes are not interpolated between times further apart in log-SNR: their scale changes with it."""
@@ -132,14 +132,14 @@ class Slopes(Part):
         near = along_batch(at.within(WIDEST_GAP).to(y), y)
         return near * along_batch(at.known.to(y), y) * correction
 
-    def stored(self) -> Stored:
+    def stored(self) -> Contents:
         """The slopes as tensors and texts for a file."""
         found = {name: getattr(self, part) for part, name in _STORED.items()}
         tensors = {name: tensor for name, tensor in found.items() if tensor is not None}
-        return Stored(tensors, {"kinds": json.dumps(self.kinds)})
+        return Contents(tensors, {"kinds": json.dumps(self.kinds)})
 
     @classmethod
-    def from_stored(cls, stored: Stored, log_snr: Float64[Tensor, "time"]) -> "Slopes | None":
+    def from_stored(cls, stored: Contents, log_snr: Float64[Tensor, "time"]) -> "Slopes | None":
         """The slopes that a file holds; None if it holds none."""
         if "kinds" not in stored.texts and not set(_STORED.values()) & set(stored.tensors):
             return None

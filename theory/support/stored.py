@@ -17,17 +17,17 @@ FORMAT = "format"
 
 
 @dataclass(frozen=True)
-class Stored:
+class Contents:
     """What a file holds: tensors by name, and texts by name."""
 
     tensors: Mapping[str, Tensor]
     texts: Mapping[str, str] = field(default_factory=dict)
 
-    def __or__(self, other: "Stored") -> "Stored":
-        return Stored({**self.tensors, **other.tensors}, {**self.texts, **other.texts})
+    def __or__(self, other: "Contents") -> "Contents":
+        return Contents({**self.tensors, **other.tensors}, {**self.texts, **other.texts})
 
 
-def write(path: Path, stored: Stored, format_: str) -> None:
+def write(path: Path, stored: Contents, format_: str) -> None:
     """Write a file of that format; it appears whole or not at all."""
     tensors = {name: tensor.contiguous() for name, tensor in stored.tensors.items()}
     with replacing_file(path) as temporary:
@@ -35,7 +35,7 @@ def write(path: Path, stored: Stored, format_: str) -> None:
 
 
 @contextmanager
-def reading(path: Path, what: str, format_: str) -> Iterator[Stored]:
+def reading(path: Path, what: str, format_: str) -> Iterator[Contents]:
     """The content of a file, for a block that builds an object of it.
 
     Args:
@@ -54,7 +54,7 @@ def reading(path: Path, what: str, format_: str) -> Iterator[Stored]:
             if texts.get(FORMAT) != format_:
                 raise InputError(f"{what}: this is no {what} of format {format_!r}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        yield Stored(tensors, texts)
+        yield Contents(tensors, texts)
     except InputError as error:
         message = str(error).removeprefix(f"{what}: ")
         raise InputError(f"{what}: {message} (in {path})") from error

@@ -1,4 +1,4 @@
-"""The claims with their mutants, a module per subject; the table of all of them.
+"""The claims with their mutants, a module for each subject, and the table of all of them.
 
 Imports the rooms below: mixtures, numerics, strategies, judge.
 """

@@ -1,4 +1,4 @@
-"""Calibration against planted error: what it removes exactly, and what ``calibrate`` recovers."""
+"""Calibration of models with planted error: the best shift and its gain, and that ``calibrate`` finds it."""
 
 from collections.abc import Callable
 
@@ -16,45 +16,60 @@ from theory.forward.forward_pass import Observation
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import SHRUNK
-from toy.judge.claim import ExactClaim, Mutant, StatisticalClaim, Trial
-from toy.mixtures.diffusion import Diffusion, as_time
+from toy.judge.claim import LEVEL, Trial, exact_claim, statistical_claim
+from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.planted_error import Misfit, growing
+from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
+from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
-from toy.strategies import mixtures as strategies
+from toy.numerics.relative_errors import elementwise_error
 from toy.strategies.extremes import ExtremeModelCase
-from toy.strategies.mixtures import MisfitCase
+from toy.strategies.planted_errors import PLANTED_ERROR_CASES, PlantedErrorCase
 
-Eta = Callable[[Misfit, float], Tensor]
+Eta = Callable[[PlantedErrorModel, float], Tensor]
+"""From a model and a time to its best shift, (1,)."""
 
-LEVEL = 1e-8
-"""Probability that one statistical claim is rejected though true."""
+Fall = Callable[[Tensor, Tensor], Tensor]
+"""From the best shift and a shift c to the fall of the loss."""
 
 
-def eta_error(case: MisfitCase | ExtremeModelCase, eta: Eta = Misfit.eta) -> float:
+def loss_fall(eta: Tensor, c: Tensor) -> Tensor:
+    """2 c.eta - |c|^2."""
+    return 2 * c * eta - c**2
+
+
+def half_the_fall(eta: Tensor, c: Tensor) -> Tensor:
+    """The mistake of half of ``loss_fall``."""
+    return loss_fall(eta, c) / 2
+
+
+def fall_without_penalty(eta: Tensor, c: Tensor) -> Tensor:
+    """The mistake of ``loss_fall`` without |c|^2."""
+    return 2 * c * eta
+
+
+def eta_error(case: PlantedErrorCase | ExtremeModelCase, eta: Eta = PlantedErrorModel.eta) -> float:
     """eta = E[y_theta] - A E[x_0] by quadrature over q_t, against its closed form."""
     model, t = case.model(), case.times.t
     law = model.diffusion.marginal(t)
-    a, _ = model.target.coefficients(model.diffusion.schedule, as_time(t))
+    a, _ = model.target.coefficients(model.diffusion.schedule, float64(t))
     size = model.diffusion.target_size(model.target, t)
     integral = expectation(law, lambda x: model.at(x, t), scale=1 / model.frequency, size=size)
     by_quadrature = integral.value - a * model.diffusion.data.mean()
-    return _relative(by_quadrature - eta(model, t), integral.magnitude + size)
+    return elementwise_error(by_quadrature - eta(model, t), integral.magnitude + size)
 
 
-def loss_fall_error(
-    case: MisfitCase | ExtremeModelCase,
-    fall: Callable[[Tensor, Tensor], Tensor] = lambda eta, c: 2 * c * eta - c**2,
-) -> float:
+def loss_fall_error(case: PlantedErrorCase | ExtremeModelCase, fall: Fall = loss_fall) -> float:
     """E|y_theta - c - E[y|x_t]|^2 is E|y_theta - E[y|x_t]|^2 less 2 c.eta - |c|^2, for any c.
 
-    Relative to E[y_theta^2 + c^2] and the square of what E[y|x_t] adds up.
+    Relative to E[y_theta^2 + c^2] and the square of the size of E[y|x_t].
     """
     model, t = case.model(), case.times.t
-    c = torch.tensor([case.shift], dtype=torch.float64)
+    c = float64([case.shift])
     added_up = model.diffusion.target_size(model.target, t) ** 2
 
     def losses(x: Tensor) -> Tensor:
+        """The loss before and after the shift, and the size of its terms."""
         y, exact = model.at(x, t), model.exact(x, t)
         return torch.cat([(y - exact) ** 2, (y - c - exact) ** 2, y**2 + c**2 + added_up], 1)
 
@@ -62,15 +77,11 @@ def loss_fall_error(
     integral = expectation(law, losses, scale=scale)
     before, after, size = integral.value
     left = (before - after - fall(model.eta(t), c)).abs()
-    return _relative(left + integral.errors[:2].sum(), size)
+    return elementwise_error(left + integral.errors[:2].sum(), size)
 
 
-def _relative(difference: Tensor, scale: Tensor) -> float:
-    return (difference.abs() / scale.clamp(min=1e-300)).max().item()
-
-
-def _raw_mean(model: Misfit, t: float) -> Tensor:
-    a, _ = model.target.coefficients(model.diffusion.schedule, as_time(t))
+def _raw_mean(model: PlantedErrorModel, t: float) -> Tensor:
+    a, _ = model.target.coefficients(model.diffusion.schedule, float64(t))
     return model.eta(t) + a * model.diffusion.data.mean()
 
 
@@ -86,20 +97,20 @@ MODELS = (
 )
 
 
-def _planted(seed: int) -> list[tuple[Misfit, Tensor]]:
-    """Models in 64 dimensions with a planted bias for each target, and images of their data."""
+def _planted(seed: int) -> list[tuple[PlantedErrorModel, Tensor]]:
+    """For each target a model in 64 dimensions with a planted bias, and images of its data."""
     generator = torch.Generator().manual_seed(seed)
     means = 2 * torch.randn(3, DIMENSION, generator=generator, dtype=torch.float64)
     data = GaussianMixture.diagonal(torch.tensor([0.5, 0.3, 0.2]), means, torch.tensor([0.5] * 3))
     bias = 0.3 * torch.randn(DIMENSION, generator=generator, dtype=torch.float64)
     images = data.sample(generator, IMAGES)
     return [
-        (Misfit(Diffusion(data, schedule), target, growing(bias), slope=0.1), images)
+        (PlantedErrorModel(Diffusion(data, schedule), target, cosine_bias(bias), slope=0.1), images)
         for schedule, target in MODELS
     ]
 
 
-def _calibrations(seed: int, estimator: Estimator) -> list[tuple[Misfit, Calibration]]:
+def _calibrations(seed: int, estimator: Estimator) -> list[tuple[PlantedErrorModel, Calibration]]:
     return [
         (
             model,
@@ -112,8 +123,8 @@ def _calibrations(seed: int, estimator: Estimator) -> list[tuple[Misfit, Calibra
     ]  # fmt: skip
 
 
-def recovery(seed: int, estimator: Estimator = REGRESSION) -> Trial:
-    """|shift - eta|^2 over the calibration's own error energy, at every time of every target.
+def recovery_trial(seed: int, estimator: Estimator = REGRESSION) -> Trial:
+    """Largest |shift - eta|^2 over the calibration's own error energy, at any time of any target.
 
     For a Gaussian error of any covariance with E|error|^2 = 1, P(|error|^2 > q) is at most the
     chi-squared(1) tail for large q (Szekely & Bakirov 2003); the union bound is over the times.
@@ -127,10 +138,10 @@ def recovery(seed: int, estimator: Estimator = REGRESSION) -> Trial:
     return Trial(max(ratios).item() / float(threshold), IMAGES)
 
 
-def debiasing(seed: int, estimate: Callable[[Moments], float] | None = None) -> Trial:
-    """The estimate of |eta|^2 has mean |eta|^2: Student's test over independent repetitions.
+def debiasing_trial(seed: int, estimate: Callable[[Moments], float] | None = None) -> Trial:
+    """Student's test over independent repetitions that the estimate of |eta|^2 has mean |eta|^2.
 
-    The units are N(eta, I) in 64 dimensions, so the estimate's law is light-tailed and known.
+    The units are N(eta, I) in 64 dimensions, so that the estimate's law is known and has light tails.
     """
     estimate = estimate or (lambda moments: moments.squared_norm().value)
     eta = torch.full((DIMENSION,), 0.05, dtype=torch.float64)
@@ -154,35 +165,22 @@ def _averaging(name: str, unit: Callable[[Observation], Tensor]) -> Estimator:
 _FORGOTTEN_DATA_MEAN = _averaging("raw", lambda seen: seen.prediction)
 _DATA_SIGN = _averaging("sign", lambda seen: seen.residual + 2 * seen.a * seen.x_0)
 
-CASES = strategies.misfit_cases()
-
 CLAIMS = (
-    ExactClaim(
-        "eta", "4", "eta = E[y_theta] - A E[x_0], every target", CASES, eta_error,
-        (
-            Mutant("forgotten-data-mean", lambda c: eta_error(c, _raw_mean)),
-            Mutant("eta-at-s", lambda c: eta_error(c, lambda model, t: model.eta(c.times.s))),
-        ),
+    exact_claim(
+        "eta", "4", "eta = E[y_theta] - A E[x_0], every target", PLANTED_ERROR_CASES, eta_error,
+        eta={"forgotten-data-mean": _raw_mean},
+        instead={"eta-at-s": lambda c: eta_error(c, lambda model, t: model.eta(c.times.s))},
     ),
-    ExactClaim(
-        "loss-fall", "4", "the loss falls by 2 c.eta - |c|^2 for any shift c", CASES,
-        loss_fall_error,
-        (
-            Mutant("half-the-fall", lambda c: loss_fall_error(c, lambda eta, c: c * eta - c**2 / 2)),
-            Mutant("no-penalty", lambda c: loss_fall_error(c, lambda eta, c: 2 * c * eta)),
-        ),
+    exact_claim(
+        "loss-fall", "4", "the loss falls by 2 c.eta - |c|^2 for any shift c", PLANTED_ERROR_CASES,
+        loss_fall_error, fall={"half-the-fall": half_the_fall, "no-penalty": fall_without_penalty},
     ),
-    StatisticalClaim(
+    statistical_claim(
         "recovery", "4", "calibrate recovers a planted eta within its stated error, d = 64",
-        LEVEL, recovery,
-        (
-            Mutant("raw-average", lambda seed: recovery(seed, _FORGOTTEN_DATA_MEAN)),
-            Mutant("data-sign", lambda seed: recovery(seed, _DATA_SIGN)),
-        ),
+        recovery_trial, estimator={"raw-average": _FORGOTTEN_DATA_MEAN, "data-sign": _DATA_SIGN},
     ),
-    StatisticalClaim(
-        "debiasing", "7", "the estimate of |eta|^2 is unbiased", LEVEL, debiasing,
-        (Mutant("biased-square", lambda seed: debiasing(
-            seed, lambda moments: moments.mean.square().sum().item())),),
+    statistical_claim(
+        "debiasing", "7", "the estimate of |eta|^2 is unbiased", debiasing_trial,
+        estimate={"biased-square": lambda moments: moments.mean.square().sum().item()},
     ),
 )  # fmt: skip

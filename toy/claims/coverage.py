@@ -1,48 +1,33 @@
-"""Every interval covers as often as it says, no less and no more, over repetitions with known truth.
+"""Intervals cover as often as they say, no less and no more, over repetitions with known truth.
 
-Intervals are asymptotic in the number of images, so signals here are well above their noise; where
-they are not the intervals are wider than they need be, which is no harm and not looked at. The
-number of misses is held against exact binomial limits on both sides.
+Intervals are asymptotic in the number of images, so signals here are well above their noise. Where
+they are not, the intervals are wider than they need be, which does no harm and is not tested.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from scipy.stats import binom
 from torch import Tensor
 
-from theory.forward.forward_pass import GROUPS
-from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.intervals import LEVEL as CONFIDENCE
 from theory.statistics.intervals import Estimate
 from theory.statistics.moments import Contrast, Moments
-from toy.judge.claim import Mutant, StatisticalClaim, Trial
+from toy.claims.repetitions import as_often_as, draw, moments
+from toy.judge.claim import Trial, statistical_claim
 
-LEVEL = 1e-8
-DIMENSION, IMAGES, REPETITIONS = 8, 96, 2000
+DIMENSION, REPETITIONS = 8, 2000
 ETA = torch.full((DIMENSION,), 0.5, dtype=torch.float64)
 
 
-def _draw(seed: int, purpose: str, repetition: int, draw: int = 0) -> Tensor:
-    return keyed_noise(seed, purpose, draw, repetition, torch.arange(IMAGES), (DIMENSION,))
+def _draw(seed: int, purpose: str, repetition: int, index: int = 0) -> Tensor:
+    return draw(seed, purpose, repetition, DIMENSION, index)
 
 
-def _moments(units: Tensor) -> Moments:
-    moments = Moments.empty((DIMENSION,), GROUPS)
-    moments.add_(torch.arange(IMAGES) % GROUPS, units)
-    return moments
-
-
-def _two_sided(truth: float, estimates: list[Estimate]) -> Trial:
-    """Misses against the binomial limits, in units of the distance from what is expected to them."""
-    n = len(estimates)
+def _coverage(truth: float, estimates: list[Estimate]) -> Trial:
+    """How often the intervals miss the truth, against how often they should."""
     missed = sum(not e.lower <= truth <= e.upper for e in estimates)
-    expected = n * (1 - CONFIDENCE)
-    low = float(binom.ppf(LEVEL / 2, n, 1 - CONFIDENCE))
-    high = float(binom.isf(LEVEL / 2, n, 1 - CONFIDENCE))
-    limit = high if missed > expected else low
-    return Trial((missed - expected) / (limit - expected), n)
+    return as_often_as(missed, len(estimates), 1 - CONFIDENCE)
 
 
 def _scaled(estimate: Estimate, factor: float) -> Estimate:
@@ -52,71 +37,56 @@ def _scaled(estimate: Estimate, factor: float) -> Estimate:
     )
 
 
-def of_population(seed: int, factor: float = 1.0) -> Trial:
+def population_coverage(seed: int, factor: float = 1.0) -> Trial:
     """|eta|^2 of a population, from a new sample of images each time."""
     found = [
-        _scaled(_moments(ETA + _draw(seed, "population", r)).squared_norm(), factor)
+        _scaled(moments(ETA + _draw(seed, "population", r)).squared_norm(), factor)
         for r in range(REPETITIONS)
     ]
-    return _two_sided(ETA.square().sum().item(), found)
+    return _coverage(ETA.square().sum().item(), found)
 
 
-def _set_norm(moments: Moments) -> Estimate:
-    return moments.squared_norm_of_set()
-
-
-def _population_norm(moments: Moments) -> Estimate:
-    return moments.squared_norm()
-
-
-def of_set(seed: int, estimate: Callable[[Moments], Estimate] = _set_norm) -> Trial:
+def set_coverage(
+    seed: int, estimate: Callable[[Moments], Estimate] = Moments.squared_norm_of_set
+) -> Trial:
     """|eta|^2 of one set of images that differ much, from new noise each time, two draws each."""
     images = ETA + 2 * _draw(seed, "images", 0)
     found = []
     for r in range(REPETITIONS):
-        first, second = (images + _draw(seed, "set", r, draw) for draw in (0, 1))
-        contrast = _moments((first - second) / 2)
-        moments = replace(
-            _moments((first + second) / 2), contrast=Contrast(contrast.total, contrast.square)
-        )
-        found.append(estimate(moments))
-    return _two_sided(images.mean(0).square().sum().item(), found)
+        first, second = (images + _draw(seed, "set", r, index) for index in (0, 1))
+        contrast = moments((first - second) / 2)
+        both = moments((first + second) / 2)
+        both = replace(both, contrast=Contrast(contrast.total, contrast.square))
+        found.append(estimate(both))
+    return _coverage(images.mean(0).square().sum().item(), found)
 
 
 def _images_as_units(gains: Tensor) -> Estimate:
     return Estimate.of_mean(gains.mean(0))
 
 
-def _draws_as_units(gains: Tensor) -> Estimate:
-    return Estimate.of_mean(gains.flatten())
-
-
-def of_gain(seed: int, estimate: Callable[[Tensor], Estimate] = _images_as_units) -> Trial:
+def gain_coverage(seed: int, estimate: Callable[[Tensor], Estimate] = _images_as_units) -> Trial:
     """Held-out gain 2 s.r - |s|^2 of a shift s, four draws on each image, which share the image."""
     shift = 0.8 * ETA
     found = []
     for r in range(REPETITIONS):
         images = ETA + _draw(seed, "held-out images", r)
-        residuals = torch.stack([images + _draw(seed, "draws", r, draw) for draw in range(4)])
+        residuals = torch.stack([images + _draw(seed, "draws", r, index) for index in range(4)])
         found.append(estimate(2 * residuals @ shift - shift.square().sum()))
-    return _two_sided((2 * shift @ ETA - shift.square().sum()).item(), found)
+    return _coverage((2 * shift @ ETA - shift.square().sum()).item(), found)
 
 
 CLAIMS = (
-    StatisticalClaim(
-        "population-interval", "7", "the interval of |eta|^2 covers 95 times in 100", LEVEL,
-        of_population,
-        (
-            Mutant("half-as-wide", lambda seed: of_population(seed, 0.5)),
-            Mutant("twice-as-wide", lambda seed: of_population(seed, 2.0)),
-        ),
+    statistical_claim(
+        "population-interval", "7", "the interval of |eta|^2 covers 95 times in 100",
+        population_coverage, factor={"half-as-wide": 0.5, "twice-as-wide": 2.0},
     ),
-    StatisticalClaim(
-        "set-interval", "7", "that of these very images covers 95 times in 100", LEVEL, of_set,
-        (Mutant("images-as-a-sample", lambda seed: of_set(seed, _population_norm)),),
+    statistical_claim(
+        "set-interval", "7", "that of these very images covers 95 times in 100", set_coverage,
+        estimate={"images-as-a-sample": Moments.squared_norm},
     ),
-    StatisticalClaim(
-        "gain-interval", "7", "that of a held-out gain covers 95 times in 100", LEVEL, of_gain,
-        (Mutant("draws-as-units", lambda seed: of_gain(seed, _draws_as_units)),),
+    statistical_claim(
+        "gain-interval", "7", "that of a held-out gain covers 95 times in 100", gain_coverage,
+        estimate={"draws-as-units": lambda gains: Estimate.of_mean(gains.flatten())},
     ),
 )  # fmt: skip

@@ -1,7 +1,8 @@
-"""One Gaussian, whose tails are known in closed form, against the bounds: how tight they are."""
+"""The tails of one Gaussian, known in closed form, against their bounds, and how tight these are."""
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 
@@ -15,20 +16,20 @@ from theory.bounds.gaussian_tails import (
     translation_tail,
 )
 from theory.diffusion.schedules import RectifiedFlow
-from toy.judge.claim import ExactClaim, Mutant
-from toy.strategies import mixtures as strategies
-from toy.strategies.mixtures import GaussianCase, TimePair
+from toy.judge.claim import exact_claim
+from toy.strategies.gaussians import GAUSSIAN_TAIL_CASES, GaussianTailCase
+from toy.strategies.time_pairs import TimePair
 
 ORDERS = (1.0, 2.0, 4.0)
 
 
 def clock_error(
-    case: GaussianCase,
-    proxy: Callable[[GaussianCase], float] = lambda c: variance_proxy(
+    case: GaussianTailCase,
+    proxy: Callable[[GaussianTailCase], float] = lambda c: variance_proxy(
         c.times.schedule, c.variance, 0.0, c.times.s, c.times.t
     ),
 ) -> float:
-    """The variance proxy at diameter 0 against Var(M_s|x_t), from the toy's own reverse kernel."""
+    """The variance proxy at diameter 0 against Var(M_s|x_t) of the exact reverse kernel."""
     diffusion, s, t = case.diffusion, case.times.s, case.times.t
     kernel = diffusion.reverse_kernel(torch.zeros(1, dtype=torch.float64), s, t)
     slope = diffusion.scales(s)[0] / diffusion.marginal(s).variances
@@ -36,11 +37,13 @@ def clock_error(
     return abs(proxy(case) - exact) / exact
 
 
-def tail_error(case: GaussianCase, scale: float = 1.0, reflection: float = 2.0) -> float:
-    """P(sup(M_r - M_t) >= z sqrt(V)) lies between the bound and its known tightness.
+def gaussian_tail_error(
+    case: GaussianTailCase, scale: float = 1.0, reflection: float = 2.0
+) -> float:
+    """By how far the logarithm of P(sup(M_r - M_t) >= z sqrt(V)) lies outside two bounds.
 
-    With V multiplied by ``scale`` in the bound. Mills' ratio gives exp(-z^2/2) <= P sqrt(2 pi)
-    (z + sqrt(z^2 + 4))/4 (Birnbaum 1942), so that the bound is loose by no more than that factor.
+    The upper bound is exp(-z^2/2), with V multiplied by ``scale``. Mills' ratio gives
+    exp(-z^2/2) <= P sqrt(2 pi) (z + sqrt(z^2 + 4))/4 (Birnbaum 1942), which bounds P from below.
     """
     variance, z = _clock_between(case), case.deviations
     eps = z * math.sqrt(variance)
@@ -51,9 +54,9 @@ def tail_error(case: GaussianCase, scale: float = 1.0, reflection: float = 2.0) 
 
 
 def doob_error(
-    case: GaussianCase,
+    case: GaussianTailCase,
     bound: Callable[[float, float, float], float] = doob,
-    moment_at: Callable[[GaussianCase], float] = lambda c: c.times.s,
+    moment_at: Callable[[GaussianTailCase], float] = lambda c: c.times.s,
 ) -> float:
     """By how much P(sup|M_r| >= eps) exceeds Doob's bound, p = 1, 2 and 4, relative to the bound."""
     schedule, v, s, t = case.times.schedule, case.variance, case.times.s, case.times.t
@@ -64,58 +67,47 @@ def doob_error(
     return max(0.0, *(exact / b - 1 for b in bounds))
 
 
-def ville_error(case: GaussianCase, bound: Callable[[float], float] = ville) -> float:
+def ville_error(case: GaussianTailCase, bound: Callable[[float], float] = ville) -> float:
     """By how much P(sup L_r(h)/L_t(h) >= b | x_t) exceeds 1/b, at b = exp(z) and h = z/sqrt(V)."""
     threshold, variance = math.exp(case.deviations), _clock_between(case)
     exact = translation_tail(threshold, case.deviations / math.sqrt(variance), variance)
     return max(0.0, exact / bound(threshold) - 1)
 
 
-def _clock_between(case: GaussianCase) -> float:
+def _clock_between(case: GaussianTailCase) -> float:
     return clock_between(case.times.schedule, case.variance, case.times.s, case.times.t)
 
 
 def without_power(eps: float, moment: float, p: float) -> float:
-    """Doob's bound with eps for eps^p, which a mutant takes for it."""
+    """Doob's bound with the mistake of eps for eps^p."""
     return doob(eps, moment, 1.0)
 
 
-GAUSSIANS = strategies.gaussian_cases()
-FAR_DOWN = GaussianCase(TimePair(RectifiedFlow(), 0.05, 0.95), variance=100.0, deviations=1.0)
+FAR_DOWN = GaussianTailCase(TimePair(RectifiedFlow(), 0.05, 0.95), variance=100.0, deviations=1.0)
 """Wide data, hence small scores, from almost pure noise to almost none."""
 
 CLAIMS = (
-    ExactClaim(
-        "gaussian-clock", "2", "V = alpha_s^2/c_s - alpha_t^2/c_t for one Gaussian", GAUSSIANS,
-        clock_error,
-        (
-            Mutant("clock-from-zero", lambda c: clock_error(
-                c, lambda c: clock(c.times.schedule, c.variance, c.times.s))),
-            Mutant("noise-for-marginal-variance", lambda c: clock_error(
-                c, lambda c: clock_between(c.times.schedule, 0.0, c.times.s, c.times.t))),
-        ),
+    exact_claim(
+        "gaussian-clock", "2", "V = alpha_s^2/c_s - alpha_t^2/c_t for one Gaussian",
+        GAUSSIAN_TAIL_CASES, clock_error,
+        proxy={
+            "clock-from-zero": lambda c: clock(c.times.schedule, c.variance, c.times.s),
+            "noise-for-marginal-variance": lambda c: _clock_between(replace(c, variance=0.0)),
+        },
     ),
-    ExactClaim(
+    exact_claim(
         "gaussian-tail", "2", "exp(-eps^2/(2V)) bounds one Gaussian's tail, and how tightly",
-        GAUSSIANS, tail_error,
-        (
-            Mutant("half-the-variance", lambda c: tail_error(c, scale=0.5)),
-            Mutant("twice-the-variance", lambda c: tail_error(c, scale=2.0)),
-            Mutant("no-reflection", lambda c: tail_error(c, reflection=1.0)),
-        ),
+        GAUSSIAN_TAIL_CASES, gaussian_tail_error,
+        scale={"half-the-variance": 0.5, "twice-the-variance": 2.0},
+        reflection={"no-reflection": 1.0},
     ),
-    ExactClaim(
-        "gaussian-doob", "2", "P(sup|M_r| >= eps) <= E|M_s|^p/eps^p, p = 1, 2, 4", GAUSSIANS,
-        doob_error,
-        (
-            Mutant("doob-at-t", lambda c: doob_error(c, moment_at=lambda c: c.times.t)),
-            Mutant("doob-without-power", lambda c: doob_error(c, without_power)),
-        ),
-        always=(FAR_DOWN,),
+    exact_claim(
+        "gaussian-doob", "2", "P(sup|M_r| >= eps) <= E|M_s|^p/eps^p, p = 1, 2, 4",
+        GAUSSIAN_TAIL_CASES, doob_error, moment_at={"doob-at-t": lambda c: c.times.t},
+        bound={"doob-without-power": without_power}, always=(FAR_DOWN,),
     ),
-    ExactClaim(
-        "gaussian-ville", "9", "P(sup L_r(h) >= b L_t(h)) <= 1/b for one Gaussian", GAUSSIANS,
-        ville_error,
-        (Mutant("ville-squared", lambda c: ville_error(c, lambda b: ville(b**2))),),
+    exact_claim(
+        "gaussian-ville", "9", "P(sup L_r(h) >= b L_t(h)) <= 1/b for one Gaussian",
+        GAUSSIAN_TAIL_CASES, ville_error, bound={"ville-squared": lambda b: ville(b**2)},
     ),
 )  # fmt: skip

@@ -13,33 +13,66 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from toy.judge.claim import ExactClaim, Mutant
+from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.planted_error import Misfit
+from toy.mixtures.planted_error import PlantedErrorModel
+from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
-from toy.strategies import models as model_strategies
-from toy.strategies.guided import GuidedCase, resolution, shift_of, size_of
+from toy.numerics.relative_errors import relative_error
+from toy.strategies.guided import GuidedCase, guided_cases
 
-Shift = Callable[[GuidedCase], Tensor]
+GuidedShift = Callable[[GuidedCase], Tensor]
+"""From a case to what is subtracted from the guided prediction, (1,)."""
+
 Law = Callable[[GuidedCase], Diffusion]
+"""From a case to a diffusion of some of its labels."""
 
 
-def own(case: GuidedCase) -> Diffusion:
+def label_diffusion(case: GuidedCase) -> Diffusion:
     """The diffusion of the case's label."""
     return case.of_label(case.label)
 
 
-def everything(case: GuidedCase) -> Diffusion:
+def joint_diffusion(case: GuidedCase) -> Diffusion:
     """The diffusion of all labels together."""
     return case.diffusion
 
 
-def conditional_error(case: GuidedCase, law: Law = own, data: Law = own) -> float:
+def branch_mean_error(
+    case: GuidedCase, model: PlantedErrorModel, law: Diffusion, data: Diffusion
+) -> Tensor:
+    """E[y_theta] - A E[x_0] by quadrature, under any law and for any data, (1,)."""
+    t = case.times.t
+    a, _ = case.target.coefficients(case.times.schedule, float64(t))
+    mean = expectation(
+        law.marginal(t),
+        lambda x: model.at(x, t),
+        scale=shortest_length(case),
+        size=prediction_size(model, t),
+    )
+    return mean.value - a * data.data.mean()
+
+
+def prediction_size(model: PlantedErrorModel, t: float) -> float:
+    """Size of the terms of a prediction, to which its rounding is relative."""
+    planted = float(model.constant(t).abs().max()) + abs(model.amplitude)
+    return model.diffusion.target_size(model.target, t) + planted
+
+
+def shortest_length(case: GuidedCase) -> float:
+    """The shortest length over which any branch's prediction varies."""
+    shortest = case.diffusion.marginal(case.times.t).variances.min().sqrt().item()
+    return min(shortest, 1.0)
+
+
+def conditional_error(
+    case: GuidedCase, law: Law = label_diffusion, data: Law = label_diffusion
+) -> float:
     """eta(c) by quadrature under q_t(x|c), against its closed form."""
     model = case.branch(case.label)
-    by_quadrature = shift_of(case, model, law(case), data(case))
+    by_quadrature = branch_mean_error(case, model, law(case), data(case))
     exact = model.eta(case.times.t)
-    return _relative(by_quadrature - exact, _size(case, case.label))
+    return relative_error(by_quadrature - exact, _size(case, case.label))
 
 
 def joint_error(
@@ -47,26 +80,27 @@ def joint_error(
 ) -> float:
     """Fall of the loss over (x, c): |E eta|^2 under a joint shift, E|eta|^2 under one per label.
 
-    Relative to the square of what the predictions and shifts add up. A joint shift that lowers it
-    by more than one per label does is an error as well.
+    Relative to the squared size of predictions and shifts. It is an error as well if a joint shift
+    lowers the loss by more than one shift per label does.
     """
     t, weights = case.times.t, case.weights
     models = [case.branch(k) for k in range(len(weights))]
     etas = torch.stack([model.eta(t)[0] for model in models])
     shift, losses = joint(weights, etas), torch.zeros(3, dtype=torch.float64)
-    size = shift**2 + sum(size_of(model, t) ** 2 for model in models)
+    size = shift**2 + sum(prediction_size(model, t) ** 2 for model in models)
     for weight, eta, model in zip(weights, etas, models, strict=True):
 
-        def terms(x: Tensor, model: Misfit = model, eta: Tensor = eta) -> Tensor:
+        def terms(x: Tensor, model: PlantedErrorModel = model, eta: Tensor = eta) -> Tensor:
+            """The loss without a shift, with the joint one, and with the label's own."""
             r = model.at(x, t) - model.exact(x, t)
             return torch.cat([r**2, (r - shift) ** 2, (r - eta) ** 2], 1)
 
-        law, scale = model.diffusion.marginal(t), resolution(case) / 2
+        law, scale = model.diffusion.marginal(t), shortest_length(case) / 2
         losses += weight * expectation(law, terms, scale=scale, size=size.item()).value
     before, jointly, by_label = losses
     falls = torch.stack([before - jointly, before - by_label, jointly - by_label])
     mean, second = weights @ etas, weights @ etas**2
-    return _relative(falls - torch.stack([mean**2, second, second - mean**2]), size)
+    return relative_error(falls - torch.stack([mean**2, second, second - mean**2]), size)
 
 
 def combined(case: GuidedCase, conditional: Tensor, unconditional: Tensor) -> Tensor:
@@ -76,12 +110,14 @@ def combined(case: GuidedCase, conditional: Tensor, unconditional: Tensor) -> Te
 
 def branch_shift(case: GuidedCase) -> Tensor:
     """Each branch's shift under its own law and data, combined as the predictions are."""
-    eta_c = shift_of(case, case.branch(case.label), own(case), own(case))
-    eta = shift_of(case, case.branch(-1), case.diffusion, case.diffusion)
+    eta_c = branch_mean_error(
+        case, case.branch(case.label), label_diffusion(case), label_diffusion(case)
+    )
+    eta = branch_mean_error(case, case.branch(-1), case.diffusion, case.diffusion)
     return combined(case, eta_c, eta)
 
 
-def guidance_error(case: GuidedCase, shift: Shift = branch_shift) -> float:
+def classifier_free_error(case: GuidedCase, shift: GuidedShift = branch_shift) -> float:
     """The calibrated guided prediction is the exact one, at x_t, for branches with constant error."""
     case = replace(case, amplitude=0.0)
     t, x_t, label = case.times.t, case.x_t(), case.label
@@ -89,82 +125,71 @@ def guidance_error(case: GuidedCase, shift: Shift = branch_shift) -> float:
     guided = combined(case, conditional.at(x_t, t), unconditional.at(x_t, t))
     exact = combined(case, conditional.exact(x_t, t), unconditional.exact(x_t, t))
     size = (1 + case.scale) * (_size(case, label) + _size(case, -1))
-    return _relative(guided - shift(case) - exact, size + exact.abs())
+    return relative_error(guided - shift(case) - exact, size + exact.abs())
 
 
-def classifier_error(case: GuidedCase, law: Law = own, strength: float = 1.0) -> float:
+def classifier_error(case: GuidedCase, law: Law = label_diffusion, strength: float = 1.0) -> float:
     """E_{q_t(x|c)}[score(x) + grad log P(c|x)] = 0, relative to the terms' mean size."""
     t, joint = case.times.t, case.diffusion.marginal(case.times.t)
 
     def terms(x: Tensor) -> Tensor:
+        """The guided score and its two parts."""
         x = x.detach().requires_grad_()
         log_probability = torch.log_softmax(joint.log_components(x), -1)[:, case.label]
         (gradient,) = torch.autograd.grad(log_probability.sum(), x)
         x = x.detach()
         return torch.cat([joint.score(x) + strength * gradient, joint.score(x), gradient], 1)
 
-    integral = expectation(law(case).marginal(t), terms, scale=resolution(case))
-    return _relative(integral.value[:1], integral.magnitude.sum())
+    integral = expectation(law(case).marginal(t), terms, scale=shortest_length(case))
+    return relative_error(integral.value[:1], integral.magnitude.sum())
 
 
 def _size(case: GuidedCase, k: int) -> Tensor:
-    """Size of what a branch's mean adds up: its rounding is relative to it."""
-    return torch.tensor([size_of(case.branch(k), case.times.t)], dtype=torch.float64)
+    return float64([prediction_size(case.branch(k), case.times.t)])
 
 
-def _relative(difference: Tensor, scale: Tensor) -> float:
-    return (difference.abs().max() / scale.max().clamp(min=1e-300)).item()
-
-
-def _of_combination(case: GuidedCase) -> Tensor:
-    """The combined prediction calibrated as one, under q_t(x|c): its exact mean is not A E[x_0|c]."""
-    eta_c = shift_of(case, case.branch(case.label), own(case), own(case))
-    return combined(case, eta_c, shift_of(case, case.branch(-1), own(case), own(case)))
+def wrong_law_shift(case: GuidedCase) -> Tensor:
+    """The mistake of both branches calibrated under q_t(x|c), as if the combination were one model."""
+    label = label_diffusion(case)
+    etas = (branch_mean_error(case, case.branch(k), label, label) for k in (case.label, -1))
+    return combined(case, *etas)
 
 
 def _conditional_only(case: GuidedCase) -> Tensor:
-    return shift_of(case, case.branch(case.label), own(case), own(case))
+    label = label_diffusion(case)
+    return branch_mean_error(case, case.branch(case.label), label, label)
 
 
 def _weight_on_both(case: GuidedCase) -> Tensor:
-    eta_c = shift_of(case, case.branch(case.label), own(case), own(case))
-    return case.scale * (eta_c + shift_of(case, case.branch(-1), case.diffusion, case.diffusion))
+    eta = branch_mean_error(case, case.branch(-1), case.diffusion, case.diffusion)
+    return case.scale * (_conditional_only(case) + eta)
 
 
-CASES = model_strategies.guided_cases()
+CASES = guided_cases()
 
 CLAIMS = (
-    ExactClaim(
+    exact_claim(
         "conditional", "4", "eta(c) = E[y_theta(x, c)|c] - A E[x_0|c]", CASES, conditional_error,
-        (
-            Mutant("joint-law", lambda c: conditional_error(c, law=everything)),
-            Mutant("joint-data-mean", lambda c: conditional_error(c, data=everything)),
-        ),
+        law={"joint-law": joint_diffusion}, data={"joint-data-mean": joint_diffusion},
     ),
-    ExactClaim(
+    exact_claim(
         "joint", "4", "one shift over (x, c) is valid, and weaker", CASES, joint_error,
-        (
-            Mutant("labels-unweighted", lambda c: joint_error(c, lambda w, eta: eta.mean())),
-            Mutant("joint-root-mean-square", lambda c: joint_error(
-                c, lambda w, eta: (w @ eta**2).sqrt())),
-        ),
+        joint={
+            "labels-unweighted": lambda w, eta: eta.mean(),
+            "joint-root-mean-square": lambda w, eta: (w @ eta**2).sqrt(),
+        },
     ),
-    ExactClaim(
+    exact_claim(
         "classifier-free", "4", "guided branches are calibrated each under its own law", CASES,
-        guidance_error,
-        (
-            Mutant("combined-under-one-law", lambda c: guidance_error(c, _of_combination)),
-            Mutant("conditional-shift-only", lambda c: guidance_error(c, _conditional_only)),
-            Mutant("weight-on-both", lambda c: guidance_error(c, _weight_on_both)),
-        ),
+        classifier_free_error,
+        shift={
+            "combined-under-one-law": wrong_law_shift, "conditional-shift-only": _conditional_only,
+            "weight-on-both": _weight_on_both,
+        },
     ),
-    ExactClaim(
+    exact_claim(
         "class-guided", "4", "score + grad log P(c|x) has mean zero under q_t(x|c)", CASES,
-        classifier_error,
-        (
-            Mutant("guided-under-joint-law", lambda c: classifier_error(c, law=everything)),
-            Mutant("classifier-twice", lambda c: classifier_error(c, strength=2.0)),
-            Mutant("classifier-forgotten", lambda c: classifier_error(c, strength=0.0)),
-        ),
+        classifier_error, law={"guided-under-joint-law": joint_diffusion},
+        strength={"classifier-twice": 2.0, "classifier-forgotten": 0.0},
     ),
 )  # fmt: skip

@@ -2,23 +2,22 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 
 import torch
 from scipy.optimize import brentq
 from scipy.stats import norm
 from torch import Tensor
 
-from toy.judge.claim import ExactClaim, Mutant
-from toy.mixtures.diffusion import Diffusion
+from toy.claims.mistakes import forward_variance, gain_without_a, prior_weights
+from toy.judge.claim import exact_claim
+from toy.mixtures.diffusion import Diffusion, Kernel, Process
 from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
-from toy.strategies import mixtures as strategies
+from toy.numerics.relative_errors import relative_error
 from toy.strategies.extremes import ExtremeCase
-from toy.strategies.mixtures import AtomicCase, ReverseCase
-
-Process = Callable[[Diffusion, Tensor, float], Tensor]
-Kernel = Callable[[Diffusion, Tensor, float, float], GaussianMixture]
+from toy.strategies.mixtures import AtomicCase, ReverseCase, reverse_cases
 
 
 def kernel_expectation_error(
@@ -29,29 +28,32 @@ def kernel_expectation_error(
     """|E[M_s(x_s)|x_t] - M_t(x_t)| relative to E[|M_s||x_t], by quadrature over the kernel."""
     diffusion, s, t, x_t = case.diffusion, case.times.s, case.times.t, case.x_t()
     integral = expectation(kernel(diffusion, x_t, s, t), lambda x: process(diffusion, x, s))
-    return relative(integral.value - process(diffusion, x_t, t), integral.magnitude)
+    return relative_error(integral.value - process(diffusion, x_t, t), integral.magnitude)
 
 
 def forward_expectation_error(case: ReverseCase) -> float:
-    """The same with the directions exchanged: E[M_t(x_t)|x_s] - M_s(x_s), from x_s = case.x_t()."""
+    """The mistake of the other direction: |E[M_t(x_t)|x_s] - M_s(x_s)|, from x_s = case.x_t()."""
     diffusion, s, t, x_s = case.diffusion, case.times.s, case.times.t, case.x_t()
     a, v = diffusion.transition(s, t)
     one = torch.ones(1, dtype=torch.float64)
     law = GaussianMixture.diagonal(one, a * x_s[None], v * one)
     integral = expectation(law, lambda x: diffusion.martingale(x, t))
-    return relative(integral.value - diffusion.martingale(x_s, s), integral.magnitude)
+    return relative_error(integral.value - diffusion.martingale(x_s, s), integral.magnitude)
 
 
-def ode_error(case: ReverseCase) -> float:
-    """M along the probability-flow ODE, which in one dimension keeps the distribution function."""
+def flow_error(case: ReverseCase) -> float:
+    """The mistake of the ODE for the SDE: |M_s(x_s) - M_t(x_t)| along the probability flow.
+
+    In one dimension the flow keeps the value of the distribution function.
+    """
     diffusion, s, t, x_t = case.diffusion, case.times.s, case.times.t, case.x_t()
     level = _distribution(diffusion.marginal(t), x_t.item())
     law = diffusion.marginal(s)
     spread = 12 * law.variances.sqrt()
     low, high = (law.means - spread).min().item(), (law.means + spread).max().item()
     x_s = brentq(lambda x: _distribution(law, x) - level, low, high, xtol=1e-13)
-    m_s = diffusion.martingale(torch.tensor([x_s], dtype=torch.float64), s)
-    return relative(m_s - diffusion.martingale(x_t, t), m_s.abs())
+    m_s = diffusion.martingale(float64([x_s]), s)
+    return relative_error(m_s - diffusion.martingale(x_t, t), m_s.abs())
 
 
 def _distribution(law: GaussianMixture, x: float) -> float:
@@ -65,14 +67,14 @@ def zero_mean_error(
     """|E_{q_t} M_t| relative to E|M_t|."""
     diffusion, t = case.diffusion, case.times.t
     integral = expectation(diffusion.marginal(law_time(case)), lambda x: diffusion.martingale(x, t))
-    return relative(integral.value, integral.magnitude)
+    return relative_error(integral.value, integral.magnitude)
 
 
-def bayes_error(case: ReverseCase, kernel: Kernel = Diffusion.reverse_kernel) -> float:
-    """log of q_s(x_s) N(x_t; A x_s, V) = q_t(x_t) q(x_s|x_t), at the point x_s = 0 and beyond."""
+def kernel_bayes_error(case: ReverseCase, kernel: Kernel = Diffusion.reverse_kernel) -> float:
+    """Bayes' rule: log of q_s(x_s) N(x_t; A x_s, V) = q_t(x_t) q(x_s|x_t), at two points x_s."""
     diffusion, s, t, x_t = case.diffusion, case.times.s, case.times.t, case.x_t()
     a, v = diffusion.transition(s, t)
-    x_s = x_t / a + torch.tensor([[0.0], [1.0]], dtype=torch.float64) * v**0.5
+    x_s = x_t / a + float64([[0.0], [1.0]]) * v**0.5
     step = -((x_t - a * x_s) ** 2 / v + math.log(2 * math.pi * v)).sum(-1) / 2
     parts = (
         diffusion.marginal(s).log_density(x_s),
@@ -90,9 +92,9 @@ def _conditioning(diffusion: Diffusion, s: float, x_s: Tensor) -> Tensor:
 
 
 def posterior_mean_error(case: ReverseCase | ExtremeCase, power: int = 2) -> float:
-    """Tweedie: E[x_0|x_t] = (x_t + sigma^2 grad log q_t)/alpha, against conditioning the components.
+    """Tweedie's E[x_0|x_t] = (x_t + sigma^2 grad log q_t)/alpha, against conditioning the components.
 
-    Relative to x_t and to what the components' scores add up to.
+    Relative to x_t and to the sum of the components' scores.
     """
     diffusion, t, x_t = case.diffusion, case.times.t, case.x_t()
     alpha_t, sigma_t = diffusion.scales(t)
@@ -100,20 +102,7 @@ def posterior_mean_error(case: ReverseCase | ExtremeCase, power: int = 2) -> flo
     scores = law.responsibilities(x_t) @ law.component_scores(x_t).abs()
     scale = (x_t.abs() + sigma_t**2 * scores) / alpha_t
     by_tweedie = (x_t + sigma_t**power * law.score(x_t)) / alpha_t
-    return relative(by_tweedie - diffusion.posterior_mean(x_t, t), scale)
-
-
-def relative(difference: Tensor, scale: Tensor) -> float:
-    """Largest difference relative to the largest scale."""
-    return (difference.abs().max() / scale.max().clamp(min=torch.finfo(scale.dtype).tiny)).item()
-
-
-def _score(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
-    return diffusion.marginal(t).score(x)
-
-
-def _component_probability(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
-    return diffusion.marginal(t).responsibilities(x)
+    return relative_error(by_tweedie - diffusion.posterior_mean(x_t, t), scale)
 
 
 def _equal_weights(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
@@ -125,111 +114,70 @@ def _log_probability(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
     return torch.log_softmax(diffusion.marginal(t).log_components(x), -1)
 
 
-def _unscaled_denoiser(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
-    return diffusion.scales(t)[0] * diffusion.posterior_mean(x, t)
+LINE = reverse_cases(1, reach=10.0, least=0.05)
+PLANE = reverse_cases(2, reach=4.0, least=0.3)
+SPACE = reverse_cases(3, reach=4.0, least=0.1)
+CUBE = reverse_cases(3, reach=1.0, least=0.9, most=1.1)
+"""Mixtures for which a grid in three dimensions is small enough."""
 
-
-def _alpha_squared(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
-    return diffusion.scales(t)[0] * diffusion.martingale(x, t)
-
-
-def _sigma_for_alpha(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
-    return diffusion.scales(t)[1] * _score(diffusion, x, t)
-
-
-def _prior_weights(diffusion: Diffusion, x_t: Tensor, s: float, t: float) -> GaussianMixture:
-    kernel = diffusion.reverse_kernel(x_t, s, t)
-    return replace(kernel, log_weights=diffusion.data.log_weights.expand(kernel.log_weights.shape))
-
-
-def _forward_variance(diffusion: Diffusion, x_t: Tensor, s: float, t: float) -> GaussianMixture:
-    kernel = diffusion.reverse_kernel(x_t, s, t)
-    variance = torch.full_like(kernel.variances, diffusion.transition(s, t)[1])
-    return replace(kernel, variances=variance)
-
-
-def _gain_without_a(diffusion: Diffusion, x_t: Tensor, s: float, t: float) -> GaussianMixture:
-    kernel, a = diffusion.reverse_kernel(x_t, s, t), diffusion.transition(s, t)[0]
-    start = diffusion.marginal(s).means
-    return replace(kernel, means=start + (kernel.means - start) / a)
-
-
-LINE = strategies.reverse_cases(1, reach=10.0, least=0.05)
-PLANE = strategies.reverse_cases(2, reach=4.0, least=0.3)
-SPACE = strategies.reverse_cases(3, reach=4.0, least=0.1)
-CUBE = strategies.reverse_cases(3, reach=1.0, least=0.9, most=1.1)
-"""Where a grid in three dimensions is small enough."""
+posterior_mean_martingale_error = partial(
+    kernel_expectation_error, process=Diffusion.posterior_mean
+)
+component_error = partial(kernel_expectation_error, process=Diffusion.component_probabilities)
 
 CLAIMS = (
-    ExactClaim(
+    exact_claim(
         "martingale-1d", "1", "E[M_s(x_s)|x_t] = M_t(x_t), by quadrature", LINE,
         kernel_expectation_error,
-        (
-            Mutant("no-alpha", lambda c: kernel_expectation_error(c, _score)),
-            Mutant("alpha-squared", lambda c: kernel_expectation_error(c, _alpha_squared)),
-            Mutant("sigma-for-alpha", lambda c: kernel_expectation_error(c, _sigma_for_alpha)),
-            Mutant("forward-direction", forward_expectation_error),
-            Mutant("ode-for-sde", ode_error),
-            Mutant("prior-weights", lambda c: kernel_expectation_error(c, kernel=_prior_weights)),
-            Mutant("forward-variance", lambda c: kernel_expectation_error(c, kernel=_forward_variance)),
-        ),
+        process={
+            "no-alpha": Diffusion.score,
+            "alpha-squared": lambda of, x, t: of.scales(t)[0] * of.martingale(x, t),
+            "sigma-for-alpha": lambda of, x, t: of.scales(t)[1] * of.score(x, t),
+        },
+        instead={"forward-direction": forward_expectation_error, "ode-for-sde": flow_error},
+        kernel={"prior-weights": prior_weights, "forward-variance": forward_variance},
     ),
-    ExactClaim(
+    exact_claim(
         "martingale-2d", "1", "E[M_s(x_s)|x_t] = M_t(x_t), full covariances", PLANE,
-        kernel_expectation_error,
-        (
-            Mutant("no-alpha-2d", lambda c: kernel_expectation_error(c, _score)),
-            Mutant("gain-without-A", lambda c: kernel_expectation_error(c, kernel=_gain_without_a)),
-        ),
+        kernel_expectation_error, process={"no-alpha-2d": Diffusion.score},
+        kernel={"gain-without-A": gain_without_a},
     ),
-    ExactClaim(
+    exact_claim(
         "martingale-3d", "1", "E[M_s(x_s)|x_t] = M_t(x_t), all three coordinates", CUBE,
         kernel_expectation_error,
-        (Mutant("sigma-for-alpha-3d", lambda c: kernel_expectation_error(c, _sigma_for_alpha)),),
+        process={"sigma-for-alpha-3d": lambda of, x, t: of.scales(t)[1] * of.score(x, t)},
         share=0.5,
     ),
-    ExactClaim(
+    exact_claim(
         "zero-mean", "1", "E M_t = 0 under q_t", LINE, zero_mean_error,
-        (Mutant("mean-under-q_s", lambda c: zero_mean_error(c, lambda c: c.times.s)),),
+        law_time={"mean-under-q_s": lambda c: c.times.s},
     ),
-    ExactClaim(
-        "reverse-kernel", "0", "q(x_s|x_t) satisfies Bayes' rule, d = 3", SPACE, bayes_error,
-        (
-            Mutant("kernel-prior-weights", lambda c: bayes_error(c, _prior_weights)),
-            Mutant("kernel-forward-variance", lambda c: bayes_error(c, _forward_variance)),
-        ),
+    exact_claim(
+        "reverse-kernel", "0", "q(x_s|x_t) satisfies Bayes' rule, d = 3", SPACE, kernel_bayes_error,
+        kernel={"kernel-prior-weights": prior_weights, "kernel-forward-variance": forward_variance},
     ),
-    ExactClaim(
+    exact_claim(
         "posterior-mean", "9", "E[x_0|x_t] = (x_t + sigma^2 score)/alpha, d = 3", SPACE,
-        posterior_mean_error,
-        (Mutant("sigma-for-sigma-squared", lambda c: posterior_mean_error(c, power=1)),),
+        posterior_mean_error, power={"sigma-for-sigma-squared": 1},
     ),
-    ExactClaim(
+    exact_claim(
         "posterior-mean-1d", "9", "E[E[x_0|x_s] | x_t] = E[x_0|x_t]", LINE,
-        lambda c: kernel_expectation_error(c, Diffusion.posterior_mean),
-        (
-            Mutant("noise-for-data", lambda c: kernel_expectation_error(c, Diffusion.noise_prediction)),
-            Mutant("mean-times-alpha", lambda c: kernel_expectation_error(c, _unscaled_denoiser)),
-        ),
+        posterior_mean_martingale_error,
+        process={
+            "noise-for-data": Diffusion.noise_prediction,
+            "mean-times-alpha": lambda of, x, t: of.scales(t)[0] * of.posterior_mean(x, t),
+        },
     ),
-    ExactClaim(
-        "components-1d", "9", "E[P(k|x_s)|x_t] = P(k|x_t)", LINE,
-        lambda c: kernel_expectation_error(c, _component_probability),
-        (
-            Mutant("equal-weights", lambda c: kernel_expectation_error(c, _equal_weights)),
-            Mutant("log-probability", lambda c: kernel_expectation_error(c, _log_probability)),
-        ),
+    exact_claim(
+        "components-1d", "9", "E[P(k|x_s)|x_t] = P(k|x_t)", LINE, component_error,
+        process={"equal-weights": _equal_weights, "log-probability": _log_probability},
     ),
-    ExactClaim(
+    exact_claim(
         "components-2d", "9", "E[P(k|x_s)|x_t] = P(k|x_t), full covariances", PLANE,
-        lambda c: kernel_expectation_error(c, _component_probability),
-        (Mutant("components-prior-weights", lambda c: kernel_expectation_error(
-            c, _component_probability, _prior_weights)),),
+        component_error, kernel={"components-prior-weights": prior_weights},
     ),
-    ExactClaim(
-        "components-3d", "9", "E[P(k|x_s)|x_t] = P(k|x_t), d = 3", CUBE,
-        lambda c: kernel_expectation_error(c, _component_probability),
-        (Mutant("log-probability-3d", lambda c: kernel_expectation_error(c, _log_probability)),),
-        share=0.5,
+    exact_claim(
+        "components-3d", "9", "E[P(k|x_s)|x_t] = P(k|x_t), d = 3", CUBE, component_error,
+        process={"log-probability-3d": _log_probability}, share=0.5,
     ),
 )  # fmt: skip

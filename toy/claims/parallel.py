@@ -1,13 +1,14 @@
-"""Claims judged in several processes at once, with the verdicts of one process.
+"""Claims judged in several processes, with the verdicts that one process would give.
 
-A process is told a claim by its id and finds it in ``toy.claims.ALL``; cases and samples depend on
-the seed alone, so the number of processes changes nothing but the time that it takes.
+A process finds a claim in the table by its id. Cases and samples depend on the seed, and cases also on
+the constants in the modules of this package that are loaded, which Hypothesis tries: each process
+loads the modules that its caller has loaded, so that their number changes the time only.
 """
 
 import importlib
 import multiprocessing
-import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,32 +20,31 @@ import torch
 from toy.claims.table import ALL
 from toy.judge.verdicts import Verdict, judge
 
-MOST_JOBS = 8
-"""By default: the longest claim takes an eighth of the time of all of them."""
+PACKAGES = ("theory", "toy")
 
 
-def default_jobs() -> int:
-    """As many processes as there are cores to run on, up to ``MOST_JOBS``."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-    return min(cores, MOST_JOBS)
-
-
-def verify_apart(ids: Sequence[str], examples: int, seed: int, jobs: int) -> Iterator[Verdict]:
+def verify_in_processes(
+    ids: Sequence[str], examples: int, seed: int, jobs: int
+) -> Iterator[Verdict]:
     """The verdicts of these claims in this order, from so many processes."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(ids)), context, initializer=_prepare)
+    context, loaded = multiprocessing.get_context("spawn"), _loaded_modules()
+    pool = ProcessPoolExecutor(min(jobs, len(ids)), context, _prepare, (loaded,))
     try:
-        with _deaf_children():
+        with _interruptions_ignored():
             verdicts = pool.map(partial(_judge_by_id, examples=examples, seed=seed), ids)
         yield from verdicts
     finally:
         pool.shutdown(cancel_futures=True)
 
 
+def _loaded_modules() -> list[str]:
+    names = (name for name in sys.modules if name.split(".")[0] in PACKAGES)
+    return sorted(name for name in names if not name.endswith("__main__"))
+
+
 @contextmanager
-def _deaf_children() -> Iterator[None]:
-    """Processes begun here ignore interruptions until ``_prepare``: loading would end in a traceback."""
+def _interruptions_ignored() -> Iterator[None]:
+    """Processes begun within ignore interruptions until ``_prepare``, so that none leaves a traceback."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -55,8 +55,9 @@ def _deaf_children() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _prepare() -> None:
-    importlib.import_module("toy.cli")  # Hypothesis tries constants of the modules that are loaded
+def _prepare(modules: list[str]) -> None:
+    for name in modules:
+        importlib.import_module(name)
     torch.set_num_threads(1)  # the tensors are small
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupted process leaves without a word
 

@@ -1,6 +1,6 @@
 """Analytic-DPM's reverse variance against the exact one, E tr Var(x_s|x_t) / d, by quadrature.
 
-Errors are relative to V/A^2, what the best variance adds up to where nothing is known of the noise.
+Errors are relative to V/A^2, the size of the best variance where nothing is known of the noise.
 """
 
 from collections.abc import Callable
@@ -10,25 +10,29 @@ from torch import Tensor
 
 from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import Schedule
-from toy.judge.claim import ExactClaim, Mutant
-from toy.mixtures.diffusion import Diffusion, as_time
+from toy.judge.claim import exact_claim
+from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.mixtures import ReverseCase, reverse_cases
 
-Formula = Callable[[Schedule, Tensor, Tensor, Tensor], Tensor]
-Bounds = Callable[[Diffusion, float, float], tuple[float, float]]
+VarianceFormula = Callable[[Schedule, Tensor, Tensor, Tensor], Tensor]
+"""From a schedule, s, t and the energy E|E[e|x_t]|^2 / d to a variance."""
+
+VarianceBounds = Callable[[Diffusion, float, float], tuple[float, float]]
+"""From a diffusion, s and t to bounds of the variance."""
 
 
-def variance_error(case: ReverseCase, formula: Formula = optimal_variance) -> float:
-    """The formula of the exact score's energy is the mean of the exact reverse kernel's variance."""
+def variance_error(case: ReverseCase, formula: VarianceFormula = optimal_variance) -> float:
+    """The formula for the exact score's energy against the mean of the exact reverse kernel's variance."""
     energy, exact = _energy_and_variance(case)
-    s, t, size = as_time(case.times.s), as_time(case.times.t), _size(case)
+    s, t, size = float64(case.times.s), float64(case.times.t), _size(case)
     return ((formula(case.times.schedule, s, t, energy) / size - exact).abs()).item()
 
 
 def ddpm_bounds(diffusion: Diffusion, s: float, t: float) -> tuple[float, float]:
-    """V sigma_s^2/sigma_t^2 of a point and V c_s/c_t of a Gaussian with the data's mean variance."""
+    """V sigma_s^2/sigma_t^2 for a point and V c_s/c_t for a Gaussian with the data's mean variance."""
     _, v = diffusion.transition(s, t)
     (a_s, s_s), (a_t, s_t) = diffusion.scales(s), diffusion.scales(t)
     of_data = _total_variance(diffusion.data).item() / diffusion.data.dimension
@@ -36,7 +40,7 @@ def ddpm_bounds(diffusion: Diffusion, s: float, t: float) -> tuple[float, float]
     return v * s_s**2 / s_t**2, v * c_s / c_t
 
 
-def bounds_error(case: ReverseCase, bounds: Bounds = ddpm_bounds) -> float:
+def variance_bounds_error(case: ReverseCase, bounds: VarianceBounds = ddpm_bounds) -> float:
     """By how much the exact variance lies outside the bounds."""
     _, exact = _energy_and_variance(case)
     lower, upper = bounds(case.diffusion, case.times.s, case.times.t)
@@ -54,6 +58,7 @@ def _energy_and_variance(case: ReverseCase) -> tuple[Tensor, Tensor]:
     diffusion, s, t, size = case.diffusion, case.times.s, case.times.t, _size(case)
 
     def terms(x: Tensor) -> Tensor:
+        """Both integrands."""
         energy = diffusion.noise_prediction(x, t).square().mean(1)
         spread = _total_variance(diffusion.reverse_kernel(x, s, t)) / x.shape[1]
         return torch.stack([energy, spread / size], 1)
@@ -94,16 +99,8 @@ def _kappa_at_t(schedule: Schedule, s: Tensor, t: Tensor, energy: Tensor) -> Ten
     return _published(schedule, s, t, energy, weight=kappa)
 
 
-def _sum_for_mean(schedule: Schedule, s: Tensor, t: Tensor, energy: Tensor) -> Tensor:
-    return optimal_variance(schedule, s, t, 2 * energy)
-
-
 def _smaller_alone(schedule: Schedule, s: Tensor, t: Tensor, energy: Tensor) -> Tensor:
     return optimal_variance(schedule, s, t, torch.ones_like(energy))
-
-
-def _beta_of_any_data(diffusion: Diffusion, s: float, t: float) -> tuple[float, float]:
-    return ddpm_bounds(diffusion, s, t)[0], diffusion.transition(s, t)[1]
 
 
 def _beta_below(diffusion: Diffusion, s: float, t: float) -> tuple[float, float]:
@@ -112,7 +109,7 @@ def _beta_below(diffusion: Diffusion, s: float, t: float) -> tuple[float, float]
 
 
 def _narrowest(diffusion: Diffusion, s: float, t: float) -> tuple[float, float]:
-    """The Gaussian of the narrowest component in place of that of all the data."""
+    """The bounds for the narrowest component in place of all the data."""
     narrow = GaussianMixture.diagonal(
         torch.ones(1),
         torch.zeros(1, diffusion.data.dimension),
@@ -125,28 +122,27 @@ LINE = reverse_cases(1, reach=4.0, least=0.3)
 PLANE = reverse_cases(2, reach=2.0, least=0.5, most=2.0)
 
 CLAIMS = (
-    ExactClaim(
+    exact_claim(
         "reverse-variance", "8", "Analytic-DPM's variance is E Var(x_s|x_t)", LINE, variance_error,
-        (
-            Mutant("kappa-without-snr", lambda c: variance_error(c, _kappa_without_snr)),
-            Mutant("kappa-at-t", lambda c: variance_error(c, _kappa_at_t)),
-            Mutant("sigma-for-its-square", lambda c: variance_error(c, _sigma_for_square)),
-            Mutant("smaller-variance-alone", lambda c: variance_error(c, _smaller_alone)),
-        ),
+        formula={
+            "kappa-without-snr": _kappa_without_snr, "kappa-at-t": _kappa_at_t,
+            "sigma-for-its-square": _sigma_for_square, "smaller-variance-alone": _smaller_alone,
+        },
     ),
-    ExactClaim(
+    exact_claim(
         "reverse-variance-2d", "8", "in two dimensions, E tr Var(x_s|x_t) / d", PLANE,
-        variance_error, (Mutant("sum-for-mean", lambda c: variance_error(c, _sum_for_mean)),),
+        variance_error,
+        formula={"sum-for-mean": lambda schedule, s, t, e: optimal_variance(schedule, s, t, 2 * e)},
         share=0.25,
     ),
-    ExactClaim(
+    exact_claim(
         "variance-bounds", "8", "it is between DDPM's variances, of a point and a Gaussian", PLANE,
-        bounds_error,
-        (
-            Mutant("beta-of-any-data", lambda c: bounds_error(c, _beta_of_any_data)),
-            Mutant("beta-below", lambda c: bounds_error(c, _beta_below)),
-            Mutant("narrowest-component", lambda c: bounds_error(c, _narrowest)),
-        ),
+        variance_bounds_error,
+        bounds={
+            "beta-of-any-data": lambda of, s, t: (ddpm_bounds(of, s, t)[0], of.transition(s, t)[1]),
+            "beta-below": _beta_below,
+            "narrowest-component": _narrowest,
+        },
         share=0.25,
     ),
 )  # fmt: skip

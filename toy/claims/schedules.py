@@ -7,26 +7,28 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule, VPLinear
 from theory.diffusion.targets import NOISE, VELOCITY, Target, convert, shift_factor
-from toy.judge.claim import ExactClaim, Mutant
-from toy.mixtures.diffusion import as_time
-from toy.strategies import mixtures as strategies
-from toy.strategies.mixtures import ConversionCase, TimePair
+from toy.judge.claim import exact_claim
+from toy.mixtures.tensors import float64
+from toy.numerics.relative_errors import elementwise_error
+from toy.strategies.planted_errors import ConversionCase, conversion_cases
+from toy.strategies.time_pairs import TIME_PAIRS, TimePair
 
-Function = Callable[[Schedule, Tensor], Tensor]
+OfTime = Callable[[Schedule, Tensor], Tensor]
+"""A function of a schedule at times (n,) or (), of the same shape."""
 
 
 def derivative_error(
     pair: TimePair,
-    drift: Function = lambda schedule, t: schedule.drift(t),
-    diffusion_sq: Function = lambda schedule, t: schedule.diffusion_sq(t),
-    d_log_snr: Function = lambda schedule, t: schedule.d_log_snr(t),
+    drift: OfTime = lambda schedule, t: schedule.drift(t),
+    diffusion_sq: OfTime = lambda schedule, t: schedule.diffusion_sq(t),
+    d_log_snr: OfTime = lambda schedule, t: schedule.d_log_snr(t),
 ) -> float:
     """alpha', sigma', f, g^2 and lambda' of the schedule against automatic differentiation, at t.
 
-    f = alpha'/alpha, lambda' = 2 (alpha'/alpha - sigma'/sigma), g^2 = -sigma^2 lambda'. What is
-    below a millionth of the scale and its rate lambda' may have lost that many digits.
+    f = alpha'/alpha, lambda' = 2 (alpha'/alpha - sigma'/sigma), g^2 = -sigma^2 lambda'. Errors are
+    relative to a millionth of the scale times lambda' at least, as smaller values lose digits.
     """
-    schedule, t = pair.schedule, as_time(pair.t)
+    schedule, t = pair.schedule, float64(pair.t)
     alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
     d_alpha, d_sigma = _slope(schedule.alpha, t), _slope(schedule.sigma, t)
     d_lambda = 2 * (d_alpha / alpha_t - d_sigma / sigma_t)
@@ -38,7 +40,8 @@ def derivative_error(
         (d_log_snr(schedule, t), d_lambda, 1.0),
     )
     return max(
-        _relative(value, exact, 1e-6 * (scale * d_lambda).abs()) for value, exact, scale in compared
+        _of_larger(value, exact, 1e-6 * (scale * d_lambda).abs())
+        for value, exact, scale in compared
     )
 
 
@@ -49,10 +52,10 @@ def _slope(value: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
 
 
 def log_snr_error(
-    pair: TimePair, log_snr: Function = lambda schedule, t: schedule.log_snr(t)
+    pair: TimePair, log_snr: OfTime = lambda schedule, t: schedule.log_snr(t)
 ) -> float:
     """log_snr(t) = 2 log(alpha/sigma), relative to 1 + |lambda|."""
-    t = torch.tensor([pair.s, pair.t], dtype=torch.float64)
+    t = float64([pair.s, pair.t])
     exact = _log_ratio(pair.schedule, t)
     return ((log_snr(pair.schedule, t) - exact).abs() / (1 + exact.abs())).max().item()
 
@@ -62,16 +65,17 @@ def _log_ratio(schedule: Schedule, t: Tensor) -> Tensor:
 
 
 def inverse_error(
-    pair: TimePair, log_snr: Function = lambda schedule, t: schedule.log_snr(t)
+    pair: TimePair, log_snr: OfTime = lambda schedule, t: schedule.log_snr(t)
 ) -> float:
     """time_of(log_snr(t)) = t, measured in log-SNR."""
     schedule = pair.schedule
-    times = torch.tensor([pair.s, pair.t], dtype=torch.float64)
+    times = float64([pair.s, pair.t])
     back = schedule.time_of(log_snr(schedule, times))
     return (schedule.log_snr(back) - schedule.log_snr(times)).abs().max().item()
 
 
 Transition = Callable[[Schedule, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From a schedule and times s, t to A and V of x_t | x_s ~ N(A x_s, V I)."""
 
 
 def composition_error(
@@ -84,56 +88,56 @@ def composition_error(
     V_st = V_rt + A_rt^2 V_sr, at the r midway in log-SNR.
     """
     schedule = pair.schedule
-    s, t = as_time(pair.s), as_time(pair.t)
+    s, t = float64(pair.s), float64(pair.t)
     r = schedule.time_of((schedule.log_snr(s) + schedule.log_snr(t)) / 2)
     (a_sr, v_sr), (a_rt, v_rt) = transition(schedule, s, r), transition(schedule, r, t)
     a_st, v_st = transition(schedule, s, t)
     fallen = torch.expm1(_log_ratio(schedule, t) - _log_ratio(schedule, s))
     return max(
-        _relative(a_st, schedule.alpha(t) / schedule.alpha(s)),
-        _relative(v_st, -(schedule.sigma(t) ** 2) * fallen),
-        _relative(a_sr * a_rt, a_st),
-        _relative(v_rt + a_rt**power * v_sr, v_st),
+        _of_larger(a_st, schedule.alpha(t) / schedule.alpha(s)),
+        _of_larger(v_st, -(schedule.sigma(t) ** 2) * fallen),
+        _of_larger(a_sr * a_rt, a_st),
+        _of_larger(v_rt + a_rt**power * v_sr, v_st),
     )
 
 
 def round_trip_error(case: ConversionCase, source_value: Target | None = None) -> float:
     """Converting y = A x_0 + B e to another target gives that target's own value."""
-    schedule, t = case.schedule, as_time(case.t)
-    x_0, e = as_time(case.x_0), as_time(case.e)
+    schedule, t = case.schedule, float64(case.t)
+    x_0, e = float64(case.x_0), float64(case.e)
     x_t = schedule.alpha(t) * x_0 + schedule.sigma(t) * e
     y = (source_value or case.source).value(schedule, t, x_0, e)
     got = convert(y, x_t, t, case.source, case.to, schedule)
     expected = case.to.value(schedule, t, x_0, e)
-    return ((got - expected).abs() / _conversion_scale(case, y, x_t)).item()
+    return elementwise_error(got - expected, _conversion_scale(case, y, x_t))
 
 
 def commutation_error(case: ConversionCase, factor: Callable[..., Tensor] = shift_factor) -> float:
     """convert(y - eta) = convert(y) - eta det_to/det_source."""
-    schedule, t = case.schedule, as_time(case.t)
-    x_t, eta = as_time(case.x_0), as_time(case.eta)
-    y = case.source.value(schedule, t, x_t, as_time(case.e))
+    schedule, t = case.schedule, float64(case.t)
+    x_t, eta = float64(case.x_0), float64(case.eta)
+    y = case.source.value(schedule, t, x_t, float64(case.e))
     before = convert(y - eta, x_t, t, case.source, case.to, schedule)
     after = convert(y, x_t, t, case.source, case.to, schedule)
     after = after - eta * factor(t, case.source, case.to, schedule)
-    return ((before - after).abs() / _conversion_scale(case, y.abs() + eta.abs(), x_t)).item()
+    return elementwise_error(before - after, _conversion_scale(case, y.abs() + eta.abs(), x_t))
 
 
 def _conversion_scale(case: ConversionCase, y: Tensor, x_t: Tensor) -> Tensor:
-    """Size of the terms that the 2x2 solve adds up: what rounding is relative to."""
-    schedule, t = case.schedule, as_time(case.t)
+    """Size of the terms that the conversion adds up, to which its rounding is relative."""
+    schedule, t = case.schedule, float64(case.t)
     a, b = (c.abs() for c in case.source.coefficients(schedule, t))
     to_a, to_b = (c.abs() for c in case.to.coefficients(schedule, t))
     alpha_t, sigma_t = schedule.alpha(t), schedule.sigma(t)
     x_0 = b * x_t.abs() + sigma_t * y.abs()
     e = alpha_t * y.abs() + a * x_t.abs()
-    return (to_a * x_0 + to_b * e) / case.source.determinant(schedule, t).abs() + 1e-300
+    return (to_a * x_0 + to_b * e) / case.source.determinant(schedule, t).abs()
 
 
-def _relative(value: Tensor, expected: Tensor, least: Tensor | float = 1e-300) -> float:
-    """Relative to the larger of the two, if it is above the least scale."""
+def _of_larger(value: Tensor, expected: Tensor, least: Tensor | float = 0.0) -> float:
+    """|value - expected| relative to the larger of the two, and to ``least`` at least."""
     scale = torch.maximum(value.abs(), expected.abs()).clamp(min=least)
-    return ((value - expected).abs() / scale.clamp(min=1e-300)).item()
+    return elementwise_error(value - expected, scale)
 
 
 def _noise_variance(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -142,56 +146,49 @@ def _noise_variance(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, T
 
 _VELOCITY_SIGN = Target("velocity", lambda schedule, t: (schedule.sigma(t), schedule.alpha(t)))
 
-PAIRS = strategies.times()
-CONVERSIONS = strategies.conversion_cases()
+CONVERSIONS = conversion_cases()
 FROM_VELOCITY = ConversionCase(VPLinear(), 0.5, VELOCITY, NOISE, x_0=1.0, e=0.0, eta=1.0)
 
+
+def _half_log_snr(schedule: Schedule, t: Tensor) -> Tensor:
+    return schedule.log_snr(t) / 2
+
+
 CLAIMS = (
-    ExactClaim(
-        "derivatives", "0", "f = d log alpha/dt, g^2 = -sigma^2 d lambda/dt, and d lambda/dt", PAIRS,
-        derivative_error,
-        (
-            Mutant("g-for-g-squared", lambda p: derivative_error(
-                p, diffusion_sq=lambda schedule, t: schedule.diffusion_sq(t).sqrt())),
-            Mutant("missing-drift-term", lambda p: derivative_error(
-                p, diffusion_sq=lambda schedule, t: 2 * schedule.sigma(t) * schedule.d_sigma(t))),
-            Mutant("drift-of-alpha", lambda p: derivative_error(
-                p, drift=lambda schedule, t: schedule.d_alpha(t))),
-            Mutant("half-the-slope", lambda p: derivative_error(
-                p, d_log_snr=lambda schedule, t: schedule.d_log_snr(t) / 2)),
-        ),
+    exact_claim(
+        "derivatives", "0", "f = d log alpha/dt, g^2 = -sigma^2 d lambda/dt, and d lambda/dt",
+        TIME_PAIRS, derivative_error,
+        diffusion_sq={
+            "g-for-g-squared": lambda schedule, t: schedule.diffusion_sq(t).sqrt(),
+            "missing-drift-term": lambda schedule, t: 2 * schedule.sigma(t) * schedule.d_sigma(t),
+        },
+        drift={"drift-of-alpha": lambda schedule, t: schedule.d_alpha(t)},
+        d_log_snr={"half-the-slope": lambda schedule, t: schedule.d_log_snr(t) / 2},
     ),
-    ExactClaim(
-        "log-snr", "0", "log_snr = 2 log(alpha/sigma)", PAIRS, log_snr_error,
-        (Mutant("ratio-not-squared", lambda p: log_snr_error(
-            p, lambda schedule, t: schedule.log_snr(t) / 2)),),
+    exact_claim(
+        "log-snr", "0", "log_snr = 2 log(alpha/sigma)", TIME_PAIRS, log_snr_error,
+        log_snr={"ratio-not-squared": _half_log_snr},
     ),
-    ExactClaim(
-        "inverse", "0", "time_of inverts log_snr", PAIRS, inverse_error,
-        (Mutant("half-log-snr", lambda p: inverse_error(
-            p, lambda schedule, t: schedule.log_snr(t) / 2)),),
+    exact_claim(
+        "inverse", "0", "time_of inverts log_snr", TIME_PAIRS, inverse_error,
+        log_snr={"half-log-snr": _half_log_snr},
     ),
-    ExactClaim(
+    exact_claim(
         "transitions", "0", "A = alpha_t/alpha_s, V = sigma_t^2 - A^2 sigma_s^2, and they compose",
-        PAIRS, composition_error,
-        (
-            Mutant("A-for-A-squared", lambda p: composition_error(p, power=1)),
-            Mutant("variance-of-the-noise", lambda p: composition_error(
-                p, transition=_noise_variance)),
-        ),
+        TIME_PAIRS, composition_error, power={"A-for-A-squared": 1},
+        transition={"variance-of-the-noise": _noise_variance},
     ),
-    ExactClaim(
+    exact_claim(
         "conversion", "4", "converting a target gives the other's value", CONVERSIONS,
         round_trip_error,
-        (Mutant("velocity-sign", lambda c: round_trip_error(
-            c, _VELOCITY_SIGN if c.source is VELOCITY else None)),),
+        instead={
+            "velocity-sign": lambda c: round_trip_error(
+                c, _VELOCITY_SIGN if c.source is VELOCITY else None),
+        },
         always=(FROM_VELOCITY,),
     ),
-    ExactClaim(
-        "commutation", "4", "calibrating commutes with converting", CONVERSIONS,
-        commutation_error,
-        (Mutant("unscaled-shift", lambda c: commutation_error(
-            c, lambda t, *_: torch.ones_like(t))),),
-        always=(FROM_VELOCITY,),
+    exact_claim(
+        "commutation", "4", "calibrating commutes with converting", CONVERSIONS, commutation_error,
+        factor={"unscaled-shift": lambda t, *_: torch.ones_like(t)}, always=(FROM_VELOCITY,),
     ),
 )  # fmt: skip

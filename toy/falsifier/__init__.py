@@ -1,4 +1,4 @@
-"""A user's own schedule or model, held against the claims that make sense for it.
+"""A user's own schedule or model, tried on the claims that apply to it.
 
 Imports ``toy.claims`` and what lies below.
 """

@@ -1,8 +1,7 @@
-"""The claims, on a schedule or a model that a user brings (``toy.falsifier.user_models``).
+"""Tries a user's schedule or model (``toy.falsifier.user_models``) on the claims that apply to it.
 
-Nothing is asked of what is brought but what is tried: times are found by bisection of the log-SNR.
-First comes what everything else presupposes: that a schedule agrees with itself, that a model
-predicts E[y|x_t]. Where that falls, the rest is not tried.
+Claims come in stages. The first ones are presupposed by the rest: that a schedule's functions agree
+with each other, that a model predicts E[y|x_t]. If one of a stage falls, the next is not tried.
 """
 
 from collections.abc import Iterator
@@ -11,36 +10,37 @@ from hypothesis.errors import Flaky
 
 from theory.diffusion.schedules import Schedule
 from theory.support.errors import InputError, one_line_with_type
-from toy.falsifier import model_probes, schedule_probes
+from toy.falsifier.model_claims import claims_on_formula, claims_on_model
+from toy.falsifier.schedule_claims import consistency_claims, monotone_claims, other_claims
 from toy.falsifier.user_models import Formula, Model
 from toy.judge.claim import Claim
 from toy.judge.verdicts import Verdict, judge
 
 Stages = Iterator[tuple[Claim, ...]]
-"""Claims of which each lot presupposes those before, made when it is its turn."""
+"""Groups of claims, each made when the one before it has passed."""
 
 
 def schedule_stages(schedule: Schedule) -> Stages:
-    """What must hold of any schedule."""
-    yield schedule_probes.decreasing(schedule)
-    yield schedule_probes.own(schedule)
-    yield schedule_probes.of_families(schedule)
+    """The claims that must hold for any schedule."""
+    yield monotone_claims(schedule)
+    yield consistency_claims(schedule)
+    yield other_claims(schedule)
 
 
-def model_stages(brought: Model | Formula) -> Stages:
-    """What must hold of an exact model: of its own diffusion, or of any if it is a formula."""
-    if isinstance(brought, Formula):
-        yield from model_probes.of_formula(brought)
+def model_stages(model: Model | Formula) -> Stages:
+    """The claims that must hold for an exact model: of its own diffusion, or of any for a formula."""
+    if isinstance(model, Formula):
+        yield from claims_on_formula(model)
     else:
-        yield schedule_probes.decreasing(brought.diffusion.schedule)
-        yield from model_probes.of_model(brought)
+        yield monotone_claims(model.diffusion.schedule)
+        yield from claims_on_model(model)
 
 
 def falsify(stages: Stages, examples: int, seed: int) -> Iterator[Verdict]:
-    """Each claim's verdict in turn, as far as none of an earlier stage has fallen.
+    """Each claim's verdict in turn, up to the end of the first stage in which one falls.
 
     Raises:
-        InputError: what was brought raises an exception, or answers differently when asked again.
+        InputError: the user's code raises an exception, or answers differently when asked again.
     """
     try:
         for claims in stages:

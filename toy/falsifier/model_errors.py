@@ -1,7 +1,7 @@
-"""What holds of an exact model, as errors of a model that a user brings.
+"""Errors of a user's model, each of which is zero for an exact model.
 
-No error is told where the quadrature, or a difference quotient, does not bear it: the same sum is
-taken of the exact model as well, which must come out right.
+The same sum is taken of the exact model, whose error must be negligible; else the quadrature or the
+difference quotient is not accurate enough, and the case is left unresolved.
 """
 
 import math
@@ -14,17 +14,21 @@ from torch import Tensor
 from theory.diffusion.targets import NOISE, SCORE, convert, shift_factor
 from toy.falsifier.user_models import Model
 from toy.judge.claim import EXACT_TOLERANCE
-from toy.mixtures.diffusion import as_time
 from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.planted_error import Misfit
-from toy.numerics.quadrature import UnresolvedError, expectation, hermite
-from toy.strategies.mixtures import Components, MisfitCase, TimePair
+from toy.mixtures.planted_error import PlantedErrorModel
+from toy.mixtures.tensors import float64
+from toy.numerics.quadrature import expectation, hermite
+from toy.numerics.relative_errors import TINY
+from toy.numerics.reported_errors import UnresolvedError
+from toy.strategies.mixtures import Components
+from toy.strategies.planted_errors import PlantedErrorCase
+from toy.strategies.time_pairs import TimePair
 
 ROUNDING = 1e-13
-"""Share of what a prediction adds up that rounding may take of it."""
+"""Relative rounding of the terms of a prediction."""
 
 ULPS = 2.0**-46
-"""By how much of its size rounding may move x_t."""
+"""Relative rounding of x_t."""
 
 MOST = {1: 2**14, 2: 2**15, 3: 2**18}
 """Points of one sum at most, by dimension."""
@@ -36,17 +40,17 @@ CONTROL = EXACT_TOLERANCE / 10
 """How well a sum must come out for the exact model."""
 
 WAVELESS = 1e-12
-"""A frequency so low that no integral is refined for it."""
+"""A frequency that is too low to refine any integral."""
 
 NEGLIGIBLE = -600.0
-"""Log density below which a value need not be a number: that of a score in linear space is not."""
+"""Log density below which a prediction need not be finite: a score in linear space is 0/0 there."""
 
 LENGTH = 2e-3
-"""Length of a difference quotient in the least deviation."""
+"""Step of a difference quotient in units of the least deviation."""
 
 
 @dataclass(frozen=True)
-class Probe:
+class ModelPoint:
     """A model, two times s < t, and a point x_t (d,)."""
 
     model: Model
@@ -55,18 +59,18 @@ class Probe:
     x_t: Tensor
 
 
-def prediction_error(probe: Probe) -> float:
+def prediction_error(point: ModelPoint) -> float:
     """|y_theta - E[y|x_t]| at the point: see ``prediction_errors``."""
-    return prediction_errors(probe.model, probe.x_t[None], probe.t).item()
+    return prediction_errors(point.model, point.x_t[None], point.t).item()
 
 
 def prediction_errors(model: Model, x_t: Tensor, t: float) -> Tensor:
-    """|y_theta - E[y|x_t]| at points (n, d), in noise form, relative to 1 + |E[e|x_t]|, (n,).
+    """|y_theta - E[y|x_t]| at points (n, d), converted to noise, relative to 1 + |E[e|x_t]|, (n,).
 
-    What rounding can do is taken for no error: a little of the terms that are added up, and what
-    E[e|x_t] changes by as x_t is moved by a few units in its last place.
+    The scale allows for rounding: of the terms of the prediction, and of E[e|x_t] as x_t moves by a
+    few units in its last place.
     """
-    diffusion, schedule, time = model.diffusion, model.diffusion.schedule, as_time(t)
+    diffusion, schedule, time = model.diffusion, model.diffusion.schedule, float64(t)
     alpha_t, sigma_t = diffusion.scales(t)
     a, b = model.target.coefficients(schedule, time)
     noise, data = diffusion.noise_prediction(x_t, t), diffusion.posterior_mean(x_t, t)
@@ -80,10 +84,10 @@ def prediction_errors(model: Model, x_t: Tensor, t: float) -> Tensor:
     return (difference.amax(1) / scale.amax(1)).nan_to_num(nan=math.inf)
 
 
-def mean_error(probe: Probe) -> float:
-    """|E[y_theta] - A E[x_0]| relative to E|y_theta| and to what E[y|x_t] adds up, under q_t."""
-    model, t, diffusion = probe.model, probe.t, probe.model.diffusion
-    a, _ = model.target.coefficients(diffusion.schedule, as_time(t))
+def model_mean_error(point: ModelPoint) -> float:
+    """|E[y_theta] - A E[x_0]| under q_t, relative to E|y_theta| and to the size of E[y|x_t]."""
+    model, t, diffusion = point.model, point.t, point.model.diffusion
+    a, _ = model.target.coefficients(diffusion.schedule, float64(t))
     mean, exact = a * diffusion.data.mean(), _exact(model)
     size = diffusion.target_size(model.target, t)
     return _sum_error(
@@ -91,9 +95,9 @@ def mean_error(probe: Probe) -> float:
     )
 
 
-def martingale_error(probe: Probe) -> float:
-    """|E[M_s(x_s)|x_t] - M_t(x_t)| relative to E[|M_s||x_t], M of the model's own score."""
-    model, (s, t), x_t = probe.model, (probe.s, probe.t), probe.x_t
+def model_martingale_error(point: ModelPoint) -> float:
+    """|E[M_s(x_s)|x_t] - M_t(x_t)| for the model's own score, relative to E[|M_s||x_t]."""
+    model, (s, t), x_t = point.model, (point.s, point.t), point.x_t
     diffusion = model.diffusion
     (alpha_s, sigma_s), reach = diffusion.scales(s), diffusion.data.means.abs().max().item()
     return _sum_error(
@@ -108,31 +112,39 @@ def martingale_error(probe: Probe) -> float:
 
 def _scaled_score(model: Model, x: Tensor, t: float) -> Tensor:
     schedule = model.diffusion.schedule
-    score = convert(model.at(x, t), x, as_time(t), model.target, SCORE, schedule)
+    score = convert(model.at(x, t), x, float64(t), model.target, SCORE, schedule)
     return model.diffusion.scales(t)[0] * score
 
 
-def _exact(model: Model) -> Misfit:
-    return Misfit(model.diffusion, model.target)
+def _exact(model: Model) -> PlantedErrorModel:
+    return PlantedErrorModel(model.diffusion, model.target)
 
 
-Of = Callable[[Tensor], Tensor]
+Values = Callable[[Tensor], Tensor]
+"""From points (n, d) to values (n, d)."""
 
 
 def _sum_error(
-    law: GaussianMixture, of: Of, exact: Of, expected: Tensor, of_exact: Tensor, size: float
+    law: GaussianMixture, of: Values, exact: Values, expected: Tensor, of_exact: Tensor, size: float
 ) -> float:
-    """|E of(x) - expected| relative to E|of| and the size, infinite where it is not a number.
+    """|E of(x) - expected| relative to E|of| and the size; infinite where a value is not finite.
 
-    Beyond three dimensions E exact(x) = of_exact is taken for granted, and a sum over few nodes is
-    that of the difference of the two: it is right for an exact model, however few they are.
+    Beyond three dimensions only few nodes are affordable. The error of their sum for the exact model,
+    whose mean is known, is subtracted: the result is right for an exact model, however few they are.
+
+    Args:
+        law: of x.
+        of, exact: the model's values and those of the exact model.
+        expected, of_exact: what their means should be, (d,).
+        size: of the terms that they add up.
 
     Raises:
-        UnresolvedError: the sums do not settle, or not to of_exact for ``exact``.
+        UnresolvedError: the sums do not settle, or not to ``of_exact`` for ``exact``.
     """
     d, finite = law.dimension, [bool(expected.isfinite().all())]
 
     def both(x: Tensor) -> Tensor:
+        """Both models' values, with zero where they are not finite."""
         values = torch.cat([of(x), exact(x)], 1)
         fine = values[:, :d].isfinite().all(1) | (law.log_density(x) < NEGLIGIBLE)
         finite.append(bool(fine.all()))
@@ -147,13 +159,13 @@ def _sum_error(
         return math.inf
     if d not in MOST:
         value = value - (value[d:] - of_exact).repeat(2)
-    scale = (magnitude[:d].max() + size).clamp(min=1e-300)
+    scale = (magnitude[:d].max() + size).clamp(min=TINY)
     if (value[d:] - of_exact).abs().max() > CONTROL * (magnitude[d:].max() + size):
         raise UnresolvedError("quadrature: wrong for the exact model")
     return ((value[:d] - expected).abs().max() / scale).item()
 
 
-def _sums(law: GaussianMixture, of: Of, size: float) -> tuple[Tensor, Tensor]:
+def _sums(law: GaussianMixture, of: Values, size: float) -> tuple[Tensor, Tensor]:
     """E of(x) and E|of(x)|."""
     if law.dimension in MOST:
         integral = expectation(law, of, size=size, most=MOST[law.dimension])
@@ -163,59 +175,61 @@ def _sums(law: GaussianMixture, of: Of, size: float) -> tuple[Tensor, Tensor]:
     return weights @ values, weights @ values.abs()
 
 
-def conservative_error(probe: Probe) -> float:
+def conservative_error(point: ModelPoint) -> float:
     """Asymmetry of the Jacobian of the score, by difference quotients, relative to its largest entry.
 
     Raises:
-        UnresolvedError: two lengths give another Jacobian.
+        UnresolvedError: another step gives another Jacobian.
     """
-    length = LENGTH * probe.model.diffusion.marginal(probe.t).variances.min().sqrt().item()
-    coarse, fine = _jacobian(probe, length), _jacobian(probe, length / 2)
+    length = LENGTH * point.model.diffusion.marginal(point.t).variances.min().sqrt().item()
+    coarse, fine = _jacobian(point, length), _jacobian(point, length / 2)
     size = fine.abs().max()
     if not (coarse - fine).abs().max() <= CONTROL * size:
         raise UnresolvedError("the score's Jacobian does not settle")
-    return ((fine - fine.T).abs().max() / size.clamp(min=1e-300)).item()
+    return ((fine - fine.T).abs().max() / size.clamp(min=TINY)).item()
 
 
-def _jacobian(probe: Probe, length: float) -> Tensor:
+def _jacobian(point: ModelPoint, length: float) -> Tensor:
     """By central differences of the fourth order, (d, d)."""
-    d = len(probe.x_t)
-    offsets = torch.tensor([1.0, -1.0, 2.0, -2.0], dtype=torch.float64) * length
-    weights = torch.tensor([8.0, -8.0, -1.0, 1.0], dtype=torch.float64) / (12 * length)
-    x = probe.x_t + offsets[:, None, None] * torch.eye(d, dtype=torch.float64)
-    values = _scaled_score(probe.model, x.flatten(0, 1), probe.t)
+    d = len(point.x_t)
+    offsets = float64([1.0, -1.0, 2.0, -2.0]) * length
+    weights = float64([8.0, -8.0, -1.0, 1.0]) / (12 * length)
+    x = point.x_t + offsets[:, None, None] * torch.eye(d, dtype=torch.float64)
+    values = _scaled_score(point.model, x.flatten(0, 1), point.t)
     return torch.einsum("k,kij->ij", weights, values.reshape(4, d, d))
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldMisfit(Misfit):
-    """A brought model in place of an exact one: it should have no planted error."""
+class UserModelAsPlanted(PlantedErrorModel):
+    """A user's model in place of one with planted error, of which it should have none."""
 
-    brought: Model
+    user_model: Model
 
     def at(self, x_t: Tensor, t: float) -> Tensor:
-        """The brought model's prediction, and the exact one where the density is negligible."""
+        """The user's prediction, or the exact one where the density is negligible."""
         nothing = self.diffusion.marginal(t).log_density(x_t) < NEGLIGIBLE
-        return torch.where(nothing[:, None], self.exact(x_t, t), self.brought.at(x_t, t))
+        return torch.where(nothing[:, None], self.exact(x_t, t), self.user_model.at(x_t, t))
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeldCase(MisfitCase):
-    """A brought model as the claims on ``toy.mixtures.planted_error`` take theirs."""
+class UserModelCase(PlantedErrorCase):
+    """A user's model as a case of the claims on planted errors."""
 
-    brought: Model
+    user_model: Model
 
-    def model(self) -> HeldMisfit:
+    def model(self) -> UserModelAsPlanted:
         """The model, whose best shift should be zero."""
-        diffusion = self.brought.diffusion
-        return HeldMisfit(diffusion, self.target, frequency=self.frequency, brought=self.brought)
+        diffusion = self.user_model.diffusion
+        return UserModelAsPlanted(
+            diffusion, self.target, frequency=self.frequency, user_model=self.user_model
+        )
 
 
-def held_case(probe: Probe, shift: float) -> HeldCase:
-    """The model at the probe's time, with a shift to try and no waves."""
-    pair = TimePair(probe.model.diffusion.schedule, probe.s, probe.t)
-    return HeldCase(
-        Components((), (), (), ()), pair, probe.model.target,
+def user_model_case(point: ModelPoint, shift: float) -> UserModelCase:
+    """The model at the point's time, with a shift to try and no waves."""
+    pair = TimePair(point.model.diffusion.schedule, point.s, point.t)
+    return UserModelCase(
+        Components((), (), (), ()), pair, point.model.target,
         constant=0.0, slope=0.0, amplitude=0.0, frequency=WAVELESS, shift=shift,
-        brought=probe.model,
+        user_model=point.model,
     )  # fmt: skip

@@ -1,7 +1,7 @@
-"""Hypothesis strategies for a schedule or a diffusion that a user brings.
+"""Strategies for a user's schedule or diffusion.
 
-Times are found by bisection of the log-SNR: nothing is asked of a schedule but alpha and sigma, no
-inverse, no derivative.
+Times are found by bisection of the log-SNR, so that only alpha and sigma of a schedule are used, and
+neither its inverse nor its derivatives.
 """
 
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -12,15 +12,18 @@ from scipy.optimize import bisect
 
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.support.errors import InputError
-from toy.mixtures.diffusion import Diffusion, as_time
-from toy.strategies.mixtures import LOG_SNR_REACH, MIN_GAP, TimePair
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.tensors import float64
+from toy.strategies.numbers import number_tuple
+from toy.strategies.time_pairs import LOG_SNR_REACH, MIN_GAP, TimePair, log_snr_range
 
 PARTS = 1024
+"""Parts of a schedule, of equal time."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """Two times s < t of a diffusion that is given, and a point x_t."""
+    """Two times s < t of a given diffusion, and a point x_t."""
 
     s: float
     t: float
@@ -28,8 +31,8 @@ class Point:
 
 
 @st.composite
-def times_between(draw: Any, schedule: Schedule) -> TimePair:
-    """Two of the times that part the schedule into ``PARTS``, its ends left out."""
+def ends_of_parts(draw: Any, schedule: Schedule) -> TimePair:
+    """Two ends of the schedule's ``PARTS``, but its own."""
     part = st.integers(1, PARTS - 1)
     first, second = sorted(draw(st.tuples(part, part).filter(lambda n: n[0] != n[1])))
     length = (schedule.t_max - schedule.t_min) / PARTS
@@ -43,7 +46,7 @@ def times_found(draw: Any, schedule: Schedule) -> TimePair:
         index = st.integers(0, len(schedule.alphas_cumprod) - 1)
         pair = draw(st.tuples(index, index).filter(lambda pair: pair[0] != pair[1]))
         return TimePair(schedule, float(min(pair)), float(max(pair)))
-    low, high = log_snr_range(schedule)
+    low, high = searched_log_snr(schedule)
     later = draw(st.floats(low + MIN_GAP, high - 3 * MIN_GAP))
     earlier = draw(st.floats(later + MIN_GAP, high - MIN_GAP))
     return TimePair(schedule, time_at(schedule, earlier), time_at(schedule, later))
@@ -52,7 +55,7 @@ def times_found(draw: Any, schedule: Schedule) -> TimePair:
 @st.composite
 def times_apart(draw: Any, schedule: Schedule, other: TimePair) -> TimePair:
     """Two times as far apart in log-SNR as those of another schedule are, or as this one allows."""
-    low, high = log_snr_range(schedule)
+    low, high = searched_log_snr(schedule)
     gap = _log_snr(other.schedule, other.s) - _log_snr(other.schedule, other.t)
     gap = min(gap, high - low - 2 * MIN_GAP)
     later = draw(st.floats(low + MIN_GAP / 2, high - gap - MIN_GAP / 2))
@@ -60,8 +63,8 @@ def times_apart(draw: Any, schedule: Schedule, other: TimePair) -> TimePair:
 
 
 @st.composite
-def on_schedule(draw: Any, cases: st.SearchStrategy[Any], schedule: Schedule) -> Any:
-    """Cases of any claim, moved to this schedule; two times keep how far they are apart."""
+def moved_to_schedule(draw: Any, cases: st.SearchStrategy[Any], schedule: Schedule) -> Any:
+    """Cases of any claim on this schedule instead of their own; two times keep their distance."""
     case = draw(cases)
     own = _times_of(case)
     pair = times_found(schedule) if own is None else times_apart(schedule, own)
@@ -95,9 +98,13 @@ def _moved(case: Any, pair: TimePair) -> Any:
     return replace(case, **changes)
 
 
-def log_snr_range(schedule: Schedule) -> tuple[float, float]:
-    low, high = (_log_snr(schedule, t) for t in (schedule.t_max, schedule.t_min))
-    low, high = max(low, -LOG_SNR_REACH), min(high, LOG_SNR_REACH)
+def searched_log_snr(schedule: Schedule) -> tuple[float, float]:
+    """Ends of the log-SNR between -12 and 12.
+
+    Raises:
+        InputError: it hardly falls there.
+    """
+    low, high = log_snr_range(schedule, -LOG_SNR_REACH, LOG_SNR_REACH)
     if not high - low > 5 * MIN_GAP:
         raise InputError(
             f"schedule: expected a log-SNR that falls by more than {5 * MIN_GAP:g} between "
@@ -107,24 +114,26 @@ def log_snr_range(schedule: Schedule) -> tuple[float, float]:
 
 
 def _log_snr(schedule: Schedule, t: float) -> float:
-    return schedule.log_snr(as_time(t)).item()
+    return schedule.log_snr(float64(t)).item()
 
 
 def time_at(schedule: Schedule, log_snr: float) -> float:
-    return float(
-        bisect(
-            lambda t: _log_snr(schedule, t) - log_snr, schedule.t_min, schedule.t_max, xtol=1e-14
-        )
-    )
+    """The time of a log-SNR, by bisection."""
+
+    def excess(t: float) -> float:
+        """The log-SNR at t above the one that is looked for."""
+        return _log_snr(schedule, t) - log_snr
+
+    return float(bisect(excess, schedule.t_min, schedule.t_max, xtol=1e-14))
 
 
 @st.composite
-def points(draw: Any, diffusion: Diffusion) -> Point:
+def points_of(draw: Any, diffusion: Diffusion) -> Point:
     """Points within five deviations of some component."""
     times = draw(times_found(diffusion.schedule))
     law = diffusion.marginal(times.t)
     near = draw(st.integers(0, len(law.log_weights) - 1))
-    offset = draw(st.tuples(*[st.floats(-5.0, 5.0)] * law.dimension))
+    offset = draw(number_tuple(-5.0, 5.0, law.dimension))
     deviations = law.covariances()[near].diagonal().sqrt().tolist()
     centre = law.means[near].tolist()
     x_t = (m + z * v for m, z, v in zip(centre, offset, deviations, strict=True))

@@ -1,14 +1,12 @@
-"""What a user brings to be tried: a schedule or a model.
+"""The schedules and models of a user that can be tried.
 
-A schedule is a ``theory.diffusion.schedules.Schedule``, or a class of them that needs no arguments.
-
-A model is either of
+A schedule is a ``theory.Schedule``, or a class of them that needs no arguments. A model is either of
 
 - a ``Model``: predict(x_t, t, condition=None) -> y beside the diffusion that it is a model of and
   the target that it predicts;
 - a function score(x_t, t, diffusion) -> score, a formula for any diffusion of a mixture.
 
-Points x_t are (n, d) and times t (n,), both float64; so must be what comes back, (n, d).
+Points x_t are (n, d) and times t (n,), both float64; the result must be float64 and (n, d).
 """
 
 from collections.abc import Callable
@@ -25,11 +23,18 @@ from theory.support.errors import InputError, one_line_with_type
 from toy.mixtures.diffusion import Diffusion
 
 Predict = Callable[..., Tensor]
+"""From x_t and t, and for a formula the diffusion, to a prediction."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """A network's stand-in, and the exact diffusion that it is held against."""
+    """A model, and the exact diffusion that it should be one of.
+
+    Attributes:
+        predict: predict(x_t, t, condition=None) -> y.
+        diffusion: of a mixture of data under a schedule.
+        target: what y stands for.
+    """
 
     predict: Predict
     diffusion: Diffusion
@@ -39,7 +44,7 @@ class Model:
         """The prediction at points (n, d) and one time.
 
         Raises:
-            InputError: it fails, or what comes back is not a float64 tensor of the same shape.
+            InputError: it fails, or the result is not a float64 tensor of the same shape.
         """
         times = torch.full((len(x_t),), t, dtype=torch.float64)
         try:
@@ -62,10 +67,10 @@ class Formula:
 
 
 def require_like(expected: Tensor, value: Any, name: str) -> None:
-    """Refuse what is not a float64 tensor of the shape of another.
+    """Refuse anything but a float64 tensor of the shape of ``expected``.
 
     Raises:
-        InputError: it is that; the message says what it is.
+        InputError: it is something else; the message begins with the name.
     """
     fits = isinstance(value, Tensor) and value.shape == expected.shape
     if not fits or value.dtype != torch.float64:

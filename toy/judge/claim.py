@@ -1,15 +1,16 @@
 """What a claim is, and how it is upheld or falsified.
 
-An exact claim has an error that must stay within its tolerance on every case that Hypothesis
-makes; a statistical one has a deviation that stays within 1 except with probability ``level``.
-Beside each claim stand its mutants: the same claim with a plausible mistake, which must be caught.
+An exact claim has an error that must stay within its tolerance on every case that Hypothesis makes.
+A statistical claim has a deviation that stays within 1 except with probability ``level``. Each claim
+has mutants: the same claim with a plausible mistake, which must be caught.
 """
 
 import math
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, find, given, seed, settings
@@ -17,13 +18,15 @@ from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from toy.judge.evidence import Evidence
-from toy.numerics.quadrature import UnresolvedError
-from toy.numerics.readings import Reading, read
+from toy.numerics.reported_errors import MeasuredError, UnresolvedError, measure
 
 EXACT_TOLERANCE = 1e-8
 
+LEVEL = 1e-8
+"""Probability that one statistical claim is rejected though true."""
+
 SEARCHED = 150
-"""Cases among which a mutant is looked for, at least; one is enough."""
+"""Least number of cases among which a counterexample to a mutant is looked for."""
 
 SHRINKS = 15
 """Cases that are tried to shrink a mutant's counterexample: two hundred mutants take most of a run."""
@@ -31,7 +34,7 @@ SHRINKS = 15
 
 @dataclass(frozen=True)
 class Trial:
-    """One statistical check: the largest deviation in units of its threshold, from n samples."""
+    """The outcome of a statistical check: a deviation in units of its threshold, from n samples."""
 
     deviation: float
     n: int
@@ -47,13 +50,20 @@ class Mutant:
 
 @dataclass(frozen=True)
 class ExactClaim:
-    """``error(case)``, relative, is at most ``tolerance`` for every case of the strategy.
+    """A relative error is at most ``tolerance`` for every case of a strategy.
 
-    To it is added what the quadrature reports of its own error (``toy.numerics.readings``).
-    The cases that are ``always`` tried are those which few seeds would come upon. Where a case takes
-    long, only a ``share`` of the number that is asked for is tried. A case that the quadrature does
-    not resolve is no counterexample; but unless the share ``to_resolve`` of them is resolved, the
-    claim is left open.
+    The error that the quadrature reports of itself is added to it (``toy.numerics.reported_errors``).
+    A case that the quadrature does not resolve is no counterexample.
+
+    Attributes:
+        id, section, says: what is claimed, and where the theory has it.
+        strategy: the cases.
+        error: of a case.
+        mutants: mistakes that must be caught.
+        tolerance: of the error.
+        always: cases that are tried at every seed, as few seeds would find them.
+        share: of the examples asked for that are tried, where a case takes long.
+        to_resolve: the share of the cases that must be resolved; else the claim is left open.
     """
 
     id: str
@@ -68,11 +78,11 @@ class ExactClaim:
     to_resolve: float = 1.0
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
-        """Try the claim on so many cases; a failure carries its shrunk counterexample."""
+        """The evidence of so many cases, with a shrunk counterexample if the claim falls."""
         return self.tried(examples, run_seed).evidence()
 
     def tried(self, examples: int, run_seed: int) -> "Record":
-        """What comes of so many cases."""
+        """Try so many cases, up to the first counterexample."""
         record = Record(self)
         attempt = record.attempt
         most = math.ceil(self.share * examples)
@@ -84,18 +94,17 @@ class ExactClaim:
         return record
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
-        """The case on which the claim holds and the mutant fails, or None if it survives.
+        """A case on which the claim holds and the mutant fails, or None if the mutant survives.
 
-        It is shrunk as far as ``SHRINKS`` cases lead, unless only one of those that are always tried
-        tells them apart.
+        It is shrunk by trying ``SHRINKS`` cases, unless it is one of those that are always tried.
         """
         case = self._found(mutant, examples, run_seed)
         if case is None:
-            case = next((c for c in self.always if self._tells_apart(c, mutant)), None)
+            case = next((c for c in self.always if self._catches(c, mutant)), None)
         return None if case is None else f"{case!r}, error {mutant.check(case):.3g}"
 
     def _found(self, mutant: Mutant, examples: int, run_seed: int) -> Any | None:
-        shrinking = _Shrinking(lambda case: self._tells_apart(case, mutant))
+        shrinking = _Shrinking(lambda case: self._catches(case, mutant))
         try:
             return find(
                 self.strategy,
@@ -105,21 +114,21 @@ class ExactClaim:
             )
         except NoSuchExample:
             return None
-        except Enough:
+        except SearchEnded:
             return shrinking.smallest
 
-    def _tells_apart(self, case: Any, mutant: Mutant) -> bool:
+    def _catches(self, case: Any, mutant: Mutant) -> bool:
         if _resolved(mutant.check, case, otherwise=0.0).least <= self.tolerance:
             return False
         return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
 
 
-class Enough(BaseException):
-    """Ends a search that would go on; Hypothesis lets it through, as it does an interruption."""
+class SearchEnded(BaseException):
+    """Ends a search early. Hypothesis lets it through, as it does an interruption."""
 
 
 class _Shrinking:
-    """A test of cases, which ends the search when it has been asked ``SHRINKS`` times after a find.
+    """A test of cases that ends the search ``SHRINKS`` calls after the first case that passes.
 
     ``smallest`` is the last case that passed: Hypothesis only goes on from smaller ones.
     """
@@ -132,7 +141,7 @@ class _Shrinking:
     def __call__(self, case: Any) -> bool:
         if self.smallest is not None:
             if not self._left:
-                raise Enough
+                raise SearchEnded
             self._left -= 1
         passes = self._passes(case)
         if passes:
@@ -141,13 +150,13 @@ class _Shrinking:
 
 
 class Record:
-    """What came of an exact claim on the cases tried so far."""
+    """The errors of an exact claim on the cases tried so far, and its counterexample if there is one."""
 
     def __init__(self, claim: ExactClaim) -> None:
         self._claim = claim
-        self._readings: list[Reading] = []
+        self._errors: list[MeasuredError] = []
         self._unresolved = 0
-        self._failure: tuple[Reading, Any] | None = None
+        self._failure: tuple[MeasuredError, Any] | None = None
 
     @property
     def fell(self) -> bool:
@@ -161,40 +170,40 @@ class Record:
             Falsified: the claim does not hold on it.
         """
         try:
-            reading = read(self._claim.error, case)
+            error = measure(self._claim.error, case)
         except UnresolvedError:
             self._unresolved += 1
         else:
-            self.add(reading, case)
+            self.add(error, case)
 
-    def add(self, reading: Reading, case: Any) -> None:
+    def add(self, error: MeasuredError, case: Any) -> None:
         """Count a case whose error is known.
 
         Raises:
             Falsified: the claim does not hold on it.
         """
-        self._readings.append(reading)
-        if not reading.most <= self._claim.tolerance:
-            self._failure = reading, case
+        self._errors.append(error)
+        if not error.most <= self._claim.tolerance:
+            self._failure = error, case
             raise Falsified(self._claim.id)
 
     def add_simplest(self, simpler: Callable[[Any], Iterable[Any]]) -> None:
-        """Put the first simpler case on which the claim fails as well in place of the one found."""
+        """Replace the counterexample by the first simpler case on which the claim fails as well."""
         if self._failure:
             with suppress(Falsified):
                 for case in simpler(self._failure[1]):
                     self.attempt(case)
 
     def evidence(self) -> Evidence:
-        """The last counterexample, if there is any; else the largest error."""
-        claim, n, counted = self._claim, len(self._readings) + self._unresolved, self._readings
-        counterexample, left_open = "", len(counted) < max(1, claim.to_resolve * n)
+        """The error of the counterexample, if there is one; else the largest error."""
+        claim, n, errors = self._claim, len(self._errors) + self._unresolved, self._errors
+        counterexample, left_open = "", len(errors) < max(1, claim.to_resolve * n)
         if self._failure:
-            counted, counterexample, left_open = [self._failure[0]], repr(self._failure[1]), False
+            errors, counterexample, left_open = [self._failure[0]], repr(self._failure[1]), False
         return Evidence(
-            claim.id, claim.section, "exact", n, max((r.most for r in counted), default=math.inf),
+            claim.id, claim.section, "exact", n, max((e.most for e in errors), default=math.inf),
             claim.tolerance, counterexample=counterexample,
-            quadrature=max((r.quadrature for r in counted), default=0.0),
+            quadrature=max((e.quadrature for e in errors), default=0.0),
             unresolved=self._unresolved, open=left_open,
         )  # fmt: skip
 
@@ -206,19 +215,19 @@ class StatisticalClaim:
     id: str
     section: str
     says: str
-    level: float
     trial: Callable[[int], Trial]
     mutants: tuple[Mutant, ...]
+    level: float = LEVEL
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
-        """One trial; its sample size is its own, whatever the number of examples."""
+        """The evidence of one trial, whose sample size does not depend on the number of examples."""
         trial = self.trial(run_seed)
         return Evidence(
             self.id, self.section, "statistical", trial.n, trial.deviation, 1.0, self.level
         )
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
-        """What gave the mutant away, or None if it survives."""
+        """The deviation that caught the mutant, or None if it survives."""
         trial = mutant.check(run_seed)
         if trial.deviation <= 1.0:
             return None
@@ -228,16 +237,65 @@ class StatisticalClaim:
 Claim = ExactClaim | StatisticalClaim
 
 
+def exact_claim(
+    claim_id: str,
+    section: str,
+    says: str,
+    strategy: SearchStrategy[Any],
+    error: Callable[..., float],
+    *,
+    always: tuple[Any, ...] = (),
+    share: float = 1.0,
+    **mistakes: Mapping[str, Any],
+) -> ExactClaim:
+    """A claim with its mutants.
+
+    Args:
+        claim_id, section, says, strategy, error, always, share: as for ``ExactClaim``.
+        mistakes: for an argument of ``error`` its wrong values, by the ids of their mutants; as
+            ``instead``, other functions of a case that take the place of ``error``.
+    """
+    mutants = _mutants(error, mistakes)
+    return ExactClaim(claim_id, section, says, strategy, error, mutants, always=always, share=share)
+
+
+def statistical_claim(
+    claim_id: str,
+    section: str,
+    says: str,
+    trial: Callable[..., Trial],
+    **mistakes: Mapping[str, Any],
+) -> StatisticalClaim:
+    """A claim with its mutants.
+
+    Args:
+        claim_id, section, says, trial: as for ``StatisticalClaim``.
+        mistakes: for an argument of ``trial`` its wrong values, by the ids of their mutants.
+    """
+    return StatisticalClaim(claim_id, section, says, trial, _mutants(trial, mistakes))
+
+
+def _mutants(
+    check: Callable[..., Any], mistakes: Mapping[str, Mapping[str, Any]]
+) -> tuple[Mutant, ...]:
+    """The check with one argument replaced, or another check altogether (``instead``)."""
+    return tuple(
+        Mutant(mutant, value if argument == "instead" else partial(check, **{argument: value}))
+        for argument, values in mistakes.items()
+        for mutant, value in values.items()
+    )
+
+
 class Falsified(AssertionError):
     """A case on which a claim does not hold."""
 
 
-def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> Reading:
-    """The error, or ``otherwise`` where the quadrature cannot tell: never in the claim's favour."""
+def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> MeasuredError:
+    """The error, or ``otherwise`` where the quadrature does not resolve it."""
     try:
-        return read(error, case)
+        return measure(error, case)
     except UnresolvedError:
-        return Reading(otherwise, 0.0)
+        return MeasuredError(otherwise, 0.0)
 
 
 def _settings(examples: int) -> Any:

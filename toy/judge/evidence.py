@@ -1,5 +1,6 @@
-"""What a check returns, and the error budget of a run."""
+"""The outcome of a claim, and the probability of a false alarm in a run."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,10 +19,10 @@ class Evidence:
         worst: the largest statistic seen; a relative error includes the quadrature's own.
         tolerance: the threshold.
         level: probability of a false alarm; zero for exact claims.
-        counterexample: what the claim falls on, if anything.
+        counterexample: a case on which the claim fails, or an empty text.
         quadrature: the largest error that the quadrature of an exact claim reports of itself.
-        unresolved: of the cases, those on which no verdict could be based.
-        open: whether there are too many of those for a verdict on the claim.
+        unresolved: how many cases the quadrature could not resolve.
+        open: whether those are too many for a verdict on the claim.
     """
 
     claim: str
@@ -42,6 +43,6 @@ class Evidence:
         return self.worst <= self.tolerance and not self.open
 
 
-def false_alarm_probability(evidence: "list[Evidence]") -> float:
+def false_alarm_probability(evidence: Iterable[Evidence]) -> float:
     """Union bound over a run: the probability that any true claim is rejected is at most this."""
     return sum(e.level for e in evidence)

@@ -1,4 +1,4 @@
-"""Run every claim and every mutant, and say what came of it."""
+"""Try claims and their mutants, and report the outcome as text and as JSON."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -9,8 +9,8 @@ from toy.judge.evidence import Evidence, false_alarm_probability
 
 
 @dataclass(frozen=True)
-class Catch:
-    """What became of a mutant: the counterexample that caught it, or None."""
+class MutantVerdict:
+    """A mutant, and the counterexample that caught it, or None if it survives."""
 
     id: str
     claim: str
@@ -28,14 +28,15 @@ class Verdict:
 
     says: str
     evidence: Evidence
-    mutants: tuple[Catch, ...]
+    mutants: tuple[MutantVerdict, ...]
 
 
 def judge(claim: Claim, examples: int, seed: int) -> Verdict:
-    """One claim and its mutants, tried."""
+    """Try one claim and its mutants."""
     evidence = claim.uphold(examples, seed)
     mutants = tuple(
-        Catch(mutant.id, claim.id, claim.catch(mutant, examples, seed)) for mutant in claim.mutants
+        MutantVerdict(mutant.id, claim.id, claim.catch(mutant, examples, seed))
+        for mutant in claim.mutants
     )
     return Verdict(claim.says, evidence, mutants)
 
@@ -51,15 +52,15 @@ def stands(verdicts: list[Verdict]) -> bool:
 
 
 def falls(verdicts: list[Verdict]) -> bool:
-    """Whether a claim fell or a mutant survived; what is left open does neither."""
+    """Whether a claim fell or a mutant survived; a claim that is left open did not fall."""
     return any(
         not (v.evidence.passed or v.evidence.open) or not all(m.caught for m in v.mutants)
         for v in verdicts
     )
 
 
-def lines(verdict: Verdict) -> Iterator[str]:
-    """The verdict for reading: the claim, and under it each mutant with its counterexample."""
+def report_lines(verdict: Verdict) -> Iterator[str]:
+    """The verdict as text: the claim, and under it each mutant with its counterexample."""
     e = verdict.evidence
     word = "OPEN  " if e.open else "holds " if e.passed else "FALLS "
     measured = (
@@ -79,12 +80,12 @@ def lines(verdict: Verdict) -> Iterator[str]:
 
 
 def _of_quadrature(evidence: Evidence) -> str:
-    """Of the worst error: what the quadrature adds to it at most."""
+    """The quadrature's part of the worst error, if there is any."""
     return f" (quadrature {evidence.quadrature:.1e})" if evidence.quadrature else ""
 
 
-def summary(verdicts: list[Verdict]) -> str:
-    """How many claims hold and mutants were caught, and how likely a false alarm was; one line."""
+def summary_line(verdicts: list[Verdict]) -> str:
+    """How many claims hold and mutants were caught, and the probability of a false alarm."""
     evidence, mutants = [v.evidence for v in verdicts], [m for v in verdicts for m in v.mutants]
     parts = [f"{sum(e.passed for e in evidence)} of {len(evidence)} claims hold"]
     if left_open := sum(e.open for e in evidence):

@@ -1,4 +1,4 @@
-"""Gaussian mixtures and their diffusions, exactly; models with planted errors.
+"""Gaussian mixtures and their diffusions, exactly; models with planted errors; exact reverse paths.
 
 Imports ``theory`` only.
 """

@@ -25,15 +25,18 @@ import torch
 from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
-from toy.mixtures.diffusion import as_time
 from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.tensors import float64
 
 
 @dataclass(frozen=True)
 class AffineModel:
-    """kappa, m, b, v, and the law of u = x/alpha at the largest time: ``mean``, ``deviation`` sqrt(C).
+    """An affine score, and the Gaussian law from which its reverse processes start.
 
-    Times of which laws are asked are numbers; others are numbers, or tensors that broadcast.
+    Attributes:
+        schedule: of the diffusion.
+        slope, centre, bias, variance: kappa, m, b, v.
+        mean, deviation: of u = x/alpha at the largest time, the deviation in units of sqrt(C).
     """
 
     schedule: Schedule
@@ -45,32 +48,32 @@ class AffineModel:
     deviation: float
 
     def score(self, x: Tensor, t: float | Tensor) -> Tensor:
-        """s_theta(x, t)."""
+        """s_theta(x, t), for a time or times that broadcast to x."""
         time = torch.as_tensor(t, dtype=torch.float64)
         alpha_t = self.schedule.alpha(time)
         residual = self.slope * (x - alpha_t * self.centre) + alpha_t * self.bias
         return -residual / (alpha_t**2 * self._spread(time))
 
     def mean_score(self, data_mean: float, t: Tensor) -> Tensor:
-        """E s_theta(x_t, t) for data of that mean."""
+        """E s_theta(x_t, t) at times (T,), for data of that mean, (T,)."""
         return self.score(self.schedule.alpha(t) * data_mean, t)
 
     def calibrated(self, data_mean: float) -> "AffineModel":
-        """s_theta - E s_theta at every time, for data of that mean; the prior stays."""
+        """The model s_theta - E s_theta for data of that mean, with the same prior."""
         return replace(self, centre=data_mean, bias=0.0)
 
     def prior(self, t: float) -> GaussianMixture:
         """p_t at the largest time."""
-        variance = self._prior_variance(as_time(t))
+        variance = self._prior_variance(float64(t))
         return self._law(t, torch.full_like(variance, self.mean), variance)
 
     def sde_law(self, s: float, t: float) -> GaussianMixture:
         """p_s of the SDE run from ``prior(t)``."""
-        return self._law(s, *self.sde_moments(as_time(s), as_time(t)))
+        return self._law(s, *self.sde_moments(float64(s), float64(t)))
 
     def ode_law(self, s: float, t: float) -> GaussianMixture:
         """p_s of the ODE run from ``prior(t)``."""
-        return self._law(s, *self.ode_moments(as_time(s), as_time(t)))
+        return self._law(s, *self.ode_moments(float64(s), float64(t)))
 
     def sde_moments(self, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of u_s by the SDE run from ``prior(t)``."""
@@ -96,7 +99,7 @@ class AffineModel:
 
     def _log_spread(self, t: Tensor) -> Tensor:
         """log C = log(v + exp(-lambda)), for v = 0 too."""
-        log_variance = torch.log(torch.tensor(self.variance, dtype=torch.float64))
+        log_variance = torch.log(float64(self.variance))
         return torch.logaddexp(log_variance, -self.schedule.log_snr(t))
 
     def _log_ratio(self, s: Tensor, t: Tensor) -> Tensor:
@@ -105,7 +108,7 @@ class AffineModel:
 
     def _law(self, t: float, mean: Tensor, variance: Tensor) -> GaussianMixture:
         """Of x = alpha u."""
-        alpha_t = self.schedule.alpha(as_time(t))
+        alpha_t = self.schedule.alpha(float64(t))
         return GaussianMixture.diagonal(
             torch.ones(1), (alpha_t * mean).reshape(1, 1), (alpha_t**2 * variance).reshape(1)
         )

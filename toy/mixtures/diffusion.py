@@ -8,7 +8,7 @@ forward transition, Bayes' rule gives the reverse kernel as a mixture again:
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -18,11 +18,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from toy.mixtures.mixture import GaussianMixture
-
-
-def as_time(t: float) -> Tensor:
-    """A time as a float64 scalar tensor."""
-    return torch.tensor(t, dtype=torch.float64)
+from toy.mixtures.tensors import float64
 
 
 @dataclass(frozen=True)
@@ -44,20 +40,30 @@ class Diffusion:
 
     def scales(self, t: float) -> tuple[float, float]:
         """(alpha_t, sigma_t)."""
-        time = as_time(t)
+        time = float64(t)
         return self.schedule.alpha(time).item(), self.schedule.sigma(time).item()
 
     def transition(self, s: float, t: float) -> tuple[float, float]:
         """(A, V) of x_t | x_s ~ N(A x_s, V I)."""
-        a, v = self.schedule.transition(as_time(s), as_time(t))
+        a, v = self.schedule.transition(float64(s), float64(t))
         return a.item(), v.item()
+
+    def score(self, x_t: Float64[Tensor, "*batch d"], t: float) -> Float64[Tensor, "*batch d"]:
+        """grad log q_t(x_t), (*batch, d)."""
+        return self.marginal(t).score(x_t)
+
+    def component_probabilities(
+        self, x_t: Float64[Tensor, "*batch d"], t: float
+    ) -> Float64[Tensor, "*batch k"]:
+        """P(k|x_t), (*batch, K)."""
+        return self.marginal(t).responsibilities(x_t)
 
     def martingale(self, x_t: Float64[Tensor, "*batch d"], t: float) -> Float64[Tensor, "*batch d"]:
         """M_t = alpha_t grad log q_t(x_t), (*batch, d)."""
-        return self.scales(t)[0] * self.marginal(t).score(x_t)
+        return self.scales(t)[0] * self.score(x_t, t)
 
     def posterior(self, x_t: Float64[Tensor, "*batch d"], t: float) -> GaussianMixture:
-        """q(x_0|x_t) by conditioning each component, for points (*batch, d): it uses no score."""
+        """q(x_0|x_t) for points (*batch, d), by conditioning each component and not by the score."""
         alpha_t, sigma_t = self.scales(t)
         return _conditioned(self.data, self.marginal(t), alpha_t, sigma_t**2, x_t)
 
@@ -77,9 +83,12 @@ class Diffusion:
     def reverse_path(
         self, x_t: Tensor, times: list[float], generator: torch.Generator
     ) -> Iterator[Tensor]:
-        """Exact draws of the reverse process from x_t (*batch, d) at times[0], at each later entry.
+        """x_t (*batch, d) at times[0], then an exact draw of the reverse process at each later entry.
 
-        ``times`` decreases; the first yield is x_t itself.
+        Args:
+            x_t: where the paths start, (*batch, d).
+            times: decreasing.
+            generator: of the draws.
         """
         yield x_t
         for t, s in itertools.pairwise(times):
@@ -87,8 +96,8 @@ class Diffusion:
             yield x_t
 
     def target_size(self, target: Target, t: float) -> float:
-        """Size of what E[y|x_t] = A E[x_0|x_t] + B E[e|x_t] adds up, and which may cancel."""
-        a, b = target.coefficients(self.schedule, as_time(t))
+        """Size of the terms of E[y|x_t] = A E[x_0|x_t] + B E[e|x_t], which may cancel."""
+        a, b = target.coefficients(self.schedule, float64(t))
         x_0 = self.data.means.abs().max() + self.data.variances.max().sqrt()
         return (a.abs() * x_0 + b.abs()).item()
 
@@ -96,21 +105,28 @@ class Diffusion:
         self, x_t: Float64[Tensor, "*batch d"], t: float
     ) -> Float64[Tensor, "*batch d"]:
         """E[e|x_t] = -sigma_t grad log q_t(x_t), the exact noise predictor. (*batch, d)."""
-        return -self.scales(t)[1] * self.marginal(t).score(x_t)
+        return -self.scales(t)[1] * self.score(x_t, t)
+
+
+Process = Callable[[Diffusion, Tensor, float], Tensor]
+"""From a diffusion, points (*batch, d) and their time to values (*batch, m)."""
+
+Kernel = Callable[[Diffusion, Tensor, float, float], GaussianMixture]
+"""From a diffusion, points x_t (*batch, d) and times s < t to a law of x_s given x_t."""
 
 
 def _conditioned(
     earlier: GaussianMixture, later: GaussianMixture, a: float, v: float, x_t: Tensor
 ) -> GaussianMixture:
-    """The law of x_s ~ earlier given x_t = a x_s + sqrt(v) e ~ later, each component conditioned.
+    """The law of x_s ~ earlier given x_t = a x_s + sqrt(v) e ~ later, component by component.
 
-    Its mean lies between m_s and x_t/a, and is written as a correction of the smaller, so as not to
-    lose its digits to the larger.
+    Each mean lies between m_s and x_t/a. It is written as a correction of the smaller of the two,
+    whose digits the larger would swallow.
     """
     z_t, shares = later.centred(x_t), earlier.variances / later.variances
-    m_s, x_s = earlier._into(earlier.means), later._into(x_t[..., None, :]) / a
+    m_s, x_s = earlier.to_eigenbasis(earlier.means), later.to_eigenbasis(x_t[..., None, :]) / a
     from_mean = m_s + a * shares * z_t
     from_point = x_s - v / (a * later.variances) * z_t
     means = torch.where(m_s.abs() > 2 * x_s.abs(), from_point, from_mean)
     log_weights = torch.log_softmax(later.log_components(x_t), -1)
-    return GaussianMixture(log_weights, later._out_of(means), v * shares, later.rotations)
+    return GaussianMixture(log_weights, later.from_eigenbasis(means), v * shares, later.rotations)

@@ -1,4 +1,4 @@
-"""Gaussian mixtures with everything exact: density, score, Hessian, responsibilities, samples.
+"""Gaussian mixtures, exactly: density, score, Hessian, responsibilities, samples.
 
 q(x) = sum_k w_k N(x; m_k, C_k) on R^d. Covariances are kept as eigenvalues and rotations,
 C_k = R_k diag(v_k) R_k^T, because every operation of a diffusion only changes the eigenvalues:
@@ -17,7 +17,7 @@ from torch import Tensor
 from theory.support.errors import InputError
 
 ASYMMETRY = 1e-6
-"""Of a covariance, relative to its largest entry: what rounding leaves of symmetry."""
+"""Largest asymmetry of a covariance, relative to its largest entry, that rounding may leave."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class GaussianMixture:
     def atoms(cls, weights: Tensor, points: Tensor) -> "GaussianMixture":
         """Points (K, d) of probabilities in proportion to weights (K,): a law without a density.
 
-        It is data for a ``Diffusion``, whose marginals are mixtures wherever sigma_t > 0.
+        Use it as the data of a ``Diffusion``, whose marginals have a density where sigma_t > 0.
 
         Raises:
             InputError: as for ``diagonal``.
@@ -83,8 +83,8 @@ class GaussianMixture:
         """Weights (K,), means (K, d), symmetric positive definite covariances (K, d, d).
 
         Raises:
-            InputError: as for ``diagonal``, or covariances of another kind; what is symmetric but
-                for the rounding of single precision passes, and is made so.
+            InputError: as for ``diagonal``, or covariances of another shape, not symmetric or not
+                finite. An asymmetry that single precision may leave is removed instead.
         """
         covariances = covariances.double()
         if covariances.dim() != 3 or covariances.shape[1:] != means.shape[1:] * 2:
@@ -103,17 +103,24 @@ class GaussianMixture:
         """d."""
         return self.means.shape[-1]
 
-    def _into(self, x: Tensor) -> Tensor:
-        """Rotate vectors (*batch, K, d) into the components' eigenbases."""
+    @property
+    def axes(self) -> Float64[Tensor, "k d d"]:
+        """R_k, with eigenvectors as columns: identities for axis-aligned components."""
+        if self.rotations is not None:
+            return self.rotations
+        return torch.eye(self.dimension, dtype=torch.float64).expand(len(self.variances), -1, -1)
+
+    def to_eigenbasis(self, x: Tensor) -> Tensor:
+        """R_k^T x_k: vectors (*batch, K, d) in the eigenbasis of each component."""
         return x if self.rotations is None else torch.einsum("kij,...ki->...kj", self.rotations, x)
 
-    def _out_of(self, z: Tensor) -> Tensor:
-        """The inverse of ``_into``."""
+    def from_eigenbasis(self, z: Tensor) -> Tensor:
+        """R_k z_k: the inverse of ``to_eigenbasis``."""
         return z if self.rotations is None else torch.einsum("kij,...kj->...ki", self.rotations, z)
 
     def centred(self, x: Tensor) -> Tensor:
         """x - m_k in the eigenbasis of each component, (*batch, K, d)."""
-        return self._into(x[..., None, :] - self.means)
+        return self.to_eigenbasis(x[..., None, :] - self.means)
 
     def log_components(self, x: Tensor) -> Tensor:
         """log(w_k N(x; m_k, C_k)), (*batch, K)."""
@@ -131,7 +138,7 @@ class GaussianMixture:
 
     def component_scores(self, x: Tensor) -> Tensor:
         """grad log N(x; m_k, C_k) = -C_k^{-1} (x - m_k), (*batch, K, d)."""
-        return self._out_of(-self.centred(x) / self.variances)
+        return self.from_eigenbasis(-self.centred(x) / self.variances)
 
     def score(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch d"]:
         """grad log q(x) = sum_k P(k|x) grad log N_k, (*batch, d)."""
@@ -178,7 +185,7 @@ class GaussianMixture:
 def tilted(
     law: GaussianMixture, eta: Float64[Tensor, "d"]
 ) -> tuple[GaussianMixture, Float64[Tensor, ""]]:
-    """p(x) exp(-eta.x)/Z and log Z, for a mixture p and eta (d,): a mixture again.
+    """The mixture p(x) exp(-eta.x)/Z and log Z, for a mixture p and eta (d,).
 
     N(m, C) exp(-eta.x) = N(m - C eta, C) exp(-eta.m + eta.C eta/2).
     """

@@ -1,4 +1,4 @@
-"""Exact models with planted error, whose calibration is known in closed form.
+"""Exact models to which a known error is added, so that their calibration has a closed form.
 
 In the parametrization y = A x_0 + B e of the target, the model predicts
 
@@ -7,7 +7,7 @@ In the parametrization y = A x_0 + B e of the target, the model predicts
 
 so that eta_t = E[y_theta] - A E[x_0] = c_t + a E[sin(omega x_t + phi)], and for a component
 N(m, v) of a coordinate E sin(omega x + phi) = exp(-omega^2 v / 2) sin(omega m + phi). The linear
-parts have mean zero: no constant can mend them.
+parts have mean zero, so that no constant shift removes them.
 """
 
 import math
@@ -19,15 +19,17 @@ import torch
 from torch import Tensor
 
 from theory.diffusion.targets import NOISE, Target
-from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.tensors import float64
 
 
 @dataclass(frozen=True)
-class Misfit:
-    """A model of the diffusion with planted error. Called as predict(x_t, t, condition=None).
+class PlantedErrorModel:
+    """The exact model of a diffusion plus a planted error, called as predict(x_t, t, condition=None).
 
     Attributes:
-        diffusion, target: the exact model, and what is predicted.
+        diffusion: of which it is a model.
+        target: what it predicts.
         constant: c_t, from a time to a tensor that broadcasts to (d,).
         slope, amplitude, frequency, phase, scale: kappa, a, omega, phi, rho.
     """
@@ -48,15 +50,15 @@ class Misfit:
         return y
 
     def at(self, x_t: Tensor, t: float) -> Tensor:
-        """The prediction at one time, (*batch, d)."""
+        """y_theta at points (*batch, d) and one time, (*batch, d)."""
         mean, y = self.diffusion.data.mean(), self.exact(x_t, t)
-        a, _ = self.target.coefficients(self.diffusion.schedule, as_time(t))
+        a, _ = self.target.coefficients(self.diffusion.schedule, float64(t))
         planted = self.constant(t) + self.slope * (x_t - self.diffusion.scales(t)[0] * mean)
         return y + planted + self.scale * (y - a * mean) + self.amplitude * self._wave(x_t)
 
     def exact(self, x_t: Tensor, t: float) -> Tensor:
-        """E[y|x_t], (*batch, d)."""
-        a, b = self.target.coefficients(self.diffusion.schedule, as_time(t))
+        """E[y|x_t], the prediction without the planted error, (*batch, d)."""
+        a, b = self.target.coefficients(self.diffusion.schedule, float64(t))
         x_0, e = self.diffusion.posterior_mean(x_t, t), self.diffusion.noise_prediction(x_t, t)
         return a * x_0 + b * e
 
@@ -64,7 +66,7 @@ class Misfit:
         return torch.sin(self.frequency * x + self.phase)
 
     def eta(self, t: float) -> Tensor:
-        """The exact best shift at time t, (d,)."""
+        """eta_t, the constant shift that lowers the loss most, (d,)."""
         law = self.diffusion.marginal(t)
         variances = torch.diagonal(law.covariances(), dim1=-2, dim2=-1)
         damping = torch.exp(-(self.frequency**2) * variances / 2)
@@ -72,6 +74,6 @@ class Misfit:
         return self.constant(t) + self.amplitude * waves
 
 
-def growing(bias: Tensor) -> Callable[[float], Tensor]:
-    """A constant error that changes with time: c_t = bias cos(t)."""
+def cosine_bias(bias: Tensor) -> Callable[[float], Tensor]:
+    """c_t = bias cos(t), a constant error that changes with time."""
     return lambda t: bias * math.cos(t)

@@ -1,4 +1,4 @@
-"""Quadrature that reports its own error, and decimal arithmetic to judge it.
+"""Quadrature that reports its own error, extrapolation, and decimal arithmetic as a reference.
 
 Imports ``toy.mixtures``.
 """

@@ -1,7 +1,7 @@
-"""A mixture's density and its derivatives in decimal arithmetic, to judge those in floating point.
+"""A mixture's density and its derivatives in decimal arithmetic, as a reference for floating point.
 
-Weights, means, eigenvalues and eigenvectors are taken for the numbers that they are; what follows
-from them is worked out in ``DIGITS`` digits, by the same definitions and by no code of the mixture.
+Weights, means, eigenvalues and eigenvectors are taken as they are stored, and everything else is
+computed from them in ``DIGITS`` digits, from the definitions and without the code of the mixture.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.tensors import float64
 
 DIGITS = 60
 TWO_PI = 2 * Decimal("3.14159265358979323846264338327950288419716939937510582097494459")
@@ -20,8 +21,8 @@ Vector = list[Decimal]
 
 
 @dataclass(frozen=True)
-class Values:
-    """log q (), P(k|x) (K,), grad log q (d,) and Hess log q (d, d), rounded once."""
+class DensityValues:
+    """log q, P(k|x), grad log q and Hess log q at one point, each rounded once."""
 
     log_density: Float64[Tensor, ""]
     responsibilities: Float64[Tensor, "k"]
@@ -29,18 +30,14 @@ class Values:
     hessian: Float64[Tensor, "d d"]
 
 
-def values_at(law: GaussianMixture, x: Float64[Tensor, "d"]) -> Values:
-    """Everything at one point of a mixture without batch."""
-    d = law.dimension
-    rotations = (
-        torch.eye(d).expand(len(law.means), d, d) if law.rotations is None else law.rotations
-    )
+def values_at(law: GaussianMixture, x: Float64[Tensor, "d"]) -> DensityValues:
+    """Density and derivatives at one point of a mixture without batch."""
     with localcontext(Context(prec=DIGITS)):
         at = _decimals(x)
         parts = [
             _component(Decimal(weight), at, _decimals(mean), _decimals(variances), turn.tolist())
             for weight, mean, variances, turn in zip(
-                law.log_weights.tolist(), law.means, law.variances, rotations, strict=True
+                law.log_weights.tolist(), law.means, law.variances, law.axes, strict=True
             )
         ]
         return _mixed(*zip(*parts, strict=True))
@@ -53,7 +50,7 @@ def _decimals(x: Tensor) -> Vector:
 def _component(
     log_weight: Decimal, x: Vector, mean: Vector, variances: Vector, turn: list[list[float]]
 ) -> tuple[Decimal, Vector, list[Vector]]:
-    """log(w N), grad log N and the precision, of eigenvectors that are columns of ``turn``."""
+    """log(w N), grad log N and the precision; eigenvectors are the columns of ``turn``."""
     axes = [[Decimal(entry) for entry in axis] for axis in zip(*turn, strict=True)]
     at = [a - b for a, b in zip(x, mean, strict=True)]
     z = [_dot(axis, at) for axis in axes]
@@ -69,7 +66,7 @@ def _component(
 
 def _mixed(
     logs: tuple[Decimal, ...], scores: tuple[Vector, ...], precisions: tuple[list[Vector], ...]
-) -> Values:
+) -> DensityValues:
     top = max(logs)
     shares = [(log - top).exp() for log in logs]
     total = sum(shares, Decimal(0))
@@ -84,7 +81,9 @@ def _mixed(
         ]
         for i in axes
     ]
-    return Values(_rounded(top + total.ln()), _rounded(p), _rounded(score), _rounded(hessian))
+    return DensityValues(
+        _rounded(top + total.ln()), _rounded(p), _rounded(score), _rounded(hessian)
+    )
 
 
 def _dot(a: "Vector | tuple[Decimal, ...]", b: Vector) -> Decimal:
@@ -93,5 +92,5 @@ def _dot(a: "Vector | tuple[Decimal, ...]", b: Vector) -> Decimal:
 
 def _rounded(values: "Decimal | Vector | list[Vector]") -> Tensor:
     if isinstance(values, Decimal):
-        return torch.tensor(float(values), dtype=torch.float64)
+        return float64(float(values))
     return torch.stack([_rounded(value) for value in values])

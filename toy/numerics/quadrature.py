@@ -1,35 +1,39 @@
-"""Expectations under mixtures, with the error that they carry.
+"""Expectations under mixtures, with an estimate of their own error.
 
-In one dimension, Gauss-Legendre panels of each component's own, in its deviations from its mean,
-which end wherever those of another do: components a million times narrower than their neighbours are
-resolved. In two and three, the trapezoid rule, which converges geometrically for analytic integrands
-that decay: on one grid around all components or, where that takes many points, on a grid of each
-component's own along its eigenvectors, on which a covariance that is nearly singular costs no more
-than any other. The density is taken at points about the means, so that it loses no digits where these
-are far away.
+In one dimension each component has Gauss-Legendre panels, laid in its deviations about its mean and
+cut wherever the panels of another component begin: components a million times narrower than their
+neighbours are resolved. In two and three dimensions it is the trapezoid rule, which converges
+geometrically for analytic integrands that decay. One grid covers all components; where that takes
+too many points, each component has a grid of its own along its eigenvectors, on which a nearly
+singular covariance costs no more than any other. The density is taken at points relative to the
+means, so that it loses no digits where these are far away.
 
-Either rule is refined until successive sums agree, and an upper estimate of their error is reported.
-Panels are halved, and the difference of two sums is that. A grid is moved twice, by ``MOVES`` of its
-step, before it is refined. By Poisson's summation the error of a grid is a sum of Fourier coefficients
-F_m over m != 0, in conjugate pairs, of which the j-th grid sees F_m exp(2 pi i j m.move): for every
-|m_i| <= 1 the three real values that come of a pair differ by a quarter of its size or more, whatever
-its phase. So no term can hide, as one may from two grids, and four times the spread is reported. Own
-grids are all moved by the same share of their steps, so that this holds for their sum.
+Both rules are refined until successive sums agree, and an upper estimate of the error is reported.
+Panels are halved, and the estimate is the difference of two sums. A grid is moved twice, by ``MOVES``
+of its step, before it is refined. By Poisson's summation the error of a grid is a sum of Fourier
+coefficients F_m over m != 0, in conjugate pairs, and the j-th grid has F_m exp(2 pi i j m.move) in
+its place: for every |m_i| <= 1 the three real values of a pair differ by a quarter of its size or
+more, whatever its phase. So no term can hide from three grids, as one may from two, and four times
+the spread is reported. Own grids are all moved by the same share of their steps, so that this holds
+for their sum.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
+from jaxtyping import Float64
 from torch import Tensor
 
 from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.tensors import float64
+from toy.numerics.gauss_rules import cartesian, gauss_hermite, gauss_legendre
+from toy.numerics.relative_errors import TINY
+from toy.numerics.reported_errors import UnresolvedError, report
 
 REACH = 9.0
-"""How many standard deviations around each component a grid covers: 2e-19 of its mass it does not."""
+"""Standard deviations around each component that a grid covers: all but 2e-19 of its mass."""
 
 PANELS = 8
 """First panels of a component by itself, of ``WIDEST`` standard deviations each."""
@@ -37,11 +41,11 @@ PANELS = 8
 WIDEST = 3.0
 
 FARTHEST = 38.0
-"""Deviations beyond which a density is zero in floating point. So far a component is followed to where
-others are: what has a tiny probability may rest on its tail there alone."""
+"""Deviations beyond which a density is zero in floating point. A component is followed so far where
+other components lie: an event of tiny probability may rest on its tail there alone."""
 
 RADIANS = 8.0
-"""Longest panel of a wave: Gauss and Legendre's rule with 16 nodes is in error by 1e-25 of its size."""
+"""Longest panel of a wave: the rule with 16 nodes is in error by 1e-25 of its size."""
 
 FIRST_STEP = 0.75
 """First step of the grid, in the smallest standard deviation: error exp(-2 pi^2 / 0.75^2) ~ 6e-16."""
@@ -58,57 +62,33 @@ FINER = 1.5
 MAX_POINTS = 2**22
 
 SETTLED = {1: 1e-11, 2: 1e-11, 3: 1e-10}
-"""By dimension, of E|h|, how well sums agree: in three there are too few points to an axis to average
-the last digit of x away."""
-
-TINY = 1e-300
-"""Instead of a unit that is zero, in which nothing is in error."""
+"""By dimension, how well sums must agree relative to E|h|. In three dimensions an axis has too few
+points to average away the rounding of x."""
 
 REFINABLE = 2
-"""By how much the points of one grid must be able to grow, or each component gets its own."""
+"""By how much the points of one grid must be able to grow; else each component has its own grid."""
 
-NODES, NODE_WEIGHTS = (torch.from_numpy(x) for x in np.polynomial.legendre.leggauss(16))
+NODES, NODE_WEIGHTS = gauss_legendre(16)
 
 
 @dataclass(frozen=True)
 class Integral:
-    """E h(x), ``magnitude`` = E|h(x)| (the scale of its rounding) and error estimates, each (m,)."""
+    """An expectation.
 
-    value: Tensor
-    magnitude: Tensor
-    errors: Tensor
+    Attributes:
+        value: E h(x), (m,).
+        magnitude: E|h(x)|, the scale of its rounding, (m,).
+        errors: upper estimates of the error of each entry, (m,).
+    """
+
+    value: Float64[Tensor, "m"]
+    magnitude: Float64[Tensor, "m"]
+    errors: Float64[Tensor, "m"]
 
     @property
     def error(self) -> float:
         """The largest of the errors."""
         return self.errors.max().item()
-
-
-_listening: list[list[float]] = []
-
-
-@contextmanager
-def reported() -> Iterator[list[float]]:
-    """The error of every expectation taken within, over E|h| or the size, as it is taken.
-
-    It is not heard outside.
-    """
-    errors: list[float] = []
-    _listening.append(errors)
-    try:
-        yield errors
-    finally:
-        _listening.pop()
-
-
-def report(error: float) -> None:
-    """Tell an error to whom it concerns."""
-    if _listening:
-        _listening[-1].append(error)
-
-
-class UnresolvedError(ArithmeticError):
-    """The quadrature could not reach its tolerance; no verdict can be based on it."""
 
 
 def expectation(
@@ -120,14 +100,16 @@ def expectation(
     rtol: float | None = None,
     most: int = MAX_POINTS,
 ) -> Integral:
-    """E_{x ~ law} h(x) for h: (N, d) -> (N, m), d = 1, 2 or 3.
+    """E_{x ~ law} h(x), in one, two or three dimensions.
 
     Args:
-        scale: a length over which h varies, if shorter than the law's own (a wave would otherwise
-            be sampled too coarsely for two sums to tell).
-        size: of the terms that h adds up, if they cancel: its rounding is relative to it.
+        law: a mixture without batch.
+        h: from points (N, d) to values (N, m).
+        scale: a length over which h varies, if shorter than the law's own. A wave would otherwise
+            be sampled so coarsely that two wrong sums agree.
+        size: of the terms that h adds up, if they cancel: its rounding is relative to that.
         rtol: how well the sums must agree, by default as ``SETTLED``.
-        most: points of one sum at most.
+        most: the largest number of points of one sum.
 
     Raises:
         UnresolvedError: the sums do not settle to ``rtol`` of E|h| or the size, or are not finite.
@@ -152,11 +134,11 @@ def expectation(
 
 
 Rule = Callable[[GaussianMixture, float, int, int], tuple[Tensor, Tensor]]
-"""From a law, a scale, the number of sums before and the most points: x (N, d), weights (N,)."""
+"""From a law, a scale, the number of earlier sums and the most points to x (N, d) and weights (N,)."""
 
 
 def _rule(law: GaussianMixture, scale: float, most: int) -> tuple[Rule, int, int]:
-    """A rule, how many of its sums must agree, and what their spread is multiplied by."""
+    """A rule, how many of its sums must agree, and the factor from their spread to the error."""
     if law.dimension == 1:
         return _panels, 2, 1
     _, _, counts = _box(law, _step(law, scale, 0))
@@ -167,7 +149,7 @@ def _rule(law: GaussianMixture, scale: float, most: int) -> tuple[Rule, int, int
 def _panels(
     law: GaussianMixture, scale: float, refinements: int, most: int
 ) -> tuple[Tensor, Tensor]:
-    """Gauss-Legendre panels for what is each component's own of the law."""
+    """Gauss-Legendre panels of each component, weighted by its own part of the density."""
     means, deviations = law.means[:, 0], law.variances[:, 0].sqrt()
     offsets = WIDEST * (torch.arange(PANELS + 1, dtype=torch.float64) - PANELS / 2)
     apart = (means - means[:, None])[..., None] + deviations[:, None] * offsets
@@ -189,14 +171,14 @@ def _panels(
 
 
 def _grid(law: GaussianMixture, scale: float, refinements: int, most: int) -> tuple[Tensor, Tensor]:
-    """The trapezoid rule around all components, about the mean of their means."""
+    """The trapezoid rule on one grid around all components."""
     finer, moved = divmod(refinements, GRIDS)
     step, origin = _step(law, scale, finer), law.means.mean(0)
     law = replace(law, means=law.means - origin)
     low, _, counts = _box(law, step)
     _require_few(counts.prod().item(), most)
-    move = moved * step * torch.tensor(MOVES[: law.dimension], dtype=torch.float64)
-    y = _cartesian(
+    move = moved * step * float64(MOVES[: law.dimension])
+    y = cartesian(
         start + step * torch.arange(int(count), dtype=torch.float64)
         for start, count in zip(low - move, counts.tolist(), strict=True)
     )
@@ -208,7 +190,7 @@ def _step(law: GaussianMixture, scale: float, finer: int) -> float:
 
 
 def _box(law: GaussianMixture, step: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Ends (d,) of what a grid covers, and how many steps that takes, (d,)."""
+    """Lower and upper ends (d,) of what a grid covers, and how many points that takes, (d,)."""
     spread = REACH * torch.diagonal(law.covariances(), dim1=-2, dim2=-1).sqrt()
     low, high = (law.means - spread).amin(0), (law.means + spread).amax(0)
     return low, high, torch.ceil((high - low) / step) + 1
@@ -217,16 +199,16 @@ def _box(law: GaussianMixture, step: float) -> tuple[Tensor, Tensor, Tensor]:
 def _own_grids(
     law: GaussianMixture, scale: float, refinements: int, most: int
 ) -> tuple[Tensor, Tensor]:
-    """The trapezoid rule along the eigenvectors of each component, for what is its own of the law."""
+    """The trapezoid rule along the eigenvectors of each component, for its own part of the density."""
     finer, moved = divmod(refinements, GRIDS)
     deviations = law.variances.sqrt()
     steps = FIRST_STEP / FINER**finer * _scales(law).clamp(max=scale) / deviations
     counts = torch.ceil(2 * REACH / steps) + 1
     _require_few(counts.prod(1).sum().item(), most)
-    move = moved * torch.tensor(MOVES[: law.dimension], dtype=torch.float64)
+    move = moved * float64(MOVES[: law.dimension])
     points, weights = [], []
     for k, (step, count) in enumerate(zip(steps, counts.tolist(), strict=True)):
-        z = _cartesian(
+        z = cartesian(
             -REACH + (torch.arange(int(n), dtype=torch.float64) - m) * length
             for n, m, length in zip(count, move, step, strict=True)
         )
@@ -237,9 +219,8 @@ def _own_grids(
 
 
 def _scales(law: GaussianMixture) -> Tensor:
-    """Along each eigenvector of component k the least deviation of any that it overlaps, (K, d)."""
-    axes = torch.eye(law.dimension, dtype=torch.float64).expand_as(law.covariances())
-    axes = axes if law.rotations is None else law.rotations
+    """Along each eigenvector of component k the least deviation of any that overlaps it, (K, d)."""
+    axes = law.axes
     precisions = torch.einsum("kia,jil,kla->kja", axes, law.precisions(), axes)
     variances = torch.einsum("kia,jil,kla->kja", axes, law.covariances(), axes)
     apart = torch.einsum("kia,kji->kja", axes, law.means[:, None] - law.means).abs()
@@ -247,27 +228,33 @@ def _scales(law: GaussianMixture) -> Tensor:
     return torch.where(meets[..., None], precisions.rsqrt(), math.inf).amin(1)
 
 
-def hermite(law: GaussianMixture, count: int) -> tuple[Tensor, Tensor]:
-    """Points (N, d) and weights (N,) of Gauss and Hermite's rule with ``count`` nodes to an axis.
+def component_nodes(law: GaussianMixture, count: int) -> tuple[Tensor, Tensor]:
+    """Gauss-Hermite points (n, K, d) of each component, and their common weights (n,).
 
-    It is laid for each component, in any dimension, and is exact for polynomials of degree
-    2 count - 1; how well it does on anything else is not known.
+    Args:
+        law: a mixture of K components, of batch shape () or (K,) and in any dimension d.
+        count: nodes to an axis, n = count^d in all. The rule is exact for polynomials of degree
+            2 count - 1, and reports no error.
     """
-    nodes, weights = map(torch.from_numpy, np.polynomial.hermite_e.hermegauss(count))
-    z = _cartesian([nodes] * law.dimension)
-    of_nodes = _cartesian([weights / math.sqrt(2 * math.pi)] * law.dimension).prod(1)
-    x = torch.cat([_placed(law, k, z) for k in range(len(law.means))])
-    return x, torch.outer(torch.exp(law.log_weights), of_nodes).flatten()
+    nodes, weights = gauss_hermite(count)
+    offsets = law.from_eigenbasis(
+        cartesian([nodes] * law.dimension)[:, None] * law.variances.sqrt()
+    )
+    return law.means + offsets, cartesian([weights] * law.dimension).prod(-1)
+
+
+def hermite(
+    law: GaussianMixture, count: int
+) -> tuple[Float64[Tensor, "n d"], Float64[Tensor, "n"]]:
+    """Points and weights of E h(x) for a mixture, by ``component_nodes``."""
+    points, weights = component_nodes(law, count)
+    return points.flatten(0, 1), torch.outer(weights, torch.exp(law.log_weights)).flatten()
 
 
 def _placed(law: GaussianMixture, k: int, z: Tensor) -> Tensor:
     """Points (N, d) of component k from z in its deviations along its eigenvectors."""
     offsets = z * law.variances[k].sqrt()
     return law.means[k] + (offsets if law.rotations is None else offsets @ law.rotations[k].T)
-
-
-def _cartesian(axes: Iterable[Tensor]) -> Tensor:
-    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, -2)
 
 
 def _require_few(points: float, most: int) -> None:

@@ -1,7 +1,7 @@
-"""The residual of a model regressed on two features, with every moment by quadrature.
+"""Moments of a model's residual and of two features that it is regressed on, by quadrature.
 
-The residual r = y_theta - y of the known target y = A x_0 + B e is in units of the prediction and
-the target, sqrt(E y_theta^2 + E y^2), and x_t about its mean in its own deviation, so that sums are
+The residual r = y_theta - y, of the known target y = A x_0 + B e, is in units of
+sqrt(E y_theta^2 + E y^2), and x_t is about its mean in units of its deviation, so that all sums are
 of numbers around one.
 """
 
@@ -15,21 +15,24 @@ from torch import Tensor
 
 from toy.mixtures.known_target import denoising_terms, known_target
 from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.planted_error import Misfit
+from toy.mixtures.planted_error import PlantedErrorModel
 from toy.numerics.quadrature import expectation
 
 Feature = Callable[[Tensor, Tensor], Tensor]
-"""From x_t and the prediction or any other y, in their units."""
+"""From x_t and the prediction, or any other y, in their units."""
 
-Draw = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From x_t (n, 1), y_theta (n, 1) and y (n, k), (m, n, k): a quadratic of y."""
+Quadratic = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""From x_t (n, 1), y_theta (n, 1) and y (n, k) to values (m, n, k), quadratic in y."""
 
 
 @dataclass(frozen=True)
-class Regression:
-    """A one-dimensional model at time t, and two features of its residual."""
+class RegressionMoments:
+    """Moments of a one-dimensional model at time t and of two features f.
 
-    model: Misfit
+    ``slopes`` and ``offset`` below are those of the correction slopes.f + offset.
+    """
+
+    model: PlantedErrorModel
     t: float
     first: Feature
     second: Feature
@@ -41,21 +44,21 @@ class Regression:
 
     @cached_property
     def centre(self) -> Float64[Tensor, "3"]:
-        """Means of the features and of the residual."""
+        """(E f_1, E f_2, E r)."""
         return self._mean(self._values)
 
     @cached_property
     def products(self) -> Float64[Tensor, "6 1"]:
-        """Their products about their means, in the order of ``theory.estimators.affine_sums``."""
+        """Products of (f_1, f_2, r) about their means, in the order of ``theory.estimators.affine_sums``."""
         return self._products(self.centre)
 
     @cached_property
     def raw_products(self) -> Float64[Tensor, "6 1"]:
-        """Their products about zero."""
+        """The same products about zero."""
         return self._products(torch.zeros(3, dtype=torch.float64))
 
     def offset(self, slopes: Float64[Tensor, "2 1"]) -> Tensor:
-        """What makes the mean of the correction that of the residual."""
+        """The offset that gives the correction the mean of the residual."""
         return self.centre[2] - self.centre[:2] @ slopes[:, 0]
 
     def loss(self, slopes: Float64[Tensor, "2 1"], offset: Tensor) -> Tensor:
@@ -66,15 +69,15 @@ class Regression:
 
         return self._mean(squared)[0]
 
-    def misfit(self, slopes: Float64[Tensor, "2 1"], offset: Tensor) -> Tensor:
-        """The same against E[y|x_t]: what is left of the model's own error."""
+    def own_loss(self, slopes: Float64[Tensor, "2 1"], offset: Tensor) -> Tensor:
+        """E(y_theta - E[y|x_t] - slopes.f - offset)^2: what is left of the model's own error."""
         model, t = self.model, self.t
         return self._over_marginal(
             lambda x: self._left(x, model.at(x, t), model.exact(x, t), slopes, offset) ** 2
         )[0]
 
     def own_cross(self) -> Float64[Tensor, "2"]:
-        """E f (y_theta - E[y|x_t]), of the model's own error."""
+        """E f (y_theta - E[y|x_t])."""
 
         def cross(x: Tensor) -> Tensor:
             first, second, r = self._values(
@@ -103,7 +106,7 @@ class Regression:
         features = (f(z, y_theta / self.unit).expand_as(y) for f in (self.first, self.second))
         return torch.stack([*features, (y_theta - y) / self.unit])
 
-    def _mean(self, of: Draw, size: float = 1.0) -> Tensor:
+    def _mean(self, of: Quadratic, size: float = 1.0) -> Tensor:
         model, t = self.model, self.t
 
         def terms(x: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Everything that Hypothesis draws from: frozen cases, and strategies for them.
+"""Everything that Hypothesis draws from: cases as frozen dataclasses of numbers, and their strategies.
 
 Imports ``toy.mixtures`` and ``toy.numerics``.
 """

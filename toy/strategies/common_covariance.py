@@ -12,7 +12,10 @@ from torch import Tensor
 from theory.diffusion.schedules import VPLinear
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
-from toy.strategies.mixtures import TimePair, times
+from toy.mixtures.tensors import float64
+from toy.strategies.mixtures import point_near
+from toy.strategies.numbers import number, number_tuple
+from toy.strategies.time_pairs import TIME_PAIRS, TimePair
 
 LOG_ODDS = (-60.0, -8.0, -4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 60.0)
 """Of one component against another, along the line through their means."""
@@ -22,8 +25,8 @@ COINCIDENT = 1e-6
 
 
 @dataclass(frozen=True)
-class CommonCase:
-    """Weights, means and the common deviation, a time, and how far x_t lies from the first mean."""
+class CommonCovarianceCase:
+    """Components of one deviation, a time, and x_t, ``offset`` deviations from the first mean."""
 
     weights: tuple[float, ...]
     means: tuple[tuple[float, ...], ...]
@@ -33,10 +36,10 @@ class CommonCase:
 
     @cached_property
     def diffusion(self) -> Diffusion:
-        """Of the data."""
-        means = torch.tensor(self.means, dtype=torch.float64)
+        """The diffusion of the data."""
+        means = float64(self.means)
         variances = torch.full((len(means),), self.deviation**2, dtype=torch.float64)
-        weights = torch.tensor(self.weights, dtype=torch.float64)
+        weights = float64(self.weights)
         return Diffusion(GaussianMixture.diagonal(weights, means, variances), self.times.schedule)
 
     @cached_property
@@ -52,8 +55,8 @@ class CommonCase:
 
     def points(self) -> Tensor:
         """Every mean of q_t, x_t, and points of all log-odds between any two means, (n, d)."""
-        law, offset = self.law, torch.tensor(self.offset, dtype=torch.float64)
-        x_t = law.means[:1] + offset * law.variances[0].sqrt()
+        law = self.law
+        x_t = point_near(law, 0, self.offset)[None]
         lines = [between(law, i, j) for i, j in combinations(range(len(self.weights)), 2)]
         return torch.cat([law.means, x_t, *lines])
 
@@ -61,34 +64,31 @@ class CommonCase:
 def between(law: GaussianMixture, i: int, j: int) -> Tensor:
     """Points of the line through two means where P(i|x)/P(j|x) is exp(``LOG_ODDS``), (n, d).
 
-    log P(i|x)/P(j|x) = log w_i/w_j + (m_i - m_j).(x - (m_i + m_j)/2)/c is affine in x. None where
-    the means coincide.
+    log P(i|x)/P(j|x) = log w_i/w_j + (m_i - m_j).(x - (m_i + m_j)/2)/c is affine in x. There are no
+    such points where the means coincide.
     """
     gap, c = law.means[i] - law.means[j], law.variances[0, 0]
     if gap.norm() <= COINCIDENT * c.sqrt():
         return law.means[:0]
-    odds = torch.tensor(LOG_ODDS, dtype=torch.float64) - law.log_weights[i] + law.log_weights[j]
+    odds = float64(LOG_ODDS) - law.log_weights[i] + law.log_weights[j]
     return (law.means[i] + law.means[j]) / 2 + odds[:, None] * c * gap / (gap @ gap)
 
 
-def _number(low: float, high: float) -> st.SearchStrategy[float]:
-    return st.floats(low, high, allow_nan=False, allow_infinity=False)
-
-
 @st.composite
-def common_cases(draw: Any) -> CommonCase:
+def common_covariance_cases(draw: Any) -> CommonCovarianceCase:
     """One to four components in one to three dimensions, two as often as all other numbers."""
     dimension = draw(st.integers(1, 3))
     count = draw(st.just(2) | st.integers(1, 4))
-    row = st.tuples(*[_number(-8.0, 8.0)] * dimension)
-    return CommonCase(
-        draw(st.tuples(*[_number(0.01, 1.0)] * count)),
-        draw(st.tuples(*[row] * count)),
-        draw(_number(0.05, 3.0)),
-        draw(times()),
-        draw(st.tuples(*[_number(-5.0, 5.0)] * dimension)),
+    return CommonCovarianceCase(
+        draw(number_tuple(0.01, 1.0, count)),
+        draw(number_tuple(-8.0, 8.0, count, dimension)),
+        draw(number(0.05, 3.0)),
+        draw(TIME_PAIRS),
+        draw(number_tuple(-5.0, 5.0, dimension)),
     )
 
 
-EQUAL_PAIR = CommonCase((1.0, 1.0), ((-3.0,), (3.0,)), 0.5, TimePair(VPLinear(), 0.1, 0.3), (1.0,))
+EQUAL_PAIR = CommonCovarianceCase(
+    (1.0, 1.0), ((-3.0,), (3.0,)), 0.5, TimePair(VPLinear(), 0.1, 0.3), (1.0,)
+)
 """Two equal components, half-way between which the bound is attained."""

@@ -1,20 +1,23 @@
-"""Hypothesis strategies of mixtures that are hard to compute."""
+"""Mixtures that are hard to compute."""
 
 import math
 from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-import torch
 from hypothesis import strategies as st
+from jaxtyping import Float64
 from torch import Tensor
 
-from theory.diffusion import targets
 from theory.diffusion.targets import Target
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.planted_error import Misfit
-from toy.strategies.mixtures import TimePair, numbers, times
+from toy.mixtures.planted_error import PlantedErrorModel
+from toy.mixtures.tensors import float64
+from toy.strategies.mixtures import point_near, rotations
+from toy.strategies.numbers import number, number_tuple, within
+from toy.strategies.planted_errors import TARGETS
+from toy.strategies.time_pairs import TIME_PAIRS, TimePair
 
 
 @dataclass(frozen=True)
@@ -32,19 +35,17 @@ class ExtremeCase:
     def mixture(self) -> GaussianMixture:
         """The mixture, built from its eigenvalues: a covariance matrix would lose the small ones.
 
-        The origin is the mean of the component that the point is near: nothing is at stake in where
-        it is, and far from it a kernel can be narrower than the last digit of its mean.
+        The origin is the mean of the component near the point. Far from the origin, a kernel can be
+        narrower than the last digit of its mean.
         """
-        deviations = 10 ** torch.tensor(self.log10_deviations, dtype=torch.float64)
-        means = deviations * torch.tensor(self.places, dtype=torch.float64)
+        deviations = 10 ** float64(self.log10_deviations)
+        means = deviations * float64(self.places)
         means = means - means[self.near]
-        weights = 10 ** torch.tensor(self.log10_weights, dtype=torch.float64)
+        weights = 10 ** float64(self.log10_weights)
         axis_aligned = GaussianMixture.diagonal(weights, means, deviations**2)
         if len(self.places[0]) == 1:
             return axis_aligned
-        angles = torch.tensor(self.angles, dtype=torch.float64)
-        cos, sin = torch.cos(angles), torch.sin(angles)
-        turns = torch.stack([torch.stack([cos, -sin], -1), torch.stack([sin, cos], -1)], -2)
+        turns = rotations(self.angles, means.shape[1])
         return GaussianMixture(axis_aligned.log_weights, means, deviations**2, turns)
 
     @cached_property
@@ -52,18 +53,16 @@ class ExtremeCase:
         """The mixture under the case's schedule."""
         return Diffusion(self.mixture(), self.times.schedule)
 
-    def x_t(self) -> Tensor:
-        """(d,)."""
-        law = self.diffusion.marginal(self.times.t)
-        offset = torch.tensor(self.offset, dtype=torch.float64)
-        return law.means[self.near] + offset * law.variances[self.near].sqrt()
+    def x_t(self) -> Float64[Tensor, "d"]:
+        """The point, ``offset`` deviations from component ``near``."""
+        return point_near(self.diffusion.marginal(self.times.t), self.near, self.offset)
 
 
 @dataclass(frozen=True)
 class ExtremeModelCase:
-    """A one-dimensional model with planted errors in units of what its predictions add up to.
+    """A one-dimensional model with planted errors in units of the terms of its prediction.
 
-    Its wave is ``waves`` radians over the whole law.
+    Its wave turns by ``waves`` radians over the whole law.
     """
 
     extreme: ExtremeCase
@@ -76,25 +75,25 @@ class ExtremeModelCase:
 
     @property
     def times(self) -> TimePair:
-        """Of the extreme case."""
+        """The times of the extreme case."""
         return self.extreme.times
 
     @cached_property
     def unit(self) -> float:
-        """What predictions add up to."""
+        """The size of the terms of a prediction."""
         return self.extreme.diffusion.target_size(self.target, self.times.t)
 
     @property
     def shift(self) -> float:
-        """A shift to try on it."""
+        """A shift to try on the model."""
         return self.shift_in_units * self.unit
 
-    def model(self) -> Misfit:
+    def model(self) -> PlantedErrorModel:
         """The model itself."""
         law = self.extreme.diffusion.marginal(self.times.t)
         reach = ((law.means - law.mean()).abs() + law.variances.sqrt()).max().item()
-        constant = torch.tensor([self.constant * self.unit], dtype=torch.float64)
-        return Misfit(
+        constant = float64([self.constant * self.unit])
+        return PlantedErrorModel(
             self.extreme.diffusion, self.target, lambda t: constant,
             self.slope * self.unit / reach, self.amplitude * self.unit, self.waves / reach,
         )  # fmt: skip
@@ -109,7 +108,7 @@ class ShiftedExtreme:
 
     @property
     def h(self) -> tuple[float]:
-        """The shift."""
+        """The shift itself."""
         s, near = self.reverse.times.s, self.reverse.near
         law = self.reverse.diffusion.marginal(s)
         alpha_s, _ = self.reverse.diffusion.scales(s)
@@ -118,42 +117,33 @@ class ShiftedExtreme:
 
 @cache
 def _places(count: int, dimension: int) -> st.SearchStrategy[tuple[tuple[float, ...], ...]]:
-    place = st.sampled_from([0.0, 1.0, -1e3, 1e3]) | st.floats(-1e3, 1e3)
+    place = st.sampled_from([0.0, 1.0, -1e3, 1e3]) | number(-1e3, 1e3)
     return st.tuples(*[st.tuples(*[place] * dimension)] * count)
 
 
 @cache
 @st.composite
 def extreme_cases(draw: Any, dimension: int) -> ExtremeCase:
-    """Up to three components: weights 1e-12 to 1, deviations 1e-5 to 1e3, places 0 to 1e3."""
+    """Up to three components: weights 1e-12 to 1, deviations 1e-5 to 1e3, means to 1e3 of those."""
     count = draw(st.integers(1, 3))
     return ExtremeCase(
-        draw(numbers(-12.0, 0.0, count)),
-        draw(numbers(-5.0, 3.0, count, dimension)),
+        draw(number_tuple(-12.0, 0.0, count)),
+        draw(number_tuple(-5.0, 3.0, count, dimension)),
         draw(_places(count, dimension)),
-        draw(numbers(0.0, math.pi, count)) if dimension > 1 else (),
-        draw(times()),
+        draw(number_tuple(0.0, math.pi, count)) if dimension > 1 else (),
+        draw(TIME_PAIRS),
         draw(st.integers(0, count - 1)),
-        draw(numbers(-5.0, 5.0, dimension)),
+        draw(number_tuple(-5.0, 5.0, dimension)),
     )
 
 
-@cache
-def extreme_models() -> st.SearchStrategy[ExtremeModelCase]:
-    """Models of one-dimensional extreme mixtures, any target."""
-    return st.builds(
-        ExtremeModelCase,
-        extreme_cases(1),
-        st.sampled_from(list(targets.NAMED.values())),
-        st.floats(-2.0, 2.0),
-        st.floats(-1.0, 1.0),
-        st.floats(-1.0, 1.0),
-        st.floats(0.1, 4.0),
-        st.floats(-2.0, 2.0),
-    )
+EXTREME_MODELS = st.builds(
+    ExtremeModelCase,
+    extreme_cases(1),
+    TARGETS,
+    *within((-2.0, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.1, 4.0), (-2.0, 2.0)),
+)
+"""Models of one-dimensional extreme mixtures, any target."""
 
-
-@cache
-def shifted_extremes() -> st.SearchStrategy[ShiftedExtreme]:
-    """Shifts of two deviations at most."""
-    return st.builds(ShiftedExtreme, extreme_cases(1), st.floats(-2.0, 2.0))
+SHIFTED_EXTREMES = st.builds(ShiftedExtreme, extreme_cases(1), number(-2.0, 2.0))
+"""Shifts of two deviations at most."""

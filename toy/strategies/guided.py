@@ -1,34 +1,43 @@
 """Models of labelled data: every component of a mixture is a class, and each branch has its error.
 
 The conditional branch for label k is a model of that component's own diffusion, the unconditional
-one of the mixture's; either carries planted error (``toy.mixtures.planted_error``), so each has its own
-best shift, under its own law.
+one of the mixture's. Either carries planted error (``toy.mixtures.planted_error``), so that each has
+its own best shift under its own law.
 """
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
+from typing import Any
 
 import torch
+from hypothesis import strategies as st
+from jaxtyping import Float64
 from torch import Tensor
 
 from theory.diffusion.targets import Target
-from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.planted_error import Misfit
-from toy.numerics.quadrature import expectation
-from toy.strategies.mixtures import Components, TimePair
+from toy.mixtures.planted_error import PlantedErrorModel
+from toy.mixtures.tensors import float64
+from toy.strategies.mixtures import DiffusionCase, components
+from toy.strategies.numbers import number, number_tuple
+from toy.strategies.planted_errors import TARGETS
+from toy.strategies.time_pairs import TIME_PAIRS
 
 
 @dataclass(frozen=True)
-class GuidedCase:
-    """Branches with constant errors and a wave, guidance ``scale``, one label and a point.
+class GuidedCase(DiffusionCase):
+    """Branches with planted errors, a guidance scale, a label and a point.
 
-    ``constants`` has one entry per label and a last one for the unconditional branch; ``x_t`` lies
-    ``offset`` deviations from the label's component.
+    Attributes:
+        components, times, target: of all branches.
+        constants: the constant error for each label, then that of the unconditional branch.
+        amplitude: of the wave in every branch.
+        scale: of the guidance.
+        label: the class k.
+        offset: how many deviations x_t lies from the label's component.
     """
 
-    components: Components
-    times: TimePair
     target: Target
     constants: tuple[float, ...]
     amplitude: float
@@ -37,53 +46,42 @@ class GuidedCase:
     offset: float
 
     @property
-    def weights(self) -> Tensor:
-        """P(c), (K,)."""
+    def weights(self) -> Float64[Tensor, "k"]:
+        """P(c)."""
         return torch.exp(self.diffusion.data.log_weights)
-
-    @cached_property
-    def diffusion(self) -> Diffusion:
-        """Of all labels together."""
-        return Diffusion(self.components.mixture(), self.times.schedule)
 
     def of_label(self, k: int) -> Diffusion:
         """The diffusion of the data of one label."""
         data = self.diffusion.data
         one = torch.zeros(1, dtype=torch.float64)
-        return Diffusion(
-            GaussianMixture(one, data.means[k : k + 1], data.variances[k : k + 1]),
-            self.times.schedule,
-        )
+        alone = GaussianMixture(one, data.means[k : k + 1], data.variances[k : k + 1])
+        return Diffusion(alone, self.times.schedule)
 
-    def branch(self, k: int) -> Misfit:
+    def branch(self, k: int) -> PlantedErrorModel:
         """The model of label k, or the unconditional one for k = -1."""
-        constant = torch.tensor([self.constants[k]], dtype=torch.float64)
+        constant = float64([self.constants[k]])
         law = self.diffusion if k == -1 else self.of_label(k)
-        return Misfit(law, self.target, lambda t: constant, amplitude=self.amplitude)
+        return PlantedErrorModel(law, self.target, lambda t: constant, amplitude=self.amplitude)
 
-    def x_t(self) -> Tensor:
-        """(1, 1)."""
+    def x_t(self) -> Float64[Tensor, "1 1"]:
+        """The point."""
         law = self.of_label(self.label).marginal(self.times.t)
         return law.means + self.offset * law.variances.sqrt()
 
 
-def shift_of(case: GuidedCase, model: Misfit, law: Diffusion, data: Diffusion) -> Tensor:
-    """E[y_theta] - A E[x_0] of a model by quadrature, under any law, with any data's mean. (1,)."""
-    t = case.times.t
-    a, _ = case.target.coefficients(case.times.schedule, as_time(t))
-    mean = expectation(
-        law.marginal(t), lambda x: model.at(x, t), scale=resolution(case), size=size_of(model, t)
+@cache
+@st.composite
+def guided_cases(draw: Any) -> GuidedCase:
+    """One-dimensional mixtures of labels, a planted error in each branch."""
+    mixture = draw(components(1, reach=4.0, least=0.3))
+    labels = len(mixture.weights)
+    return GuidedCase(
+        mixture,
+        draw(TIME_PAIRS),
+        draw(TARGETS),
+        draw(number_tuple(-2.0, 2.0, labels + 1)),
+        draw(number(-1.0, 1.0)),
+        draw(number(0.0, 4.0)),
+        draw(st.integers(0, labels - 1)),
+        draw(number(-3.0, 3.0)),
     )
-    return mean.value - a * data.data.mean()
-
-
-def size_of(model: Misfit, t: float) -> float:
-    """Size of what a prediction adds up: its rounding is relative to it."""
-    planted = float(model.constant(t).abs().max()) + abs(model.amplitude)
-    return model.diffusion.target_size(model.target, t) + planted
-
-
-def resolution(case: GuidedCase) -> float:
-    """The shortest length over which any branch's prediction varies."""
-    shortest = case.diffusion.marginal(case.times.t).variances.min().sqrt().item()
-    return min(shortest, 1.0)

@@ -1,29 +1,70 @@
-"""Hypothesis strategies for the likelihood from T to 0: affine models over a long way, and images' bits."""
+"""Affine models of one-dimensional mixtures, for the likelihood between two times and from T to 0."""
 
 import math
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from typing import Any
+from functools import cached_property
 
 from hypothesis import strategies as st
+from jaxtyping import Float64
+from torch import Tensor
 
 from theory.diffusion.targets import Target
 from toy.mixtures.affine_model import AffineModel
-from toy.mixtures.diffusion import Diffusion, as_time
-from toy.strategies.mixtures import Components, TimePair, components, log_snr_range, schedule
-from toy.strategies.models import TARGETS
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.tensors import float64
+from toy.strategies.mixtures import Components, DiffusionCase, components
+from toy.strategies.numbers import number, within
+from toy.strategies.planted_errors import TARGETS
+from toy.strategies.time_pairs import DISTANT_TIME_PAIRS, TimePair, near_time_pairs
 
 
 @dataclass(frozen=True)
-class WholeCase:
-    """Data, and an affine model of N(centre, deviation^2), over most of the way from T to 0.
+class LikelihoodCase(DiffusionCase):
+    """Data, and an affine model of it (``toy.mixtures.affine_model``).
 
-    The prior misses zero by ``offset`` of its deviations, which are ``ratio`` sqrt(C)
-    (``toy.mixtures.affine_model``).
+    Attributes:
+        components, times: the data, and the times between which the model runs.
+        slope, centre, bias: kappa, m, and b in units of sigma/alpha at t.
+        offset, ratio: by how much the prior misses: of its mean, and of its deviation, in units of
+            sigma/alpha at t.
     """
 
-    components: Components
-    times: TimePair
+    slope: float
+    centre: float
+    bias: float
+    offset: float
+    ratio: float
+
+    @cached_property
+    def model(self) -> AffineModel:
+        """The model itself."""
+        schedule = self.times.schedule
+        unit = math.exp(-schedule.log_snr(float64(self.times.t)).item() / 2)
+        mean = self.centre + self.offset * unit
+        return AffineModel(
+            schedule, self.slope, self.centre, self.bias * unit, 0.0, mean, self.ratio
+        )
+
+    def squared_noise_error(self, times: Float64[Tensor, "n"]) -> Float64[Tensor, "n"]:
+        """E|e_theta - E[e|x_t]|^2 for data of the first component alone."""
+        schedule, model = self.times.schedule, self.model
+        mean, variance = self.components.means[0][0], self.components.deviations[0][0] ** 2
+        alpha, sigma = schedule.alpha(times), schedule.sigma(times)
+        c = alpha**2 * variance + sigma**2
+        average = alpha * (model.slope * (mean - model.centre) + model.bias) / sigma
+        return average**2 + c * (model.slope / sigma - sigma / c) ** 2
+
+
+@dataclass(frozen=True)
+class WholeRangeCase(DiffusionCase):
+    """Data, and an affine model of N(centre, deviation^2), over most of the way from T to 0.
+
+    Attributes:
+        components, times: the data, and the times between which the model runs.
+        deviation, slope, centre, bias: sqrt(v), kappa, m, b of ``toy.mixtures.affine_model``.
+        offset, ratio: the prior has mean ``offset`` and deviation 1, in units of ``ratio`` sqrt(C).
+    """
+
     deviation: float
     slope: float
     centre: float
@@ -32,31 +73,44 @@ class WholeCase:
     ratio: float
 
     @cached_property
-    def diffusion(self) -> Diffusion:
-        """Of the data."""
-        return Diffusion(self.components.mixture(), self.times.schedule)
-
-    @cached_property
     def model(self) -> AffineModel:
-        """The model."""
-        variance = self.deviation**2
-        log_snr = self.times.schedule.log_snr(as_time(self.times.t)).item()
-        mean = self.offset * self.ratio * math.sqrt(variance + math.exp(-log_snr))
-        return AffineModel(
-            self.times.schedule, self.slope, self.centre, self.bias, variance, mean, self.ratio
-        )
+        """The model itself."""
+        schedule, variance = self.times.schedule, self.deviation**2
+        spread = variance + math.exp(-schedule.log_snr(float64(self.times.t)).item())
+        mean = self.offset * self.ratio * math.sqrt(spread)
+        return AffineModel(schedule, self.slope, self.centre, self.bias, variance, mean, self.ratio)
 
-    def calibrated(self) -> "WholeCase":
+    def calibrated(self) -> "WholeRangeCase":
         """The same prior and the same model, calibrated at every time."""
         return replace(self, centre=self.diffusion.data.mean().item(), bias=0.0)
 
 
 @dataclass(frozen=True)
-class NatsCase:
+class CalibrationGainCase:
     """A model over most of the way from T to 0, and what it predicts."""
 
-    whole: WholeCase
+    whole: WholeRangeCase
     target: Target
+
+
+@dataclass(frozen=True)
+class TwoMixturesCase:
+    """Two mixtures under one schedule, and a point in deviations of the model's first component."""
+
+    components: Components
+    others: Components
+    times: TimePair
+    offset: float
+
+    @cached_property
+    def data(self) -> Diffusion:
+        """The diffusion of the data."""
+        return Diffusion(self.components.mixture(), self.times.schedule)
+
+    @cached_property
+    def model(self) -> Diffusion:
+        """The diffusion whose score the model has."""
+        return Diffusion(self.others.mixture(), self.times.schedule)
 
 
 @dataclass(frozen=True)
@@ -68,49 +122,31 @@ class BitsCase:
     dimensions: int
 
 
-@cache
-def _number(low: float, high: float) -> st.SearchStrategy[float]:
-    return st.floats(low, high, allow_nan=False, allow_infinity=False)
+LIKELIHOOD_CASES = st.builds(
+    LikelihoodCase,
+    components(1, reach=2.0, least=0.5),
+    near_time_pairs(),
+    *within((0.6, 1.5), (-2.0, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.5, 2.0)),
+)
+"""Over a log-SNR gap of at most a half."""
 
+WHOLE_RANGE_CASES = st.builds(
+    WholeRangeCase,
+    components(1, reach=2.0, least=0.5, most=2.0),
+    DISTANT_TIME_PAIRS,
+    *within((0.5, 2.0), (0.8, 1.25), (-1.0, 1.0), (-1.0, 1.0), (-1.0, 1.0), (0.8, 1.25)),
+)
+"""Over 10 to 14 units of log-SNR."""
 
-@cache
-@st.composite
-def long_times(draw: Any, least: float = 10.0, most: float = 14.0) -> TimePair:
-    """A schedule and two of its times, of log-SNRs that differ by ``least`` to ``most``."""
-    chosen = draw(
-        schedule().filter(lambda s: log_snr_range(s)[1] - log_snr_range(s)[0] > least + 1)
-    )
-    low, high = log_snr_range(chosen)
-    later = draw(_number(low, high - least - 0.5))
-    earlier = draw(_number(later + least, min(later + most, high - 0.25)))
-    t, s = (chosen.time_of(as_time(x)).item() for x in (later, earlier))
-    return TimePair(chosen, s, t)
+CALIBRATION_GAIN_CASES = st.builds(CalibrationGainCase, WHOLE_RANGE_CASES, TARGETS)
+"""Over 10 to 14 units of log-SNR, for any target."""
 
+_mixtures = components(1, reach=2.0, least=0.5)
+TWO_MIXTURES_CASES = st.builds(
+    TwoMixturesCase, _mixtures, _mixtures, near_time_pairs(), number(-3.0, 3.0)
+)
+"""Over a log-SNR gap of at most a half."""
 
-@cache
-def whole_cases() -> st.SearchStrategy[WholeCase]:
-    """Affine models of one-dimensional mixtures, over 10 to 14 units of log-SNR."""
-    return st.builds(
-        WholeCase,
-        components(1, reach=2.0, least=0.5, most=2.0),
-        long_times(),
-        _number(0.5, 2.0),
-        _number(0.8, 1.25),
-        _number(-1.0, 1.0),
-        _number(-1.0, 1.0),
-        _number(-1.0, 1.0),
-        _number(0.8, 1.25),
-    )
-
-
-@cache
-def nats_cases() -> st.SearchStrategy[NatsCase]:
-    """The same, for any target."""
-    return st.builds(NatsCase, whole_cases(), TARGETS)
-
-
-@cache
-def bits_cases() -> st.SearchStrategy[BitsCase]:
-    """Up to as many dimensions as an image of 32 by 32 pixels has."""
-    gaussian = st.tuples(_number(-1.0, 1.0), _number(0.6, 1.8))
-    return st.builds(BitsCase, gaussian, gaussian, st.integers(1, 3072))
+_gaussian = st.tuples(number(-1.0, 1.0), number(0.6, 1.8))
+BITS_CASES = st.builds(BitsCase, _gaussian, _gaussian, st.integers(1, 3072))
+"""Up to as many dimensions as an image of 32 by 32 pixels has."""

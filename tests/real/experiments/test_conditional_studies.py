@@ -18,7 +18,7 @@ from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_s
 from real.images.opening import open_images
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
-from tests.real.families.test_conditions import checkpoint, classes  # noqa: F401
+from tests.real.calibrated.test_conditions import checkpoint, classes  # noqa: F401
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.calibration.validation import validate

@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from real.files.network_pickles import MAX_NESTING, MAX_TENSORS, Stored, unpickle
+from tests.real.refusals import refusal
 from tests.real.stored_networks import Persistent, install_persistence
-from theory.support.errors import InputError
 
 pytestmark = pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 
@@ -32,9 +32,8 @@ def written(tmp_path, payload: bytes) -> Path:
 
 
 def refused(tmp_path, payload: bytes, message: str = "checkpoint") -> None:
-    with pytest.raises(InputError, match=message) as caught:
+    with refusal(message, payload[:200]):
         unpickle(written(tmp_path, payload))
-    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("protocol", [3, 4, 5])
@@ -216,32 +215,32 @@ def test_python_itself_would_have_run_them(tmp_path, monkeypatch, how):
 ORDERED = b"ccollections\nOrderedDict\n"
 
 
-@pytest.mark.parametrize(
-    ("payload", "message"),
-    [
-        (b"\x80\x04" + ORDERED + b".", "no value"),
-        (b"\x80\x04" + ORDERED + b"K\x01\x85R.", "made from arguments"),
-        (b"\x80\x04" + ORDERED + b")RK\x01bK\x02b.", "restores"),
-        (b"\x80\x04]K\x01b.", "restores what was not made"),
-        (b"\x80\x04" + ORDERED + b"}b.", "restores what was not made"),
-        (b"\x80\x04K\x01K\x02R.", "no function"),
-        (b"\x80\x04" + ORDERED + b")R)R.", "no function"),
-        (b"\x80\x04" + ORDERED + b")RK\x01a.", "no list"),
-        (b"\x80\x04}]K\x01s.", "neither text nor number"),
-        (b"\x80\x04]K\x01K\x02s.", "no dictionary"),
-        (b"\x80\x04X\x01\x00\x00\x00aQ.", "BINPERSID"),
-        (b"\x80\x04\x82\x01.", "EXT1"),
-        (b"\x80\x04cnumpy\nndarray\n.", "no value"),
-        (b"\x80\x04\x85.", "runs empty"),
-        (b"\x80\x04h\x05.", "cannot be read"),
-        (b"\x80\x04t.", "cannot be read"),
-        (b"\x80\x04.", "cannot be read"),
-        (b"", "cannot be read"),
-        (b"PK\x03\x04 something else", "cannot be read"),
-    ],
-)
-def test_crooked_files_are_refused(tmp_path, payload, message):
-    refused(tmp_path, payload, message)
+CROOKED = [
+    (b"\x80\x04" + ORDERED + b".", "no value"),
+    (b"\x80\x04" + ORDERED + b"K\x01\x85R.", "made from arguments"),
+    (b"\x80\x04" + ORDERED + b")RK\x01bK\x02b.", "restores"),
+    (b"\x80\x04]K\x01b.", "restores what was not made"),
+    (b"\x80\x04" + ORDERED + b"}b.", "restores what was not made"),
+    (b"\x80\x04K\x01K\x02R.", "no function"),
+    (b"\x80\x04" + ORDERED + b")R)R.", "no function"),
+    (b"\x80\x04" + ORDERED + b")RK\x01a.", "no list"),
+    (b"\x80\x04}]K\x01s.", "neither text nor number"),
+    (b"\x80\x04]K\x01K\x02s.", "no dictionary"),
+    (b"\x80\x04X\x01\x00\x00\x00aQ.", "BINPERSID"),
+    (b"\x80\x04\x82\x01.", "EXT1"),
+    (b"\x80\x04cnumpy\nndarray\n.", "no value"),
+    (b"\x80\x04\x85.", "runs empty"),
+    (b"\x80\x04h\x05.", "cannot be read"),
+    (b"\x80\x04t.", "cannot be read"),
+    (b"\x80\x04.", "cannot be read"),
+    (b"", "cannot be read"),
+    (b"PK\x03\x04 something else", "cannot be read"),
+]
+
+
+def test_crooked_files_are_refused(tmp_path):
+    for payload, message in CROOKED:
+        refused(tmp_path, payload, message)
 
 
 def test_every_truncated_file_is_refused(tmp_path):
@@ -324,23 +323,20 @@ def view(size, stride, offset) -> bytes:
     return tensor.replace(old, new)
 
 
-@pytest.mark.parametrize(
-    ("size", "stride", "offset", "message"),
-    [
+def test_no_tensor_reaches_beyond_its_storage(tmp_path):
+    for size, stride, offset, message in (
         ((2, 3), (3, 1), 0, None),
         ((2, 2), (3, 1), 1, None),
         ((2, 3), (3, 1), 1, "beyond its storage"),
         ((2, 3), (4, 1), 0, "beyond its storage"),
         ((4, 3), (0, 1), 0, "more elements"),
-    ],
-)
-def test_no_tensor_reaches_beyond_its_storage(tmp_path, size, stride, offset, message):
-    payload = view(size, stride, offset)
-    if message:
-        refused(tmp_path, payload, message)
-    else:
-        expected = torch.arange(6.0).as_strided(size, stride, offset)
-        assert torch.equal(unpickle(written(tmp_path, payload)), expected)
+    ):
+        payload = view(size, stride, offset)
+        if message:
+            refused(tmp_path, payload, message)
+        else:
+            expected = torch.arange(6.0).as_strided(size, stride, offset)
+            assert torch.equal(unpickle(written(tmp_path, payload)), expected)
 
 
 def frombuffer(payload: bytes, shape: tuple[int, ...], order: str) -> bytes:
@@ -352,20 +348,14 @@ def frombuffer(payload: bytes, shape: tuple[int, ...], order: str) -> bytes:
             + text(order) + b"tR.")  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("payload", "shape", "order", "message"),
-    [
-        (bytes(48), (2, 3), "C", None),
+def test_arrays_of_protocol_5_are_read_within_limits(tmp_path):
+    whole = unpickle(written(tmp_path, frombuffer(bytes(48), (2, 3), "C")))
+    assert whole == [[0.0] * 3] * 2
+    for payload, shape, order, message in (
         (bytes(48), (2, 4), "C", "missing or left over"),
         (bytes(8), (10**6, 10**6), "C", "more than 100,000 numbers"),
         (bytes(48), (2, 3), "K", "an array has no numbers"),
         (bytes(48), (-2, -3), "C", "no shape"),
         (b"", (0,) * 100, "C", "no shape"),
-    ],
-)
-def test_arrays_of_protocol_5_are_read_within_limits(tmp_path, payload, shape, order, message):
-    content = frombuffer(payload, shape, order)
-    if message:
-        refused(tmp_path, content, message)
-    else:
-        assert unpickle(written(tmp_path, content)) == [[0.0] * 3] * 2
+    ):
+        refused(tmp_path, frombuffer(payload, shape, order), message)

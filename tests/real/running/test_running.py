@@ -1,5 +1,6 @@
 """Running a network well: memory, batch size, precision, compilation."""
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -43,15 +44,14 @@ def inputs(n):
     return torch.arange(2.0 * n).reshape(n, 2), torch.arange(n).float(), 10 * torch.arange(n)
 
 
-@pytest.mark.parametrize("n", [1, 7, 8, 13])
-@pytest.mark.parametrize("most", [1, 3, 8, 100])
-def test_results_are_those_of_one_large_call_in_order(n, most):
-    x_t, t, labels = inputs(n)
-    expected = Crowded(n)(x_t, t, labels)
-    assert torch.equal(WithinMemory(Crowded(most))(x_t, t, labels), expected)
-    texts = [int(label) for label in labels]
-    assert torch.equal(WithinMemory(Crowded(most))(x_t, t, texts), expected)
-    assert torch.equal(WithinMemory(Crowded(most))(x_t, t), Crowded(n)(x_t, t))
+def test_results_are_those_of_one_large_call_in_order():
+    for n, most in itertools.product((1, 7, 8, 13), (1, 3, 8, 100)):
+        x_t, t, labels = inputs(n)
+        expected = Crowded(n)(x_t, t, labels)
+        assert torch.equal(WithinMemory(Crowded(most))(x_t, t, labels), expected), (n, most)
+        texts = [int(label) for label in labels]
+        assert torch.equal(WithinMemory(Crowded(most))(x_t, t, texts), expected), (n, most)
+        assert torch.equal(WithinMemory(Crowded(most))(x_t, t), Crowded(n)(x_t, t)), (n, most)
 
 
 def test_a_batch_is_halved_until_it_fits_and_never_tried_large_again():

@@ -20,7 +20,7 @@ from theory.diffusion.schedules import (
     from_description,
 )
 from theory.support.errors import InputError
-from toy.strategies.mixtures import schedule as any_schedule
+from toy.strategies.time_pairs import SCHEDULES as ANY_SCHEDULE
 
 TABLE = torch.cumprod(1 - torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 0)
 DISCRETE = DiscreteSchedule(TABLE)
@@ -148,7 +148,7 @@ def test_transition_keeps_its_digits_between_close_times():
     assert worst(v * (1 + 2e-3), times(exact)) > 1e-3
 
 
-@given(any_schedule())
+@given(ANY_SCHEDULE)
 def test_signal_fades_and_times_come_back(schedule):
     t = inner_times(schedule, 33)
     log_snr = schedule.log_snr(t)
@@ -159,7 +159,7 @@ def test_signal_fades_and_times_come_back(schedule):
     assert worst(schedule.time_of(log_snr + 1e-3), t) > 1e-9
 
 
-@given(any_schedule())
+@given(ANY_SCHEDULE)
 def test_variance_is_preserved_by_the_schedules_that_say_so(schedule):
     t = inner_times(schedule)
     total = schedule.alpha(t) ** 2 + schedule.sigma(t) ** 2
@@ -186,7 +186,7 @@ def test_the_ddpm_table_and_a_table_of_alphas_instead():
     assert table_error(DiscreteSchedule(TABLE.sqrt()), TABLE) > 1e-3
 
 
-@given(any_schedule())
+@given(ANY_SCHEDULE)
 def test_description_round_trip(schedule):
     again = from_description(schedule.describe())
     assert again == schedule
@@ -274,7 +274,7 @@ def is_inside_and_increasing(schedule, grid):
     return bool(inside.all()) and bool((grid.diff() > 0).all())
 
 
-@given(any_schedule(), st.integers(2, 40))
+@given(ANY_SCHEDULE, st.integers(2, 40))
 def test_grid_is_inside_and_increasing(schedule, n):
     grid = schedule.grid(n)
     assert is_inside_and_increasing(schedule, grid)

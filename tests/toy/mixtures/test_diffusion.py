@@ -13,7 +13,8 @@ from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
 from toy.numerics.quadrature import expectation
-from toy.strategies.mixtures import Components, ReverseCase, TimePair, reverse_cases
+from toy.strategies.mixtures import Components, ReverseCase, reverse_cases
+from toy.strategies.time_pairs import TimePair
 
 LEVEL = 1e-6
 R, S, T = 0.1, 0.3, 0.6

@@ -8,9 +8,10 @@ import torch
 
 from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
 from theory.diffusion.targets import NAMED, NOISE
-from toy.mixtures.diffusion import Diffusion, as_time
+from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.planted_error import Misfit, growing
+from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
+from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.mixtures import Components
 
@@ -27,8 +28,8 @@ TARGETS = pytest.mark.parametrize("target", NAMED.values(), ids=repr)
 
 def planted(data, schedule, target):
     bias = torch.linspace(0.5, -0.25, data.dimension, dtype=torch.float64)
-    return Misfit(
-        Diffusion(data, schedule), target, growing(bias), slope=0.3, amplitude=0.7,
+    return PlantedErrorModel(
+        Diffusion(data, schedule), target, cosine_bias(bias), slope=0.3, amplitude=0.7,
         frequency=2.5, phase=0.4, scale=0.2,
     )  # fmt: skip
 
@@ -37,7 +38,7 @@ def eta_error(model, eta):
     """E[y_theta] - A E[x_0] over a dense trapezoid rule, against eta."""
     diffusion = model.diffusion
     law = diffusion.marginal(TIME)
-    a, _ = model.target.coefficients(diffusion.schedule, as_time(TIME))
+    a, _ = model.target.coefficients(diffusion.schedule, float64(TIME))
     x = torch.linspace(-12, 12, 48_001, dtype=torch.float64)[:, None]
     weights = torch.exp(law.log_density(x)) * (x[1] - x[0])
     mean = weights @ model.at(x, TIME)
@@ -54,7 +55,7 @@ def test_eta_is_the_mean_error(target, schedule):
 @TARGETS
 def test_eta_in_the_plane(target):
     model = planted(PLANE, VPLinear(), target)
-    a, _ = target.coefficients(VPLinear(), as_time(TIME))
+    a, _ = target.coefficients(VPLinear(), float64(TIME))
     law = model.diffusion.marginal(TIME)
     mean = expectation(law, lambda x: model.at(x, TIME), scale=1 / model.frequency).value
     assert (mean - a * PLANE.mean() - model.eta(TIME)).abs().max() < 1e-10
@@ -81,7 +82,7 @@ def exactness_error(model, x):
     y = model.at(x, TIME)
     x_0 = torch.stack([bayes_mean(model.diffusion.data, x_t, alpha, sigma) for x_t in x])
     e = (x - alpha * x_0) / sigma
-    expected = model.target.value(model.diffusion.schedule, as_time(TIME), x_0, e)
+    expected = model.target.value(model.diffusion.schedule, float64(TIME), x_0, e)
     return (y - expected).abs().max().item()
 
 
@@ -95,8 +96,8 @@ def bayes_mean(data, x_t, alpha, sigma):
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: s.name)
 def test_a_model_with_nothing_planted_is_exact(target, schedule):
     x = torch.tensor([[-1.5], [0.2], [1.0]], dtype=torch.float64)
-    assert exactness_error(Misfit(Diffusion(LINE, schedule), target), x) < 1e-9
-    assert Misfit(Diffusion(LINE, schedule), target).eta(TIME).abs().max() < 1e-15
+    assert exactness_error(PlantedErrorModel(Diffusion(LINE, schedule), target), x) < 1e-9
+    assert PlantedErrorModel(Diffusion(LINE, schedule), target).eta(TIME).abs().max() < 1e-15
 
 
 @pytest.mark.parametrize(
@@ -105,13 +106,13 @@ def test_a_model_with_nothing_planted_is_exact(target, schedule):
         {"slope": 0.1},
         {"scale": 0.1},
         {"amplitude": 0.1},
-        {"constant": growing(torch.tensor([0.1]).double())},
+        {"constant": cosine_bias(torch.tensor([0.1]).double())},
     ],
     ids=lambda p: next(iter(p)),
 )
 def test_a_model_with_something_planted_is_not(planted_error):
     x = torch.tensor([[-1.5], [0.2], [1.0]], dtype=torch.float64)
-    model = Misfit(Diffusion(LINE, VPLinear()), NOISE, **planted_error)
+    model = PlantedErrorModel(Diffusion(LINE, VPLinear()), NOISE, **planted_error)
     assert exactness_error(model, x) > 1e-2
 
 
@@ -124,7 +125,7 @@ def test_each_point_is_predicted_at_its_own_time():
     assert (model(x, t.flip(0).roll(1)) - apart).abs().max() > 1e-2
 
 
-def test_a_growing_constant():
+def test_a_bias_over_time():
     bias = torch.tensor([1.0, -2.0], dtype=torch.float64)
-    assert torch.equal(growing(bias)(0.5), bias * math.cos(0.5))
-    assert not torch.equal(growing(bias)(0.6), bias * math.cos(0.5))
+    assert torch.equal(cosine_bias(bias)(0.5), bias * math.cos(0.5))
+    assert not torch.equal(cosine_bias(bias)(0.6), bias * math.cos(0.5))

@@ -5,7 +5,7 @@ import torch
 
 from theory.diffusion.schedules import VPLinear
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.reverse_paths import on_a_sphere, reverse_paths
+from toy.mixtures.reverse_paths import mixture_on_sphere, reverse_paths
 
 WEIGHTS = (0.5, 0.3, 0.2)
 
@@ -15,15 +15,15 @@ def generator(seed=0):
 
 
 def test_means_lie_on_the_sphere():
-    data = on_a_sphere(5, WEIGHTS, 3.0, 0.5, generator())
+    data = mixture_on_sphere(5, WEIGHTS, 3.0, 0.5, generator())
     assert data.means.norm(dim=1).tolist() == pytest.approx([1.5] * 3)
     assert torch.exp(data.log_weights).tolist() == pytest.approx(list(WEIGHTS))
     assert (data.variances == 0.5).all()
-    assert not torch.equal(data.means, on_a_sphere(5, WEIGHTS, 3.0, 0.5, generator(1)).means)
+    assert not torch.equal(data.means, mixture_on_sphere(5, WEIGHTS, 3.0, 0.5, generator(1)).means)
 
 
 def test_everything_is_that_of_the_points():
-    diffusion = Diffusion(on_a_sphere(2, WEIGHTS, 3.0, 0.5, generator()), VPLinear())
+    diffusion = Diffusion(mixture_on_sphere(2, WEIGHTS, 3.0, 0.5, generator()), VPLinear())
     times = torch.tensor([0.8, 0.5, 0.3], dtype=torch.float64)
     start = torch.ones(4, 2, dtype=torch.float64)
     paths = reverse_paths(diffusion, start, times, generator())

@@ -8,7 +8,8 @@ from scipy.special import erfcx
 
 from toy.mixtures.mixture import GaussianMixture
 from toy.numerics import quadrature
-from toy.numerics.quadrature import UnresolvedError, expectation
+from toy.numerics.quadrature import expectation
+from toy.numerics.reported_errors import UnresolvedError
 from toy.strategies.mixtures import Components
 
 WEIGHTS, MEANS, VARIANCES = (0.6, 0.3, 0.1), (-2.0, 1.5, 30.0), (0.15, 4.0, 1e-6)

@@ -1,0 +1,52 @@
+"""``python -m toy plots``: every figure is written, shows something, and has its data beside it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from theory.support.errors import InputError
+from toy.__main__ import main
+
+FIGURES = [
+    "schedules", "score_paths", "martingale_residual", "posterior_paths", "tower_residual",
+    "translation", "energy_identity", "supremum_tails", "azuma", "optional_stopping",
+    "likelihood_bounds", "calibrated_likelihood", "discrete_bound", "euler_maruyama",
+    "martingale_drift", "loss_and_shift", "guidance", "planted_and_recovered", "order_0_and_1",
+]  # fmt: skip
+
+
+def is_blank(image):
+    """Whether fewer than one pixel in a hundred differs from the corner's."""
+    pixels = np.asarray(image.convert("RGB")).astype(int)
+    return (pixels != pixels[0, 0]).any(-1).mean() < 0.01
+
+
+def test_a_blank_image_is_told_apart():
+    assert is_blank(Image.new("RGB", (50, 50), "white"))
+    drawn = Image.new("RGB", (50, 50), "white")
+    drawn.paste("black", (10, 10, 20, 20))
+    assert not is_blank(drawn)
+
+
+def test_plots_writes_figures_that_show_something(tmp_path, capsys):
+    out = tmp_path / "figures"
+    assert main(["plots", "--out", str(out), "--quiet"]) == 0
+    written = {p.name for p in out.iterdir()}
+    names = {p.stem for p in out.iterdir()}
+    assert names == set(FIGURES)
+    assert written == {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "json")}
+    assert set(capsys.readouterr().out.split()) == {str(out / file) for file in written}
+    for name in names:
+        assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
+        assert json.loads((out / f"{name}.json").read_text())
+        with Image.open(out / f"{name}.png") as image:
+            assert min(image.size) > 300
+            assert not is_blank(image)
+
+
+def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="output"):
+        main(["plots", "--out", str(tmp_path / "file")])

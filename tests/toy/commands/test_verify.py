@@ -1,0 +1,213 @@
+"""``python -m toy verify``: what it writes and returns, and in how many processes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import strategies as st
+
+from theory.support.command_line import run
+from theory.support.errors import InputError
+from toy.__main__ import main
+from toy.claims import calibration, parallel, schedules, table
+from toy.commands.verify import default_jobs
+from toy.judge.claim import LEVEL, ExactClaim, Mutant, StatisticalClaim, Trial
+from toy.numerics.reported_errors import UnresolvedError
+
+SOME = tuple(
+    c
+    for c in (*schedules.CLAIMS, *calibration.CLAIMS)
+    if c.id in ("inverse", "transitions", "debiasing")
+)
+CLAIM_KEYS = {"id", "section", "kind", "examples", "worst", "tolerance", "level", "passed"}
+MUTANT_KEYS = {"id", "claim", "caught", "counterexample"}
+
+
+def below(limit):
+    return lambda n: 0.0 if n < limit else 1.0
+
+
+def claim(limit, mutants_limit):
+    mutant = Mutant(f"mutant-{mutants_limit}", below(mutants_limit))
+    return ExactClaim(f"claim-{limit}", "0", "says", st.integers(0, 100), below(limit), (mutant,))
+
+
+HOLDS, FALLS, SURVIVED = claim(101, 5), claim(50, 5), claim(102, 102)
+CHANCE = StatisticalClaim("chance", "0", "says", lambda seed: Trial(0.5, 9), ())
+
+
+def verify(monkeypatch, claims, *arguments):
+    monkeypatch.setattr(table, "ALL", claims)
+    return main(["verify", "--quiet", "--jobs", "1", *map(str, arguments)])
+
+
+def test_verify_writes_every_verdict(monkeypatch, tmp_path, capsys):
+    out = tmp_path / "verify.json"
+    assert verify(monkeypatch, SOME, "--examples", 5, "--json", out) == 0
+    report = json.loads(out.read_text())
+    assert [c["id"] for c in report["claims"]] == [c.id for c in SOME]
+    assert [m["id"] for m in report["mutants"]] == [m.id for c in SOME for m in c.mutants]
+    assert all(set(c) >= CLAIM_KEYS for c in report["claims"])
+    assert all(set(m) >= MUTANT_KEYS for m in report["mutants"])
+    assert all(c["passed"] is True and c["worst"] <= c["tolerance"] for c in report["claims"])
+    assert all(m["caught"] is True and m["counterexample"] for m in report["mutants"])
+    assert {m["claim"] for m in report["mutants"]} == {c.id for c in SOME}
+    assert report["false_alarm_probability"] == LEVEL
+    printed = capsys.readouterr().out
+    assert f"{len(SOME)} of {len(SOME)} claims hold" in printed
+
+
+@pytest.mark.parametrize(
+    ("claims", "status", "line"),
+    [
+        ((HOLDS, CHANCE), 0, "2 of 2 claims hold, 1 of 1 mutants caught"),
+        ((HOLDS, FALLS), 1, "1 of 2 claims hold, 2 of 2 mutants caught"),
+        ((HOLDS, SURVIVED), 1, "2 of 2 claims hold, 1 of 2 mutants caught"),
+    ],
+)
+def test_the_status_tells_whether_the_theory_stands(
+    monkeypatch, tmp_path, capsys, claims, status, line
+):
+    out = tmp_path / "verify.json"
+    assert verify(monkeypatch, claims, "--examples", 200, "--json", out) == status
+    assert line in capsys.readouterr().out
+    report = json.loads(out.read_text())
+    everything = [c["passed"] for c in report["claims"]] + [m["caught"] for m in report["mutants"]]
+    assert all(everything) == (status == 0)
+
+
+def unresolved(case):
+    raise UnresolvedError("quadrature: no")
+
+
+OPEN = ExactClaim("open", "0", "says", st.integers(0, 100), unresolved, ())
+
+
+@pytest.mark.parametrize(("claims", "status"), [((HOLDS, OPEN), 3), ((FALLS, OPEN), 1)])
+def test_what_is_left_open_has_a_status_of_its_own(monkeypatch, capsys, claims, status):
+    assert verify(monkeypatch, claims, "--examples", 200) == status
+    assert "1 not resolved" in capsys.readouterr().out.splitlines()[-1]
+
+
+def test_only_some_claims_are_tried(monkeypatch, capsys):
+    assert verify(monkeypatch, (FALLS, HOLDS, CHANCE), "--only", "chance,claim-101") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[2] for line in lines if line.startswith("holds")] == [
+        "claim-101",
+        "chance",
+    ]
+    assert verify(monkeypatch, (FALLS, HOLDS), "--only", "claim-50", "--examples", 200) == 1
+
+
+def test_unknown_claims_are_refused_with_one_line(monkeypatch):
+    with pytest.raises(InputError, match="no claim 'nothing'") as error:
+        verify(monkeypatch, (FALLS, HOLDS), "--only", "claim-101,nothing")
+    assert "\n" not in str(error.value)
+    assert "did you mean" not in str(error.value)
+    with pytest.raises(InputError, match=r"no claim 'claim-100'.*did you mean claim-101\?"):
+        verify(monkeypatch, (FALLS, HOLDS), "--only", "claim-100")
+
+
+def test_claims_are_listed_and_not_tried(monkeypatch, capsys):
+    assert verify(monkeypatch, (FALLS, HOLDS), "--list") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == ["claim-50", "claim-101"]
+
+
+def written(tmp_path, jobs, seed):
+    """The verdicts of some claims, from a program of its own."""
+    out = tmp_path / f"{jobs}-{seed}.json"
+    ids = "debiasing,transitions,conversion"
+    options = ["--examples", "100", "--only", ids, "--seed", seed, "--jobs", jobs, "--json", out]
+    command = [sys.executable, "-m", "toy", "verify", "--quiet", *map(str, options)]
+    subprocess.run(command, check=True)
+    return json.loads(out.read_text())
+
+
+def test_the_number_of_processes_changes_nothing(tmp_path):
+    """Cases depend on the constants of the modules that are loaded: they must be the same in each."""
+    one, two, other = (written(tmp_path, *of) for of in ((1, 2), (2, 2), (1, 3)))
+    assert one == two
+    assert [claim["id"] for claim in one["claims"]] == ["transitions", "conversion", "debiasing"]
+    assert one["claims"] != other["claims"]
+
+
+def test_an_error_in_a_process_is_not_hidden():
+    with pytest.raises(ValueError, match="not enough values to unpack"):
+        list(parallel.verify_in_processes(["no claim of this id"], 5, 0, 1))
+
+
+@pytest.mark.parametrize("cores", [1, 2, 64])
+def test_by_default_a_process_per_core(monkeypatch, cores):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    assert default_jobs() == min(cores, 8)
+
+
+def test_what_falls_is_shown_with_its_counterexample(monkeypatch, capsys):
+    verify(monkeypatch, (FALLS, SURVIVED), "--examples", 200)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("FALLS  §0  claim-50")
+    assert lines[1].split() == ["counterexample:", "50"]
+    assert lines[2].split() == ["caught", "mutant-5:", "5,", "error", "1"]
+    assert lines[3].startswith("holds  §0  claim-102")
+    assert lines[4].split()[:2] == ["SURVIVES", "mutant-102:"]
+
+
+def test_a_worst_that_is_infinite_is_still_json(monkeypatch, tmp_path):
+    infinite = ExactClaim("infinite", "0", "", st.just(0), lambda n: float("inf"), ())
+    out = tmp_path / "verify.json"
+    assert verify(monkeypatch, (infinite,), "--json", out) == 1
+    assert json.loads(out.read_text())["claims"][0]["worst"] is None
+
+
+def leave(monkeypatch, *arguments):
+    monkeypatch.setattr(sys, "argv", ["toy", *map(str, arguments)])
+    with pytest.raises(SystemExit) as left:
+        run("python -m toy", main)
+    return left.value.code
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["verify", "--examples", "0"],
+        ["verify", "--examples", "many"],
+        ["verify", "--jobs", "0"],
+        ["verify", "--json", "FILE/below.json"],
+        ["verify", "--json", "FOLDER"],
+        ["plots", "--out", "FILE"],
+        ["plots"],
+        ["dance"],
+        [],
+    ],
+    ids=" ".join,
+)
+def test_bad_arguments_are_one_line_and_status_two(monkeypatch, tmp_path, capsys, arguments):
+    def never(case):
+        raise AssertionError("a claim was tried")
+
+    untried = ExactClaim("untried", "0", "", st.just(0), never, ())
+    monkeypatch.setattr(table, "ALL", (untried,))
+    (tmp_path / "file").touch()
+    places = {"FILE": str(tmp_path / "file"), "FOLDER": str(tmp_path)}
+    for name, place in places.items():
+        arguments = [a.replace(name, place) for a in arguments]
+    assert leave(monkeypatch, *arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("python -m toy: ")
+    assert captured.err.count("\n") == 1
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_good_arguments_leave_with_the_programs_status(monkeypatch):
+    monkeypatch.setattr(table, "ALL", (HOLDS,))
+    assert leave(monkeypatch, "verify", "--quiet", "--jobs", "1") == 0
+    monkeypatch.setattr(table, "ALL", (FALLS,))
+    assert leave(monkeypatch, "verify", "--quiet", "--jobs", "1") == 1
+
+
+def test_errors_are_raised_to_callers():
+    with pytest.raises(InputError, match="positive whole number"):
+        main(["verify", "--examples", "0"])

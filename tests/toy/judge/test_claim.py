@@ -1,0 +1,233 @@
+"""What a claim is: it is upheld, falls, is left open, and catches its mutants."""
+
+import math
+from dataclasses import replace
+
+import pytest
+from hypothesis import strategies as st
+
+from toy.judge.claim import (
+    ExactClaim,
+    Mutant,
+    StatisticalClaim,
+    Trial,
+    exact_claim,
+    statistical_claim,
+)
+from toy.judge.evidence import Evidence, false_alarm_probability
+from toy.judge.verdicts import falls, report_lines, stands, verify
+from toy.numerics.reported_errors import UnresolvedError
+
+EXAMPLES, SEED = 40, 0
+
+
+def test_the_evidence_of_a_run_carries_the_levels_of_its_claims():
+    one, other = statistical(0.5), replace(statistical(0.25), level=1e-7)
+    evidence = [claim.uphold(EXAMPLES, SEED) for claim in (one, other, exact(below(1001)))]
+    assert false_alarm_probability(evidence) == pytest.approx(1e-5 + 1e-7, rel=1e-12)
+
+
+def below(limit):
+    """The error of a claim that holds for whole numbers below the limit."""
+    return lambda n: 0.0 if n < limit else 1.0 + n
+
+
+def exact(error, *mutants):
+    return ExactClaim("claim", "0", "says", st.integers(0, 1000), error, mutants)
+
+
+def statistical(deviation, *mutants):
+    return StatisticalClaim(
+        "chance", "0", "says", lambda seed: Trial(deviation, 7), mutants, level=1e-5
+    )
+
+
+def unresolved(case):
+    raise UnresolvedError("quadrature: no")
+
+
+def test_a_claim_that_holds_is_upheld():
+    evidence = exact(below(1001)).uphold(200, SEED)
+    assert evidence.passed
+    assert (evidence.worst, evidence.counterexample) == (0.0, "")
+    assert evidence.examples >= 200
+
+
+def test_a_broken_claim_falls_with_the_smallest_counterexample():
+    evidence = exact(below(10)).uphold(200, SEED)
+    assert not evidence.passed
+    assert (evidence.worst, evidence.counterexample) == (11.0, "10")
+
+
+def test_a_caught_mutant_comes_with_the_smallest_counterexample():
+    claim = exact(below(1001))
+    assert claim.catch(Mutant("mutant", below(10)), 200, SEED) == "10, error 11"
+
+
+def test_a_mutant_that_is_the_claim_survives():
+    claim = exact(below(1001))
+    assert claim.catch(Mutant("same", claim.error), 200, SEED) is None
+    falling = exact(below(10))
+    assert falling.catch(Mutant("same", falling.error), 200, SEED) is None
+    chance = statistical(0.5)
+    assert chance.catch(Mutant("same", chance.trial), 200, SEED) is None
+
+
+def test_a_claim_may_try_a_share_of_the_cases():
+    assert replace(exact(below(6000)), share=0.25).uphold(100, SEED).examples == 25
+
+
+def seldom(n):
+    """An error on one case that no strategy below a thousand makes."""
+    return 1.0 if n == 5000 else 0.0
+
+
+def test_what_is_always_tried_is_tried_at_every_seed():
+    claim = replace(exact(below(6000)), always=(5000,))
+    assert claim.uphold(10, SEED).examples > 10
+    assert claim.catch(Mutant("seldom", seldom), 10, SEED) == "5000, error 1"
+    assert claim.catch(Mutant("often", below(10)), 200, SEED) == "10, error 11"
+    assert exact(below(6000)).catch(Mutant("seldom", seldom), 10, SEED) is None
+
+
+def test_a_claim_falls_on_what_is_always_tried():
+    evidence = replace(exact(seldom), always=(4, 5000)).uphold(10, SEED)
+    assert (evidence.passed, evidence.counterexample, evidence.examples) == (False, "5000", 2)
+
+
+def test_a_mutant_is_caught_only_where_the_claim_holds():
+    falling = exact(below(10))
+    assert falling.catch(Mutant("mutant", below(5)), 200, SEED) == "5, error 6"
+    assert falling.catch(Mutant("mutant", below(20)), 200, SEED) is None
+
+
+def test_what_is_not_resolved_never_speaks_for_a_claim():
+    evidence = exact(unresolved).uphold(10, SEED)
+    assert not evidence.passed
+    assert evidence.worst == math.inf
+    assert (evidence.open, evidence.unresolved, evidence.counterexample) == (True, 10, "")
+    assert exact(unresolved).catch(Mutant("mutant", below(0)), 10, SEED) is None
+
+
+def resolved_below(limit):
+    def error(n):
+        return 0.0 if n < limit else unresolved(n)
+
+    return error
+
+
+def test_a_claim_is_left_open_unless_enough_is_resolved():
+    claim = exact(resolved_below(900))
+    whole, half = claim.uphold(200, SEED), replace(claim, to_resolve=0.5).uphold(200, SEED)
+    assert (whole.open, whole.passed, whole.counterexample) == (True, False, "")
+    assert (half.open, half.passed) == (False, True)
+    assert 0 < half.unresolved < 100
+    assert replace(exact(resolved_below(0)), to_resolve=0.0).uphold(20, SEED).open
+
+
+def test_what_falls_is_not_left_open():
+    claim = exact(lambda n: unresolved(n) if n % 2 else below(10)(n))
+    evidence = claim.uphold(200, SEED)
+    assert (evidence.open, evidence.passed, evidence.counterexample) == (False, False, "10")
+
+
+def test_a_run_with_an_open_claim_neither_stands_nor_falls():
+    left_open, fallen = exact(resolved_below(900)), exact(below(10))
+    verdicts = list(verify([left_open], 100, SEED))
+    assert (stands(verdicts), falls(verdicts)) == (False, False)
+    assert falls([*verdicts, *verify([fallen], 100, SEED)])
+    assert any(
+        line.startswith("OPEN") and "not resolved" in line for line in report_lines(verdicts[0])
+    )
+
+
+def test_what_is_not_resolved_never_catches_a_mutant():
+    claim = exact(below(1001))
+    assert claim.catch(Mutant("unresolved", unresolved), 50, SEED) is None
+    assert claim.catch(Mutant("resolved", below(0)), 50, SEED) == "0, error 1"
+
+
+def test_other_errors_are_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        exact(lambda n: 1 / (n * 0.0)).uphold(10, SEED)
+
+
+def test_an_error_that_is_not_a_number_does_not_pass():
+    assert not exact(lambda n: math.nan).uphold(10, SEED).passed
+    assert not statistical(math.nan).uphold(10, SEED).passed
+    assert Evidence("claim", "0", "exact", 1, 0.5, 0.5).passed
+
+
+@pytest.mark.parametrize(("deviation", "holds"), [(0.0, True), (1.0, True), (1.01, False)])
+def test_a_statistical_claim_stands_within_its_threshold(deviation, holds):
+    evidence = statistical(deviation).uphold(EXAMPLES, SEED)
+    assert evidence.passed == holds
+    assert (evidence.level, evidence.examples, evidence.kind) == (1e-5, 7, "statistical")
+    caught = statistical(0.0).catch(Mutant("mutant", lambda seed: Trial(deviation, 7)), 1, SEED)
+    assert (caught is None) == holds
+
+
+def test_a_statistical_trial_gets_the_seed_of_the_run():
+    seeds = []
+
+    def trial(seed):
+        seeds.append(seed)
+        return Trial(float(seed), 1)
+
+    claim = replace(statistical(0.0, Mutant("mutant", trial)), trial=trial)
+    claim.uphold(EXAMPLES, 3)
+    assert claim.catch(claim.mutants[0], EXAMPLES, 4) is not None
+    assert seeds == [3, 4]
+
+
+def cases_tried(seed):
+    tried = []
+
+    def error(n):
+        tried.append(n)
+        return 0.0
+
+    exact(error).uphold(30, seed)
+    return tried
+
+
+def test_the_cases_depend_on_the_seed_only():
+    assert cases_tried(1) == cases_tried(1)
+    assert cases_tried(1) != cases_tried(2)
+
+
+FALLS = exact(below(10), Mutant("mutant", below(5)))
+HOLDS = exact(below(1001), Mutant("mutant", below(5)))
+SURVIVED = exact(below(1001), Mutant("same", below(1001)))
+
+
+@pytest.mark.parametrize(
+    ("claims", "stand"), [([HOLDS], True), ([HOLDS, FALLS], False), ([HOLDS, SURVIVED], False)]
+)
+def test_a_run_stands_when_claims_hold_and_mutants_are_caught(claims, stand):
+    assert stands(list(verify(claims, EXAMPLES, SEED))) == stand
+
+
+def within(n, limit=1001):
+    """The error of ``below``, with its limit as an argument."""
+    return below(limit)(n)
+
+
+def test_mutants_are_made_of_wrong_arguments_and_of_other_checks():
+    claim = exact_claim(
+        "claim", "0", "says", st.integers(0, 1000), within, share=0.5,
+        limit={"five": 5, "same": 1001}, instead={"ten": below(10)},
+    )  # fmt: skip
+    assert [m.id for m in claim.mutants] == ["five", "same", "ten"]
+    caught = [claim.catch(m, 200, SEED) for m in claim.mutants]
+    assert caught == ["5, error 6", None, "10, error 11"]
+    assert claim.uphold(100, SEED).examples == 50
+
+
+def test_statistical_mutants_are_made_of_wrong_arguments():
+    def trial(seed, deviation=0.5):
+        return Trial(deviation, seed)
+
+    claim = statistical_claim("chance", "0", "says", trial, deviation={"two": 2.0})
+    assert claim.uphold(EXAMPLES, 3).passed
+    assert claim.catch(claim.mutants[0], EXAMPLES, 3).startswith("seed 3, n = 3: deviation 2")

@@ -1,0 +1,240 @@
+"""A constant shift leaves a score conservative, and tilts the density; shifts over time as a function.
+
+s = grad Phi gives s - eta = grad(Phi - eta.x), the score of p(x) exp(-eta.x)/Z where Z is finite.
+The shifts of all times may be one function h of the log-SNR: ``theory.estimators.amortized_basis``.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from theory.bounds.tilting import circle, require_normalizable, require_normalizable_along
+from theory.diffusion.likelihood_bound import bound_weights
+from theory.diffusion.targets import SCORE
+from theory.estimators.amortized_basis import amortize, basis, bound_fall
+from theory.support.errors import InputError
+from toy.judge.claim import exact_claim
+from toy.mixtures.mixture import GaussianMixture, tilted
+from toy.mixtures.planted_error import PlantedErrorModel
+from toy.mixtures.tensors import float64
+from toy.numerics.quadrature import expectation
+from toy.numerics.relative_errors import TINY, elementwise_error
+from toy.strategies.mixtures import point_near, rotations
+from toy.strategies.tilts import (
+    AMORTIZED_CASES,
+    LINE_TAIL_CASES,
+    PLANE_SCORE_CASES,
+    PLANE_TAIL_CASES,
+    AmortizedCase,
+    LineTailCase,
+    PlaneScoreCase,
+    PlaneTailCase,
+    TiltCase,
+    tilt_cases,
+)
+
+PointShift = Callable[[PlaneScoreCase, Tensor], Tensor]
+"""From a case and a point (2,) to the shift there, (2,)."""
+
+Tilt = Callable[[GaussianMixture, Tensor], tuple[GaussianMixture, Tensor]]
+"""From p and eta to p(x) exp(-eta.x)/Z and log Z."""
+
+
+def constant_shift(case: PlaneScoreCase, x: Tensor) -> Tensor:
+    """The same shift at every point."""
+    return float64(case.shift)
+
+
+def symmetry_error(case: PlaneScoreCase, shift: PointShift = constant_shift) -> float:
+    """Asymmetry of the calibrated score's Jacobian at a point, relative to its largest entry."""
+    diffusion, t = case.diffusion, case.times.t
+    constant = float64(case.constant)
+    model = PlantedErrorModel(diffusion, SCORE, lambda t: constant, amplitude=case.amplitude)
+    law = diffusion.marginal(t)
+    x = law.means[0] + float64(case.offset) * torch.diagonal(law.covariances()[0]).sqrt()
+    jacobian = torch.autograd.functional.jacobian(lambda x: model.at(x, t) - shift(case, x), x)
+    return ((jacobian - jacobian.T).abs().max() / (1 + jacobian.abs().max())).item()
+
+
+def tilt_error(case: TiltCase, tilt: Tilt = tilted) -> float:
+    """The tilted mixture's score is s - eta, its log density log p - eta.x - log Z; Z by quadrature."""
+    law = case.components.mixture()
+    eta = float64(case.shift) / law.variances.max().sqrt()
+    x = point_near(law, 0, case.offset)
+    other, log_z = tilt(law, eta)
+    integral = expectation(law, lambda x: torch.exp(-(x @ eta))[:, None])
+    score, log_density = law.score(x), law.log_density(x)
+    tilted_density = log_density - x @ eta - log_z
+    return max(
+        elementwise_error(other.score(x) - (score - eta), score.norm() + eta.norm() + 1),
+        elementwise_error(other.log_density(x) - tilted_density, 1 + log_density.abs()),
+        elementwise_error(
+            (torch.exp(log_z) - integral.value).abs() + integral.errors, integral.value
+        ),
+    )
+
+
+LineJudge = Callable[[Callable[[float], float], float], None]
+"""Raises InputError where it finds Z infinite, for a score of points of the line and a shift."""
+
+
+def line_tail_error(case: LineTailCase, judge: LineJudge = require_normalizable) -> float:
+    """0 where an infinite Z is refused and a finite one is not, else 1.
+
+    p(x) exp(-eta x) is integrable for Gaussian tails always, for Laplace's of scale b if
+    |eta| b < 1, for Student's only if eta = 0.
+    """
+    b = case.parameter
+    score, finite = {
+        "gauss": (lambda x: -x / b**2, True),
+        "laplace": (lambda x: -math.copysign(1 / b, x), abs(case.eta) * b < 1),
+        "student": (lambda x: -(b + 1) * x / (b + x**2), case.eta == 0),
+    }[case.kind]
+    return _refusal_error(partial(judge, score, case.eta), finite)
+
+
+PlaneJudge = Callable[[Callable[[Tensor], Tensor], Tensor], None]
+"""Raises InputError where it finds Z infinite, for a score of points (n, 2) and a shift (2,)."""
+
+
+def all_around(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
+    """Along 360 directions and the shift's own."""
+    require_normalizable_along(score, eta, circle(360))
+
+
+def plane_tail_error(case: PlaneTailCase, judge: PlaneJudge = all_around) -> float:
+    """0 where an infinite Z in the plane is refused and a finite one is not, else 1.
+
+    p(x) exp(-eta.x) is integrable for Gaussian tails always; for exp(-|x|/b) if |eta| b < 1, for
+    exp(-(|x_1| + |x_2|)/b), turned, if the larger entry of the turned eta is below 1/b; for Student's
+    only if eta = 0.
+    """
+    b, (turn, direction) = case.parameter, rotations((case.turn, case.angle), 2)
+    along = direction[:, 0]
+    edge = (along @ turn).abs().max() if case.kind == "square" else 1.0
+    eta = case.strength / (b * edge) * along
+    score, finite = {
+        "gauss": (lambda x: -x / b**2, True),
+        "round": (lambda x: -x / (b * x.norm(dim=1, keepdim=True)), case.strength < 1),
+        "square": (lambda x: -torch.sign(x @ turn) @ turn.T / b, case.strength < 1),
+        "student": (
+            lambda x: -(b + 2) * x / (b + x.square().sum(1, keepdim=True)), case.strength == 0
+        ),
+    }[case.kind]  # fmt: skip
+    return _refusal_error(partial(judge, score, eta), finite)
+
+
+def _refusal_error(judge: Callable[[], None], finite: bool) -> float:
+    try:
+        judge()
+    except InputError:
+        return float(finite)
+    return float(not finite)
+
+
+CurveFit = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+"""From eta, weights, log-SNR and coefficients of the basis to h at the same times."""
+
+
+def fit_curve(eta: Tensor, weights: Tensor, log_snr: Tensor, degrees: Tensor) -> Tensor:
+    """h by weighted least squares in Chebyshev polynomials of the log-SNR."""
+    return amortize(eta, weights, basis(log_snr, len(degrees) - 1))
+
+
+def amortized_error(case: AmortizedCase, fit: CurveFit = fit_curve) -> float:
+    """h lowers the bound by int |h|^2, and by no more than eta does; in the basis, h is eta."""
+    times = case.times()
+    log_snr, weights = case.schedule.log_snr(times), bound_weights(case.schedule, times)
+    coefficients = float64(case.coefficients)
+    polynomial = basis(log_snr, len(coefficients) - 1) @ coefficients
+    eta = (polynomial + case.wave * torch.sin(3 * log_snr))[:, None]
+    h = fit(eta, weights, log_snr, coefficients)
+    fall, best = bound_fall(h, eta, weights), weights @ (eta**2)[:, 0]
+    errors = [(fall - weights @ (h**2)[:, 0]).abs(), (fall - best).clamp(min=0)]
+    if case.wave == 0:
+        errors.append(weights @ ((h - eta) ** 2)[:, 0])
+    return elementwise_error(max(errors), best)
+
+
+def _rotation(case: PlaneScoreCase, x: Tensor) -> Tensor:
+    return torch.stack([-case.shift[0] * x[1], case.shift[0] * x[0]])
+
+
+def _of_the_neighbour(case: PlaneScoreCase, x: Tensor) -> Tensor:
+    return constant_shift(case, x) * torch.tanh(x.flip(0)) * torch.tensor([1.0, 0.0]).double()
+
+
+def _weights_kept(law: GaussianMixture, eta: Tensor) -> tuple[GaussianMixture, Tensor]:
+    other, log_z = tilted(law, eta)
+    return GaussianMixture(law.log_weights, other.means, law.variances), log_z
+
+
+def _unnormalized(law: GaussianMixture, eta: Tensor) -> tuple[GaussianMixture, Tensor]:
+    other, log_z = tilted(law, eta)
+    return other, 0 * log_z
+
+
+def _axes_forgotten(law: GaussianMixture, eta: Tensor) -> tuple[GaussianMixture, Tensor]:
+    """C eta with the covariances' eigenvectors forgotten."""
+    _, log_z = tilted(law, eta)
+    return replace(law, means=law.means - law.variances * eta), log_z
+
+
+def _against_the_shift(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
+    require_normalizable_along(score, eta, -eta[None] / eta.norm().clamp(min=TINY))
+
+
+def _right_tail_only(score: Callable[[float], float], eta: float) -> None:
+    if not 1e9 * (score(1e9) - eta) < -1:
+        raise InputError("infinite")
+
+
+CLAIMS = (
+    exact_claim(
+        "conservative", "4", "the calibrated score's Jacobian is symmetric, d = 2",
+        PLANE_SCORE_CASES, symmetry_error,
+        shift={"shift-turns": _rotation, "shift-by-neighbour": _of_the_neighbour},
+    ),
+    exact_claim(
+        "tilt", "4", "s - eta is the score of p exp(-eta.x)/Z", tilt_cases(1, 1.0), tilt_error,
+        tilt={
+            "tilt-sign": lambda law, eta: tilted(law, -eta),
+            "tilt-keeps-weights": _weights_kept, "tilt-unnormalized": _unnormalized,
+        },
+    ),
+    exact_claim(
+        "tilt-refused", "4", "an infinite Z is refused, a finite one is not", LINE_TAIL_CASES,
+        line_tail_error,
+        judge={"trusts-any-tail": lambda score, eta: None, "right-tail-only": _right_tail_only},
+    ),
+    exact_claim(
+        "tilt-2d", "4", "the same with full covariances and a vector eta", tilt_cases(2, 0.7),
+        tilt_error,
+        tilt={
+            "tilt-sign-2d": lambda law, eta: tilted(law, -eta),
+            "tilt-axes-forgotten": _axes_forgotten,
+        },
+        share=0.5,
+    ),
+    exact_claim(
+        "tilt-refused-2d", "4", "an infinite Z in the plane is refused, a finite one is not",
+        PLANE_TAIL_CASES, plane_tail_error,
+        judge={
+            "shift-not-asked": lambda score, eta: require_normalizable_along(score, 0 * eta, circle(4)),
+            "against-the-shift-only": _against_the_shift,
+        },
+    ),
+    exact_claim(
+        "amortized", "4", "one function h lowers the bound by int |h|^2, at most as far as eta",
+        AMORTIZED_CASES, amortized_error,
+        fit={
+            "fit-unweighted": lambda eta, w, *of: fit_curve(eta, torch.ones_like(w), *of),
+            "basis-too-small": lambda eta, w, x, of: fit_curve(eta, w, x, of[: max(1, len(of) - 1)]),
+            "fit-in-snr": lambda eta, w, x, degrees: fit_curve(eta, w, torch.exp(x / 2), degrees),
+        },
+    ),
+)  # fmt: skip

@@ -1,0 +1,229 @@
+"""The claims that a user's model is tried on.
+
+First the prediction itself, at random points and at times swept over the whole schedule, and its mean
+and martingale by quadrature. Then the claims on planted errors, of which the model has none, and the
+claims on its target.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from hypothesis import strategies as st
+
+from theory.diffusion.schedules import (
+    EDM,
+    DiscreteSchedule,
+    RectifiedFlow,
+    Schedule,
+    VPCosine,
+    VPLinear,
+)
+from theory.diffusion.targets import Target
+from toy.claims import calibration, denoising, schedules
+from toy.falsifier import model_errors, sweeps
+from toy.falsifier.model_errors import ModelPoint
+from toy.falsifier.schedule_claims import SHARE, TO_RESOLVE
+from toy.falsifier.sweeps import ErrorAndCase, SweptClaim
+from toy.falsifier.user_cases import Point, moved_to_schedule, points_of
+from toy.falsifier.user_models import Formula, Model
+from toy.judge.claim import Claim, ExactClaim
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.tensors import float64
+from toy.strategies.mixtures import Components, ReverseCase, reverse_cases
+
+ToPoint = Callable[[Any], ModelPoint]
+"""From a case to the model at a point."""
+
+PointError = Callable[[ModelPoint], float]
+Sweep = Callable[[int], Iterator[ErrorAndCase]]
+
+TIMES = ("s", "t")
+OF_TARGET = ("conversion", "commutation")
+ON_PLANTED_ERROR = (*calibration.CLAIMS, *denoising.CLAIMS)
+WITHOUT_ERROR = ("loss-fall", "denoising-fall")
+
+SPACE_SHARE = 0.1
+"""Share of the cases for sums in three dimensions and more."""
+
+FORMULA_PARTS = 64
+"""Parts of the schedule for each of the diffusions that a formula is swept over."""
+
+MOST_NODES = 3**9
+"""The most Gauss-Hermite nodes of all components together."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A diffusion, a time and a point x_t at which a formula is tried."""
+
+    components: Components
+    schedule: Schedule
+    t: float
+    x_t: tuple[float, ...]
+
+
+def claims_on_model(model: Model) -> Iterator[tuple[Claim, ...]]:
+    """The claims on a model of one diffusion, by stages."""
+    diffusion, dimension = model.diffusion, model.diffusion.data.dimension
+
+    def at_point(case: Point) -> ModelPoint:
+        """The model at the case's point."""
+        return ModelPoint(model, case.s, case.t, float64(case.x_t))
+
+    def sweep(seed: int) -> Iterator[ErrorAndCase]:
+        """The worst point at each time."""
+        return _swept(model, seed, sweeps.PARTS, lambda t, x: Point(t, t, x))
+
+    cases = points_of(diffusion)
+    sums = len(diffusion.data.log_weights) * model_errors.NODES**dimension <= MOST_NODES
+    yield (
+        _prediction(cases, at_point, sweep),
+        *(_sums(cases, at_point, 1.0 if dimension < 3 else SPACE_SHARE) if sums else ()),
+    )
+    yield (
+        *(_without_error(cases, at_point) if dimension == 1 else _conservative(cases, at_point)),
+        *_of_target(model.target, diffusion.schedule),
+    )
+
+
+def claims_on_formula(formula: Formula) -> Iterator[tuple[Claim, ...]]:
+    """The claims on a formula, over diffusions in one to three dimensions, by stages."""
+
+    def at_point(case: ReverseCase) -> ModelPoint:
+        """The formula for the case's diffusion, at its point."""
+        return ModelPoint(formula.model(case.diffusion), case.times.s, case.times.t, case.x_t())
+
+    line = reverse_cases(1, reach=4.0, least=0.3)
+    plane = reverse_cases(2, reach=4.0, least=0.3)
+    space = reverse_cases(3, reach=1.5, least=0.8, most=1.2)
+    cases = st.one_of(line, plane, space)
+    yield (_prediction_of_formula(formula, cases, at_point), *_sums(cases, at_point, 1.0))
+    yield *_without_error(line, at_point), *_conservative(st.one_of(plane, space), at_point)
+
+
+def _claim(id_: str, section: str, says: str, cases: Any, error: Any, share: float) -> ExactClaim:
+    return ExactClaim(id_, section, says, cases, error, (), share=share, to_resolve=TO_RESOLVE)
+
+
+def _at(error: PointError, to_point: ToPoint) -> Callable[[Any], float]:
+    return lambda case: error(to_point(case))
+
+
+def _prediction(cases: st.SearchStrategy[Any], to_point: ToPoint, sweep: Sweep) -> SweptClaim:
+    claim = _claim(
+        "prediction", "4", "the prediction is E[y|x_t]", cases,
+        _at(model_errors.prediction_error, to_point), 1.0,
+    )  # fmt: skip
+
+    def schedule_of(case: Any) -> Schedule:
+        """The schedule of a case."""
+        return to_point(case).model.diffusion.schedule
+
+    return SweptClaim(**vars(claim), sweep=sweep, simpler=_rounder(schedule_of))
+
+
+def _prediction_of_formula(
+    formula: Formula, cases: st.SearchStrategy[Any], to_point: ToPoint
+) -> SweptClaim:
+    def at_place(case: Any) -> ModelPoint:
+        """The formula at a place that was swept, or at a case of the strategy."""
+        if not isinstance(case, Place):
+            return to_point(case)
+        model = formula.model(Diffusion(case.components.mixture(), case.schedule))
+        return ModelPoint(model, case.t, case.t, float64(case.x_t))
+
+    def sweep(seed: int) -> Iterator[ErrorAndCase]:
+        """The worst point at each time of each diffusion."""
+        for components, schedule in itertools.product(SWEPT_DATA, SWEPT_SCHEDULES):
+            model = formula.model(Diffusion(components.mixture(), schedule))
+            yield from _swept(model, seed, FORMULA_PARTS, partial(Place, components, schedule))
+
+    return _prediction(cases, at_place, sweep)
+
+
+def _sums(cases: st.SearchStrategy[Any], to_point: ToPoint, share: float) -> Iterator[ExactClaim]:
+    for name, section, says, error in (
+        ("mean", "4", "E[y_theta] = A E[x_0]", model_errors.model_mean_error),
+        (
+            "martingale",
+            "1",
+            "alpha times its score is a martingale",
+            model_errors.model_martingale_error,
+        ),
+    ):
+        yield _claim(name, section, says, cases, _at(error, to_point), share)
+
+
+def _conservative(cases: st.SearchStrategy[Any], to_point: ToPoint) -> Iterator[ExactClaim]:
+    yield _claim(
+        "conservative", "4", "the Jacobian of its score is symmetric", cases,
+        _at(model_errors.conservative_error, to_point), SHARE,
+    )  # fmt: skip
+
+
+def _without_error(cases: st.SearchStrategy[Any], to_point: ToPoint) -> Iterator[ExactClaim]:
+    """The claims on the fall of a loss, where the best shift is zero."""
+
+    def for_model(error: Callable[[Any], float]) -> Callable[[tuple[Any, float]], float]:
+        """The error of a point of the model and a shift."""
+        return lambda case: error(model_errors.user_model_case(to_point(case[0]), case[1]))
+
+    shifted = st.tuples(cases, st.floats(-2.0, 2.0))
+    for claim in ON_PLANTED_ERROR:
+        if isinstance(claim, ExactClaim) and claim.id in WITHOUT_ERROR:
+            says = f"{claim.says}, for eta = 0"
+            yield _claim(claim.id, claim.section, says, shifted, for_model(claim.error), SHARE)
+
+
+def _of_target(target: Target, schedule: Schedule) -> Iterator[ExactClaim]:
+    """The claims on conversions, from the model's own target."""
+    for claim in schedules.CLAIMS:
+        if claim.id in OF_TARGET:
+            cases = moved_to_schedule(claim.strategy, schedule)
+            own = cases.map(lambda case: replace(case, source=target))
+            yield _claim(claim.id, claim.section, claim.says, own, claim.error, SHARE)
+
+
+def _swept(
+    model: Model, seed: int, parts: int, case: Callable[[float, tuple[float, ...]], Any]
+) -> Iterator[ErrorAndCase]:
+    """The worst point at each of the sweeps.stratified times."""
+    diffusion = model.diffusion
+    for k, t in enumerate(sweeps.stratified(diffusion.schedule, seed, parts)):
+        if sweeps.usable(diffusion.schedule, t):
+            x = sweeps.points_around(diffusion.marginal(t), seed + k)
+            error, worst = model_errors.prediction_errors(model, x, t).max(0)
+            yield error.item(), case(t, tuple(x[worst].tolist()))
+
+
+def _rounder(schedule_of: Callable[[Any], Schedule]) -> Callable[[Any], Iterator[Any]]:
+    """From a swept point to points with fewer digits in their time and place."""
+
+    def simpler(case: Any) -> Iterator[Any]:
+        """The same point with one digit, with two, and so on."""
+        if isinstance(case, ReverseCase):
+            return
+        schedule = schedule_of(case)
+        for t in filter(partial(sweeps.is_time, schedule), sweeps.fewer_digits(case.t)):
+            for x_t in zip(*map(sweeps.fewer_digits, case.x_t), strict=True):
+                yield replace(case, **{key: t for key in TIMES if hasattr(case, key)}, x_t=x_t)
+
+    return simpler
+
+
+SWEPT_SCHEDULES: tuple[Schedule, ...] = (
+    VPLinear(),
+    RectifiedFlow(),
+    EDM(),
+    VPCosine(),
+    DiscreteSchedule([0.99, 0.9, 0.7, 0.5, 0.3, 0.1, 0.01]),
+)
+SWEPT_DATA = (
+    Components((1.0,), ((0.0,),), ((1.0,),), ()),
+    Components((0.25, 0.75), ((-2.0,), (1.0,)), ((0.5,), (1.0,)), ()),
+    Components((0.5, 0.5), ((-1.0, 0.0), (1.0, 1.0)), ((0.5, 1.0), (1.0, 2.0)), (0.5, 1.0)),
+    Components((0.5, 0.5), ((0.0, 0.0, 1.0), (1.0, 0.0, 0.0)), ((1.0, 0.5, 1.0),) * 2, (0.5, 1.0)),
+)
