@@ -12,7 +12,7 @@ from real.images.latents import latents_of
 from theory.forward.images import Conditions, ImageSet, take
 from theory.support.errors import InputError
 
-Kind = Literal["joint", "null"]
+ConditionKind = Literal["joint", "null"]
 """Each image under its own condition, or all under the one that stands for none."""
 
 
@@ -24,7 +24,7 @@ class ConditionedImages(ImageSet):
 
     @classmethod
     def of(
-        cls, checkpoint: Checkpoint, images: ImageSource, kind: Kind, device: Any
+        cls, checkpoint: Checkpoint, images: ImageSource, kind: ConditionKind, device: Any
     ) -> "ConditionedImages":
         """Read images as the network takes them: as latents where it works on them.
 
@@ -43,7 +43,7 @@ class ConditionedImages(ImageSet):
         return replace(self, images=self.images.to(device))
 
     def at(self, positions: Tensor) -> "ConditionedImages":
-        """Those of these positions."""
+        """The images at these positions."""
         return ConditionedImages(self.images[positions], take(self.conditions, positions))
 
     def every_other(self) -> "ConditionedImages":
@@ -51,11 +51,13 @@ class ConditionedImages(ImageSet):
         return self.at(torch.arange(0, len(self), 2))
 
     def conditions_in_turn(self, count: int) -> Conditions | None:
-        """Conditions of so many samples: those of the images, from the first again and again."""
+        """Conditions of ``count`` samples: those of the images in turn, again from the first."""
         return take(self.conditions, torch.arange(count) % len(self))
 
 
-def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Conditions | None:
+def of_images(
+    checkpoint: Checkpoint, images: ImageSource, kind: ConditionKind
+) -> Conditions | None:
     """Conditions of the images; None for an unconditional network.
 
     Raises:
@@ -91,7 +93,7 @@ def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Condit
 
 
 def of_samples(checkpoint: Checkpoint, count: int, wanted: str | None) -> Conditions | None:
-    """Conditions of so many samples: the one that is wanted, or else all classes in turn.
+    """Conditions of ``count`` samples: the wanted one, or all classes in turn.
 
     Raises:
         InputError: no such class, a text network without a text, or an unconditional network.

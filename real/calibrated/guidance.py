@@ -65,7 +65,7 @@ class Guided:
         return (1 + self.scale) * conditional - self.scale * unconditional
 
     def _null(self, condition: Any, count: int) -> Any:
-        """The null condition for each image, once the conditions are known to be such."""
+        """Check the conditions; the null condition for each image."""
         labels = isinstance(self.null_condition, int)
         fits = isinstance(condition, Tensor if labels else list | tuple)
         if not fits or len(condition) != count:

@@ -101,7 +101,7 @@ CONDITION.add_argument(
 
 
 def add_policy(command: Parser) -> None:
-    """What of an estimated shift is applied."""
+    """Add the option that says how much of an estimate is applied."""
     command.add_argument(
         "--policy", choices=choices.POLICIES, default="certified",
         help="apply only what is certain to gain (default), all that gains in expectation, or all",
@@ -109,11 +109,11 @@ def add_policy(command: Parser) -> None:
 
 
 def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices.SOLVERS) -> None:
-    """Refuse what the options name and is not there; no library is needed to tell.
+    """Require that what the options name exists, as far as that is known without loading anything.
 
     Raises:
         InputError: a checkpoint that is not there; an unknown solver, number format or kind of
-            features; a calibration that is no file; or images that are none.
+            features; a calibration that is no file; or a reference to images that do not exist.
     """
     given = vars(options)
     if given.get("checkpoint") is not None:

@@ -10,7 +10,7 @@ from theory.support.output import require_file
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "audit",
         description="Re-read published statistics of a plain average (array 'stats': t, |mean|^2, "

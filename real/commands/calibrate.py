@@ -19,7 +19,7 @@ DEFAULT_TIMES = 50
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "calibrate",
         parents=[given.NETWORK, given.DATA, given.COMMON, given.ON_DEVICE, given.RUNNING, given.CONDITION],
@@ -50,7 +50,7 @@ def add(commands: Any) -> None:
 
 
 def _add_times(where: Any) -> None:
-    """Three ways to say at which times to calibrate."""
+    """Add the three ways to say at which times to calibrate."""
     where.add_argument(
         "--times", type=count, metavar="N",
         help=f"number of times, equally spaced in log-SNR ({DEFAULT_TIMES})",
@@ -111,7 +111,7 @@ def run(options: argparse.Namespace) -> None:
 def _times(
     checkpoint: "Checkpoint", options: argparse.Namespace
 ) -> tuple["Tensor", "Tensor | None"]:
-    """Where to calibrate, and what a gain there is worth if that is not the likelihood bound's."""
+    """The times, and what a gain at each is worth, where that is not its worth to the bound."""
     from real.commands.loading import spread_times
     from real.solvers.sampling import solver_times
     from theory.diffusion.likelihood_bound import solver_weights

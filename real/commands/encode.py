@@ -11,7 +11,7 @@ from theory.support.output import require_file
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "encode", parents=[given.NETWORK, given.IMAGES, given.COMMON, given.ON_DEVICE],
         description="Pass images through a network's autoencoder, and save the latents with their "

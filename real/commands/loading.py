@@ -27,7 +27,7 @@ def on_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is CUDA where there is one.
 
     Raises:
-        InputError: it cannot be used.
+        InputError: the device cannot be used.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -46,7 +46,7 @@ def load_checkpoint(options: argparse.Namespace, device: torch.device) -> Checkp
     """The checkpoint that ``NETWORK`` names, as it is.
 
     Raises:
-        InputError: it cannot be loaded.
+        InputError: the checkpoint cannot be loaded.
     """
     return load(options.checkpoint, device, options.family)
 
@@ -67,7 +67,7 @@ def run_network(options: argparse.Namespace, device: torch.device) -> Checkpoint
 def settle_batch_size(
     checkpoint: Checkpoint, options: argparse.Namespace, device: torch.device
 ) -> None:
-    """Put the best batch size in place of ``auto``."""
+    """Measure the best batch size and put it in place of ``auto``."""
     if options.batch_size == AUTO:
         options.batch_size = best_batch_size(timed(checkpoint, device))
         print(f"batch size {options.batch_size}")
@@ -93,7 +93,7 @@ def opened(
 def images_for(
     checkpoint: Checkpoint, options: argparse.Namespace, role: Role, device: torch.device
 ) -> ImageSource:
-    """The same as the network takes them: as latents where it works on them.
+    """The images that ``IMAGES`` names as the network takes them: latents, where it works on them.
 
     Raises:
         InputError: as ``open_images``, or latents of another autoencoder.
@@ -112,7 +112,7 @@ def images_for(
 def two_parts(
     data: str, open_part: Callable[[Role], ImageSource], role: Role = "calibration"
 ) -> tuple[ImageSource, ImageSource]:
-    """Images to learn from, and others to judge by.
+    """Images to calibrate or train on, and others to compare with.
 
     The digits come in two such parts; of any other set, opened for ``role``, every second image
     is held out.
@@ -127,7 +127,7 @@ def spread_times(schedule: Schedule, n: int) -> Tensor:
     """At most n times of a schedule, spread evenly in log-SNR.
 
     Raises:
-        InputError: more than a table has.
+        InputError: more times than a table has.
     """
     if isinstance(schedule, DiscreteSchedule) and n > len(schedule.alphas_cumprod):
         raise InputError(f"times: the schedule has {len(schedule.alphas_cumprod)} of them, got {n}")

@@ -12,7 +12,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "quality",
         parents=[

@@ -13,7 +13,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "repair",
         parents=[given.NETWORK, given.DATA, given.COMMON, given.ON_DEVICE, given.CONDITION],

@@ -10,7 +10,7 @@ from theory.support.output import replacing_file, require_file
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "sample",
         parents=[given.NETWORK, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING, given.BATCHES],

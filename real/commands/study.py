@@ -12,7 +12,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "study", parents=[given.NETWORK, given.COMMON, given.ON_DEVICE, given.CONDITION],
         description="Compare the estimators on a checkpoint: error against a very large run, and "

@@ -10,7 +10,7 @@ from theory.support.output import require_file, write_json
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "throughput",
         parents=[given.NETWORK, given.IMAGES, given.BATCHES, given.COMMON, given.ON_DEVICE, given.RUNNING],

@@ -13,7 +13,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "train", parents=[given.COMMON],
         description=(
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """Train as the options say; what there is to tell of it."""
+    """Train as the options say; returns the training record."""
     from real.commands.loading import on_device
     from real.experiments import training
     from real.images.opening import open_images

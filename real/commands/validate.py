@@ -12,7 +12,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "validate",
         parents=[given.NETWORK, given.DATA, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING],

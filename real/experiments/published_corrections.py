@@ -89,7 +89,7 @@ class ChannelMeans:
     def affine(
         self, scale: Float64[Tensor, "time #c"], offset: Float64[Tensor, "time c"] | None = None
     ) -> ChannelAffine:
-        """The correction of this scale, and of this offset if there is one."""
+        """The correction with this scale, and with this offset or none."""
         offset = torch.zeros_like(self.means[:, Q]) if offset is None else offset
         return ChannelAffine(self.network, self.times, scale.expand_as(offset), offset)
 
@@ -139,18 +139,18 @@ def measure_channels(
 
 
 def fit_epsilon_scaling(found: ChannelMeans) -> ChannelAffine:
-    """One number per time; the means are against the known noise."""
+    """Fit one scale per time; the means are against the known noise."""
     means = found.means
     return found.affine(means[:, QF].sum(1, keepdim=True) / means[:, QQ].sum(1, keepdim=True))
 
 
 def fit_timestep_aware_scale(found: ChannelMeans) -> ChannelAffine:
-    """One number per time and channel; the means are against the full network."""
+    """Fit one scale per time and channel; the means are against the full network."""
     return found.affine(found.means[:, QF] / found.means[:, QQ])
 
 
 def fit_mean_and_correlation(found: ChannelMeans) -> ChannelAffine:
-    """PTQD's; the means are against the full network."""
+    """PTQD's correction; the means are against the full network."""
     q, f, qf, ff = (found.means[:, k] for k in (Q, F, QF, FF))
     slope = (qf - q * f).sum(1, keepdim=True) / (ff - f * f).sum(1, keepdim=True)
     return found.affine(1 / slope, (q - slope * f) / slope)

@@ -58,14 +58,14 @@ TIMED_NFE = 10
 
 @dataclass(frozen=True, kw_only=True)
 class RepairStudyPlan(StudyPlan):
-    """How much to do.
+    """How much the study does.
 
     Attributes:
         seeds: of the repetitions.
         nfe: numbers of network evaluations per sample.
         samples: how many, each time.
         solver: its name.
-        few: so many images, in ``few_seeds`` random choices, are looked at for harm.
+        few, few_seeds: number of images, and of random choices of them, to look for harm with.
     """
 
     seeds: tuple[int, ...]

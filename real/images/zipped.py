@@ -20,7 +20,7 @@ BROKEN = (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipf
 
 
 def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
-    """Open such a file. Pictures are read when they are asked for, in the order of their names.
+    """Open a zip file of pictures, in the order of their names; each is read when it is needed.
 
     Raises:
         InputError: no zip file, a broken one, or labels that do not fit the images.

@@ -44,7 +44,7 @@ def solver_pair(
     the prediction, which the calibration changes.
 
     Raises:
-        InputError: there is none of that name, or the variance has not been measured.
+        InputError: no solver of that name, or a calibration that has not measured the variance.
     """
     if name != analytic.NAME:
         usual = solver_named(solver_or_default(name, schedule))
