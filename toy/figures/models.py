@@ -159,16 +159,11 @@ def compute_recovery(seed: int, dimension: int = 64, images: int = 500) -> Recov
     x_0 = data.sample(generator, images)
     results = {
         e.name: calibrate(
-            model,
-            model.diffusion.schedule,
-            images=x_0,
-            times=times,
-            estimator=e,
-            policy=PUBLISHED,
-            seed=seed,
+            model, model.diffusion.schedule, images=x_0, times=times, estimator=e,
+            policy=PUBLISHED, seed=seed,
         )
         for e in (PLAIN, REGRESSION)
-    }
+    }  # fmt: skip
     planted = torch.stack([model.eta(t) for t in times.tolist()])
     best = results["regression"]
     return RecoveredBias(
