@@ -174,7 +174,7 @@ def compute_recovery(seed: int, dimension: int = 64, images: int = 500) -> Recov
     )  # fmt: skip
 
 
-def draw_losses(axes: Sequence[Axes], result: LossCurves) -> None:
+def draw_loss_over_shift(axes: Sequence[Axes], result: LossCurves) -> None:
     """Loss over the shift, its optimum at eta; then all of them on one parabola."""
     left, right = axes
     right.plot(result.ratios, result.parabola, color="black", lw=0.8)

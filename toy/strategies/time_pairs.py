@@ -59,13 +59,10 @@ _COSINE = st.builds(schedules.VPCosine, number(0.001, 0.05))
 _GAPS = st.lists(number(0.1, 3.0), min_size=1, max_size=19)
 
 SCHEDULES = st.one_of(
-    _LINEAR,
-    _COSINE,
-    st.builds(schedules.VEGeometric, number(1e-5, 0.1), number(5.0, 1e3)),
+    _LINEAR, _COSINE, st.builds(schedules.VEGeometric, number(1e-5, 0.1), number(5.0, 1e3)),
     st.builds(schedules.EDM, number(1e-5, 0.002), number(80.0, 1e3)),
-    st.just(schedules.RectifiedFlow()),
-    st.builds(_table, number(2.0, 10.0), _GAPS),
-)
+    st.just(schedules.RectifiedFlow()), st.builds(_table, number(2.0, 10.0), _GAPS),
+)  # fmt: skip
 """Every kind of schedule, over its parameters; tables of up to 20 steps."""
 
 SMOOTH_SCHEDULES = SCHEDULES.filter(lambda chosen: not isinstance(chosen, DiscreteSchedule))
