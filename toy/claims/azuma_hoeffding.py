@@ -20,7 +20,7 @@ from torch import Tensor
 from theory.bounds.concentration import azuma_hoeffding
 from theory.diffusion.schedules import VPLinear
 from theory.support.errors import InputError
-from toy.claims.tail_frequencies import HIGH_NOISE, LOW_NOISE, exceedance, tail_frequency
+from toy.claims.tail_frequencies import HIGH_NOISE, LOW_NOISE, exceedance
 from toy.judge.claim import StatisticalClaim, Trial, exact_claim, statistical_claim
 from toy.mixtures.bounded_martingales import BoundedProcess, atomic_mean, concentric_probability
 from toy.mixtures.diffusion import Diffusion
@@ -61,8 +61,7 @@ def azuma_trial(
         means = (values - values[0]).reshape(len(grid), GROUPS, GROUP).mean(2).abs().amax(0)
         each = [c / GROUP for c in widths(of, grid, values) for _ in range(GROUP)]
         tails += [
-            tail_frequency(means, eps, azuma_hoeffding(eps, each, of.kind))
-            for eps in (e * span for e in EPS)
+            (means, eps, azuma_hoeffding(eps, each, of.kind)) for eps in (e * span for e in EPS)
         ]
     return exceedance(tails)
 

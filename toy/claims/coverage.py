@@ -61,11 +61,10 @@ def set_coverage(
     return _coverage(images.mean(0).square().sum().item(), found)
 
 
-def _images_as_units(gains: Tensor) -> Estimate:
-    return Estimate.of_mean(gains.mean(0))
-
-
-def gain_coverage(seed: int, estimate: Callable[[Tensor], Estimate] = _images_as_units) -> Trial:
+def gain_coverage(
+    seed: int,
+    estimate: Callable[[Tensor], Estimate] = lambda gains: Estimate.of_mean(gains.mean(0)),
+) -> Trial:
     """Held-out gain 2 s.r - |s|^2 of a shift s, four draws on each image, which share the image."""
     shift = 0.8 * ETA
     found = []

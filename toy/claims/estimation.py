@@ -42,10 +42,6 @@ def coverage(seed: int, shorten: float = 1.0) -> Trial:
     return at_most(missed, REPETITIONS, 1 - CONFIDENCE)
 
 
-def _certificates(decision: SelectedShift) -> Tensor:
-    return decision.certificates
-
-
 def _plug_in(decision: SelectedShift) -> Tensor:
     return decision.weights * (2 - decision.weights) * decision.estimate.square().sum(1)
 
@@ -55,7 +51,7 @@ def _without_noise(decision: SelectedShift) -> Tensor:
 
 
 def shift_certificates(
-    seed: int, bound: Callable[[SelectedShift], Tensor] = _certificates
+    seed: int, bound: Callable[[SelectedShift], Tensor] = lambda shift: shift.certificates
 ) -> Trial:
     """How often any certificate of a curve exceeds its gain: at most one time in twenty."""
     eta = SIZE * _curve()

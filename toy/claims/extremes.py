@@ -114,14 +114,8 @@ def _narrowest_ignored(law: GaussianMixture, x: Tensor) -> Tensor:
 
 LINE, PLANE = extreme_cases(1), extreme_cases(2)
 NARROW_ON_A_SLOPE = ExtremeCase(
-    (0.0, 0.0),
-    ((1.0,), (-5.0,)),
-    ((1.0,), (1e3,)),
-    (),
-    TimePair(RectifiedFlow(), 0.25, 0.5),
-    0,
-    (0.0,),
-)
+    (0.0, 0.0), ((1.0,), (-5.0,)), ((1.0,), (1e3,)), (), TimePair(RectifiedFlow(), 0.25, 0.5), 0, (0.0,)
+)  # fmt: skip
 """A component a million times narrower than its neighbour, where the neighbour's density slopes."""
 
 CLAIMS = (

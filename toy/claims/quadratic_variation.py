@@ -22,7 +22,6 @@ from toy.claims.tail_frequencies import (
     PATHS,
     clock_grid,
     exceedance,
-    tail_frequency,
 )
 from toy.judge.claim import Trial, exact_claim, statistical_claim
 from toy.mixtures.diffusion import Diffusion
@@ -124,8 +123,7 @@ def variation_trial(
     tails = []
     for setting, supremum in zip(settings, _suprema(settings, seed), strict=True):
         for eps in (z * math.sqrt(setting.proxy()) for z in DEVIATIONS):
-            bound = quadratic_variation_tail(eps, proxy(setting))
-            tails.append(tail_frequency(supremum, eps, bound))
+            tails.append((supremum, eps, quadratic_variation_tail(eps, proxy(setting))))
     return exceedance(tails)
 
 

@@ -39,11 +39,9 @@ class FittedSlopes:
     own_gains: Tensor
 
 
-def _certificates(found: FittedSlopes) -> Tensor:
-    return found.slopes.certificates
-
-
-def slope_certificates(seed: int, bound: Callable[[FittedSlopes], Tensor] = _certificates) -> Trial:
+def slope_certificates(
+    seed: int, bound: Callable[[FittedSlopes], Tensor] = lambda found: found.slopes.certificates
+) -> Trial:
     """How often any certificate exceeds its true gain: at most one time in twenty."""
     missed = sum(bool((bound(found) > found.gains).any()) for found in _found(seed))
     return at_most(missed, REPETITIONS, 1 - CONFIDENCE)

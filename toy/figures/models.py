@@ -159,16 +159,11 @@ def compute_recovery(seed: int, dimension: int = 64, images: int = 500) -> Recov
     x_0 = data.sample(generator, images)
     results = {
         e.name: calibrate(
-            model,
-            model.diffusion.schedule,
-            images=x_0,
-            times=times,
-            estimator=e,
-            policy=PUBLISHED,
-            seed=seed,
+            model, model.diffusion.schedule, images=x_0, times=times, estimator=e,
+            policy=PUBLISHED, seed=seed,
         )
         for e in (PLAIN, REGRESSION)
-    }
+    }  # fmt: skip
     planted = torch.stack([model.eta(t) for t in times.tolist()])
     best = results["regression"]
     return RecoveredBias(
@@ -179,7 +174,7 @@ def compute_recovery(seed: int, dimension: int = 64, images: int = 500) -> Recov
     )  # fmt: skip
 
 
-def draw_losses(axes: Sequence[Axes], result: LossCurves) -> None:
+def draw_loss_over_shift(axes: Sequence[Axes], result: LossCurves) -> None:
     """Loss over the shift, its optimum at eta; then all of them on one parabola."""
     left, right = axes
     right.plot(result.ratios, result.parabola, color="black", lw=0.8)

@@ -300,12 +300,7 @@ def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> Mea
 
 def _settings(examples: int) -> Any:
     return settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        verbosity=Verbosity.quiet,
-        report_multiple_bugs=False,
-        print_blob=False,
-        suppress_health_check=list(HealthCheck),
+        max_examples=examples, database=None, deadline=None, verbosity=Verbosity.quiet,
+        report_multiple_bugs=False, print_blob=False, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
-    )
+    )  # fmt: skip

@@ -51,6 +51,7 @@ def concentric_probability(
     diffusion = Diffusion(data, schedule)
 
     def range_at(t: float) -> tuple[float, float]:
+        """From 0 to the value at x_t = 0."""
         log_weights, c = data.log_weights, diffusion.marginal(t).variances[:, 0]
         ratios = log_weights - log_weights[0] + dimension / 2 * (c[0].log() - c.log())
         return 0.0, (1 / ratios.exp().sum()).item()

@@ -75,12 +75,7 @@ def guided_cases(draw: Any) -> GuidedCase:
     mixture = draw(components(1, reach=4.0, least=0.3))
     labels = len(mixture.weights)
     return GuidedCase(
-        mixture,
-        draw(TIME_PAIRS),
-        draw(TARGETS),
-        draw(number_tuple(-2.0, 2.0, labels + 1)),
-        draw(number(-1.0, 1.0)),
-        draw(number(0.0, 4.0)),
-        draw(st.integers(0, labels - 1)),
+        mixture, draw(TIME_PAIRS), draw(TARGETS), draw(number_tuple(-2.0, 2.0, labels + 1)),
+        draw(number(-1.0, 1.0)), draw(number(0.0, 4.0)), draw(st.integers(0, labels - 1)),
         draw(number(-3.0, 3.0)),
-    )
+    )  # fmt: skip

@@ -63,12 +63,9 @@ def range_cases(draw: Any) -> RangeCase:
     inner = [(draw(number(-0.9, 0.9)), draw(number(-1.0, 1.0))) for _ in range(count - 2)]
     outer = [(end, draw(number(-1.0, 1.0))) for end in (-1.0, 1.0)]
     return RangeCase(
-        draw(number_tuple(0.01, 1.0, count)),
-        (0.1, *(0.3 + d for d in deviations)),
-        (*outer, *inner),
-        dimension,
-        TimePair(chosen, t, t),
-    )
+        draw(number_tuple(0.01, 1.0, count)), (0.1, *(0.3 + d for d in deviations)),
+        (*outer, *inner), dimension, TimePair(chosen, t, t),
+    )  # fmt: skip
 
 
 def refused_cases() -> st.SearchStrategy[RefusedCase]:
