@@ -65,12 +65,13 @@ class Guided:
         return (1 + self.scale) * conditional - self.scale * unconditional
 
     def _null(self, condition: Any, count: int) -> Any:
-        """The null condition for each image, once the conditions are known to be such."""
+        """Check the conditions; the null condition for each image."""
         labels = isinstance(self.null_condition, int)
         fits = isinstance(condition, Tensor if labels else list | tuple)
         if not fits or len(condition) != count:
             expected = "labels in a tensor" if labels else "texts in a list"
-            got = "none" if condition is None else f"{len(condition)} in a {_kind(condition)}"
+            kind = type(condition).__name__
+            got = "none" if condition is None else f"{len(condition)} in a {kind}"
             raise InputError(f"guidance: expected {count} {expected} as conditions, got {got}")
         if isinstance(self.null_condition, int):
             return torch.full_like(condition, self.null_condition)
@@ -79,7 +80,3 @@ class Guided:
 
 def _joined(condition: Any, null: Any) -> Any:
     return torch.cat([condition, null]) if isinstance(condition, Tensor) else [*condition, *null]
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__

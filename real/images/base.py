@@ -24,7 +24,7 @@ class ImageSource:
     """Batches of images, which can be read again and again.
 
     Attributes:
-        name: what the user called it.
+        name: as the user gave it.
         count: number of images, n.
         load: load(positions) -> float32 (b, c, h, w) in [-1, 1], or latents.
         batch_size: images per batch.
@@ -42,7 +42,7 @@ class ImageSource:
 
     @classmethod
     def of(cls, name: str, images: Tensor, **more: Any) -> "ImageSource":
-        """Images (n, c, h, w) that are in memory; ``more`` is as the class has it."""
+        """A source of images (n, c, h, w) in memory; ``more`` are attributes of the class."""
         return cls(name, len(images), lambda chosen: images[list(chosen)], **more)
 
     def __len__(self) -> int:
@@ -53,7 +53,7 @@ class ImageSource:
             yield self.load(range(first, min(first + self.batch_size, self.count)))
 
     def at(self, positions: Sequence[int]) -> "ImageSource":
-        """Those images, in that order."""
+        """The images at these positions, in their order."""
         chosen = torch.tensor(positions, dtype=torch.int64)
         return replace(
             self, count=len(positions), labels=take(self.labels, chosen),
@@ -62,7 +62,7 @@ class ImageSource:
         )  # fmt: skip
 
     def spread(self, count: int) -> "ImageSource":
-        """At most so many images, evenly spaced: sets are often sorted by class."""
+        """At most ``count`` images, evenly spaced, as sets are often sorted by class."""
         if count >= self.count:
             return self
         return self.at([i * self.count // count for i in range(count)])

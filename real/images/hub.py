@@ -22,8 +22,8 @@ def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageS
     """Open the first column of pictures; a column of classes or of texts becomes the labels.
 
     Raises:
-        InputError: the library is not installed, there is no such set, it is not here and not to
-            be fetched, or it has no pictures.
+        InputError: the library is not installed; the set does not exist, has no pictures, or is
+            not here and may not be fetched.
     """
     require_channels(shape)
     name, _, split = reference.removeprefix(HUB).partition(":")

@@ -35,8 +35,8 @@ def open_images(
 
     ``digits`` (the part for this role); ``mnist``, ``fashion-mnist``, ``cifar10``, ``celeba``
     (training part, or test part if held out); ``hub:ID[:SPLIT]``; a folder; an .npz, .zip or
-    .jsonl file; a .safetensors file of latents. A file or folder of one of those names is meant by
-    a path such as ``./digits``.
+    .jsonl file; a .safetensors file of latents. To open a file or folder that has one of
+    those names, write its path as ``./digits``.
 
     Args:
         reference: what to open.

@@ -72,7 +72,9 @@ def run(options: argparse.Namespace) -> int:
     if options.json and not options.list:
         require_file(options.json)
     reference = options.schedule or options.model
-    user_object = load_object(reference) if reference else None  # before the libraries: it may be missing
+    user_object = (
+        load_object(reference) if reference else None
+    )  # before the libraries: it may be missing
     import torch
 
     torch.set_num_threads(1)  # the tensors are small

@@ -19,7 +19,7 @@ def test_choices_are_the_tables_of_the_code():
     precisions = get_args(TrainingRecipe.__annotations__["precision"])
     for listed, table in {
         choices.POLICIES: POLICIES,
-        choices.CONDITIONS: get_args(conditions.Kind),
+        choices.CONDITIONS: get_args(conditions.ConditionKind),
         choices.DTYPES: DTYPES,
         choices.SOLVERS: SOLVERS,
         choices.FORMATS: (*FORMATS, *torchao_formats.NAMES),
