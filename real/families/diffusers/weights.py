@@ -124,10 +124,9 @@ def require_plausible(config: Mapping[str, Any], weights: Weights, folder: Path)
         limit = _limit(name, weights)
         for number in _whole_numbers(value):
             if abs(number) > limit:
+                got = f"{number:,}" if abs(number) < 10**18 else "far more"
                 raise InputError(
-                    f"checkpoint: expected {name} of at most {limit:,} in {folder}, got {number:,}"
-                    if abs(number) < 10**18
-                    else f"checkpoint: expected {name} of at most {limit:,} in {folder}, got far more"
+                    f"checkpoint: expected {name} of at most {limit:,} in {folder}, got {got}"
                 )
     layers = _layers(config)
     if layers > max(1, weights.tensors):

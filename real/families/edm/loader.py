@@ -45,13 +45,13 @@ ORDER = {
 }
 """Arguments of upstream's constructors in their order, for files that hold them without names."""
 
-PRECONDITIONINGS: dict[str, tuple[type[Preconditioned], tuple[str, ...], str]] = {
-    "VPPrecond": (VPPreconditioned, ("beta_d", "beta_min", "M", "epsilon_t"), "SongUNet"),
-    "VEPrecond": (VEPreconditioned, ("sigma_min", "sigma_max"), "SongUNet"),
-    "iDDPMPrecond": (IDDPMPreconditioned, ("M",), "DhariwalUNet"),
-    "EDMPrecond": (EDMPreconditioned, ("sigma_min", "sigma_max", "sigma_data"), "DhariwalUNet"),
+PRECONDITIONINGS: dict[str, tuple[type[Preconditioned], str]] = {
+    "VPPrecond": (VPPreconditioned, "SongUNet"),
+    "VEPrecond": (VEPreconditioned, "SongUNet"),
+    "iDDPMPrecond": (IDDPMPreconditioned, "DhariwalUNet"),
+    "EDMPrecond": (EDMPreconditioned, "DhariwalUNet"),
 }
-"""By upstream's class: our class, its own arguments, and the network that it has by default."""
+"""By upstream's class: our class, and the network that it has by default."""
 
 MODELS: dict[str, Callable[..., nn.Module]] = {"SongUNet": SongUNet, "DhariwalUNet": DhariwalUNet}
 WITHOUT_EFFECT = {"use_fp16", "C_1", "C_2", "dropout", "label_dropout"}
@@ -151,7 +151,7 @@ def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Pickl
 
 
 def _build(ema: PickledObject) -> Preconditioned:
-    kind, own, model_type = PRECONDITIONINGS[ema.class_name]
+    kind, model_type = PRECONDITIONINGS[ema.class_name]
     arguments = {k: v for k, v in constructor_arguments(ema).items() if k not in WITHOUT_EFFECT}
     model = MODELS.get(arguments.pop("model_type", model_type))
     if model is None:
@@ -159,7 +159,8 @@ def _build(ema: PickledObject) -> Preconditioned:
             f"checkpoint: expected model_type {' or '.join(MODELS)}, got {ema.kwargs['model_type']!r}"
         )
     channels = arguments.pop("img_channels")
-    preconditioning = {key: arguments.pop(key) for key in own if key in arguments}
+    own = arguments.keys() & set(ORDER[ema.class_name]) - set(COMMON)
+    preconditioning = {key: arguments.pop(key) for key in own}
     out_channels = 2 * channels if kind is IDDPMPreconditioned else channels
     return kind(
         model(in_channels=channels, out_channels=out_channels, **arguments), **preconditioning
