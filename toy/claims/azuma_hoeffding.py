@@ -41,16 +41,17 @@ MEAN = atomic_mean(
     VPLinear(),
 )
 
-Widths = Callable[[BoundedProcess, Sequence[float], Tensor], list[float]]
-"""From the martingale, a grid and the values on it (N + 1, n) to the widths c_i."""
-
 
 def exact_widths(of: BoundedProcess, grid: Sequence[float], values: Tensor) -> list[float]:
     """The length of the range at each time, whatever the past."""
     return [of.width(t) for t in grid[1:]]
 
 
-def azuma_trial(seed: int, of: BoundedProcess, widths: Widths = exact_widths) -> Trial:
+def azuma_trial(
+    seed: int,
+    of: BoundedProcess,
+    widths: Callable[[BoundedProcess, Sequence[float], Tensor], list[float]] = exact_widths,
+) -> Trial:
     """max_i |mean over paths of M_i - M_0| from x_T = 0 against the inequality, on every grid."""
     generator, tails = torch.Generator().manual_seed(seed), []
     span = of.kind.high - of.kind.low
@@ -137,11 +138,9 @@ def _prior_spread(of: BoundedProcess, case: RangeCase) -> tuple[float, float]:
     return mean - deviation, mean + deviation
 
 
-Inequality = Callable[[float, Sequence[float], Any], float]
-"""From eps, the widths and the martingale to a bound."""
-
-
-def refusal_error(case: RefusedCase, inequality: Inequality = azuma_hoeffding) -> float:
+def refusal_error(
+    case: RefusedCase, inequality: Callable[[float, Sequence[float], Any], float] = azuma_hoeffding
+) -> float:
     """0 where the inequality refuses the case, 1 where it gives a bound."""
     try:
         of = case.of() if isinstance(case.of, partial) else case.of

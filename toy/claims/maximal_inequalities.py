@@ -42,15 +42,16 @@ EPS = {1: DEVIATIONS, 8: (0.8, 1.0, 1.2, 1.4, 1.7)}
 PAIRS = ((0.0, 10.0), (3.0, 3.0))
 """Diameter and variance: one wide Gaussian, and two components."""
 
-MomentBound = Callable[[float, float, float], float]
-"""From eps, E|M_s|^p and p to a bound of P(sup |M_r| >= eps)."""
 
 Moment = Callable[[int, float, float, int], float]
 """From the dimension, the diameter, the variance and p to E|M|^p."""
 
 
 def doob_trial(
-    seed: int, dimension: int, bound: MomentBound = doob, moment: Moment | None = None
+    seed: int,
+    dimension: int,
+    bound: Callable[[float, float, float], float] = doob,
+    moment: Moment | None = None,
 ) -> Trial:
     """sup |M_r| over paths from x_T ~ q_T against E|M_s|^p/eps^p."""
     tails = []

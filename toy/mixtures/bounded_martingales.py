@@ -16,8 +16,7 @@ from torch import Tensor
 from theory.bounds.concentration import BoundedMartingale, ComponentProbability, PosteriorMean
 from theory.diffusion.schedules import Schedule
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 
 
 @dataclass(frozen=True)

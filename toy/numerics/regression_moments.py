@@ -13,9 +13,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from toy.mixtures.known_target import denoising_terms, known_target
 from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.planted_error import PlantedErrorModel
+from toy.mixtures.planted_error import PlantedErrorModel, denoising_terms, known_target
 from toy.numerics.quadrature import expectation
 
 Feature = Callable[[Tensor, Tensor], Tensor]

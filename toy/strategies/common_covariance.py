@@ -11,8 +11,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import VPLinear
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.strategies.mixtures import point_near
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.time_pairs import TIME_PAIRS, TimePair

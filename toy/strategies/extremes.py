@@ -11,9 +11,8 @@ from torch import Tensor
 
 from theory.diffusion.targets import Target
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.strategies.mixtures import point_near, rotations
 from toy.strategies.numbers import number, number_tuple, within
 from toy.strategies.planted_errors import TARGETS

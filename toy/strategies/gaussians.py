@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.strategies.numbers import number
 from toy.strategies.time_pairs import (
     SMOOTH_SCHEDULES,

@@ -16,9 +16,8 @@ from torch import Tensor
 
 from theory.diffusion.targets import Target
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.strategies.mixtures import DiffusionCase, components
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.planted_errors import TARGETS

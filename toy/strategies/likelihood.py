@@ -11,7 +11,7 @@ from torch import Tensor
 from theory.diffusion.targets import Target
 from toy.mixtures.affine_model import AffineModel
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.mixtures import Components, DiffusionCase, components
 from toy.strategies.numbers import number, within
 from toy.strategies.planted_errors import TARGETS

@@ -14,8 +14,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.time_pairs import LOG_SNR_REACH, TIME_PAIRS, TimePair, time_pairs
 
@@ -170,6 +169,11 @@ def reverse_cases(
         draw(st.integers(0, len(mixture.weights) - 1)),
         draw(number_tuple(-5.0, 5.0, dimension)),
     )
+
+
+LINE = reverse_cases(1, reach=10.0, least=0.05)
+PLANE = reverse_cases(2, reach=4.0, least=0.3)
+SPACE = reverse_cases(3, reach=4.0, least=0.1)
 
 
 @cache

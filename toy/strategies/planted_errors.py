@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import NAMED, Target
+from toy.mixtures.mixture import float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.strategies.mixtures import DiffusionCase, components
 from toy.strategies.numbers import number, within
 from toy.strategies.time_pairs import TIME_PAIRS, TimePair

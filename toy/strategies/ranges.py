@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from theory.bounds.concentration import ComponentProbability, PosteriorMean
 from toy.mixtures.bounded_martingales import BoundedProcess, atomic_mean, concentric_probability
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.time_pairs import SMOOTH_SCHEDULES, TimePair, log_snr_range
 

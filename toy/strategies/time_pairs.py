@@ -21,7 +21,7 @@ from theory.diffusion.schedules import (
     VPCosine,
     VPLinear,
 )
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.numbers import number
 
 LOG_SNR_LEAST, LOG_SNR_MOST = -14.0, 23.1
