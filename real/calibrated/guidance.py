@@ -55,9 +55,9 @@ class Guided:
         null = self._null(condition, len(x_t))
         if self.conditional_predict is self.unconditional_predict:
             times = t.reshape(-1).expand(len(x_t))
-            y = self.conditional_predict(
-                torch.cat([x_t, x_t]), torch.cat([times, times]), _joined(condition, null)
-            )
+            labels = isinstance(condition, Tensor)
+            both = torch.cat([condition, null]) if labels else [*condition, *null]
+            y = self.conditional_predict(torch.cat([x_t, x_t]), torch.cat([times, times]), both)
             conditional, unconditional = y.chunk(2)
         else:
             conditional = self.conditional_predict(x_t, t, condition)
@@ -76,7 +76,3 @@ class Guided:
         if isinstance(self.null_condition, int):
             return torch.full_like(condition, self.null_condition)
         return [self.null_condition] * count
-
-
-def _joined(condition: Any, null: Any) -> Any:
-    return torch.cat([condition, null]) if isinstance(condition, Tensor) else [*condition, *null]

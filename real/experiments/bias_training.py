@@ -31,7 +31,12 @@ def with_trained_biases(
         seed: of the images, times and noise that are drawn.
     """
     generator = torch.Generator().manual_seed(seed)
-    biases = [p for _, m in denoisers(fresh) for n, p in m.named_parameters() if _is_bias(n)]
+    biases = [
+        parameter
+        for _, module in denoisers(fresh)
+        for name, parameter in module.named_parameters()
+        if name.rpartition(".")[2] in ("bias", "b")
+    ]
     optimizer = torch.optim.Adam(biases, lr=RATE)
     a, b = fresh.target.coefficients(fresh.schedule, times)
     alpha, sigma = fresh.schedule.alpha(times), fresh.schedule.sigma(times)
@@ -54,10 +59,6 @@ def with_trained_biases(
         bias.requires_grad_(False)
     digest = fingerprint([(str(i), bias) for i, bias in enumerate(biases)], fresh.fingerprint)
     return replace(fresh, reference=f"{fresh.reference}, biases trained", fingerprint=digest)
-
-
-def _is_bias(name: str) -> bool:
-    return name.rpartition(".")[2] in ("bias", "b")
 
 
 def _mixed(a: Tensor, x_0: Tensor, b: Tensor, noise: Tensor) -> Tensor:

@@ -12,9 +12,6 @@ from theory.support.errors import InputError
 
 Role = Literal["training", "calibration", "held-out"]
 
-UNSIGNED = {torch.uint16, torch.uint32, torch.uint64}
-"""Whole numbers that torch keeps but does not compare."""
-
 Labels = Conditions | None
 """Classes as int64 (n,), or n texts, or nothing known."""
 
@@ -78,7 +75,6 @@ def whole_labels(values: Tensor, count: int, where: str) -> Tensor:
     Raises:
         InputError: not one whole number from 0 per image.
     """
-    values = values.long() if values.dtype in UNSIGNED else values
     if tuple(values.shape) != (count,) or values.is_floating_point() or values.is_complex():
         raise InputError(
             f"data: expected one whole number per image ({count}) as labels in {where}, "

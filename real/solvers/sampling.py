@@ -95,7 +95,7 @@ def sample(
     for first in range(0, len(noise), batch_size):
         part = slice(first, min(first + batch_size, len(noise)))
         run = _begin(checkpoint, solver, nfe)
-        own = predict if condition is None else partial(_under, predict, condition[part])
+        own = predict if condition is None else partial(predict, condition=condition[part])
         fresh = partial(_solver_noise, seed, torch.arange(part.start, part.stop), noise[part])
         images.append(_integrate(run, checkpoint, own, noise[part], fresh, on_progress).cpu())
         used = len(run.times)
@@ -111,10 +111,6 @@ def _begin(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> SolverRun:
         raise InputError(f"nfe: expected at least 1, got {nfe}")
     found = solver if isinstance(solver, Solver) else solver_named(solver)
     return found.begin(checkpoint.schedule, nfe, checkpoint.scheduler_config)
-
-
-def _under(predict: Predict, condition: Tensor | Sequence[str], x_t: Tensor, t: Tensor) -> Tensor:
-    return predict(x_t, t, condition)
 
 
 def _solver_noise(seed: int, members: Tensor, like: Tensor, step: int) -> Tensor:
