@@ -28,8 +28,9 @@ def test_choices_are_the_tables_of_the_code():
         choices.NETWORKS: ("digits", *ASSIGNMENTS),
         choices.PRECISIONS: precisions,
         references.TORCHVISION_SETS: torchvision_sets.SETS,
-        references.FILES: opening.READERS,
     }.items():
         assert listed == tuple(table)
+    kinds = {references.DIGITS, references.HUB, opening.FOLDER, *references.FILES}
+    assert set(opening.OPENERS) == kinds | set(references.TORCHVISION_SETS)
     assert choices.ANALYTIC == analytic.NAME
     assert choices.BATCH_SIZE == DEFAULT_BATCH
