@@ -20,7 +20,7 @@ from torch import Tensor
 from theory.bounds.concentration import azuma_hoeffding
 from theory.diffusion.schedules import VPLinear
 from theory.support.errors import InputError
-from toy.claims.tail_frequencies import HIGH_NOISE, LOW_NOISE, exceedance, tail_frequency
+from toy.claims.tail_frequencies import HIGH_NOISE, LOW_NOISE, exceedance
 from toy.judge.claim import StatisticalClaim, Trial, exact_claim, statistical_claim
 from toy.mixtures.bounded_martingales import BoundedProcess, atomic_mean, concentric_probability
 from toy.mixtures.diffusion import Diffusion
@@ -41,16 +41,17 @@ MEAN = atomic_mean(
     VPLinear(),
 )
 
-Widths = Callable[[BoundedProcess, Sequence[float], Tensor], list[float]]
-"""From the martingale, a grid and the values on it (N + 1, n) to the widths c_i."""
-
 
 def exact_widths(of: BoundedProcess, grid: Sequence[float], values: Tensor) -> list[float]:
     """The length of the range at each time, whatever the past."""
     return [of.width(t) for t in grid[1:]]
 
 
-def azuma_trial(seed: int, of: BoundedProcess, widths: Widths = exact_widths) -> Trial:
+def azuma_trial(
+    seed: int,
+    of: BoundedProcess,
+    widths: Callable[[BoundedProcess, Sequence[float], Tensor], list[float]] = exact_widths,
+) -> Trial:
     """max_i |mean over paths of M_i - M_0| from x_T = 0 against the inequality, on every grid."""
     generator, tails = torch.Generator().manual_seed(seed), []
     span = of.kind.high - of.kind.low
@@ -60,8 +61,7 @@ def azuma_trial(seed: int, of: BoundedProcess, widths: Widths = exact_widths) ->
         means = (values - values[0]).reshape(len(grid), GROUPS, GROUP).mean(2).abs().amax(0)
         each = [c / GROUP for c in widths(of, grid, values) for _ in range(GROUP)]
         tails += [
-            tail_frequency(means, eps, azuma_hoeffding(eps, each, of.kind))
-            for eps in (e * span for e in EPS)
+            (means, eps, azuma_hoeffding(eps, each, of.kind)) for eps in (e * span for e in EPS)
         ]
     return exceedance(tails)
 
@@ -137,11 +137,9 @@ def _prior_spread(of: BoundedProcess, case: RangeCase) -> tuple[float, float]:
     return mean - deviation, mean + deviation
 
 
-Inequality = Callable[[float, Sequence[float], Any], float]
-"""From eps, the widths and the martingale to a bound."""
-
-
-def refusal_error(case: RefusedCase, inequality: Inequality = azuma_hoeffding) -> float:
+def refusal_error(
+    case: RefusedCase, inequality: Callable[[float, Sequence[float], Any], float] = azuma_hoeffding
+) -> float:
     """0 where the inequality refuses the case, 1 where it gives a bound."""
     try:
         of = case.of() if isinstance(case.of, partial) else case.of

@@ -18,16 +18,12 @@ from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import SHRUNK
 from toy.judge.claim import LEVEL, Trial, exact_claim, statistical_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import elementwise_error
 from toy.strategies.extremes import ExtremeModelCase
 from toy.strategies.planted_errors import PLANTED_ERROR_CASES, PlantedErrorCase
-
-Eta = Callable[[PlantedErrorModel, float], Tensor]
-"""From a model and a time to its best shift, (1,)."""
 
 Fall = Callable[[Tensor, Tensor], Tensor]
 """From the best shift and a shift c to the fall of the loss."""
@@ -48,7 +44,10 @@ def fall_without_penalty(eta: Tensor, c: Tensor) -> Tensor:
     return 2 * c * eta
 
 
-def eta_error(case: PlantedErrorCase | ExtremeModelCase, eta: Eta = PlantedErrorModel.eta) -> float:
+def eta_error(
+    case: PlantedErrorCase | ExtremeModelCase,
+    eta: Callable[[PlantedErrorModel, float], Tensor] = PlantedErrorModel.eta,
+) -> float:
     """eta = E[y_theta] - A E[x_0] by quadrature over q_t, against its closed form."""
     model, t = case.model(), case.times.t
     law = model.diffusion.marginal(t)

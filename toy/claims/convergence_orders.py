@@ -27,7 +27,7 @@ from theory.diffusion.schedules import Schedule
 from toy.claims.euler_maruyama import Step, chain, exact_kernel, strong_distance_sq
 from toy.claims.mixture_chains import chain_law
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.gauss_rules import extrapolated, gauss_legendre
 from toy.numerics.quadrature import expectation
 from toy.strategies.gaussians import MODERATE_CHAIN_CASES, GaussianChainCase
@@ -154,7 +154,7 @@ def _perturbed(drift: bool = False, noise: bool = False) -> Step:
     def step(
         score: Score, schedule: Schedule, x_t: Tensor, s: Tensor, t: Tensor, noise_t: Tensor
     ) -> Tensor:
-        """See ``toy.claims.euler_maruyama.Step``."""
+        """Args: as ``Step``."""
         still = euler_maruyama_step(score, schedule, x_t, s, t, torch.zeros_like(noise_t))
         kick = euler_maruyama_step(score, schedule, x_t, s, t, noise_t) - still
         share = (t - s).sqrt()
@@ -166,7 +166,10 @@ def _perturbed(drift: bool = False, noise: bool = False) -> Step:
 def heun_step(
     score: Score, schedule: Schedule, x_t: Tensor, s: Tensor, t: Tensor, noise: Tensor
 ) -> Tensor:
-    """The mistake of Heun's step, whose mean has order 2 (see ``toy.claims.euler_maruyama.Step``)."""
+    """The mistake of Heun's step, whose mean has order 2.
+
+    Args: as ``Step``.
+    """
     x_s = euler_maruyama_step(score, schedule, x_t, s, t, noise)
     kick = x_s - euler_maruyama_step(score, schedule, x_t, s, t, torch.zeros_like(noise))
     backwards = schedule.drift(s) * x_s - schedule.diffusion_sq(s) * score(x_s, s)

@@ -13,7 +13,7 @@ from torch import Tensor
 from theory.statistics.intervals import LEVEL as CONFIDENCE
 from theory.statistics.intervals import Estimate
 from theory.statistics.moments import Contrast, Moments
-from toy.claims.repetitions import as_often_as, draw, moments
+from toy.claims.repetitions import as_often_as, image_noise, moments
 from toy.judge.claim import Trial, statistical_claim
 
 DIMENSION, REPETITIONS = 8, 2000
@@ -21,7 +21,7 @@ ETA = torch.full((DIMENSION,), 0.5, dtype=torch.float64)
 
 
 def _draw(seed: int, purpose: str, repetition: int, index: int = 0) -> Tensor:
-    return draw(seed, purpose, repetition, DIMENSION, index)
+    return image_noise(seed, purpose, repetition, DIMENSION, index)
 
 
 def _coverage(truth: float, estimates: list[Estimate]) -> Trial:
@@ -61,11 +61,10 @@ def set_coverage(
     return _coverage(images.mean(0).square().sum().item(), found)
 
 
-def _images_as_units(gains: Tensor) -> Estimate:
-    return Estimate.of_mean(gains.mean(0))
-
-
-def gain_coverage(seed: int, estimate: Callable[[Tensor], Estimate] = _images_as_units) -> Trial:
+def gain_coverage(
+    seed: int,
+    estimate: Callable[[Tensor], Estimate] = lambda gains: Estimate.of_mean(gains.mean(0)),
+) -> Trial:
     """Held-out gain 2 s.r - |s|^2 of a shift s, four draws on each image, which share the image."""
     shift = 0.8 * ETA
     found = []

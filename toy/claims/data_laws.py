@@ -15,8 +15,7 @@ from toy.claims.martingale import kernel_expectation_error
 from toy.claims.mistakes import forward_variance, prior_weights
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion, Kernel
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.mixtures import AtomicCase, ReverseCase, atomic_cases, reverse_cases

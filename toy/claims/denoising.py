@@ -2,7 +2,7 @@
 
 It exceeds the score-matching loss E|y_theta - E[y|x_t]|^2 by E Var(y|x_t), which depends on no model,
 so that a shift lowers both by the same amount. It is integrated over x_t by quadrature, and over x_0
-given x_t exactly (``toy.mixtures.known_target``).
+given x_t exactly (``toy.mixtures.planted_error``).
 """
 
 from collections.abc import Callable
@@ -14,9 +14,8 @@ from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import DATA, Target, convert, edm_raw
 from toy.claims.calibration import Fall, half_the_fall, loss_fall
 from toy.judge.claim import exact_claim
-from toy.mixtures.known_target import Value, denoising_terms, known_target
-from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
+from toy.mixtures.planted_error import PlantedErrorModel, Value, denoising_terms, known_target
 from toy.numerics.quadrature import Integral, expectation
 from toy.numerics.relative_errors import elementwise_error
 from toy.strategies.planted_errors import (
@@ -79,10 +78,6 @@ def _over_marginal(case: PlantedErrorCase, h: Callable[[Tensor], Tensor]) -> Int
     return expectation(law, h, scale=1 / (2 * case.frequency))
 
 
-Denoiser = Callable[[Tensor, Tensor, Tensor, float], Tensor]
-"""From x, the network's output, sigma/alpha and sigma_data to E[x_0|x_t]."""
-
-
 def preconditioned(x: Tensor, output: Tensor, ratio: Tensor, sigma_data: float) -> Tensor:
     """EDM's denoiser c_skip x + c_out F, for x = x_t/alpha and ratio = sigma/alpha."""
     c_skip = sigma_data**2 / (ratio**2 + sigma_data**2)
@@ -92,7 +87,7 @@ def preconditioned(x: Tensor, output: Tensor, ratio: Tensor, sigma_data: float) 
 
 def precondition_error(
     case: PreconditionCase,
-    denoiser: Denoiser = preconditioned,
+    denoiser: Callable[[Tensor, Tensor, Tensor, float], Tensor] = preconditioned,
     target: Callable[[float], Target] = edm_raw,
 ) -> float:
     """Converting F to data gives EDM's denoiser, at any output of the network."""

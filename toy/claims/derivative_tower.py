@@ -22,28 +22,26 @@ from toy.mixtures.density_derivatives import (
     tower_martingale,
 )
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import component_nodes, expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.extremes import ExtremeCase, ShiftedExtreme
-from toy.strategies.mixtures import ReverseCase, ShiftedCase, reverse_cases, shifted_cases
-
-OrderedProcess = Callable[[Diffusion, Tensor, float, int], Tensor]
-"""From a diffusion, points, their time and an order to values."""
-
-DataShift = Callable[[Diffusion, Tensor, float], Tensor]
-"""From a diffusion, a shift h of the data and a time to the shift of x_t."""
-
-LogRatio = Callable[[GaussianMixture, Tensor, Tensor], Tensor]
-"""From a law, points and a shift to the logarithm of the ratio of densities."""
+from toy.strategies.mixtures import (
+    LINE,
+    PLANE,
+    SPACE,
+    ReverseCase,
+    ShiftedCase,
+    shifted_cases,
+)
 
 NODES = 4
 """Gauss-Hermite nodes per axis: exact to degree 7."""
 
 
 def orders_error(
-    case: ReverseCase | ExtremeCase, process: OrderedProcess = tower_martingale
+    case: ReverseCase | ExtremeCase,
+    process: Callable[[Diffusion, Tensor, float, int], Tensor] = tower_martingale,
 ) -> float:
     """Largest kernel-expectation error of orders 2 and 3, all multi-indices."""
 
@@ -84,8 +82,8 @@ def data_shift(diffusion: Diffusion, h: Tensor, t: float) -> Tensor:
 
 def translation_error(
     case: ShiftedCase | ShiftedExtreme,
-    shift: DataShift = data_shift,
-    log_ratio: LogRatio = log_translation,
+    shift: Callable[[Diffusion, Tensor, float], Tensor] = data_shift,
+    log_ratio: Callable[[GaussianMixture, Tensor, Tensor], Tensor] = log_translation,
 ) -> float:
     """|E[L_s(h)|x_t]/L_t(h) - 1| by quadrature.
 
@@ -168,9 +166,6 @@ def _powers_for_derivatives(law: GaussianMixture, x: Tensor, n: int) -> Tensor:
     return power
 
 
-LINE = reverse_cases(1, reach=10.0, least=0.05)
-PLANE = reverse_cases(2, reach=4.0, least=0.3)
-SPACE = reverse_cases(3, reach=4.0, least=0.1)
 SHIFTED_LINE = shifted_cases(1, reach=10.0, least=0.05)
 SHIFTED_PLANE = shifted_cases(2, reach=4.0, least=0.3)
 SHIFTED_SPACE = shifted_cases(3, reach=1.0, least=0.9, most=1.1, farthest=1.0)

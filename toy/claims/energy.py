@@ -12,14 +12,10 @@ from torch import Tensor
 
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import relative_error
-from toy.strategies.mixtures import ReverseCase, reverse_cases
-
-Dissipation = Callable[[GaussianMixture, Tensor], Tensor]
-"""From q_t and points (n, d) to the integrand of E[(Hess log q)^2], (n, d, d)."""
+from toy.strategies.mixtures import LINE, ReverseCase, reverse_cases
 
 
 def squared_hessian(law: GaussianMixture, x: Tensor) -> Tensor:
@@ -30,7 +26,7 @@ def squared_hessian(law: GaussianMixture, x: Tensor) -> Tensor:
 
 def energy_error(
     case: ReverseCase,
-    dissipation: Dissipation = squared_hessian,
+    dissipation: Callable[[GaussianMixture, Tensor], Tensor] = squared_hessian,
     diffusion_power: int = 2,
     alpha_moves: bool = True,
 ) -> float:
@@ -81,7 +77,6 @@ def _squared_fisher(law: GaussianMixture, x: Tensor) -> Tensor:
     return outer @ outer
 
 
-LINE = reverse_cases(1, reach=10.0, least=0.05)
 PLANE = reverse_cases(2, reach=1.5, least=0.8, most=1.2)
 SPACE = reverse_cases(3, reach=1.0, least=0.9, most=1.1)
 

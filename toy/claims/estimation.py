@@ -17,7 +17,7 @@ from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.survey import MeanImage
 from theory.statistics.intervals import LEVEL as CONFIDENCE
 from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, Policy
-from toy.claims.repetitions import IMAGES, at_most, draw, moments
+from toy.claims.repetitions import IMAGES, at_most, image_noise, moments
 from toy.judge.claim import LEVEL, Trial, statistical_claim
 
 DIMENSION, TIMES = 16, 5
@@ -27,7 +27,7 @@ LOG_SNR = torch.linspace(-4, 4, TIMES, dtype=torch.float64)
 
 
 def _draw(seed: int, purpose: str, repetition: int, time: int = 0) -> Tensor:
-    return draw(seed, purpose, repetition, DIMENSION, time)
+    return image_noise(seed, purpose, repetition, DIMENSION, time)
 
 
 def coverage(seed: int, shorten: float = 1.0) -> Trial:
@@ -42,10 +42,6 @@ def coverage(seed: int, shorten: float = 1.0) -> Trial:
     return at_most(missed, REPETITIONS, 1 - CONFIDENCE)
 
 
-def _certificates(decision: SelectedShift) -> Tensor:
-    return decision.certificates
-
-
 def _plug_in(decision: SelectedShift) -> Tensor:
     return decision.weights * (2 - decision.weights) * decision.estimate.square().sum(1)
 
@@ -55,7 +51,7 @@ def _without_noise(decision: SelectedShift) -> Tensor:
 
 
 def shift_certificates(
-    seed: int, bound: Callable[[SelectedShift], Tensor] = _certificates
+    seed: int, bound: Callable[[SelectedShift], Tensor] = lambda shift: shift.certificates
 ) -> Trial:
     """How often any certificate of a curve exceeds its gain: at most one time in twenty."""
     eta = SIZE * _curve()

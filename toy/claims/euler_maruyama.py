@@ -20,7 +20,7 @@ from torch import Tensor
 from theory.diffusion.euler_maruyama import Score, euler_maruyama_step
 from theory.diffusion.schedules import Schedule
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.gauss_rules import extrapolated, gauss_legendre
 from toy.strategies.gaussians import GAUSSIAN_CHAIN_CASES, GaussianChainCase
 
@@ -129,41 +129,31 @@ def drift_limit_error(case: GaussianChainCase, step: Step = euler_maruyama_step)
     return abs(extrapolated(drifts)) / size
 
 
-def _step(drift_share: float = 1.0, noise_power: float = 1.0, scale: float = 1.0) -> Step:
-    """A step with shares of the score and of the linear drift, and with g to a power for g."""
+def _step(
+    score_share: float = 1.0, linear_share: float = 1.0, score_power: int = 2, noise_power: int = 1
+) -> Step:
+    """A step with shares of the score and of the linear drift, and with g to other powers."""
 
     def step(
         score: Score, schedule: Schedule, x_t: Tensor, s: Tensor, t: Tensor, noise: Tensor
     ) -> Tensor:
-        """See ``Step``."""
-        f, g_sq, length = schedule.drift(t), schedule.diffusion_sq(t), t - s
-        drift = scale * f * x_t - drift_share * g_sq * score(x_t, t)
-        return x_t - drift * length + g_sq ** (noise_power / 2) * length.sqrt() * noise
+        """Args: as ``Step``."""
+        f, g, length = schedule.drift(t), schedule.diffusion_sq(t).sqrt(), t - s
+        drift = linear_share * f * x_t - score_share * g**score_power * score(x_t, t)
+        return x_t - drift * length + g**noise_power * length.sqrt() * noise
 
     return step
 
 
-def drift_g(
-    score: Score, schedule: Schedule, x_t: Tensor, s: Tensor, t: Tensor, noise: Tensor
-) -> Tensor:
-    """The mistake of g for g^2 in the drift (see ``Step``)."""
-    g_sq = schedule.diffusion_sq(t)
-    drift = schedule.drift(t) * x_t - g_sq.sqrt() * score(x_t, t)
-    return x_t - drift * (t - s) + torch.sqrt(g_sq * (t - s)) * noise
-
-
-ODE_DRIFT, G_SQUARED_NOISE, NO_DRIFT = (
-    _step(drift_share=0.5),
-    _step(noise_power=2.0),
-    _step(scale=0.0),
-)
+ODE_DRIFT, NO_DRIFT = _step(score_share=0.5), _step(linear_share=0.0)
+DRIFT_OF_G, G_SQUARED_NOISE = _step(score_power=1), _step(noise_power=2)
 
 CLAIMS = (
     exact_claim(
         "weak-order", "1", "Euler-Maruyama's moments tend to the exact kernel's, in powers of h",
         GAUSSIAN_CHAIN_CASES, weak_limit_error,
         step={
-            "g-for-g-squared-drift": drift_g, "ode-drift-sde-noise": ODE_DRIFT,
+            "g-for-g-squared-drift": DRIFT_OF_G, "ode-drift-sde-noise": ODE_DRIFT,
             "g-squared-noise": G_SQUARED_NOISE, "linear-drift-forgotten": NO_DRIFT,
         },
     ),
@@ -179,6 +169,6 @@ CLAIMS = (
     exact_claim(
         "chain-martingale", "1", "the drift of M along the discretized chain vanishes with h",
         GAUSSIAN_CHAIN_CASES, drift_limit_error,
-        step={"chain-ode-drift": ODE_DRIFT, "chain-g-for-g-squared": drift_g},
+        step={"chain-ode-drift": ODE_DRIFT, "chain-g-for-g-squared": DRIFT_OF_G},
     ),
 )  # fmt: skip

@@ -54,16 +54,14 @@ def score_mean_error(case: ExtremeCase, score: Score = GaussianMixture.score) ->
     return elementwise_error(integral.value, integral.magnitude)
 
 
-AtPoint = Callable[[GaussianMixture, Tensor], DensityValues]
-"""From a law and a point to density and derivatives there."""
-
-
 def in_floating_point(law: GaussianMixture, x: Tensor) -> DensityValues:
     """Density and derivatives by the mixture's own methods."""
     return DensityValues(law.log_density(x), law.responsibilities(x), law.score(x), law.hessian(x))
 
 
-def decimal_error(case: ExtremeCase, at: AtPoint = in_floating_point) -> float:
+def decimal_error(
+    case: ExtremeCase, at: Callable[[GaussianMixture, Tensor], DensityValues] = in_floating_point
+) -> float:
     """Density and derivatives at x_t against decimal arithmetic, relative to the effect of rounding.
 
     A relative error of x - m changes the logarithm of a component by ``lost`` and its score by
@@ -116,14 +114,8 @@ def _narrowest_ignored(law: GaussianMixture, x: Tensor) -> Tensor:
 
 LINE, PLANE = extreme_cases(1), extreme_cases(2)
 NARROW_ON_A_SLOPE = ExtremeCase(
-    (0.0, 0.0),
-    ((1.0,), (-5.0,)),
-    ((1.0,), (1e3,)),
-    (),
-    TimePair(RectifiedFlow(), 0.25, 0.5),
-    0,
-    (0.0,),
-)
+    (0.0, 0.0), ((1.0,), (-5.0,)), ((1.0,), (1e3,)), (), TimePair(RectifiedFlow(), 0.25, 0.5), 0, (0.0,)
+)  # fmt: skip
 """A component a million times narrower than its neighbour, where the neighbour's density slopes."""
 
 CLAIMS = (

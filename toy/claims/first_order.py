@@ -7,7 +7,7 @@ from torch import Tensor
 
 from theory.statistics.least_squares import XR, XX, YR, YY, explained_variance, ridge_slopes
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.regression_moments import Feature, RegressionMoments
 from toy.numerics.relative_errors import TINY, elementwise_error
@@ -33,13 +33,10 @@ def least_squares(of: RegressionMoments) -> Tensor:
     return ridge_slopes(of.products)
 
 
-def centring(of: RegressionMoments, slopes: Tensor) -> Tensor:
-    """The offset that gives the correction the mean of the residual."""
-    return of.offset(slopes)
-
-
 def removal_error(
-    case: RegressionCase, slopes: FindSlopes = least_squares, offset: FindOffset = centring
+    case: RegressionCase,
+    slopes: FindSlopes = least_squares,
+    offset: FindOffset = RegressionMoments.offset,
 ) -> float:
     """What is left of an affine error, E(y_theta - correction - E[y|x_t])^2, in units of the target."""
     of = _regression(case)
@@ -48,7 +45,9 @@ def removal_error(
 
 
 def explained_fall_error(
-    case: RegressionCase, slopes: FindSlopes = least_squares, offset: FindOffset = centring
+    case: RegressionCase,
+    slopes: FindSlopes = least_squares,
+    offset: FindOffset = RegressionMoments.offset,
 ) -> float:
     """The denoising loss falls by (E r)^2 + c.C^{-1} c, whatever the error and the features.
 
@@ -63,7 +62,9 @@ def explained_fall_error(
 
 
 def order_error(
-    case: RegressionCase, slopes: FindSlopes = least_squares, offset: FindOffset = centring
+    case: RegressionCase,
+    slopes: FindSlopes = least_squares,
+    offset: FindOffset = RegressionMoments.offset,
 ) -> float:
     """By how much the loss after the best constant and slopes exceeds that after the best constant."""
     of = _regression(case)
@@ -72,12 +73,7 @@ def order_error(
     return excess.clamp(min=0).item()
 
 
-def own_cross(of: RegressionMoments) -> Tensor:
-    """E f (y_theta - E[y|x_t])."""
-    return of.own_cross()
-
-
-def cross_error(case: RegressionCase, own: FindSlopes = own_cross) -> float:
+def cross_error(case: RegressionCase, own: FindSlopes = RegressionMoments.own_cross) -> float:
     """E f r of the residual to the known target against that of the model's own error."""
     of = _regression(case)
     return (of.raw_products[[XR, YR], 0] - own(of)).abs().max().item()

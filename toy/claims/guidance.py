@@ -15,14 +15,11 @@ from torch import Tensor
 
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.guided import GuidedCase, guided_cases
-
-GuidedShift = Callable[[GuidedCase], Tensor]
-"""From a case to what is subtracted from the guided prediction, (1,)."""
 
 Law = Callable[[GuidedCase], Diffusion]
 """From a case to a diffusion of some of its labels."""
@@ -117,7 +114,9 @@ def branch_shift(case: GuidedCase) -> Tensor:
     return combined(case, eta_c, eta)
 
 
-def classifier_free_error(case: GuidedCase, shift: GuidedShift = branch_shift) -> float:
+def classifier_free_error(
+    case: GuidedCase, shift: Callable[[GuidedCase], Tensor] = branch_shift
+) -> float:
     """The calibrated guided prediction is the exact one, at x_t, for branches with constant error."""
     case = replace(case, amplitude=0.0)
     t, x_t, label = case.times.t, case.x_t(), case.label

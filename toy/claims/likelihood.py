@@ -23,8 +23,7 @@ from theory.diffusion.likelihood_bound import discrete_bound
 from theory.diffusion.ode_likelihood import ode_log_likelihood
 from theory.diffusion.schedules import Schedule
 from toy.judge.claim import exact_claim
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.gauss_rules import extrapolated, gauss_legendre
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import error_of_sides

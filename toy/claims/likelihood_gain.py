@@ -33,8 +33,7 @@ from toy.claims.likelihood import (
 )
 from toy.claims.likelihood_whole import Weight, half_diffusion_sq, sigma_for_sigma_squared
 from toy.judge.claim import exact_claim
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.gauss_rules import extrapolated
 from toy.numerics.marginals_over_time import MarginalsOverTime, log_snr_panels
 from toy.numerics.quadrature import expectation

@@ -18,7 +18,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule
 from toy.claims.likelihood import BoundTerms, mixture_divergence
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.marginals_over_time import MarginalsOverTime, log_snr_panels
 from toy.numerics.relative_errors import error_of_sides
 from toy.numerics.reported_errors import remembered

@@ -12,12 +12,11 @@ from torch import Tensor
 from toy.claims.mistakes import forward_variance, gain_without_a, prior_weights
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion, Kernel, Process
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.extremes import ExtremeCase
-from toy.strategies.mixtures import AtomicCase, ReverseCase, reverse_cases
+from toy.strategies.mixtures import LINE, PLANE, SPACE, AtomicCase, ReverseCase, reverse_cases
 
 
 def kernel_expectation_error(
@@ -114,9 +113,6 @@ def _log_probability(diffusion: Diffusion, x: Tensor, t: float) -> Tensor:
     return torch.log_softmax(diffusion.marginal(t).log_components(x), -1)
 
 
-LINE = reverse_cases(1, reach=10.0, least=0.05)
-PLANE = reverse_cases(2, reach=4.0, least=0.3)
-SPACE = reverse_cases(3, reach=4.0, least=0.1)
 CUBE = reverse_cases(3, reach=1.0, least=0.9, most=1.1)
 """Mixtures for which a grid in three dimensions is small enough."""
 

@@ -25,7 +25,6 @@ from toy.claims.tail_frequencies import (
     PATHS,
     clock_grid,
     exceedance,
-    tail_frequency,
 )
 from toy.judge.claim import Trial, statistical_claim
 from toy.mixtures.density_derivatives import log_translation
@@ -42,15 +41,16 @@ EPS = {1: DEVIATIONS, 8: (0.8, 1.0, 1.2, 1.4, 1.7)}
 PAIRS = ((0.0, 10.0), (3.0, 3.0))
 """Diameter and variance: one wide Gaussian, and two components."""
 
-MomentBound = Callable[[float, float, float], float]
-"""From eps, E|M_s|^p and p to a bound of P(sup |M_r| >= eps)."""
 
 Moment = Callable[[int, float, float, int], float]
 """From the dimension, the diameter, the variance and p to E|M|^p."""
 
 
 def doob_trial(
-    seed: int, dimension: int, bound: MomentBound = doob, moment: Moment | None = None
+    seed: int,
+    dimension: int,
+    bound: Callable[[float, float, float], float] = doob,
+    moment: Moment | None = None,
 ) -> Trial:
     """sup |M_r| over paths from x_T ~ q_T against E|M_s|^p/eps^p."""
     tails = []
@@ -58,10 +58,7 @@ def doob_trial(
         size = math.sqrt(dimension * clock(two_components(1, 0.0, v).schedule, v, LOW_NOISE))
         moments = {p: (moment or norm_moment)(dimension, diameter, v, p) for p in ORDERS[dimension]}
         for eps in (z * size for z in EPS[dimension]):
-            tails += [
-                tail_frequency(supremum, eps, bound(eps, value, float(p)))
-                for p, value in moments.items()
-            ]
+            tails += [(supremum, eps, bound(eps, value, float(p))) for p, value in moments.items()]
     return exceedance(tails)
 
 
@@ -126,9 +123,7 @@ def ville_trial(seed: int, dimension: int, scaled: bool = True, sign: int = 1) -
 
             path = values_along_paths(diffusion, x, times, log_ratio, generator)
             supremum = (path - path[0] if given else path).amax(0)
-            tails += [
-                tail_frequency(supremum, math.log(b), ville(b)) for b in (3.0, 10.0, 20.0, 50.0)
-            ]
+            tails += [(supremum, math.log(b), ville(b)) for b in (3.0, 10.0, 20.0, 50.0)]
     return exceedance(tails)
 
 

@@ -19,11 +19,10 @@ from scipy.special import ndtri_exp
 from torch import Tensor
 
 from theory.diffusion.euler_maruyama import euler_maruyama_step
-from toy.claims.euler_maruyama import G_SQUARED_NOISE, NO_DRIFT, ODE_DRIFT, Step, drift_g
+from toy.claims.euler_maruyama import DRIFT_OF_G, G_SQUARED_NOISE, NO_DRIFT, ODE_DRIFT, Step
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion, Process
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.gauss_rules import extrapolated
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import elementwise_error
@@ -158,7 +157,7 @@ CLAIMS = (
         "moments and the mean of M along a mixture's chain, as h tends to 0", CASES,
         chain_limit_error,
         step={
-            "mixture-ode-drift": ODE_DRIFT, "mixture-g-for-g-squared": drift_g,
+            "mixture-ode-drift": ODE_DRIFT, "mixture-g-for-g-squared": DRIFT_OF_G,
             "mixture-drift-forgotten": NO_DRIFT,
         },
         process={"chain-no-alpha": Diffusion.score}, share=0.25,

@@ -34,7 +34,7 @@ from theory.bounds.optional_stopping import (
 from theory.diffusion.schedules import RectifiedFlow, Schedule, VPLinear
 from toy.judge.claim import LEVEL, StatisticalClaim, Trial, statistical_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.reverse_paths import mixture_on_sphere, reverse_paths
+from toy.mixtures.reverse_paths import directions, mixture_on_sphere, reverse_paths
 
 COUNT = 4000
 OUTWARDS = 1.5
@@ -156,7 +156,7 @@ def starts(
     law = diffusion.marginal(setting.start)
     x_t = law.means[0] + OUTWARDS * (law.sample(generator)[0] - law.means[0])
     given = _paths(setting, diffusion, x_t.expand(COUNT, dimension), generator)
-    units = _units(diffusion, given.martingale[0, 0], generator)
+    units = directions(data, given.martingale[0, 0], 10, generator)
     drawn = _paths(setting, diffusion, law.sample(generator, COUNT), generator)
     at_start = marginal_proxy(*diffusion.scales(setting.start), setting.variance)
     return (
@@ -178,12 +178,6 @@ def _choices(
     if hindsight is not None:
         return [hindsight(paths)(paths)]
     return [stopping_index(rule, paths) for rule in stopping_times(setting, seed)(paths)]
-
-
-def _units(diffusion: Diffusion, start: Tensor, generator: torch.Generator) -> Tensor:
-    units = torch.randn(10, len(start), generator=generator, dtype=torch.float64)
-    units = torch.cat([units, start[None], diffusion.data.means])
-    return units / units.norm(dim=1, keepdim=True)
 
 
 def _last_exit(paths: Paths) -> Hindsight:

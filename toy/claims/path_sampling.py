@@ -17,7 +17,7 @@ from theory.bounds.concentration import mean_deviation, variance_proxy
 from theory.diffusion.schedules import VPLinear
 from toy.judge.claim import LEVEL, StatisticalClaim, Trial, statistical_claim
 from toy.mixtures.diffusion import Diffusion, Process
-from toy.mixtures.reverse_paths import mixture_on_sphere
+from toy.mixtures.reverse_paths import directions, mixture_on_sphere
 
 WEIGHTS, VARIANCE, DIAMETER = (0.5, 0.3, 0.2), 1.0, 3.0
 TIMES = [0.6, 0.45, 0.3, 0.2, 0.1]
@@ -30,7 +30,10 @@ Step = Callable[[Diffusion, Tensor, float, float, torch.Generator], Tensor]
 def exact_step(
     diffusion: Diffusion, x_t: Tensor, s: float, t: float, generator: torch.Generator
 ) -> Tensor:
-    """A draw of x_s from the exact reverse kernel (see ``Step``)."""
+    """A draw of x_s from the exact reverse kernel.
+
+    Args: as ``Step``.
+    """
     return diffusion.reverse_kernel(x_t, s, t).sample(generator)[0]
 
 
@@ -39,7 +42,7 @@ def ode_step(
 ) -> Tensor:
     """The mistake of the probability-flow ODE, dx/dt = f x - (g^2/2) score, by Heun steps.
 
-    It has no noise, so that paths which start from one point stay one path.
+    It has no noise, so that paths which start from one point stay one path. Args: as ``Step``.
     """
     paths, x_t = len(x_t), x_t[:1]
     times = torch.linspace(t, s, 9, dtype=torch.float64)
@@ -78,9 +81,7 @@ def path_trial(
     diffusion = Diffusion(data, VPLinear())
     x_t = diffusion.marginal(TIMES[0]).sample(generator)[0]
     start = process(diffusion, x_t, TIMES[0])
-    units = torch.randn(DIRECTIONS, dimension, generator=generator, dtype=torch.float64)
-    units = torch.cat([units, start[None], data.means])
-    units = units / units.norm(dim=1, keepdim=True)
+    units = directions(data, start, DIRECTIONS, generator)
     level = LEVEL / (len(units) * (len(TIMES) - 1))
     x, worst = x_t.expand(paths, dimension), 0.0
     for t, s in itertools.pairwise(TIMES):

@@ -22,13 +22,11 @@ from toy.claims.tail_frequencies import (
     PATHS,
     clock_grid,
     exceedance,
-    tail_frequency,
 )
 from toy.judge.claim import Trial, exact_claim, statistical_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.reverse_paths import two_components, values_along_paths
-from toy.mixtures.tensors import float64
 from toy.strategies.common_covariance import (
     EQUAL_PAIR,
     CommonCovarianceCase,
@@ -38,13 +36,10 @@ from toy.strategies.common_covariance import (
 HessianBound = Callable[[Tensor, Tensor, float, float], Tensor]
 """From alpha, sigma, v and the diameter to L_t."""
 
-Posterior = Callable[[GaussianMixture, Tensor], Tensor]
-"""From q_t and points (n, d) to weights of the components there, (n, K)."""
-
 
 def covariance_error(
     case: CommonCovarianceCase,
-    posterior: Posterior = GaussianMixture.responsibilities,
+    posterior: Callable[[GaussianMixture, Tensor], Tensor] = GaussianMixture.responsibilities,
     power: int = 2,
 ) -> float:
     """|Hess log q_t + I/c - (alpha^2/c^2) Cov(mu|x)| at all points, relative to its terms."""
@@ -118,19 +113,17 @@ SADDLES = (
 )
 """L is several times 1/c where they start, and so near it that nearly all of V is used."""
 
-Proxy = Callable[[PathSetting], float]
-"""From the setting to V."""
-
 
 def variation_trial(
-    seed: int, settings: tuple[PathSetting, ...], proxy: Proxy = PathSetting.proxy
+    seed: int,
+    settings: tuple[PathSetting, ...],
+    proxy: Callable[[PathSetting], float] = PathSetting.proxy,
 ) -> Trial:
     """sup u.(M_r - M_T) from a fixed x_T against exp(-eps^2/(2V)), u from mean to mean."""
     tails = []
     for setting, supremum in zip(settings, _suprema(settings, seed), strict=True):
         for eps in (z * math.sqrt(setting.proxy()) for z in DEVIATIONS):
-            bound = quadratic_variation_tail(eps, proxy(setting))
-            tails.append(tail_frequency(supremum, eps, bound))
+            tails.append((supremum, eps, quadratic_variation_tail(eps, proxy(setting))))
     return exceedance(tails)
 
 

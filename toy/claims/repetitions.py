@@ -16,7 +16,7 @@ from toy.judge.claim import LEVEL, Trial
 IMAGES = 96
 
 
-def draw(
+def image_noise(
     seed: int, purpose: str, repetition: int, dimension: int, index: int = 0
 ) -> Float64[Tensor, "n d"]:
     """Standard normal noise for ``IMAGES`` images.

@@ -12,19 +12,15 @@ from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import Schedule
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.mixtures import ReverseCase, reverse_cases
 
-VarianceFormula = Callable[[Schedule, Tensor, Tensor, Tensor], Tensor]
-"""From a schedule, s, t and the energy E|E[e|x_t]|^2 / d to a variance."""
 
-VarianceBounds = Callable[[Diffusion, float, float], tuple[float, float]]
-"""From a diffusion, s and t to bounds of the variance."""
-
-
-def variance_error(case: ReverseCase, formula: VarianceFormula = optimal_variance) -> float:
+def variance_error(
+    case: ReverseCase,
+    formula: Callable[[Schedule, Tensor, Tensor, Tensor], Tensor] = optimal_variance,
+) -> float:
     """The formula for the exact score's energy against the mean of the exact reverse kernel's variance."""
     energy, exact = _energy_and_variance(case)
     s, t, size = float64(case.times.s), float64(case.times.t), _size(case)
@@ -40,7 +36,10 @@ def ddpm_bounds(diffusion: Diffusion, s: float, t: float) -> tuple[float, float]
     return v * s_s**2 / s_t**2, v * c_s / c_t
 
 
-def variance_bounds_error(case: ReverseCase, bounds: VarianceBounds = ddpm_bounds) -> float:
+def variance_bounds_error(
+    case: ReverseCase,
+    bounds: Callable[[Diffusion, float, float], tuple[float, float]] = ddpm_bounds,
+) -> float:
     """By how much the exact variance lies outside the bounds."""
     _, exact = _energy_and_variance(case)
     lower, upper = bounds(case.diffusion, case.times.s, case.times.t)

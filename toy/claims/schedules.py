@@ -8,7 +8,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule, VPLinear
 from theory.diffusion.targets import NOISE, VELOCITY, Target, convert, shift_factor
 from toy.judge.claim import exact_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.relative_errors import elementwise_error
 from toy.strategies.planted_errors import ConversionCase, conversion_cases
 from toy.strategies.time_pairs import TIME_PAIRS, TimePair
@@ -74,14 +74,12 @@ def inverse_error(
     return (schedule.log_snr(back) - schedule.log_snr(times)).abs().max().item()
 
 
-Transition = Callable[[Schedule, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From a schedule and times s, t to A and V of x_t | x_s ~ N(A x_s, V I)."""
-
-
 def composition_error(
     pair: TimePair,
     power: int = 2,
-    transition: Transition = lambda schedule, s, t: schedule.transition(s, t),
+    transition: Callable[
+        [Schedule, Tensor, Tensor], tuple[Tensor, Tensor]
+    ] = lambda schedule, s, t: schedule.transition(s, t),
 ) -> float:
     """A = alpha_t/alpha_s, V = sigma_t^2 (1 - SNR_t/SNR_s), and transitions s -> r -> t compose.
 

@@ -23,7 +23,7 @@ from theory.statistics.least_squares import explained_variance
 from theory.statistics.shrinkage import SHRUNK
 from toy.claims.repetitions import IMAGES, at_most
 from toy.judge.claim import Trial, statistical_claim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 
 SHAPE, REPETITIONS = (2, 2, 2), 100
 SIGMAS = (0.3, 0.6, 0.9)
@@ -39,15 +39,9 @@ class FittedSlopes:
     own_gains: Tensor
 
 
-GainBound = Callable[[FittedSlopes], Tensor]
-"""From fitted slopes to bounds of their gains."""
-
-
-def _certificates(found: FittedSlopes) -> Tensor:
-    return found.slopes.certificates
-
-
-def slope_certificates(seed: int, bound: GainBound = _certificates) -> Trial:
+def slope_certificates(
+    seed: int, bound: Callable[[FittedSlopes], Tensor] = lambda found: found.slopes.certificates
+) -> Trial:
     """How often any certificate exceeds its true gain: at most one time in twenty."""
     missed = sum(bool((bound(found) > found.gains).any()) for found in _found(seed))
     return at_most(missed, REPETITIONS, 1 - CONFIDENCE)

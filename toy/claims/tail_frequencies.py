@@ -7,7 +7,6 @@ well, but it never shows how tight such a bound is; one Gaussian in closed form 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from scipy.stats import beta
@@ -25,29 +24,18 @@ ERRS_LOW = "sup over a grid: errs low"
 """What a claim about a path's supremum says of its frequencies."""
 
 
-@dataclass(frozen=True)
-class TailFrequency:
-    """How often an event was seen in n independent paths, and a bound of its probability."""
+def exceedance(tails: list[tuple[Tensor, float, float]]) -> Trial:
+    """Largest lower confidence limit of P(value >= eps), in units of its bound.
 
-    seen: int
-    n: int
-    bound: float
-
-
-def tail_frequency(values: Tensor, eps: float, bound: float) -> TailFrequency:
-    """How often independent values (n,) reach eps."""
-    return TailFrequency(int((values >= eps).sum()), len(values), bound)
-
-
-def exceedance(tails: list[TailFrequency]) -> Trial:
-    """Largest lower confidence limit of a tail's probability, in units of its bound."""
-    level = LEVEL / len(tails)
-    limits = (
-        float(beta.ppf(level, tail.seen, tail.n - tail.seen + 1)) / tail.bound
-        for tail in tails
-        if tail.seen > 0
-    )
-    return Trial(max(limits, default=0.0), min(tail.n for tail in tails))
+    Args:
+        tails: independent values (n,), eps and the bound of each event.
+    """
+    level, worst = LEVEL / len(tails), 0.0
+    for values, eps, bound in tails:
+        seen, n = int((values >= eps).sum()), len(values)
+        if seen > 0:
+            worst = max(worst, float(beta.ppf(level, seen, n - seen + 1)) / bound)
+    return Trial(worst, min(len(values) for values, _, _ in tails))
 
 
 def clock_grid(

@@ -18,9 +18,8 @@ from theory.diffusion.targets import SCORE
 from theory.estimators.amortized_basis import amortize, basis, bound_fall
 from theory.support.errors import InputError
 from toy.judge.claim import exact_claim
-from toy.mixtures.mixture import GaussianMixture, tilted
+from toy.mixtures.mixture import GaussianMixture, float64, tilted
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import TINY, elementwise_error
 from toy.strategies.mixtures import point_near, rotations
@@ -37,19 +36,15 @@ from toy.strategies.tilts import (
     tilt_cases,
 )
 
-PointShift = Callable[[PlaneScoreCase, Tensor], Tensor]
-"""From a case and a point (2,) to the shift there, (2,)."""
-
-Tilt = Callable[[GaussianMixture, Tensor], tuple[GaussianMixture, Tensor]]
-"""From p and eta to p(x) exp(-eta.x)/Z and log Z."""
-
 
 def constant_shift(case: PlaneScoreCase, x: Tensor) -> Tensor:
     """The same shift at every point."""
     return float64(case.shift)
 
 
-def symmetry_error(case: PlaneScoreCase, shift: PointShift = constant_shift) -> float:
+def symmetry_error(
+    case: PlaneScoreCase, shift: Callable[[PlaneScoreCase, Tensor], Tensor] = constant_shift
+) -> float:
     """Asymmetry of the calibrated score's Jacobian at a point, relative to its largest entry."""
     diffusion, t = case.diffusion, case.times.t
     constant = float64(case.constant)
@@ -60,7 +55,10 @@ def symmetry_error(case: PlaneScoreCase, shift: PointShift = constant_shift) -> 
     return ((jacobian - jacobian.T).abs().max() / (1 + jacobian.abs().max())).item()
 
 
-def tilt_error(case: TiltCase, tilt: Tilt = tilted) -> float:
+def tilt_error(
+    case: TiltCase,
+    tilt: Callable[[GaussianMixture, Tensor], tuple[GaussianMixture, Tensor]] = tilted,
+) -> float:
     """The tilted mixture's score is s - eta, its log density log p - eta.x - log Z; Z by quadrature."""
     law = case.components.mixture()
     eta = float64(case.shift) / law.variances.max().sqrt()
@@ -78,11 +76,10 @@ def tilt_error(case: TiltCase, tilt: Tilt = tilted) -> float:
     )
 
 
-LineJudge = Callable[[Callable[[float], float], float], None]
-"""Raises InputError where it finds Z infinite, for a score of points of the line and a shift."""
-
-
-def line_tail_error(case: LineTailCase, judge: LineJudge = require_normalizable) -> float:
+def line_tail_error(
+    case: LineTailCase,
+    judge: Callable[[Callable[[float], float], float], None] = require_normalizable,
+) -> float:
     """0 where an infinite Z is refused and a finite one is not, else 1.
 
     p(x) exp(-eta x) is integrable for Gaussian tails always, for Laplace's of scale b if
@@ -97,16 +94,14 @@ def line_tail_error(case: LineTailCase, judge: LineJudge = require_normalizable)
     return _refusal_error(partial(judge, score, case.eta), finite)
 
 
-PlaneJudge = Callable[[Callable[[Tensor], Tensor], Tensor], None]
-"""Raises InputError where it finds Z infinite, for a score of points (n, 2) and a shift (2,)."""
-
-
 def all_around(score: Callable[[Tensor], Tensor], eta: Tensor) -> None:
     """Along 360 directions and the shift's own."""
     require_normalizable_along(score, eta, circle(360))
 
 
-def plane_tail_error(case: PlaneTailCase, judge: PlaneJudge = all_around) -> float:
+def plane_tail_error(
+    case: PlaneTailCase, judge: Callable[[Callable[[Tensor], Tensor], Tensor], None] = all_around
+) -> float:
     """0 where an infinite Z in the plane is refused and a finite one is not, else 1.
 
     p(x) exp(-eta.x) is integrable for Gaussian tails always; for exp(-|x|/b) if |eta| b < 1, for
@@ -136,16 +131,14 @@ def _refusal_error(judge: Callable[[], None], finite: bool) -> float:
     return float(not finite)
 
 
-CurveFit = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-"""From eta, weights, log-SNR and coefficients of the basis to h at the same times."""
-
-
 def fit_curve(eta: Tensor, weights: Tensor, log_snr: Tensor, degrees: Tensor) -> Tensor:
     """h by weighted least squares in Chebyshev polynomials of the log-SNR."""
     return amortize(eta, weights, basis(log_snr, len(degrees) - 1))
 
 
-def amortized_error(case: AmortizedCase, fit: CurveFit = fit_curve) -> float:
+def amortized_error(
+    case: AmortizedCase, fit: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = fit_curve
+) -> float:
     """h lowers the bound by int |h|^2, and by no more than eta does; in the basis, h is eta."""
     times = case.times()
     log_snr, weights = case.schedule.log_snr(times), bound_weights(case.schedule, times)

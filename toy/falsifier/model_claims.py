@@ -31,14 +31,12 @@ from toy.falsifier.user_cases import Point, moved_to_schedule, points_of
 from toy.falsifier.user_models import Formula, Model
 from toy.judge.claim import Claim, ExactClaim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.mixtures import Components, ReverseCase, reverse_cases
 
 ToPoint = Callable[[Any], ModelPoint]
 """From a case to the model at a point."""
 
-PointError = Callable[[ModelPoint], float]
-Sweep = Callable[[int], Iterator[ErrorAndCase]]
 
 TIMES = ("s", "t")
 OF_TARGET = ("conversion", "commutation")
@@ -108,11 +106,13 @@ def _claim(id_: str, section: str, says: str, cases: Any, error: Any, share: flo
     return ExactClaim(id_, section, says, cases, error, (), share=share, to_resolve=TO_RESOLVE)
 
 
-def _at(error: PointError, to_point: ToPoint) -> Callable[[Any], float]:
+def _at(error: Callable[[ModelPoint], float], to_point: ToPoint) -> Callable[[Any], float]:
     return lambda case: error(to_point(case))
 
 
-def _prediction(cases: st.SearchStrategy[Any], to_point: ToPoint, sweep: Sweep) -> SweptClaim:
+def _prediction(
+    cases: st.SearchStrategy[Any], to_point: ToPoint, sweep: Callable[[int], Iterator[ErrorAndCase]]
+) -> SweptClaim:
     claim = _claim(
         "prediction", "4", "the prediction is E[y|x_t]", cases,
         _at(model_errors.prediction_error, to_point), 1.0,

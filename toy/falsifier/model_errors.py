@@ -14,9 +14,8 @@ from torch import Tensor
 from theory.diffusion.targets import NOISE, SCORE, convert, shift_factor
 from toy.falsifier.user_models import Model
 from toy.judge.claim import EXACT_TOLERANCE
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation, hermite
 from toy.numerics.relative_errors import TINY
 from toy.numerics.reported_errors import UnresolvedError

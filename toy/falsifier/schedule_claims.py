@@ -30,7 +30,7 @@ from toy.claims import (
 from toy.falsifier.sweeps import SweptClaim, log_snr_grid, neighbouring_pairs, rounder_pairs
 from toy.falsifier.user_cases import ends_of_parts, moved_to_schedule, times_found
 from toy.judge.claim import Claim, ExactClaim
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.time_pairs import TimePair
 
 OWN = ("derivatives", "log-snr", "inverse", "transitions")

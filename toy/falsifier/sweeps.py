@@ -19,8 +19,7 @@ from torch import Tensor
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from toy.falsifier.user_cases import searched_log_snr, time_at
 from toy.judge.claim import ExactClaim, Falsified, Record
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.reported_errors import MeasuredError
 from toy.strategies.time_pairs import TimePair
 

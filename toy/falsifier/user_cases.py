@@ -13,7 +13,7 @@ from scipy.optimize import bisect
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.support.errors import InputError
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.numbers import number_tuple
 from toy.strategies.time_pairs import LOG_SNR_REACH, MIN_GAP, TimePair, log_snr_range
 

@@ -16,8 +16,7 @@ from theory.diffusion.targets import Target
 from theory.support.errors import InputError, one_line_with_type
 from toy.falsifier.user_models import Formula, Model, require_like
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 
 PLACES = 16
 """Times at which a schedule is asked for its values."""

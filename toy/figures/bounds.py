@@ -46,8 +46,8 @@ from toy.figures.common import (
     log_snr_grid_between,
 )
 from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import float64
 from toy.mixtures.reverse_paths import reverse_paths, two_components, values_along_paths
-from toy.mixtures.tensors import float64
 
 T, S = 1.0, 0.05
 DOOB_ORDERS = (1.0, 2.0, 4.0, 8.0)

@@ -14,7 +14,7 @@ from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 from toy.claims.likelihood_whole import WholeBoundTerms, whole_bound_terms
 from toy.figures.common import SMALL, Axes, legend_below
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.marginals_over_time import MarginalsOverTime
 from toy.strategies.likelihood import WholeRangeCase
 from toy.strategies.mixtures import Components

@@ -11,8 +11,7 @@ from torch import Tensor
 from theory.diffusion.schedules import VPLinear
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 
 Axes = Any
 """Matplotlib's axes: this room draws on them without importing it."""

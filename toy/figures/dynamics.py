@@ -25,7 +25,7 @@ from toy.claims.convergence_orders import (
 from toy.claims.euler_maruyama import chain, exact_kernel, strong_distance_sq
 from toy.figures.common import SMALL, Axes, draw_power, legend_below, mixture_on_line, styled
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.gaussians import GaussianChainCase
 from toy.strategies.mixtures import Components, ReverseCase

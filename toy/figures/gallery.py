@@ -67,7 +67,7 @@ GALLERY = {
         _exact(likelihood_bounds.compute_refinement), likelihood_bounds.draw_refinement, 2),
     "euler_maruyama": Entry(_exact(dynamics.compute_euler), dynamics.draw_euler, 3, 2.8),
     "martingale_drift": Entry(_exact(dynamics.compute_drift), dynamics.draw_drift, 2, 3.0),
-    "loss_and_shift": Entry(_exact(models.compute_loss), models.draw_loss, 2, 2.8),
+    "loss_and_shift": Entry(_exact(models.compute_loss), models.draw_loss_over_shift, 2, 2.8),
     "guidance": Entry(_exact(models.compute_guidance), models.draw_guidance, 2, 2.8),
     "planted_and_recovered": Entry(models.compute_recovery, models.draw_recovery, 2),
     "order_0_and_1": Entry(orders.compute_orders, orders.draw_orders, 2, 2.8),

@@ -12,7 +12,7 @@ from theory.diffusion.schedules import RectifiedFlow, VPCosine, VPLinear
 from theory.support.plot_style import BLUE, ORANGE
 from toy.claims.likelihood import BoundTerms, bound_terms
 from toy.figures.common import Axes, draw_power, legend_below, styled
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.likelihood import LikelihoodCase
 from toy.strategies.mixtures import Components
 from toy.strategies.time_pairs import time_pair

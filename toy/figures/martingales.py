@@ -28,8 +28,8 @@ from toy.figures.common import (
 )
 from toy.mixtures.density_derivatives import log_translation, tower_martingale
 from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import float64
 from toy.mixtures.reverse_paths import two_components, values_along_paths
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 
 OfTime = Callable[..., Tensor]
@@ -230,7 +230,7 @@ def draw_residuals(axes: Sequence[Axes], result: Residuals) -> None:
     )
     for ax, (values, name) in zip(axes, pairs, strict=True):
         image = ax.imshow(
-            values.clamp(min=FLOOR).T, origin="lower", extent=(low, high, low, high),
+            values.clamp(min=FLOOR).T.numpy(), origin="lower", extent=(low, high, low, high),
             norm="log", vmin=FLOOR, vmax=1, cmap="cividis", aspect="equal",
         )  # fmt: skip
         ax.set(xlabel="$s$", ylabel="$t$", title=name)

@@ -16,9 +16,8 @@ from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 from toy.claims.guidance import branch_shift, combined, wrong_law_shift
 from toy.figures.common import MARKERS, SMALL, Axes, legend_below, mixture_on_line, styled
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.guided import GuidedCase
 from toy.strategies.mixtures import Components
@@ -160,16 +159,11 @@ def compute_recovery(seed: int, dimension: int = 64, images: int = 500) -> Recov
     x_0 = data.sample(generator, images)
     results = {
         e.name: calibrate(
-            model,
-            model.diffusion.schedule,
-            images=x_0,
-            times=times,
-            estimator=e,
-            policy=PUBLISHED,
-            seed=seed,
+            model, model.diffusion.schedule, images=x_0, times=times, estimator=e,
+            policy=PUBLISHED, seed=seed,
         )
         for e in (PLAIN, REGRESSION)
-    }
+    }  # fmt: skip
     planted = torch.stack([model.eta(t) for t in times.tolist()])
     best = results["regression"]
     return RecoveredBias(
@@ -180,7 +174,7 @@ def compute_recovery(seed: int, dimension: int = 64, images: int = 500) -> Recov
     )  # fmt: skip
 
 
-def draw_loss(axes: Sequence[Axes], result: LossCurves) -> None:
+def draw_loss_over_shift(axes: Sequence[Axes], result: LossCurves) -> None:
     """Loss over the shift, its optimum at eta; then all of them on one parabola."""
     left, right = axes
     right.plot(result.ratios, result.parabola, color="black", lw=0.8)

@@ -11,8 +11,8 @@ from theory.calibration.result import Calibration
 from theory.statistics.shrinkage import SHRUNK
 from theory.support.plot_style import BLUE, GREY, ORANGE
 from toy.figures.common import Axes, legend_below, log_snr_grid_between, mixture_on_line
+from toy.mixtures.mixture import float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 
 ORDER_LOOKS = {

@@ -18,7 +18,7 @@ from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from toy.judge.evidence import Evidence
-from toy.numerics.reported_errors import MeasuredError, UnresolvedError, measure
+from toy.numerics.reported_errors import MeasuredError, UnresolvedError, measure_error
 
 EXACT_TOLERANCE = 1e-8
 
@@ -170,7 +170,7 @@ class Record:
             Falsified: the claim does not hold on it.
         """
         try:
-            error = measure(self._claim.error, case)
+            error = measure_error(self._claim.error, case)
         except UnresolvedError:
             self._unresolved += 1
         else:
@@ -293,19 +293,14 @@ class Falsified(AssertionError):
 def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> MeasuredError:
     """The error, or ``otherwise`` where the quadrature does not resolve it."""
     try:
-        return measure(error, case)
+        return measure_error(error, case)
     except UnresolvedError:
         return MeasuredError(otherwise, 0.0)
 
 
 def _settings(examples: int) -> Any:
     return settings(
-        max_examples=examples,
-        database=None,
-        deadline=None,
-        verbosity=Verbosity.quiet,
-        report_multiple_bugs=False,
-        print_blob=False,
-        suppress_health_check=list(HealthCheck),
+        max_examples=examples, database=None, deadline=None, verbosity=Verbosity.quiet,
+        report_multiple_bugs=False, print_blob=False, suppress_health_check=list(HealthCheck),
         phases=(Phase.generate, Phase.shrink),
-    )
+    )  # fmt: skip

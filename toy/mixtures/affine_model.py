@@ -25,8 +25,7 @@ import torch
 from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from torch import Tensor
 from theory.bounds.concentration import BoundedMartingale, ComponentProbability, PosteriorMean
 from theory.diffusion.schedules import Schedule
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ def concentric_probability(
     diffusion = Diffusion(data, schedule)
 
     def range_at(t: float) -> tuple[float, float]:
+        """From 0 to the value at x_t = 0."""
         log_weights, c = data.log_weights, diffusion.marginal(t).variances[:, 0]
         ratios = log_weights - log_weights[0] + dimension / 2 * (c[0].log() - c.log())
         return 0.0, (1 / ratios.exp().sum()).item()

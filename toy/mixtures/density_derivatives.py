@@ -14,13 +14,13 @@ from torch import Tensor
 
 from theory.support.errors import InputError
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, Points
 
 MAX_ORDER = 3
 
 
 def component_derivatives(
-    law: GaussianMixture, x: Float64[Tensor, "*batch d"], order: int
+    law: GaussianMixture, x: Points, order: int
 ) -> Float64[Tensor, "*batch k m"]:
     """(d^k N_k)/N_k of every component, (*batch, K, d^order).
 
@@ -40,9 +40,7 @@ def component_derivatives(
     raise InputError(f"tower: expected an order from 1 to {MAX_ORDER}, got {order}")
 
 
-def density_derivatives(
-    law: GaussianMixture, x: Float64[Tensor, "*batch d"], order: int
-) -> Float64[Tensor, "*batch m"]:
+def density_derivatives(law: GaussianMixture, x: Points, order: int) -> Float64[Tensor, "*batch m"]:
     """(d^k q)/q for every |k| = order, (*batch, d^order).
 
     Raises:
@@ -53,7 +51,7 @@ def density_derivatives(
 
 
 def tower_martingale(
-    diffusion: Diffusion, x_t: Float64[Tensor, "*batch d"], t: float, order: int
+    diffusion: Diffusion, x_t: Points, t: float, order: int
 ) -> Float64[Tensor, "*batch m"]:
     """alpha_t^order (d^k q_t)/q_t, (*batch, d^order): order 1 is the score martingale.
 
@@ -64,7 +62,7 @@ def tower_martingale(
 
 
 def log_translation(
-    law: GaussianMixture, x: Float64[Tensor, "*batch d"], shift: Float64[Tensor, "d"]
+    law: GaussianMixture, x: Points, shift: Float64[Tensor, "d"]
 ) -> Float64[Tensor, "*batch"]:
     """log q(x - shift)/q(x), which at shift alpha_t h is log L_t(h). (*batch,)."""
     return law.log_density(x - shift) - law.log_density(x)

@@ -17,8 +17,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, Points, float64
 
 
 @dataclass(frozen=True)
@@ -48,34 +47,28 @@ class Diffusion:
         a, v = self.schedule.transition(float64(s), float64(t))
         return a.item(), v.item()
 
-    def score(self, x_t: Float64[Tensor, "*batch d"], t: float) -> Float64[Tensor, "*batch d"]:
+    def score(self, x_t: Points, t: float) -> Points:
         """grad log q_t(x_t), (*batch, d)."""
         return self.marginal(t).score(x_t)
 
-    def component_probabilities(
-        self, x_t: Float64[Tensor, "*batch d"], t: float
-    ) -> Float64[Tensor, "*batch k"]:
+    def component_probabilities(self, x_t: Points, t: float) -> Float64[Tensor, "*batch k"]:
         """P(k|x_t), (*batch, K)."""
         return self.marginal(t).responsibilities(x_t)
 
-    def martingale(self, x_t: Float64[Tensor, "*batch d"], t: float) -> Float64[Tensor, "*batch d"]:
+    def martingale(self, x_t: Points, t: float) -> Points:
         """M_t = alpha_t grad log q_t(x_t), (*batch, d)."""
         return self.scales(t)[0] * self.score(x_t, t)
 
-    def posterior(self, x_t: Float64[Tensor, "*batch d"], t: float) -> GaussianMixture:
+    def posterior(self, x_t: Points, t: float) -> GaussianMixture:
         """q(x_0|x_t) for points (*batch, d), by conditioning each component and not by the score."""
         alpha_t, sigma_t = self.scales(t)
         return _conditioned(self.data, self.marginal(t), alpha_t, sigma_t**2, x_t)
 
-    def posterior_mean(
-        self, x_t: Float64[Tensor, "*batch d"], t: float
-    ) -> Float64[Tensor, "*batch d"]:
+    def posterior_mean(self, x_t: Points, t: float) -> Points:
         """E[x_0|x_t], (*batch, d)."""
         return self.posterior(x_t, t).mean()
 
-    def reverse_kernel(
-        self, x_t: Float64[Tensor, "*batch d"], s: float, t: float
-    ) -> GaussianMixture:
+    def reverse_kernel(self, x_t: Points, s: float, t: float) -> GaussianMixture:
         """q(x_s|x_t) for points (*batch, d): a mixture with batch shape (*batch)."""
         a, v = self.transition(s, t)
         return _conditioned(self.marginal(s), self.marginal(t), a, v, x_t)
@@ -101,9 +94,7 @@ class Diffusion:
         x_0 = self.data.means.abs().max() + self.data.variances.max().sqrt()
         return (a.abs() * x_0 + b.abs()).item()
 
-    def noise_prediction(
-        self, x_t: Float64[Tensor, "*batch d"], t: float
-    ) -> Float64[Tensor, "*batch d"]:
+    def noise_prediction(self, x_t: Points, t: float) -> Points:
         """E[e|x_t] = -sigma_t grad log q_t(x_t), the exact noise predictor. (*batch, d)."""
         return -self.scales(t)[1] * self.score(x_t, t)
 

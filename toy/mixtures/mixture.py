@@ -9,6 +9,7 @@ A mixture may be batched: weights (*batch, K) and means (*batch, K, d) broadcast
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float64
@@ -18,6 +19,15 @@ from theory.support.errors import InputError
 
 ASYMMETRY = 1e-6
 """Largest asymmetry of a covariance, relative to its largest entry, that rounding may leave."""
+
+
+Points = Float64[Tensor, "*batch d"]
+"""Points of R^d, or vectors at such points."""
+
+
+def float64(numbers: Any) -> Tensor:
+    """A number, or nested sequences of numbers, as a float64 tensor."""
+    return torch.tensor(numbers, dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -128,11 +138,11 @@ class GaussianMixture:
         squares = torch.einsum("...kd,kd->...k", z * z, 1 / self.variances)
         return self.log_weights - (squares + torch.log(2 * torch.pi * self.variances).sum(-1)) / 2
 
-    def log_density(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch"]:
+    def log_density(self, x: Points) -> Float64[Tensor, "*batch"]:
         """log q(x), (*batch,)."""
         return torch.logsumexp(self.log_components(x), -1)
 
-    def responsibilities(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch k"]:
+    def responsibilities(self, x: Points) -> Float64[Tensor, "*batch k"]:
         """P(k | x), (*batch, K)."""
         return torch.softmax(self.log_components(x), -1)
 
@@ -140,11 +150,11 @@ class GaussianMixture:
         """grad log N(x; m_k, C_k) = -C_k^{-1} (x - m_k), (*batch, K, d)."""
         return self.from_eigenbasis(-self.centred(x) / self.variances)
 
-    def score(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch d"]:
+    def score(self, x: Points) -> Points:
         """grad log q(x) = sum_k P(k|x) grad log N_k, (*batch, d)."""
         return torch.einsum("...k,...kd->...d", self.responsibilities(x), self.component_scores(x))
 
-    def hessian(self, x: Float64[Tensor, "*batch d"]) -> Float64[Tensor, "*batch d d"]:
+    def hessian(self, x: Points) -> Float64[Tensor, "*batch d d"]:
         """Hess log q(x) = Cov_k(grad log N_k) - sum_k P(k|x) C_k^{-1}, (*batch, d, d)."""
         p, scores = self.responsibilities(x), self.component_scores(x)
         centred = scores - torch.einsum("...k,...kd->...d", p, scores)[..., None, :]

@@ -44,6 +44,15 @@ def mixture_on_sphere(
     return GaussianMixture.diagonal(torch.tensor(weights), means, variances)
 
 
+def directions(
+    data: GaussianMixture, start: Float64[Tensor, "d"], count: int, generator: torch.Generator
+) -> Float64[Tensor, "n d"]:
+    """Unit vectors: ``count`` random ones, that of a start, and those of the data's means."""
+    random = torch.randn(count, len(start), generator=generator, dtype=torch.float64)
+    units = torch.cat([random, start[None], data.means])
+    return units / units.norm(dim=1, keepdim=True)
+
+
 def values_along_paths(
     diffusion: Diffusion,
     x_t: Float64[Tensor, "n d"],

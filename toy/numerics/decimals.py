@@ -11,8 +11,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 
 DIGITS = 60
 TWO_PI = 2 * Decimal("3.14159265358979323846264338327950288419716939937510582097494459")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.numerics.gauss_rules import gauss_legendre
 
 REACH = 9.0

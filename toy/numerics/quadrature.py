@@ -26,8 +26,7 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.gauss_rules import cartesian, gauss_hermite, gauss_legendre
 from toy.numerics.relative_errors import TINY
 from toy.numerics.reported_errors import UnresolvedError, report

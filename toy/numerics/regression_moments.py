@@ -13,9 +13,8 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from toy.mixtures.known_target import denoising_terms, known_target
 from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.planted_error import PlantedErrorModel
+from toy.mixtures.planted_error import PlantedErrorModel, denoising_terms, known_target
 from toy.numerics.quadrature import expectation
 
 Feature = Callable[[Tensor, Tensor], Tensor]
@@ -64,10 +63,7 @@ class RegressionMoments:
     def loss(self, slopes: Float64[Tensor, "2 1"], offset: Tensor) -> Tensor:
         """The denoising loss E(r - slopes.f - offset)^2."""
 
-        def squared(x: Tensor, y_theta: Tensor, y: Tensor) -> Tensor:
-            return self._left(x, y_theta, y, slopes, offset)[None] ** 2
-
-        return self._mean(squared)[0]
+        return self._mean(lambda x, p, y: self._left(x, p, y, slopes, offset)[None] ** 2)[0]
 
     def own_loss(self, slopes: Float64[Tensor, "2 1"], offset: Tensor) -> Tensor:
         """E(y_theta - E[y|x_t] - slopes.f - offset)^2: what is left of the model's own error."""
@@ -80,6 +76,7 @@ class RegressionMoments:
         """E f (y_theta - E[y|x_t])."""
 
         def cross(x: Tensor) -> Tensor:
+            """The products of each feature with the model's own error."""
             first, second, r = self._values(
                 x, self.model.at(x, self.t), self.model.exact(x, self.t)
             )
@@ -89,6 +86,7 @@ class RegressionMoments:
 
     def _products(self, centre: Tensor) -> Tensor:
         def products(x: Tensor, y_theta: Tensor, y: Tensor) -> Tensor:
+            """All products of two of the three."""
             u, v, r = self._values(x, y_theta, y) - centre[:, None, None]
             return torch.stack([u * u, u * v, v * v, u * r, v * r, r * r])
 
@@ -109,10 +107,12 @@ class RegressionMoments:
     def _mean(self, of: Quadratic, size: float = 1.0) -> Tensor:
         model, t = self.model, self.t
 
-        def terms(x: Tensor) -> Tensor:
-            return denoising_terms(model, t, x, lambda y_theta, y: of(x, y_theta, y), known_target)
-
-        return self._over_marginal(terms, size)
+        return self._over_marginal(
+            lambda x: denoising_terms(
+                model, t, x, lambda y_theta, y: of(x, y_theta, y), known_target
+            ),
+            size,
+        )
 
     def _over_marginal(self, of: Callable[[Tensor], Tensor], size: float = 1.0) -> Tensor:
         scale = min(1 / self.model.frequency, self._deviation.item()) / 2

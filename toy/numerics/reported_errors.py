@@ -57,7 +57,7 @@ class MeasuredError:
         return self.deviation - self.quadrature
 
 
-def measure(error: Callable[[Any], float], case: Any) -> MeasuredError:
+def measure_error(error: Callable[[Any], float], case: Any) -> MeasuredError:
     """The error of a case, with that of every expectation taken on the way.
 
     Raises:

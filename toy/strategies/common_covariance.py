@@ -11,8 +11,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import VPLinear
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.strategies.mixtures import point_near
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.time_pairs import TIME_PAIRS, TimePair
@@ -80,12 +79,9 @@ def common_covariance_cases(draw: Any) -> CommonCovarianceCase:
     dimension = draw(st.integers(1, 3))
     count = draw(st.just(2) | st.integers(1, 4))
     return CommonCovarianceCase(
-        draw(number_tuple(0.01, 1.0, count)),
-        draw(number_tuple(-8.0, 8.0, count, dimension)),
-        draw(number(0.05, 3.0)),
-        draw(TIME_PAIRS),
-        draw(number_tuple(-5.0, 5.0, dimension)),
-    )
+        draw(number_tuple(0.01, 1.0, count)), draw(number_tuple(-8.0, 8.0, count, dimension)),
+        draw(number(0.05, 3.0)), draw(TIME_PAIRS), draw(number_tuple(-5.0, 5.0, dimension)),
+    )  # fmt: skip
 
 
 EQUAL_PAIR = CommonCovarianceCase(

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from theory.diffusion.targets import Target
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.strategies.mixtures import point_near, rotations
 from toy.strategies.numbers import number, number_tuple, within
 from toy.strategies.planted_errors import TARGETS
@@ -127,22 +126,17 @@ def extreme_cases(draw: Any, dimension: int) -> ExtremeCase:
     """Up to three components: weights 1e-12 to 1, deviations 1e-5 to 1e3, means to 1e3 of those."""
     count = draw(st.integers(1, 3))
     return ExtremeCase(
-        draw(number_tuple(-12.0, 0.0, count)),
-        draw(number_tuple(-5.0, 3.0, count, dimension)),
+        draw(number_tuple(-12.0, 0.0, count)), draw(number_tuple(-5.0, 3.0, count, dimension)),
         draw(_places(count, dimension)),
-        draw(number_tuple(0.0, math.pi, count)) if dimension > 1 else (),
-        draw(TIME_PAIRS),
-        draw(st.integers(0, count - 1)),
-        draw(number_tuple(-5.0, 5.0, dimension)),
-    )
+        draw(number_tuple(0.0, math.pi, count)) if dimension > 1 else (), draw(TIME_PAIRS),
+        draw(st.integers(0, count - 1)), draw(number_tuple(-5.0, 5.0, dimension)),
+    )  # fmt: skip
 
 
 EXTREME_MODELS = st.builds(
-    ExtremeModelCase,
-    extreme_cases(1),
-    TARGETS,
+    ExtremeModelCase, extreme_cases(1), TARGETS,
     *within((-2.0, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.1, 4.0), (-2.0, 2.0)),
-)
+)  # fmt: skip
 """Models of one-dimensional extreme mixtures, any target."""
 
 SHIFTED_EXTREMES = st.builds(ShiftedExtreme, extreme_cases(1), number(-2.0, 2.0))

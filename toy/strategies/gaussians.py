@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.strategies.numbers import number
 from toy.strategies.time_pairs import (
     SMOOTH_SCHEDULES,
@@ -75,19 +74,13 @@ GAUSSIAN_TAIL_CASES = st.builds(GaussianTailCase, TIME_PAIRS, _variance, number(
 """Variances from 1e-4 to 1e4, tails from half a standard deviation to six."""
 
 GAUSSIAN_CHAIN_CASES = st.builds(
-    GaussianChainCase,
+    GaussianChainCase, number(-3.0, 3.0), number(0.1, 3.0), near_time_pairs(of=SMOOTH_SCHEDULES),
     number(-3.0, 3.0),
-    number(0.1, 3.0),
-    near_time_pairs(of=SMOOTH_SCHEDULES),
-    number(-3.0, 3.0),
-)
+)  # fmt: skip
 """Any smooth schedule, over a log-SNR gap of at most a half."""
 
 MODERATE_CHAIN_CASES = st.builds(
-    GaussianChainCase,
-    number(-2.0, 2.0),
-    number(0.3, 1.2),
-    moderate_time_pairs(-3.0, 1.0, 0.5, 1.0),
-    number(-3.0, 3.0),
-)
+    GaussianChainCase, number(-2.0, 2.0), number(0.3, 1.2),
+    moderate_time_pairs(-3.0, 1.0, 0.5, 1.0), number(-3.0, 3.0),
+)  # fmt: skip
 """Chains whose errors are far above rounding, however many their steps."""

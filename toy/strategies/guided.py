@@ -16,9 +16,8 @@ from torch import Tensor
 
 from theory.diffusion.targets import Target
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.strategies.mixtures import DiffusionCase, components
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.planted_errors import TARGETS
@@ -76,12 +75,7 @@ def guided_cases(draw: Any) -> GuidedCase:
     mixture = draw(components(1, reach=4.0, least=0.3))
     labels = len(mixture.weights)
     return GuidedCase(
-        mixture,
-        draw(TIME_PAIRS),
-        draw(TARGETS),
-        draw(number_tuple(-2.0, 2.0, labels + 1)),
-        draw(number(-1.0, 1.0)),
-        draw(number(0.0, 4.0)),
-        draw(st.integers(0, labels - 1)),
+        mixture, draw(TIME_PAIRS), draw(TARGETS), draw(number_tuple(-2.0, 2.0, labels + 1)),
+        draw(number(-1.0, 1.0)), draw(number(0.0, 4.0)), draw(st.integers(0, labels - 1)),
         draw(number(-3.0, 3.0)),
-    )
+    )  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor
 from theory.diffusion.targets import Target
 from toy.mixtures.affine_model import AffineModel
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.mixtures import Components, DiffusionCase, components
 from toy.strategies.numbers import number, within
 from toy.strategies.planted_errors import TARGETS
@@ -123,19 +123,15 @@ class BitsCase:
 
 
 LIKELIHOOD_CASES = st.builds(
-    LikelihoodCase,
-    components(1, reach=2.0, least=0.5),
-    near_time_pairs(),
+    LikelihoodCase, components(1, reach=2.0, least=0.5), near_time_pairs(),
     *within((0.6, 1.5), (-2.0, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.5, 2.0)),
-)
+)  # fmt: skip
 """Over a log-SNR gap of at most a half."""
 
 WHOLE_RANGE_CASES = st.builds(
-    WholeRangeCase,
-    components(1, reach=2.0, least=0.5, most=2.0),
-    DISTANT_TIME_PAIRS,
+    WholeRangeCase, components(1, reach=2.0, least=0.5, most=2.0), DISTANT_TIME_PAIRS,
     *within((0.5, 2.0), (0.8, 1.25), (-1.0, 1.0), (-1.0, 1.0), (-1.0, 1.0), (0.8, 1.25)),
-)
+)  # fmt: skip
 """Over 10 to 14 units of log-SNR."""
 
 CALIBRATION_GAIN_CASES = st.builds(CalibrationGainCase, WHOLE_RANGE_CASES, TARGETS)

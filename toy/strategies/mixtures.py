@@ -14,8 +14,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.time_pairs import LOG_SNR_REACH, TIME_PAIRS, TimePair, time_pairs
 
@@ -165,11 +164,14 @@ def reverse_cases(
     """
     mixture = draw(components(dimension, reach, least, most))
     return ReverseCase(
-        mixture,
-        draw(pairs),
-        draw(st.integers(0, len(mixture.weights) - 1)),
+        mixture, draw(pairs), draw(st.integers(0, len(mixture.weights) - 1)),
         draw(number_tuple(-5.0, 5.0, dimension)),
-    )
+    )  # fmt: skip
+
+
+LINE = reverse_cases(1, reach=10.0, least=0.05)
+PLANE = reverse_cases(2, reach=4.0, least=0.3)
+SPACE = reverse_cases(3, reach=4.0, least=0.1)
 
 
 @cache
@@ -181,11 +183,9 @@ def atomic_cases(
     count = draw(st.integers(1, 4))
     return AtomicCase(
         draw(st.tuples(*[number(-12.0, 0.0).map(lambda x: 10**x)] * count)),
-        draw(number_tuple(-reach, reach, count, dimension)),
-        draw(pairs),
-        draw(st.integers(0, count - 1)),
-        draw(number_tuple(-5.0, 5.0, dimension)),
-    )
+        draw(number_tuple(-reach, reach, count, dimension)), draw(pairs),
+        draw(st.integers(0, count - 1)), draw(number_tuple(-5.0, 5.0, dimension)),
+    )  # fmt: skip
 
 
 @cache
@@ -206,9 +206,7 @@ def shifted_cases(
 
 
 POLYNOMIAL_CASES = st.builds(
-    PolynomialCase,
-    components(1, reach=4.0, least=0.3),
-    time_pairs(high=LOG_SNR_REACH),
+    PolynomialCase, components(1, reach=4.0, least=0.3), time_pairs(high=LOG_SNR_REACH),
     st.lists(number(-2.0, 2.0), max_size=4).map(lambda lower: (*lower, 1.0)),
-)
+)  # fmt: skip
 """Polynomials up to degree 4, where the noise is no difference of nearly equal numbers."""

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import NAMED, Target
+from toy.mixtures.mixture import float64
 from toy.mixtures.planted_error import PlantedErrorModel
-from toy.mixtures.tensors import float64
 from toy.strategies.mixtures import DiffusionCase, components
 from toy.strategies.numbers import number, within
 from toy.strategies.time_pairs import TIME_PAIRS, TimePair
@@ -76,12 +76,9 @@ class PreconditionCase:
 
 
 PLANTED_ERROR_CASES = st.builds(
-    PlantedErrorCase,
-    components(1, reach=4.0, least=0.3),
-    TIME_PAIRS,
-    TARGETS,
+    PlantedErrorCase, components(1, reach=4.0, least=0.3), TIME_PAIRS, TARGETS,
     *within((-2.0, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.1, 2.0), (-2.0, 2.0)),
-)
+)  # fmt: skip
 """One-dimensional models with all planted errors, any target."""
 
 
@@ -105,12 +102,9 @@ def conversion_cases(draw: Any) -> ConversionCase:
     """Any two targets at any time."""
     pair = draw(TIME_PAIRS)
     return ConversionCase(
-        pair.schedule,
-        pair.t,
-        draw(TARGETS),
-        draw(TARGETS),
+        pair.schedule, pair.t, draw(TARGETS), draw(TARGETS),
         *(draw(number(-3.0, 3.0)) for _ in range(3)),
-    )
+    )  # fmt: skip
 
 
 PRECONDITION_CASES = st.builds(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from theory.bounds.concentration import ComponentProbability, PosteriorMean
 from toy.mixtures.bounded_martingales import BoundedProcess, atomic_mean, concentric_probability
-from toy.mixtures.tensors import float64
+from toy.mixtures.mixture import float64
 from toy.strategies.numbers import number, number_tuple
 from toy.strategies.time_pairs import SMOOTH_SCHEDULES, TimePair, log_snr_range
 
@@ -63,12 +63,9 @@ def range_cases(draw: Any) -> RangeCase:
     inner = [(draw(number(-0.9, 0.9)), draw(number(-1.0, 1.0))) for _ in range(count - 2)]
     outer = [(end, draw(number(-1.0, 1.0))) for end in (-1.0, 1.0)]
     return RangeCase(
-        draw(number_tuple(0.01, 1.0, count)),
-        (0.1, *(0.3 + d for d in deviations)),
-        (*outer, *inner),
-        dimension,
-        TimePair(chosen, t, t),
-    )
+        draw(number_tuple(0.01, 1.0, count)), (0.1, *(0.3 + d for d in deviations)),
+        (*outer, *inner), dimension, TimePair(chosen, t, t),
+    )  # fmt: skip
 
 
 def refused_cases() -> st.SearchStrategy[RefusedCase]:

@@ -72,14 +72,9 @@ class AmortizedCase:
 
 
 PLANE_SCORE_CASES = st.builds(
-    PlaneScoreCase,
-    components(2, reach=4.0, least=0.3),
-    TIME_PAIRS,
-    number_tuple(-2.0, 2.0, 2),
-    number(-1.0, 1.0),
-    number_tuple(-2.0, 2.0, 2),
-    number_tuple(-3.0, 3.0, 2),
-)
+    PlaneScoreCase, components(2, reach=4.0, least=0.3), TIME_PAIRS, number_tuple(-2.0, 2.0, 2),
+    number(-1.0, 1.0), number_tuple(-2.0, 2.0, 2), number_tuple(-3.0, 3.0, 2),
+)  # fmt: skip
 """Two-dimensional scores with planted error."""
 
 
@@ -87,11 +82,9 @@ PLANE_SCORE_CASES = st.builds(
 def tilt_cases(dimension: int, farthest: float) -> st.SearchStrategy[TiltCase]:
     """Shifts whose entries move the mass by a share ``farthest`` of a deviation at most."""
     return st.builds(
-        TiltCase,
-        components(dimension, reach=4.0, least=0.3),
-        number_tuple(-farthest, farthest, dimension),
-        number_tuple(-3.0, 3.0, dimension),
-    )
+        TiltCase, components(dimension, reach=4.0, least=0.3),
+        number_tuple(-farthest, farthest, dimension), number_tuple(-3.0, 3.0, dimension),
+    )  # fmt: skip
 
 
 LINE_TAIL_CASES = st.builds(
@@ -103,13 +96,10 @@ LINE_TAIL_CASES = st.builds(
 """Gaussian, exponential and power tails; shifts clear of the exponential's own rate."""
 
 PLANE_TAIL_CASES = st.builds(
-    PlaneTailCase,
-    st.sampled_from(["gauss", "round", "square", "student"]),
-    number(0.5, 5.0),
-    number(0.0, math.pi),
-    st.just(0.0) | number(0.05, 0.95) | number(1.05, 3.0),
+    PlaneTailCase, st.sampled_from(["gauss", "round", "square", "student"]), number(0.5, 5.0),
+    number(0.0, math.pi), st.just(0.0) | number(0.05, 0.95) | number(1.05, 3.0),
     number(0.0, 2 * math.pi),
-)
+)  # fmt: skip
 """Gaussian, exponential (round and square) and power tails; shifts clear of the edge."""
 
 AMORTIZED_CASES = st.builds(

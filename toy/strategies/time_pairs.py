@@ -11,17 +11,9 @@ from typing import Any
 import torch
 from hypothesis import strategies as st
 
-from theory.diffusion.schedules import (
-    EDM,
-    DiscreteSchedule,
-    RectifiedFlow,
-    Schedule,
-    SubVP,
-    VEGeometric,
-    VPCosine,
-    VPLinear,
-)
-from toy.mixtures.tensors import float64
+from theory.diffusion import schedules
+from theory.diffusion.schedules import DiscreteSchedule, Schedule
+from toy.mixtures.mixture import float64
 from toy.strategies.numbers import number
 
 LOG_SNR_LEAST, LOG_SNR_MOST = -14.0, 23.1
@@ -62,25 +54,22 @@ def _table(first: float, gaps: list[float]) -> Schedule:
     return DiscreteSchedule(torch.sigmoid(log_snr))
 
 
-_LINEAR = st.builds(VPLinear, number(0.05, 1.0), number(5.0, 30.0))
-_COSINE = st.builds(VPCosine, number(0.001, 0.05))
+_LINEAR = st.builds(schedules.VPLinear, number(0.05, 1.0), number(5.0, 30.0))
+_COSINE = st.builds(schedules.VPCosine, number(0.001, 0.05))
 _GAPS = st.lists(number(0.1, 3.0), min_size=1, max_size=19)
 
 SCHEDULES = st.one_of(
-    _LINEAR,
-    _COSINE,
-    st.builds(VEGeometric, number(1e-5, 0.1), number(5.0, 1e3)),
-    st.builds(EDM, number(1e-5, 0.002), number(80.0, 1e3)),
-    st.just(RectifiedFlow()),
-    st.builds(_table, number(2.0, 10.0), _GAPS),
-)
+    _LINEAR, _COSINE, st.builds(schedules.VEGeometric, number(1e-5, 0.1), number(5.0, 1e3)),
+    st.builds(schedules.EDM, number(1e-5, 0.002), number(80.0, 1e3)),
+    st.just(schedules.RectifiedFlow()), st.builds(_table, number(2.0, 10.0), _GAPS),
+)  # fmt: skip
 """Every kind of schedule, over its parameters; tables of up to 20 steps."""
 
 SMOOTH_SCHEDULES = SCHEDULES.filter(lambda chosen: not isinstance(chosen, DiscreteSchedule))
 """Every kind of schedule but tables, which have corners."""
 
-_SUB_VP = st.builds(SubVP, number(0.05, 1.0), number(5.0, 30.0))
-_NOISELESS_AT_FIRST = st.one_of(_LINEAR, _SUB_VP, _COSINE, st.just(RectifiedFlow()))
+_SUB_VP = st.builds(schedules.SubVP, number(0.05, 1.0), number(5.0, 30.0))
+_NOISELESS_AT_FIRST = st.one_of(_LINEAR, _SUB_VP, _COSINE, st.just(schedules.RectifiedFlow()))
 
 
 @cache

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from theory.support.errors import InputError
-from theory.support.user_code import load
+from theory.support.user_code import load_object
 from toy import Formula, Model
 from toy.__main__ import main
 from toy.falsifier import model_errors
@@ -262,7 +262,7 @@ def user_file(tmp_path):
 
 
 def loaded_model(reference):
-    return as_model(load(reference), reference)
+    return as_model(load_object(reference), reference)
 
 
 def verdicts(user_file, option, name, tmp_path):

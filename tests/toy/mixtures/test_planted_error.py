@@ -9,9 +9,8 @@ import torch
 from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
 from theory.diffusion.targets import NAMED, NOISE
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
-from toy.mixtures.tensors import float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.mixtures import Components
 

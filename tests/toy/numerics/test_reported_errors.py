@@ -8,7 +8,7 @@ from toy.judge.claim import ExactClaim, Mutant
 from toy.judge.verdicts import judge, report_lines
 from toy.mixtures.mixture import GaussianMixture
 from toy.numerics.quadrature import expectation
-from toy.numerics.reported_errors import measure, remembered, report, reported
+from toy.numerics.reported_errors import measure_error, remembered, report, reported
 
 NORMAL = GaussianMixture.diagonal(torch.ones(1), torch.zeros(1, 1), torch.ones(1))
 
@@ -54,7 +54,7 @@ def test_a_measured_error_adds_up_what_is_reported():
         report(0.5)
         return case
 
-    measured = measure(error, 2.0)
+    measured = measure_error(error, 2.0)
     assert (measured.most, measured.least, measured.quadrature) == (2.75, 1.25, 0.75)
 
 
@@ -67,7 +67,7 @@ def test_what_is_remembered_reports_again():
         report(0.5)
         return case
 
-    measured = [measure(value, 1.0) for _ in range(2)]
+    measured = [measure_error(value, 1.0) for _ in range(2)]
     assert calls == [1.0]
     assert [r.quadrature for r in measured] == [0.5, 0.5]
 
