@@ -53,7 +53,9 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     images = [choice.images for choice in calibration.choices]
     used = sorted({f"{c.estimator}, {c.draws} draw(s)" for c in calibration.choices})
     applied = int((calibration.weights > 0).sum())
+    warning = calibration.warning()
     lines = [
+        *([f"warning: {warning}"] if warning else []),
         f"{len(images)} times, {min(images)} to {max(images)} of "
         f"{calibration.provenance['images']} images, "
         f"{calibration.provenance['evaluations']:,} network evaluations ({'; '.join(used)})",

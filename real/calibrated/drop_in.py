@@ -9,6 +9,7 @@ or ``with attach(pipe, calibration): ...``. The correction is subtracted from wh
 """
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,9 @@ def attach(
             f"{', '.join(GUIDED)}, got {type(pipe).__name__}"
         )
     fingerprint = _fingerprint(original, calibration)
+    for made in filter(None, (calibration, unconditional)):
+        if made.warning():
+            warnings.warn(f"calibration: {made.warning()}", stacklevel=2)
     for made in (calibration, unconditional or calibration):
         made.require(process.schedule, process.target, sample_shape(original), fingerprint)
     forward = inspect.signature(type(original).forward)

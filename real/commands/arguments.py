@@ -100,11 +100,19 @@ CONDITION.add_argument(
 )  # fmt: skip
 
 
-def add_policy(command: Parser) -> None:
-    """Add the option that says how much of an estimate is applied."""
+def add_policy(command: Parser, *more: str) -> None:
+    """Add the option that says how much of an estimate is applied; ``more`` are further names."""
     command.add_argument(
-        "--policy", choices=choices.POLICIES, default="certified",
+        "--policy", choices=(*choices.POLICIES, *more), default="certified",
         help="apply only what is certain to gain (default), all that gains in expectation, or all",
+    )  # fmt: skip
+
+
+def add_strict(command: Parser) -> None:
+    """Add the option that makes a warning count as a failure."""
+    command.add_argument(
+        "--strict", action="store_true",
+        help="exit status 1 if the network does not fit its description",
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from real.commands import arguments as given
-from real.commands.choices import SOLVERS, require_one_of
+from real.commands.choices import ESTIMATORS, PUBLISHED, SOLVERS, require_one_of
 from theory.support.command_line import count
 from theory.support.errors import InputError
 from theory.support.output import require_file
@@ -37,7 +37,13 @@ def add(commands: Any) -> None:
         "--per-class", action="store_true",
         help="a shift for each class, pooled toward the shared one where images are few",
     )  # fmt: skip
-    given.add_policy(command)
+    given.add_policy(command, PUBLISHED)
+    option(
+        "--estimator", choices=ESTIMATORS, metavar="NAME",
+        help=f"what is averaged: {', '.join(ESTIMATORS)} (default); --policy {PUBLISHED} stands for "
+        "--estimator plain --policy unshrunk",
+    )  # fmt: skip
+    given.add_strict(command)
     option(
         "--budget", type=count, metavar="N",
         help="spend at most N network evaluations, at least 4 for each time, where they lower the "
@@ -70,9 +76,10 @@ def _solver_and_nfe(text: str) -> tuple[str, int]:
     return name, count(nfe)
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Calibrate, save the calibration and say what was found."""
     require_file(options.out)
+    estimator, policy = _estimator_and_policy(options)
     if options.solver_and_nfe:
         require_one_of("solver", options.solver_and_nfe[0], SOLVERS)
     given.require_inputs(options)
@@ -80,6 +87,7 @@ def run(options: argparse.Namespace) -> None:
     from real.calibrated.conditions import of_images
     from real.commands import loading
     from real.running import require_memory
+    from theory.estimators.control_variates import NAMED
     from theory.statistics.neyman_allocation import Goal
     from theory.statistics.shrinkage import POLICIES
 
@@ -98,7 +106,7 @@ def run(options: argparse.Namespace) -> None:
     with given.counting(most, "calibrate", options.quiet) as on_progress:
         calibration = calibrate_checkpoint(
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
-            policy=POLICIES[options.policy], device=device, on_progress=on_progress,
+            estimator=NAMED[estimator], policy=POLICIES[policy], device=device, on_progress=on_progress,
             conditions=conditions, order=options.order, importance=importance,
             classes=checkpoint.conditions if options.per_class else None,
             provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
@@ -106,6 +114,23 @@ def run(options: argparse.Namespace) -> None:
     calibration.save(options.out)
     print(options.out)
     print("\n".join(calibration_summary(calibration)))
+    return int(options.strict and calibration.warning() is not None)
+
+
+def _estimator_and_policy(options: argparse.Namespace) -> tuple[str, str]:
+    """Their names. A budget or a precision chooses the estimator itself.
+
+    Raises:
+        InputError: an estimator beside a budget or a precision, or beside the published policy.
+    """
+    published = options.policy == PUBLISHED
+    if (published or options.estimator) and (options.budget or options.precision):
+        raise InputError("estimator: expected none beside --budget or --precision, which choose it")
+    if published and options.estimator not in (None, "plain"):
+        raise InputError(f"estimator: {PUBLISHED} stands for plain, got {options.estimator}")
+    if published:
+        return "plain", "unshrunk"
+    return options.estimator or "regression", options.policy
 
 
 def _times(

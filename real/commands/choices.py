@@ -8,7 +8,11 @@ from collections.abc import Sequence
 from theory.support.errors import InputError
 
 BATCH_SIZE = 256
-POLICIES = ("certified", "shrunk", "published")
+POLICIES = ("certified", "shrunk", "unshrunk")
+PUBLISHED = "published"
+"""The published calibration: the plain average, applied as it is."""
+
+ESTIMATORS = ("plain", "residual", "scalar", "regression")
 CONDITIONS = ("joint", "null")
 DTYPES = ("float32", "bfloat16", "float16")
 SOLVERS = (

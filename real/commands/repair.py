@@ -42,6 +42,7 @@ def add(commands: Any) -> None:
         help="number of times, equally spaced in log-SNR (50)",
     )  # fmt: skip
     given.add_policy(command)
+    given.add_strict(command)
     option(
         "--against", choices=AGAINST, default="truth",
         help="keep the calibration against the known truth (default) or against the predictions of "
@@ -50,7 +51,7 @@ def add(commands: Any) -> None:
     option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Repair, write the folder and print the summary."""
     if options.quantize is None and options.prune is None:
         raise InputError("repair: expected --quantize or --prune")
@@ -87,3 +88,4 @@ def run(options: argparse.Namespace) -> None:
     report = write_repair(options.out, found)
     print("\n".join(report.summary))
     print(options.out / "repair.html")
+    return int(options.strict and found.calibration.warning() is not None)

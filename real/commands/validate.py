@@ -22,11 +22,12 @@ def add(commands: Any) -> None:
         "--data digits --out report",
     )  # fmt: skip
     option = command.add_argument
+    given.add_strict(command)
     option("--calibration", type=Path, required=True, metavar="FILE")
     option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
-def run(options: argparse.Namespace) -> None:
+def run(options: argparse.Namespace) -> int:
     """Validate, sample, write the report and print its summary."""
     require_folder(options.out)
     given.require_inputs(options, (*SOLVERS, ANALYTIC))
@@ -74,3 +75,4 @@ def run(options: argparse.Namespace) -> None:
     report.write(options.out)
     print("\n".join(report.summary))
     print(f"report: {options.out / 'report.html'}")
+    return int(options.strict and validation.warning() is not None)

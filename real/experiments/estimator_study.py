@@ -22,11 +22,11 @@ from theory.calibration.validation import validate
 from theory.estimators.amortized_network import fit_network
 from theory.estimators.control_variates import NAMED, PLAIN, REGRESSION, RESIDUAL, Estimator
 from theory.forward.images import DEFAULT_BATCH
-from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, SMOOTHED, Policy
+from theory.statistics.shrinkage import CERTIFIED, SHRUNK, SMOOTHED, UNSHRUNK, Policy
 
 LEAST_IMAGES = 25
 RECIPES: dict[str, tuple[Estimator, Policy]] = {
-    "published": (PLAIN, PUBLISHED),
+    "published": (PLAIN, UNSHRUNK),
     "shrunk": (REGRESSION, SHRUNK),
     "certified": (REGRESSION, CERTIFIED),
 }
@@ -132,8 +132,8 @@ def _generated(plan: EstimatorStudyPlan) -> ConditionedImages:
 
 def _estimates(problem: Problem, measured: dict[str, PassResult], seed: int) -> dict[str, Tensor]:
     """Estimates of every kind, (T, *shape), before any shrinking."""
-    found = {name: conclude(problem, m, PUBLISHED).shift for name, m in measured.items()}
-    best = conclude(problem, measured[REGRESSION.name], PUBLISHED)
+    found = {name: conclude(problem, m, UNSHRUNK).shift for name, m in measured.items()}
+    best = conclude(problem, measured[REGRESSION.name], UNSHRUNK)
     found["spline"] = conclude(problem, measured[REGRESSION.name], SMOOTHED).shift
     log_snr = problem.grid.log_snr
     found["network"] = fit_network(log_snr, best.shift, best.error_energy, seed)(log_snr)

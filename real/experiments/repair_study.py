@@ -37,7 +37,7 @@ from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, REGRESSION, Estimator
 from theory.forward.network import Network
 from theory.statistics.intervals import Estimate
-from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK, Policy
+from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK, Policy
 from theory.support.errors import NonFiniteError
 
 FULL = "full"
@@ -161,7 +161,7 @@ def _contenders(
     scaling = fit_epsilon_scaling(measured(network, images))
     found = {
         NONE: Contender(checkpoint),
-        PLAIN_AVERAGE: Contender(checkpoint, plain(PUBLISHED, 0), budget),
+        PLAIN_AVERAGE: Contender(checkpoint, plain(UNSHRUNK, 0), budget),
         ORDER_0: Contender(checkpoint, regression(CERTIFIED, 0), budget),
         ORDER_1: Contender(checkpoint, regression(CERTIFIED, 1), budget),
         ORDER_1_SHRUNK: Contender(checkpoint, regression(SHRUNK, 1), budget),

@@ -45,6 +45,7 @@ def repair_report(repair: Repair, size: int | None) -> Report:
         "kept": AGAINST_FULL if against_full else ORDERS[c.provenance["order"]],
         "parameters": sum(p.numel() for module in modules for p in module.parameters()),
         "bytes": size,
+        "warning": c.warning(),
         "confidence": LEVEL,
         "images_held_out": len(repair.losses[NONE]),
         "evaluations": c.provenance["evaluations"],
@@ -63,7 +64,9 @@ def repair_report(repair: Repair, size: int | None) -> Report:
 
 def _summary(found: dict[str, Any]) -> list[str]:
     size = "" if found["bytes"] is None else f"; {found['bytes']:,} bytes"
+    warning = [f"warning: {found['warning']}"] if found["warning"] else []
     return [
+        *warning,
         *cautions("held-out images", found["images_held_out"]),
         f"{found['original']}, {found['damage']}: {found['parameters']:,} parameters{size}",
         *(

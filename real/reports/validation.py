@@ -38,7 +38,7 @@ def validation_report(
     numbers |= {"settings": settings, "sampling": _sampling(before, after)}
     summary = _summary(numbers)
     return Report(
-        "report", numbers, summary, partial(draw_validation, report=numbers), (10.5, 3.1),
+        "report", numbers, summary, partial(draw_validation, report=numbers), (13.5, 3.1),
         ("calibration.png", "calibration.pdf"),
         {"report": numbers, "summary": summary},
         {
@@ -69,6 +69,7 @@ def _numbers(checkpoint: Checkpoint, validation: Validation) -> dict[str, Any]:
         "smoothing": calibration.smoothing,
         "bands": calibration.bands,
         "total_certificate": calibration.total_certificate,
+        "warning": validation.warning(),
         "shift_bound_gain_nats": vars(validation.shift_bound_gain()),
         "bound_gain_nats": vars(nats),
         "bound_gain_bits_per_dim": vars(bits_per_dim(nats, dimensions)),
@@ -95,17 +96,26 @@ def _summary(report: dict[str, Any]) -> list[str]:
     worse = sum(row["heldout_gain_upper"] < 0 for row in times)
     best = max(times, key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     share = best["heldout_gain"] / best["denoising_loss"]
+    warning = [f"warning: {report['warning']}"] if report["warning"] else []
     return [
+        *warning,
         *cautions("held-out images", report["images_held_out"]),
         f"held-out images: {report['images_held_out']} (calibrated on "
         f"{report['images_calibration']}, none in common)",
-        f"likelihood bound: lower by {nats['value']:.4f} {interval(nats, '.4f')} nats, "
-        f"{bits['value']:.2e} {interval(bits, '.2e')} bits/dim, "
+        f"likelihood bound: {_change(nats, '.4f')} nats, {_change(bits, '.2e')} bits/dim, "
         f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
         *_parts(report),
         f"denoising loss: lower at {better} of {len(times)} times and higher at {worse} "
         f"(per-time interval clear of zero); at best by {share:.1%} (t = {best['t']:g})",
     ]
+
+
+def _change(fall: dict[str, float], style: str) -> str:
+    """ "lower by" a fall, or "higher by" a rise, with its interval."""
+    if fall["value"] >= 0:
+        return f"lower by {fall['value']:{style}} {interval(fall, style)}"
+    rise = {"value": -fall["value"], "lower": -fall["upper"], "upper": -fall["lower"]}
+    return f"higher by {rise['value']:{style}} {interval(rise, style)}"
 
 
 def _parts(report: dict[str, Any]) -> list[str]:
@@ -118,7 +128,10 @@ def _parts(report: dict[str, Any]) -> list[str]:
     ]
     if report["order"]:
         sloped = sum(row["slopes"] not in (None, NONE) for row in rows)
-        lines[0] += f"; alone it lowers the bound by {report['shift_bound_gain_nats']['value']:.4f}"
+        alone = report["shift_bound_gain_nats"]["value"]
+        lines[0] += (
+            f"; alone it {'lowers' if alone >= 0 else 'raises'} the bound by {abs(alone):.4f}"
+        )
         lines.append(f"slopes: applied at {sloped} of {len(rows)} times")
     bound = report["total_certificate"]
     if bound is not None and bound > 0:
@@ -138,6 +151,8 @@ def _rows(validation: Validation) -> list[dict[str, Any]]:
         "eta_sq_of_set": [vars(e) for e in c.eta_sq_of_set],
         **_intervals("heldout_gain", validation.gain()),
         "denoising_loss": [e.value for e in validation.loss()],
+        "network_error": [check.network for check in validation.line_check],
+        "line_error": [check.line for check in validation.line_check],
         "error_energy": c.error_energy.tolist(),
         "plain_error_energy": c.plain_error_energy.tolist(),
         "weight": c.weights.tolist(),

@@ -49,10 +49,20 @@ def draw_error(ax: Axes, report: dict[str, Any]) -> None:
     ax.legend()
 
 
+def draw_line_check(ax: Axes, report: dict[str, Any]) -> None:
+    """Squared error of the network over that of the best line in x_t; below 1 where it fits."""
+    lam, network, line = _columns(report, "log_snr", "network_error", "line_error")
+    ax.axhline(1, color=GREY, lw=0.8)
+    ax.semilogy(lam, network / line, color=BLUE, marker="o", ms=3, lw=1)
+    ax.set(xlabel=LOG_SNR, ylabel="error of the network / of a line")
+    ax.set_title("Does it fit its description?")
+
+
 def draw_validation(figure: Figure, report: dict[str, Any]) -> None:
-    """Three panels side by side: error of the shift, mean error, held-out gain."""
-    panels = figure.subplots(1, 3)
-    for draw, ax in zip((draw_error, draw_eta, draw_gain), panels, strict=True):
+    """Four panels: error of the shift, mean error, held-out gain, comparison with a line."""
+    panels = figure.subplots(1, 4)
+    drawings = (draw_error, draw_eta, draw_gain, draw_line_check)
+    for draw, ax in zip(drawings, panels, strict=True):
         draw(ax, report)
 
 

@@ -27,7 +27,7 @@ class Accumulator:
         self, mean_image: MeanImage, tried: Iterable[Tried], parts: Iterable[PartEstimator]
     ) -> None:
         shape = tuple(mean_image.mean.shape)
-        self.line = LineSums(mean_image)
+        self.line = LineSums(mean_image.mean)
         self.collectors: dict[Tried, Collector] = {t: t[0].collector(shape) for t in tried}
         sums = {part: part.sums(shape) for part in parts}
         self.of_parts: dict[PartEstimator, Sums] = {p: s for p, s in sums.items() if s is not None}

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float64, Real
 from torch import Tensor
 
+from theory.estimators.line_check import LineComparison, LineSums
 from theory.forward.forward_pass import GROUPS, Observation, observe
 from theory.forward.images import Batch
 from theory.forward.keyed_noise import Draws
@@ -38,11 +39,14 @@ class HeldOut:
         losses: (n, T), |y_theta - y|^2 of the network as it is.
         gains: (n, T) for each correction, by name: how much it takes off the loss.
         eta_sq: unbiased |eta_t|^2 of the network as it is, one per time.
+        line_check: the network's errors beside those of the best line in x_t, one per time;
+            empty without a mean image.
     """
 
     losses: Float64[Tensor, "image time"]
     gains: Mapping[str, Float64[Tensor, "image time"]]
     eta_sq: tuple[Estimate, ...]
+    line_check: tuple[LineComparison, ...]
 
 
 def hold_out(
@@ -53,6 +57,7 @@ def hold_out(
     *,
     seed: int,
     draws: int = 1,
+    mean_image: Float64[Tensor, "*shape"] | None = None,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> HeldOut:
@@ -65,6 +70,7 @@ def hold_out(
         times: (T,).
         seed: key of the noise, so that losses of several networks are paired.
         draws: noise draws per image and time.
+        mean_image: of other images, for the comparison with the best line; None for none.
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
 
@@ -74,6 +80,7 @@ def hold_out(
     losses: list[list[Tensor]] = [[] for _ in times]
     gains: dict[str, list[list[Tensor]]] = {name: [[] for _ in times] for name in corrections}
     moments: dict[int, Moments] = {}
+    lines = [] if mean_image is None else [LineSums(mean_image) for _ in times]
     for seen in observe(
         network, images, times, Draws(seed, PURPOSE, draws), device=device, on_progress=on_progress
     ):
@@ -81,6 +88,8 @@ def hold_out(
         losses[k].append(seen.residual.square().flatten(2).sum(2).mean(0).cpu())
         for name, correction in corrections.items():
             gains[name][k].append(_gain(correction, times[k][None], seen).cpu())
+        for line in lines[k : k + 1]:
+            line.add_(seen)
         sums = moments.get(k) or Moments.empty(tuple(units.shape[1:]), GROUPS)
         moments[k] = sums = sums.to(units.device)
         sums.add_(seen.group, units)
@@ -88,6 +97,7 @@ def hold_out(
         _table(losses),
         {name: _table(columns) for name, columns in gains.items()},
         tuple(moments[k].to("cpu").squared_norm() for k in range(len(times))),
+        tuple(line.to_("cpu").comparison() for line in lines),
     )
 
 

@@ -170,6 +170,7 @@ def conclude(
         plain_error_energy=torch.tensor(passed.plain_error_energy, dtype=torch.float64),
         choices=passed.choices,
         line_check=passed.line_check,
+        mean_image=problem.survey.mean_image.mean,
         image_ids=problem.survey.ids,
         provenance=made | dict(provenance or {}),
     )

@@ -70,6 +70,7 @@ class Calibration:
         provenance: how it was made: images, seed, evaluations, and what a program adds.
         line_check: the network's errors beside those of the best line in x_t, one per time; empty in
             a calibration of an older version.
+        mean_image: of the images that it was made from; None in one of an older version.
 
     Raises:
         InputError: parts that do not belong together, or numbers that are not what they must be.
@@ -88,6 +89,7 @@ class Calibration:
     image_ids: Int64[Tensor, "image"]
     provenance: Mapping[str, Any] = field(default_factory=dict)
     line_check: tuple[LineComparison, ...] = ()
+    mean_image: Float64[Tensor, "*shape"] | None = None
 
     def __post_init__(self) -> None:
         times = _require_times(self.schedule, self.times)
@@ -101,6 +103,8 @@ class Calibration:
         for name in ("eta_sq", "eta_sq_of_set"):
             _require_estimates(f"calibration: {name}", getattr(self, name), times)
         self._require_origin(times)
+        if self.mean_image is not None:
+            require_finite("calibration: mean_image", self.mean_image, self.shape)
         if self.line_check and len(self.line_check) != times:
             raise InputError(
                 f"calibration: expected {times} line checks, got {len(self.line_check)}"
@@ -296,6 +300,8 @@ class Calibration:
         )
         if self.line_check:
             own |= Contents({"line_check": as_tensor(self.line_check)})
+        if self.mean_image is not None:
+            own |= Contents({"mean_image": self.mean_image})
         for part in self.parts:
             own |= part.stored()
         stored.write(Path(path), own, FORMAT)
@@ -326,6 +332,7 @@ class Calibration:
                 choices=tuple(Choice(**choice) for choice in parse_json(texts["choices"])),
                 image_ids=tensors["image_ids"],
                 provenance=parse_json(texts["provenance"]),
+                mean_image=tensors.get("mean_image"),
                 line_check=from_tensor(tensors["line_check"]) if "line_check" in tensors else (),
             )
 
@@ -349,6 +356,7 @@ class Calibration:
                 if part is not None
             },
             "certified": f"a gain of at least {self.total_certificate:.4g} in all (95 %, asymptotic)",
+            **({"warning": text} if (text := self.warning()) else {}),
         }
 
     def __repr__(self) -> str:

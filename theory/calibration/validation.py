@@ -14,6 +14,7 @@ from torch import Tensor
 from theory.calibration.held_out import Correction, hold_out
 from theory.calibration.result import Calibration
 from theory.diffusion.likelihood_bound import gain_weights
+from theory.estimators.line_check import LineComparison, description_warning
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet, Unseen
 from theory.forward.network import Network, Predict
 from theory.statistics.intervals import Estimate
@@ -32,6 +33,7 @@ class Validation:
         gains: (n, T), how much the calibration takes off it.
         shift_gains: (n, T), how much its shift alone does: the same at order 0.
         eta_sq: unbiased |eta_t|^2 of the network without calibration, one per time.
+        line_check: the network's errors beside those of the best line in x_t, one per time.
         left_out: how many of the images given were left out, as the calibration had seen them.
     """
 
@@ -40,12 +42,17 @@ class Validation:
     gains: Float64[Tensor, "image time"]
     shift_gains: Float64[Tensor, "image time"]
     eta_sq: tuple[Estimate, ...]
+    line_check: tuple[LineComparison, ...]
     left_out: int
 
     @property
     def n(self) -> int:
         """Number of held-out images."""
         return len(self.losses)
+
+    def warning(self) -> str | None:
+        """One line if the network does not fit its description on these images; None if it does."""
+        return description_warning(self.line_check, self.calibration.times)
 
     def loss(self) -> list[Estimate]:
         """Denoising loss without calibration, per time."""
@@ -103,7 +110,8 @@ def validate(
     if len(calibration.parts) > 1:
         corrections[WHOLE] = calibration.correction
     found = hold_out(
-        network, corrections, held_out, calibration.times, seed=seed, draws=draws, device=device,
+        network, corrections, held_out, calibration.times, seed=seed, draws=draws,
+        mean_image=calibration.mean_image, device=device,
         on_progress=on_progress,
     )  # fmt: skip
     return Validation(
@@ -112,5 +120,6 @@ def validate(
         gains=found.gains.get(WHOLE, found.gains[SHIFT]),
         shift_gains=found.gains[SHIFT],
         eta_sq=found.eta_sq,
+        line_check=found.line_check,
         left_out=held_out.left_out,
     )

@@ -14,15 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Real
 from scipy.stats import t as student
 from torch import Tensor
 
 from theory.estimators.device_sums import Sums
 from theory.forward.forward_pass import Observation
-from theory.forward.survey import MeanImage
 from theory.statistics.intervals import LEVEL
 from theory.support.checks import require_finite
+from theory.support.errors import InputError
 
 MARGIN = 0.005
 """Share of the variance of y by which a network may lose to the line: where nearly all of y is noise
@@ -64,10 +64,15 @@ def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
     """The comparisons that ``as_tensor`` wrote.
 
     Raises:
-        InputError: rows of another kind.
+        InputError: rows of another kind, or none.
     """
+    if not rows.numel():
+        raise InputError("calibration: expected a line_check of each time, got none")
     require_finite("calibration: line_check", rows, (len(rows), 5))
-    return tuple(LineComparison(*numbers, images=round(n)) for *numbers, n in rows.tolist())
+    return tuple(
+        LineComparison(network, line, variance, error, round(images))
+        for network, line, variance, error, images in rows.tolist()
+    )
 
 
 class LineSums(Sums):
@@ -76,8 +81,8 @@ class LineSums(Sums):
     With c = x_0 - mu and e the noise, all that the line needs are |c|^2, c.e and |e|^2.
     """
 
-    def __init__(self, mean_image: MeanImage) -> None:
-        self.mean = mean_image.mean.double()
+    def __init__(self, mean_image: Float64[Tensor, "*shape"]) -> None:
+        self.mean = mean_image
         self.count = 0
         self.total = torch.zeros(4, dtype=torch.float64)
         self.products = torch.zeros(4, 4, dtype=torch.float64)
@@ -118,7 +123,7 @@ CAUSES = "target, schedule or its direction, range of the images, order of chann
 
 
 def description_warning(
-    comparisons: Sequence[LineComparison], times: Float64[Tensor, "time"]
+    comparisons: Sequence[LineComparison], times: Real[Tensor, "time"]
 ) -> str | None:
     """One line where a network loses to the line beyond doubt at some times; None where it does not."""
     lost = [

@@ -48,7 +48,7 @@ from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
 from theory.statistics.shrinkage import Policy
 from theory.statistics.smoothing import smoothers
 
-RIDGES = (0.01, 0.1, 1.0)
+RIDGES = (1e-4, 1e-3, 0.01, 0.1, 1.0)
 SMOOTHINGS = slice(0, None, 3)
 """Which of the smoothing strengths are tried."""
 

@@ -65,8 +65,8 @@ SHRUNK = Policy(james_stein, smoothed=True, certified=False)
 SMOOTHED = Policy(unshrunk, smoothed=True, certified=False)
 """Smooth over all times by a spline, without shrinkage."""
 
-PUBLISHED = Policy(unshrunk, smoothed=False, certified=False)
+UNSHRUNK = Policy(unshrunk, smoothed=False, certified=False)
 """Apply the estimate as it is, as published."""
 
-POLICIES = {"certified": CERTIFIED, "shrunk": SHRUNK, "published": PUBLISHED}
+POLICIES = {"certified": CERTIFIED, "shrunk": SHRUNK, "unshrunk": UNSHRUNK}
 """The policies by name."""

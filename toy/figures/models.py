@@ -11,7 +11,7 @@ from theory.calibration.procedure import calibrate
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import NAMED, NOISE
 from theory.estimators.control_variates import PLAIN, REGRESSION
-from theory.statistics.shrinkage import PUBLISHED
+from theory.statistics.shrinkage import UNSHRUNK
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 from toy.claims.guidance import branch_shift, combined, wrong_law_shift
 from toy.figures.common import MARKERS, SMALL, Axes, legend_below, mixture_on_line, styled
@@ -160,7 +160,7 @@ def compute_recovery(seed: int, dimension: int = 64, images: int = 500) -> Recov
     results = {
         e.name: calibrate(
             model, model.diffusion.schedule, images=x_0, times=times, estimator=e,
-            policy=PUBLISHED, seed=seed,
+            policy=UNSHRUNK, seed=seed,
         )
         for e in (PLAIN, REGRESSION)
     }  # fmt: skip

@@ -13,7 +13,7 @@ from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
 from theory.estimators.control_variates import PLAIN, REGRESSION
 from theory.statistics.neyman_allocation import Goal
-from theory.statistics.shrinkage import CERTIFIED, PUBLISHED
+from theory.statistics.shrinkage import CERTIFIED, UNSHRUNK
 from theory.support.errors import InputError
 
 
@@ -50,7 +50,7 @@ def test_plain_average_would_harm(digits_checkpoint):
     """The published estimator, unshrunk, on the same images: the control of the gain above."""
     shape = digits_checkpoint.shape
     calibration = calibrate(
-        digits_checkpoint.predict, digits_checkpoint.schedule, estimator=PLAIN, policy=PUBLISHED,
+        digits_checkpoint.predict, digits_checkpoint.schedule, estimator=PLAIN, policy=UNSHRUNK,
         images=open_images("digits", "calibration", shape), times=[800],
     )  # fmt: skip
     result = validate(
@@ -76,7 +76,7 @@ def test_certified_calibration_of_few_images_does_no_harm(digits_checkpoint):
     shape, schedule = digits_checkpoint.shape, digits_checkpoint.schedule
     held_out = open_images("digits", "held-out", shape)
     few = torch.cat(list(open_images("digits", "calibration", shape)))
-    for policy, harms in ((CERTIFIED, False), (PUBLISHED, True)):
+    for policy, harms in ((CERTIFIED, False), (UNSHRUNK, True)):
         calibration = calibrate(
             digits_checkpoint.predict, schedule, images=few[:100], times=schedule.grid(6),
             policy=policy, estimator=PLAIN if harms else REGRESSION,

@@ -21,7 +21,7 @@ from theory.calibration.validation import validate
 from theory.diffusion.targets import NOISE, SCORE, VELOCITY, shift_factor
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.intervals import Estimate
-from theory.statistics.shrinkage import PUBLISHED
+from theory.statistics.shrinkage import UNSHRUNK
 from theory.support.broadcasting import along_batch
 from theory.support.errors import InputError, NonFiniteError
 
@@ -31,7 +31,7 @@ HELD_OUT = images(8, first=100) / 50
 
 
 def made(network=imperfect, x_0=MADE_FROM, **options):
-    return calibrate(network, SCHEDULE, images=x_0, times=TIMES, policy=PUBLISHED, **options)
+    return calibrate(network, SCHEDULE, images=x_0, times=TIMES, policy=UNSHRUNK, **options)
 
 
 def residuals_by_hand(k, x_0, seed=0):

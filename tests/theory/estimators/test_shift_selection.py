@@ -9,7 +9,7 @@ from tests.draws import normal
 from theory.estimators.shift_selection import select_shift
 from theory.forward.forward_pass import GROUPS
 from theory.statistics.moments import Moments
-from theory.statistics.shrinkage import CERTIFIED, PUBLISHED, SHRUNK
+from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK
 
 TIMES, N, DIMENSION = 12, 160, 20
 LOG_SNR = torch.linspace(-6, 6, TIMES, dtype=torch.float64)
@@ -35,7 +35,7 @@ def error(decision, eta):
 
 
 def test_published_is_the_mean_itself():
-    decision = decided(CURVE, PUBLISHED)
+    decision = decided(CURVE, UNSHRUNK)
     means = torch.stack([m.mean for m in curve_moments(CURVE)])
     assert torch.allclose(decision.estimate, means)
     assert decision.weights.tolist() == [1.0] * TIMES
@@ -46,14 +46,14 @@ def test_published_is_the_mean_itself():
 def test_smoothing_and_shrinking_lower_the_error(seed):
     assert (
         error(decided(CURVE, SHRUNK, seed), CURVE)
-        < error(decided(CURVE, PUBLISHED, seed), CURVE) / 2
+        < error(decided(CURVE, UNSHRUNK, seed), CURVE) / 2
     )
 
 
 def test_a_curve_that_jumps_is_not_smoothed_away():
     jumping = CURVE * torch.tensor([1.0, -1.0]).repeat(TIMES // 2)[:, None]
     assert error(decided(jumping, SHRUNK), jumping) < 1.2 * error(
-        decided(jumping, PUBLISHED), jumping
+        decided(jumping, UNSHRUNK), jumping
     )
 
 
