@@ -48,7 +48,7 @@ def calibrate_checkpoint(
 
 
 def calibration_summary(calibration: Calibration) -> list[str]:
-    """What was spent, what was found, and what is left alone, in words."""
+    """What the calibration cost, what it found and what it leaves alone, a line each."""
     ratio = (calibration.plain_error_energy / calibration.error_energy).log().mean().exp().item()
     images = [choice.images for choice in calibration.choices]
     used = sorted({f"{c.estimator}, {c.draws} draw(s)" for c in calibration.choices})

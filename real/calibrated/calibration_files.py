@@ -8,7 +8,7 @@ from theory.forward.network import Predict
 
 
 def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
-    """Read a calibration of this very network.
+    """Read a calibration, and require that it was made for this network.
 
     Raises:
         InputError: as ``Calibration.load``, or it was made for another network.
@@ -21,7 +21,7 @@ def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
 
 
 def calibrated_by(checkpoint: Checkpoint, path: Path | None) -> Predict:
-    """The prediction of a checkpoint, calibrated by a file; as it is without one.
+    """The prediction of a checkpoint with the calibration of a file, or without where there is none.
 
     Raises:
         InputError: as ``load_for``.

@@ -1,6 +1,6 @@
 """Conditions of images and of samples, as a network takes them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -12,7 +12,7 @@ from real.images.latents import latents_of
 from theory.forward.images import Conditions, ImageSet, take
 from theory.support.errors import InputError
 
-Kind = Literal["joint", "null"]
+ConditionKind = Literal["joint", "null"]
 """Each image under its own condition, or all under the one that stands for none."""
 
 
@@ -24,7 +24,7 @@ class ConditionedImages(ImageSet):
 
     @classmethod
     def of(
-        cls, checkpoint: Checkpoint, images: ImageSource, kind: Kind, device: Any
+        cls, checkpoint: Checkpoint, images: ImageSource, kind: ConditionKind, device: Any
     ) -> "ConditionedImages":
         """Read images as the network takes them: as latents where it works on them.
 
@@ -38,8 +38,12 @@ class ConditionedImages(ImageSet):
     def __len__(self) -> int:
         return len(self.images)
 
+    def to(self, device: Any) -> "ConditionedImages":
+        """The same with the images on a device."""
+        return replace(self, images=self.images.to(device))
+
     def at(self, positions: Tensor) -> "ConditionedImages":
-        """Those of these positions."""
+        """The images at these positions."""
         return ConditionedImages(self.images[positions], take(self.conditions, positions))
 
     def every_other(self) -> "ConditionedImages":
@@ -47,11 +51,13 @@ class ConditionedImages(ImageSet):
         return self.at(torch.arange(0, len(self), 2))
 
     def conditions_in_turn(self, count: int) -> Conditions | None:
-        """Conditions of so many samples: those of the images, from the first again and again."""
+        """Conditions of ``count`` samples: those of the images in turn, again from the first."""
         return take(self.conditions, torch.arange(count) % len(self))
 
 
-def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Conditions | None:
+def of_images(
+    checkpoint: Checkpoint, images: ImageSource, kind: ConditionKind
+) -> Conditions | None:
     """Conditions of the images; None for an unconditional network.
 
     Raises:
@@ -65,7 +71,12 @@ def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Condit
             )
         return None
     if kind == "null":
-        return _null(checkpoint, len(images))
+        null = checkpoint.null_condition
+        if null is None:
+            raise InputError(
+                f"condition: {checkpoint.reference} knows no condition that stands for none"
+            )
+        return torch.full((len(images),), null) if isinstance(null, int) else [null] * len(images)
     classes = checkpoint.conditions if isinstance(checkpoint.conditions, int) else None
     if not isinstance(images.labels, list if classes is None else Tensor):
         what = "texts" if classes is None else "class labels"
@@ -82,7 +93,7 @@ def of_images(checkpoint: Checkpoint, images: ImageSource, kind: Kind) -> Condit
 
 
 def of_samples(checkpoint: Checkpoint, count: int, wanted: str | None) -> Conditions | None:
-    """Conditions of so many samples: the one that is wanted, or else all classes in turn.
+    """Conditions of ``count`` samples: the wanted one, or all classes in turn.
 
     Raises:
         InputError: no such class, a text network without a text, or an unconditional network.
@@ -99,12 +110,3 @@ def of_samples(checkpoint: Checkpoint, count: int, wanted: str | None) -> Condit
             raise InputError(f"condition: expected a class from 0 to {classes - 1}, got {wanted!r}")
         return torch.full((count,), int(wanted))
     return [wanted or ""] * count
-
-
-def _null(checkpoint: Checkpoint, count: int) -> Conditions:
-    null = checkpoint.null_condition
-    if null is None:
-        raise InputError(
-            f"condition: {checkpoint.reference} knows no condition that stands for none"
-        )
-    return torch.full((count,), null) if isinstance(null, int) else [null] * count

@@ -61,7 +61,7 @@ def attach(
     calibration = _loaded(calibration)
     unconditional = None if unconditional is None else _loaded(unconditional)
     network = _network(pipe)
-    original = _uncompiled(network)
+    original = getattr(network, "_orig_mod", network)  # what torch.compile was given
     _require_free(network, original)
     scheduler = {**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__}
     process = process_of(scheduler)
@@ -101,12 +101,17 @@ class _Shifting:
         given = self.forward.bind(module, *args, **kwargs).arguments
         y, t = output[0], torch.as_tensor(given["timestep"]).reshape(-1).cpu() / self.time_scale
         x_t = given["sample" if "sample" in given else "hidden_states"]
-        channels, labels = self.calibration.shape[0], given.get("class_labels")
-        seen = x_t, t, y[:, :channels], labels
-        correction = _correction(self.calibration, *seen)
+        channels, *size = self.calibration.shape
+        if list(y.shape[2:]) != size:
+            raise InputError(
+                f"drop-in: calibrated for samples of shape {self.calibration.shape}, the pipeline "
+                f"runs at {tuple(y.shape[2:])}"
+            )
+        seen = x_t, t, y[:, :channels], given.get("class_labels")
+        correction = self.calibration.correction(*seen)
         if self.unconditional is not None:
             rows = _unconditional_rows(self.pipe, given, len(y)).to(y.device)
-            other = _correction(self.unconditional, *seen)
+            other = self.unconditional.correction(*seen)
             correction = torch.where(rows[:, None, None, None], other, correction)
         shifted = torch.cat([y[:, :channels] - correction, y[:, channels:]], 1)
         return (shifted,) if isinstance(output, tuple) else type(output)(sample=shifted)
@@ -159,27 +164,10 @@ def _network(pipe: Any) -> Any:
     )
 
 
-def _uncompiled(network: Any) -> Any:
-    """What ``torch.compile`` was given."""
-    return getattr(network, "_orig_mod", network)
-
-
 def _require_free(*networks: Any) -> None:
     for network in networks:
         if any(isinstance(hook, _Shifting) for hook in network._forward_hooks.values()):
             raise InputError("drop-in: a calibration is attached already; remove its handle first")
-
-
-def _correction(
-    calibration: Calibration, x_t: Tensor, t: Tensor, y: Tensor, labels: Tensor | None
-) -> Tensor:
-    """What is subtracted at times (b,) or (1,), in the dtype and on the device of a prediction."""
-    if tuple(y.shape[2:]) != calibration.shape[1:]:
-        raise InputError(
-            f"drop-in: calibrated for samples of shape {calibration.shape}, the pipeline runs at "
-            f"{tuple(y.shape[2:])}"
-        )
-    return calibration.correction(x_t, t, y, labels)
 
 
 def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Tensor:

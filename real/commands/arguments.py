@@ -89,11 +89,9 @@ DATA = Parser(add_help=False, parents=[IMAGES, BATCHES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
 RUNNING = Parser(add_help=False)
 RUNNING.add_argument(
-    "--dtype",
-    choices=choices.DTYPES,
-    default="float32",
+    "--dtype", choices=choices.DTYPES, default="float32",
     help="what the network computes in (float32)",
-)
+)  # fmt: skip
 RUNNING.add_argument("--compile", action="store_true", help="compile the network (torch.compile)")
 CONDITION = Parser(add_help=False)
 CONDITION.add_argument(
@@ -103,7 +101,7 @@ CONDITION.add_argument(
 
 
 def add_policy(command: Parser) -> None:
-    """What of an estimated shift is applied."""
+    """Add the option that says how much of an estimate is applied."""
     command.add_argument(
         "--policy", choices=choices.POLICIES, default="certified",
         help="apply only what is certain to gain (default), all that gains in expectation, or all",
@@ -111,14 +109,11 @@ def add_policy(command: Parser) -> None:
 
 
 def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices.SOLVERS) -> None:
-    """Refuse what the options name and is not there; no library is needed to tell.
-
-    Args:
-        solvers: those that the command takes.
+    """Require that what the options name exists, as far as that is known without loading anything.
 
     Raises:
         InputError: a checkpoint that is not there; an unknown solver, number format or kind of
-            features; a calibration that is no file; or images that are none.
+            features; a calibration that is no file; or a reference to images that do not exist.
     """
     given = vars(options)
     if given.get("checkpoint") is not None:
@@ -127,12 +122,9 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
         path = given.get(name)
         if path is not None and not path.is_file():
             raise InputError(f"calibration: expected a file, there is none at {path}")
-    for name, known in (
-        ("solver", solvers),
-        ("quantize", choices.FORMATS),
-        ("features", choices.FEATURES),
-    ):
-        choices.require_one_of(name, given.get(name), known)
+    known = {"solver": solvers, "quantize": choices.FORMATS, "features": choices.FEATURES}
+    for name, names in known.items():
+        choices.require_one_of(name, given.get(name), names)
     if given.get("data") is not None:
         require_images(given["data"])
 

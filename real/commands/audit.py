@@ -10,7 +10,7 @@ from theory.support.output import require_file
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "audit",
         description="Re-read published statistics of a plain average (array 'stats': t, |mean|^2, "
@@ -18,10 +18,11 @@ def add(commands: Any) -> None:
         epilog="example: python -m real audit score_stats.npz --images 50000 --dim 3072 "
         "--out audit.png",
     )
-    command.add_argument("statistics", type=Path, metavar="STATS", help=".npz file")
-    command.add_argument("--images", type=count, required=True, metavar="N", help="draws averaged")
-    command.add_argument("--dim", type=count, required=True, metavar="D", help="pixels of an image")
-    command.add_argument("--out", type=Path, metavar="PNG", help="draw the noise floor here")
+    option = command.add_argument
+    option("statistics", type=Path, metavar="STATS", help=".npz file")
+    option("--images", type=count, required=True, metavar="N", help="draws averaged")
+    option("--dim", type=count, required=True, metavar="D", help="pixels of an image")
+    option("--out", type=Path, metavar="PNG", help="draw the noise floor here")
 
 
 def run(options: argparse.Namespace) -> None:

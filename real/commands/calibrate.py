@@ -14,43 +14,43 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from real.families.checkpoint import Checkpoint
-    from theory.calibration import Calibration
 
 DEFAULT_TIMES = 50
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "calibrate",
         parents=[given.NETWORK, given.DATA, given.COMMON, given.ON_DEVICE, given.RUNNING, given.CONDITION],
         description="Estimate the mean error of a network's prediction at each time, and save it.",
         epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
     )  # fmt: skip
-    command.add_argument("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    option = command.add_argument
+    option("--out", type=Path, required=True, metavar="FILE", help="file to write")
     _add_times(command.add_mutually_exclusive_group())
-    command.add_argument(
+    option(
         "--order", type=int, choices=[0, 1], default=0,
         help="0 subtracts a constant (default), 1 also what is affine in x_t and the prediction",
     )  # fmt: skip
-    command.add_argument(
+    option(
         "--per-class", action="store_true",
         help="a shift for each class, pooled toward the shared one where images are few",
     )  # fmt: skip
     given.add_policy(command)
-    command.add_argument(
+    option(
         "--budget", type=count, metavar="N",
         help="spend at most N network evaluations, at least 4 for each time, where they lower the "
         "error of the bound most",
     )  # fmt: skip
-    command.add_argument(
+    option(
         "--precision", type=given.fraction, metavar="P",
         help="stop when the error of the shifts is P of their energy (e.g. 0.05)",
     )  # fmt: skip
 
 
 def _add_times(where: Any) -> None:
-    """Three ways to say at which times to calibrate."""
+    """Add the three ways to say at which times to calibrate."""
     where.add_argument(
         "--times", type=count, metavar="N",
         help=f"number of times, equally spaced in log-SNR ({DEFAULT_TIMES})",
@@ -76,25 +76,18 @@ def run(options: argparse.Namespace) -> None:
     if options.solver_and_nfe:
         require_one_of("solver", options.solver_and_nfe[0], SOLVERS)
     given.require_inputs(options)
-    from real.calibrated.calibrate import calibration_summary
-
-    calibration = _calibration(options)
-    calibration.save(options.out)
-    print(options.out)
-    print("\n".join(calibration_summary(calibration)))
-
-
-def _calibration(options: argparse.Namespace) -> "Calibration":
-    from real.calibrated.calibrate import calibrate_checkpoint
+    from real.calibrated.calibrate import calibrate_checkpoint, calibration_summary
     from real.calibrated.conditions import of_images
-    from real.commands.loading import images_for, on_device, require_room, run_network
+    from real.commands import loading
+    from real.running import require_memory
     from theory.statistics.neyman_allocation import Goal
     from theory.statistics.shrinkage import POLICIES
 
-    device = on_device(options.device)
-    checkpoint = run_network(options, device)
-    images = images_for(checkpoint, options, "calibration", device)
-    require_room(checkpoint, draws=options.draws * min(options.batch_size, len(images)))
+    device = loading.on_device(options.device)
+    checkpoint = loading.run_network(options, device)
+    images = loading.images_for(checkpoint, options, "calibration", device)
+    draws = options.draws * min(options.batch_size, len(images))
+    require_memory("draws", draws, checkpoint.shape)
     conditions = of_images(checkpoint, images, options.condition)
     if options.per_class and not isinstance(checkpoint.conditions, int):
         raise InputError(f"per-class: {checkpoint.reference} takes no class labels")
@@ -103,19 +96,22 @@ def _calibration(options: argparse.Namespace) -> "Calibration":
     solver = ":".join(map(str, options.solver_and_nfe)) if options.solver_and_nfe else None
     most = options.budget or len(images) * len(times) * (2 if goal else options.draws)
     with given.counting(most, "calibrate", options.quiet) as on_progress:
-        return calibrate_checkpoint(
+        calibration = calibrate_checkpoint(
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
             policy=POLICIES[options.policy], device=device, on_progress=on_progress,
             conditions=conditions, order=options.order, importance=importance,
             classes=checkpoint.conditions if options.per_class else None,
             provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
         )  # fmt: skip
+    calibration.save(options.out)
+    print(options.out)
+    print("\n".join(calibration_summary(calibration)))
 
 
 def _times(
     checkpoint: "Checkpoint", options: argparse.Namespace
 ) -> tuple["Tensor", "Tensor | None"]:
-    """Where to calibrate, and what a gain there is worth if that is not the likelihood bound's."""
+    """The times, and what a gain at each is worth, where that is not its worth to the bound."""
     from real.commands.loading import spread_times
     from real.solvers.sampling import solver_times
     from theory.diffusion.likelihood_bound import solver_weights

@@ -28,10 +28,10 @@ PRECISIONS = ("float32", "bfloat16")
 
 
 def require_one_of(what: str, name: str | None, known: Sequence[str]) -> None:
-    """Refuse a name that is not known; None stands for the default.
+    """Require a known name; None stands for the default.
 
     Raises:
-        InputError: it is one.
+        InputError: the name is not known.
     """
     if name is not None and name not in known:
         raise InputError(f"{what}: expected one of {', '.join(known)}, got {name!r}")

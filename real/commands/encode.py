@@ -11,7 +11,7 @@ from theory.support.output import require_file
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "encode", parents=[given.NETWORK, given.IMAGES, given.COMMON, given.ON_DEVICE],
         description="Pass images through a network's autoencoder, and save the latents with their "
@@ -19,9 +19,8 @@ def add(commands: Any) -> None:
         epilog="example: python -m real encode stable-diffusion-1.5 --data captions.jsonl "
         "--out latents.safetensors",
     )  # fmt: skip
-    command.add_argument(
-        "--out", type=Path, required=True, metavar="FILE.safetensors", help="file to write"
-    )
+    option = command.add_argument
+    option("--out", type=Path, required=True, metavar="FILE.safetensors", help="file to write")
 
 
 def run(options: argparse.Namespace) -> None:

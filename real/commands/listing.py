@@ -7,7 +7,7 @@ HEADINGS = ("name", "family", "shape", "schedule", "target", "licence", "tried w
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     commands.add_parser(
         "list",
         description="List the networks that every command knows by name. 'full weights' are those "

@@ -15,7 +15,7 @@ from real.images.base import ImageSource, Role
 from real.images.latents import latents_of, require_codec
 from real.images.opening import open_images
 from real.images.references import DIGITS, LATENTS
-from real.running import best_batch_size, require_memory, run_well, timed
+from real.running import best_batch_size, run_well, timed
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.forward.images import DEFAULT_BATCH
 from theory.support.errors import InputError
@@ -27,7 +27,7 @@ def on_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is CUDA where there is one.
 
     Raises:
-        InputError: it cannot be used.
+        InputError: the device cannot be used.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
@@ -46,7 +46,7 @@ def load_checkpoint(options: argparse.Namespace, device: torch.device) -> Checkp
     """The checkpoint that ``NETWORK`` names, as it is.
 
     Raises:
-        InputError: it cannot be loaded.
+        InputError: the checkpoint cannot be loaded.
     """
     return load(options.checkpoint, device, options.family)
 
@@ -67,7 +67,7 @@ def run_network(options: argparse.Namespace, device: torch.device) -> Checkpoint
 def settle_batch_size(
     checkpoint: Checkpoint, options: argparse.Namespace, device: torch.device
 ) -> None:
-    """Put the best batch size in place of ``auto``."""
+    """Measure the best batch size and put it in place of ``auto``."""
     if options.batch_size == AUTO:
         options.batch_size = best_batch_size(timed(checkpoint, device))
         print(f"batch size {options.batch_size}")
@@ -93,7 +93,7 @@ def opened(
 def images_for(
     checkpoint: Checkpoint, options: argparse.Namespace, role: Role, device: torch.device
 ) -> ImageSource:
-    """The same as the network takes them: as latents where it works on them.
+    """The images that ``IMAGES`` names as the network takes them: latents, where it works on them.
 
     Raises:
         InputError: as ``open_images``, or latents of another autoencoder.
@@ -112,7 +112,7 @@ def images_for(
 def two_parts(
     data: str, open_part: Callable[[Role], ImageSource], role: Role = "calibration"
 ) -> tuple[ImageSource, ImageSource]:
-    """Images to learn from, and others to judge by.
+    """Images to calibrate or train on, and others to compare with.
 
     The digits come in two such parts; of any other set, opened for ``role``, every second image
     is held out.
@@ -127,18 +127,8 @@ def spread_times(schedule: Schedule, n: int) -> Tensor:
     """At most n times of a schedule, spread evenly in log-SNR.
 
     Raises:
-        InputError: more than a table has.
+        InputError: more times than a table has.
     """
     if isinstance(schedule, DiscreteSchedule) and n > len(schedule.alphas_cumprod):
         raise InputError(f"times: the schedule has {len(schedule.alphas_cumprod)} of them, got {n}")
     return schedule.times(schedule.grid(n))
-
-
-def require_room(checkpoint: Checkpoint, **counts: int) -> None:
-    """Refuse more images at once than memory can hold, by what they are: samples, draws.
-
-    Raises:
-        InputError: it is that.
-    """
-    for what, number in counts.items():
-        require_memory(what, number, checkpoint.shape)

@@ -12,7 +12,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "quality",
         parents=[
@@ -26,21 +26,20 @@ def add(commands: Any) -> None:
         epilog="example: python -m real quality digits --calibration digits.safetensors "
         "--nfe 5,10,20 --out quality",
     )  # fmt: skip
-    command.add_argument("--calibration", type=Path, required=True, metavar="FILE")
-    command.add_argument(
+    option = command.add_argument
+    option("--calibration", type=Path, required=True, metavar="FILE")
+    option(
         "--nfe", type=given.count_list, default=(5, 10, 20, 50), metavar="N,N,...",
         help="network evaluations per sample, at most (5,10,20,50)",
     )  # fmt: skip
-    command.add_argument("--seeds", type=count, default=3, help="repetitions, at least 3 (3)")
-    command.add_argument(
-        "--samples", type=count, metavar="N", help="samples each time (as many as real images)"
-    )
-    command.add_argument(
+    option("--seeds", type=count, default=3, help="repetitions, at least 3 (3)")
+    option("--samples", type=count, metavar="N", help="samples each time (as many as real images)")
+    option(
         "--features", metavar="NAME",
         help="pixels, trained (on the images) or inception (default: pixels for tiny images, "
         "else trained)",
     )  # fmt: skip
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -48,10 +47,11 @@ def run(options: argparse.Namespace) -> None:
     require_folder(options.out)
     given.require_inputs(options)
     from real.calibrated.calibration_files import calibrated_by
-    from real.commands.loading import on_device, opened, require_room, run_network, two_parts
+    from real.commands.loading import on_device, opened, run_network, two_parts
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, measure_quality
     from real.reports.quality import quality_report
+    from real.running import require_memory
     from real.solvers.by_name import solver_or_default
     from real.solvers.sampling import evaluations_per_sample
 
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     shape = checkpoint.image_shape
     known, images = two_parts(options.data, partial(opened, options, shape=shape), "held-out")
     samples = options.samples or len(images)
-    require_room(checkpoint, samples=samples)
+    require_memory("samples", samples, checkpoint.shape)
     in_turn = images.at([i % len(images) for i in range(samples)])
     plan = QualityPlan(
         checkpoint,

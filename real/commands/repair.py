@@ -13,7 +13,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "repair",
         parents=[given.NETWORK, given.DATA, given.COMMON, given.ON_DEVICE, given.CONDITION],
@@ -23,32 +23,31 @@ def add(commands: Any) -> None:
         "the digits are dealt into two: every other one to calibrate, the rest held out.",
         epilog="example: python -m real repair digits --quantize int4 --out digits-int4",
     )  # fmt: skip
-    command.add_argument(
+    option = command.add_argument
+    option(
         "--quantize", metavar="FORMAT",
         help="int8, int4, int3, fp8, float16, bfloat16, or torchao-int8, torchao-int4 (linear "
         "layers only, by that library)",
     )  # fmt: skip
-    command.add_argument(
-        "--prune",
-        type=given.fraction,
-        metavar="P",
+    option(
+        "--prune", type=given.fraction, metavar="P",
         help="set this share of each weight tensor to zero",
-    )
-    command.add_argument(
+    )  # fmt: skip
+    option(
         "--order", type=int, choices=(0, 1), default=1,
         help="subtract a constant, or also what is affine in x_t and the prediction (1)",
     )  # fmt: skip
-    command.add_argument(
+    option(
         "--times", type=count, default=50, metavar="N",
         help="number of times, equally spaced in log-SNR (50)",
     )  # fmt: skip
     given.add_policy(command)
-    command.add_argument(
+    option(
         "--against", choices=AGAINST, default="truth",
         help="keep the calibration against the known truth (default) or against the predictions of "
         "the original network; both are compared",
     )  # fmt: skip
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -62,6 +61,7 @@ def run(options: argparse.Namespace) -> None:
     from real.compress import Damage
     from real.compress.repaired_folder import NAME as REPAIRED
     from real.reports.repair import write_repair
+    from real.running import require_memory
     from theory.statistics.shrinkage import POLICIES
 
     damage = Damage(options.quantize, options.prune)
@@ -73,7 +73,8 @@ def run(options: argparse.Namespace) -> None:
     images, held_out = loading.two_parts(
         options.data, lambda role: loading.images_for(original, options, role, device)
     )
-    loading.require_room(original, draws=options.draws * min(options.batch_size, len(images)))
+    draws = options.draws * min(options.batch_size, len(images))
+    require_memory("draws", draws, original.shape)
     settings = RepairSettings(
         loading.spread_times(original.schedule, options.times), options.order,
         POLICIES[options.policy], options.against, options.seed, options.draws, device,

@@ -12,7 +12,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "repair-study",
         parents=[given.NETWORK, given.IMAGES, given.SOLVER, given.COMMON, given.ON_DEVICE, given.CONDITION],
@@ -22,27 +22,20 @@ def add(commands: Any) -> None:
         "into two.",
         epilog="example: python -m real repair-study digits --out repair-study",
     )  # fmt: skip
-    command.add_argument(
-        "--times", type=count, default=25, metavar="N", help="number of times (25)"
-    )
-    command.add_argument("--seeds", type=count, default=3, metavar="N", help="repetitions (3)")
-    command.add_argument(
+    option = command.add_argument
+    option("--times", type=count, default=25, metavar="N", help="number of times (25)")
+    option("--seeds", type=count, default=3, metavar="N", help="repetitions (3)")
+    option(
         "--nfe", type=given.count_list, default=(5, 10, 20, 50), metavar="N,N,...",
         help="network evaluations per sample; all corrections are compared with 20 (5,10,20,50)",
     )  # fmt: skip
-    command.add_argument(
+    option(
         "--samples", type=count, metavar="N", help="samples each time (as many as held-out images)"
     )
-    command.add_argument(
-        "--few", type=count, default=100, metavar="N", help="images to look for harm with (100)"
-    )
-    command.add_argument(
-        "--few-seeds", type=count, default=10, metavar="N", help="choices of them (10)"
-    )
-    command.add_argument(
-        "--features", metavar="NAME", help="pixels, trained or inception, as for quality"
-    )
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--few", type=count, default=100, metavar="N", help="images to look for harm with (100)")
+    option("--few-seeds", type=count, default=10, metavar="N", help="choices of them (10)")
+    option("--features", metavar="NAME", help="pixels, trained or inception, as for quality")
+    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -55,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
     from real.experiments.repair_study_report import repair_study_report
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
+    from real.running import require_memory
     from real.solvers.by_name import solver_or_default
 
     device = loading.on_device(options.device)
@@ -64,21 +58,17 @@ def run(options: argparse.Namespace) -> None:
         options.data, partial(loading.opened, options, shape=shape)
     )
     samples = options.samples or len(held_out)
-    loading.require_room(checkpoint, samples=samples)
+    require_memory("samples", samples, checkpoint.shape)
     features = features_for(options.features, images, shape, options.seed, device)
     plan = RepairStudyPlan(
         checkpoint=checkpoint,
         images=ConditionedImages.of(checkpoint, images, options.condition, device),
         held_out=ConditionedImages.of(checkpoint, held_out, options.condition, device),
-        times=loading.spread_times(checkpoint.schedule, options.times),
-        device=device,
-        seeds=tuple(range(options.seed, options.seed + options.seeds)),
-        nfe=options.nfe,
-        samples=samples,
-        solver=solver_or_default(options.solver, checkpoint.schedule),
-        few=options.few,
-        few_seeds=options.few_seeds,
-    )
+        times=loading.spread_times(checkpoint.schedule, options.times), device=device,
+        seeds=tuple(range(options.seed, options.seed + options.seeds)), nfe=options.nfe,
+        samples=samples, solver=solver_or_default(options.solver, checkpoint.schedule),
+        few=options.few, few_seeds=options.few_seeds,
+    )  # fmt: skip
     reference = Reference.of(features, held_out, device)
     with given.counting(plan.evaluations(), "repair-study", options.quiet) as on_progress:
         found = run_repair_study(replace(plan, on_progress=on_progress), reference)

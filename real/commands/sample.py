@@ -10,7 +10,7 @@ from theory.support.output import replacing_file, require_file
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "sample",
         parents=[given.NETWORK, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING, given.BATCHES],
@@ -18,19 +18,20 @@ def add(commands: Any) -> None:
         epilog="example: python -m real sample digits --calibration digits.safetensors "
         "--solver dpm-multi-2 --nfe 20 --out samples.png",
     )  # fmt: skip
-    command.add_argument("--calibration", type=Path, metavar="FILE")
-    command.add_argument(
+    option = command.add_argument
+    option("--calibration", type=Path, metavar="FILE")
+    option(
         "--condition", metavar="CLASS|TEXT", help="of every sample (default: all classes in turn)"
     )
-    command.add_argument(
+    option(
         "--guidance", type=float, default=0.0, metavar="W",
         help="classifier-free guidance, (1 + W) conditional - W unconditional (0)",
     )  # fmt: skip
-    command.add_argument(
+    option(
         "--unconditional", type=Path, metavar="FILE",
         help="calibration of the branch without condition (made with --condition null)",
     )  # fmt: skip
-    command.add_argument("--out", type=Path, required=True, metavar="PNG", help="file to write")
+    option("--out", type=Path, required=True, metavar="PNG", help="file to write")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -42,14 +43,15 @@ def run(options: argparse.Namespace) -> None:
     from real.calibrated.calibration_files import calibrated_by
     from real.calibrated.conditions import of_samples
     from real.calibrated.guidance import Guided
-    from real.commands.loading import on_device, require_room, run_network
+    from real.commands.loading import on_device, run_network
     from real.reports.image_grid import image_grid
+    from real.running import require_memory
     from real.solvers.by_name import solver_or_default
     from real.solvers.sampling import evaluations_per_sample, latents, sample
 
     device = on_device(options.device)
     checkpoint = run_network(options, device)
-    require_room(checkpoint, samples=options.samples)
+    require_memory("samples", options.samples, checkpoint.shape)
     condition = of_samples(checkpoint, options.samples, options.condition)
     predict = calibrated_by(checkpoint, options.calibration)
     if options.guidance:

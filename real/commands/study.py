@@ -12,7 +12,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "study", parents=[given.NETWORK, given.COMMON, given.ON_DEVICE, given.CONDITION],
         description="Compare the estimators on a checkpoint: error against a very large run, and "
@@ -20,12 +20,11 @@ def add(commands: Any) -> None:
         "dealt into two: every other one to calibrate, the rest held out.",
         epilog="example: python -m real study digits --out study",
     )  # fmt: skip
-    command.add_argument("--data", default="digits", metavar="DATA", help="as for calibrate")
-    command.add_argument(
-        "--times", type=count, default=12, metavar="N", help="number of times (12)"
-    )
-    command.add_argument("--seeds", type=count, default=5, metavar="N", help="repetitions (5)")
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option = command.add_argument
+    option("--data", default="digits", metavar="DATA", help="as for calibrate")
+    option("--times", type=count, default=12, metavar="N", help="number of times (12)")
+    option("--seeds", type=count, default=5, metavar="N", help="repetitions (5)")
+    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -46,14 +45,10 @@ def run(options: argparse.Namespace) -> None:
         for source in two_parts(options.data, partial(open_images, options.data, shape=shape))
     )
     plan = EstimatorStudyPlan(
-        checkpoint=checkpoint,
-        images=images,
-        held_out=held_out,
-        times=spread_times(checkpoint.schedule, options.times),
-        device=device,
-        seeds=options.seeds,
-        seed=options.seed,
-    )
+        checkpoint=checkpoint, images=images, held_out=held_out,
+        times=spread_times(checkpoint.schedule, options.times), device=device,
+        seeds=options.seeds, seed=options.seed,
+    )  # fmt: skip
     with given.counting(plan.evaluations(), "study", options.quiet) as on_progress:
         found = run_estimator_study(replace(plan, on_progress=on_progress))
     estimator_study_report(plan, found).write(options.out)

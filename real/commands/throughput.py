@@ -10,7 +10,7 @@ from theory.support.output import require_file, write_json
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "throughput",
         parents=[given.NETWORK, given.IMAGES, given.BATCHES, given.COMMON, given.ON_DEVICE, given.RUNNING],
@@ -18,10 +18,11 @@ def add(commands: Any) -> None:
         "on the same machine.",
         epilog="example: python -m real throughput digits --batch-size auto --dtype bfloat16",
     )  # fmt: skip
-    command.add_argument("--times", type=count, default=10, metavar="N", help="times (10)")
-    command.add_argument("--order", type=int, choices=[0, 1], default=0, help="of calibration (0)")
-    command.add_argument("--turns", type=count, default=5, metavar="N", help="of each (5)")
-    command.add_argument("--out", type=Path, metavar="FILE", help="write the seconds as JSON")
+    option = command.add_argument
+    option("--times", type=count, default=10, metavar="N", help="times (10)")
+    option("--order", type=int, choices=[0, 1], default=0, help="of calibration (0)")
+    option("--turns", type=count, default=5, metavar="N", help="of each (5)")
+    option("--out", type=Path, metavar="FILE", help="write the seconds as JSON")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -13,7 +13,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "train", parents=[given.COMMON],
         description=(
@@ -24,29 +24,28 @@ def add(commands: Any) -> None:
         ),
         epilog="example: python -m real train fashion --data train.npz --out build/fashion",
     )  # fmt: skip
-    command.add_argument("network", choices=NETWORKS, help="which network")
-    command.add_argument(
+    option = command.add_argument
+    option("network", choices=NETWORKS, help="which network")
+    option(
         "--data", metavar="DATA",
         help="training images with labels, as for calibrate (default: torchvision's set; digits "
         "need none)",
     )  # fmt: skip
-    command.add_argument(
+    option(
         "--data-root", type=Path, metavar="DIR",
         help="where torchvision's sets lie (a cache folder)",
     )  # fmt: skip
-    command.add_argument(
-        "--download", action="store_true", help="fetch torchvision's set if it is not there"
-    )
-    command.add_argument(
+    option("--download", action="store_true", help="fetch torchvision's set if it is not there")
+    option(
         "--steps", type=count, help="optimizer steps (digits 5000, fashion 3600, cifar10 100000)"
     )
-    command.add_argument(
+    option(
         "--precision", choices=PRECISIONS,
         help="of the forward pass; weights are always float32 (digits and fashion float32, cifar10 "
         "bfloat16)",
     )  # fmt: skip
-    command.add_argument("--device", default="cpu", help="cpu (default), cuda, cuda:1 ... or auto")
-    command.add_argument(
+    option("--device", default="cpu", help="cpu (default), cuda, cuda:1 ... or auto")
+    option(
         "--out", type=Path, metavar="DIR", help="folder to write (build/ and the network's name)"
     )
 
@@ -63,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _record(options: argparse.Namespace, out: Path) -> dict[str, Any]:
-    """Train as the options say; what there is to tell of it."""
+    """Train as the options say; returns the training record."""
     from real.commands.loading import on_device
     from real.experiments import training
     from real.images.opening import open_images

@@ -12,7 +12,7 @@ from theory.support.output import require_folder
 
 
 def add(commands: Any) -> None:
-    """Its arguments."""
+    """Add the command and its options."""
     command = commands.add_parser(
         "validate",
         parents=[given.NETWORK, given.DATA, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING],
@@ -21,8 +21,9 @@ def add(commands: Any) -> None:
         epilog="example: python -m real validate digits --calibration digits.safetensors "
         "--data digits --out report",
     )  # fmt: skip
-    command.add_argument("--calibration", type=Path, required=True, metavar="FILE")
-    command.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option = command.add_argument
+    option("--calibration", type=Path, required=True, metavar="FILE")
+    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -31,8 +32,9 @@ def run(options: argparse.Namespace) -> None:
     given.require_inputs(options, (*SOLVERS, ANALYTIC))
     from real.calibrated.calibration_files import load_for
     from real.calibrated.conditions import of_images, of_samples
-    from real.commands.loading import images_for, on_device, require_room, run_network
+    from real.commands.loading import images_for, on_device, run_network
     from real.reports.validation import validation_report
+    from real.running import require_memory
     from real.solvers.by_name import solver_pair
     from real.solvers.sampling import evaluations_per_sample, latents, sample
     from theory.calibration import Calibrated, validate
@@ -43,10 +45,9 @@ def run(options: argparse.Namespace) -> None:
     without, calibrated = solver_pair(options.solver, checkpoint.schedule, calibration)
     sampling = 2 * options.samples * evaluations_per_sample(checkpoint, without, options.nfe)
     images = images_for(checkpoint, options, "held-out", device)
-    require_room(
-        checkpoint, samples=options.samples,
-        draws=options.draws * min(options.batch_size, len(images)),
-    )  # fmt: skip
+    require_memory("samples", options.samples, checkpoint.shape)
+    draws = options.draws * min(options.batch_size, len(images))
+    require_memory("draws", draws, checkpoint.shape)
     conditions = of_images(checkpoint, images, calibration.provenance.get("condition", "joint"))
     measuring = len(images) * len(calibration.times) * options.draws
     with given.counting(measuring, "validate", options.quiet) as on_progress:

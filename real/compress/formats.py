@@ -77,14 +77,6 @@ def _decode_fp8(parts: Parts, shape: tuple[int, ...]) -> Tensor:
     return parts["codes"].float() * _along(parts["scale"], shape)
 
 
-def _encode_cast(weight: Tensor, dtype: torch.dtype) -> Parts:
-    return {"codes": weight.to(dtype)}
-
-
-def _decode_cast(parts: Parts, shape: tuple[int, ...]) -> Tensor:
-    return parts["codes"].float()
-
-
 def _integers(bits: int) -> Format:
     return Format(
         f"int{bits}", partial(_encode_integers, bits=bits), partial(_decode_integers, bits=bits)
@@ -92,7 +84,7 @@ def _integers(bits: int) -> Format:
 
 
 def _cast(name: str, dtype: torch.dtype) -> Format:
-    return Format(name, partial(_encode_cast, dtype=dtype), _decode_cast)
+    return Format(name, lambda w: {"codes": w.to(dtype)}, lambda parts, _: parts["codes"].float())
 
 
 WHOLE = _cast("float32", torch.float32)

@@ -12,7 +12,7 @@ original is a user's own network, the user loads it and calls ``restored``.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import get_type_hints
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -35,12 +35,6 @@ NETWORK = "network.safetensors"
 CALIBRATION = "calibration.safetensors"
 FORMAT = "diffusion-martingale repaired network 1"
 SEPARATOR = "/"
-
-KINDS: Mapping[str, Any] = {
-    "original": str, "family": str | None, "original_fingerprint": str, "fingerprint": str,
-    "quantize": str | None, "prune": float | None, "format": str,
-}  # fmt: skip
-"""Types of the values in ``repaired.json``."""
 
 
 @dataclass(frozen=True)
@@ -70,14 +64,7 @@ class Manifest:
 
 
 def save_repaired(folder: Path, original: Checkpoint, damage: Damage, network: Checkpoint) -> None:
-    """Write a damaged network into an existing folder; its calibration belongs there as ``CALIBRATION``.
-
-    Args:
-        folder: the folder.
-        original: the undamaged network.
-        damage: how its weights were damaged.
-        network: the damaged network.
-    """
+    """Write a damaged network into an existing folder; its calibration belongs there as ``CALIBRATION``."""
     if damage.quantize not in library.NAMES:
         parts = {
             f"{name}{SEPARATOR}{part}": tensor
@@ -133,7 +120,7 @@ def read_manifest(folder: Path) -> Manifest:
         manifest = Manifest(**read_json_object(path, "checkpoint"))
     except TypeError as error:
         raise InputError(f"checkpoint: {path} cannot be read as a manifest") from error
-    for name, kind in KINDS.items():
+    for name, kind in get_type_hints(Manifest).items():
         if not isinstance(getattr(manifest, name), kind):
             raise InputError(f"checkpoint: {path} cannot be read as a manifest: {name} is no such")
     if manifest.format != FORMAT:

@@ -51,7 +51,7 @@ class EstimatorStudy:
 
 @dataclass(frozen=True, kw_only=True)
 class EstimatorStudyPlan(StudyPlan):
-    """How much to do.
+    """How much the study does.
 
     Attributes:
         seeds: repetitions, each with its own subsets of the images and its own noise.

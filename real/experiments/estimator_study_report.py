@@ -17,18 +17,11 @@ COLOURS = (GREY, GREEN, BLUE, ORANGE, PINK, SKY)
 def estimator_study_report(plan: EstimatorStudyPlan, study: EstimatorStudy) -> Report:
     """Error of every estimator over evaluations, and held-out gain of every recipe over images."""
     estimators, recipes = names_in(study.errors, "estimator"), names_in(study.gains, "recipe")
-    errors = [
-        {
-            "images": n,
-            "median": [
-                _median(rows_where(study.errors, images=n, estimator=name), "error")
-                for name in estimators
-            ],
-        }
-        for n in plan.sizes
-    ]
-    gains = []
+    errors: Rows = []
+    gains: Rows = []
     for n in plan.sizes:
+        of = [rows_where(study.errors, images=n, estimator=name) for name in estimators]
+        errors.append({"images": n, "median": [_median(rows, "error") for rows in of]})
         of = [rows_where(study.gains, images=n, recipe=name) for name in recipes]
         gains.append({"images": n, "cells": [(_median(rows, "gain"), losses(rows)) for rows in of]})
     page = {

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from theory.calibration.passes import PURPOSE
 from theory.diffusion.targets import NOISE, convert
+from theory.estimators.time_grid import TimeGrid
 from theory.forward.forward_pass import observe
 from theory.forward.images import ImageSet
 from theory.forward.keyed_noise import Draws
@@ -61,17 +62,12 @@ class ChannelAffine:
         schedule, target = self.network.schedule, self.network.target
         t = t.expand(len(y))
         noise = convert(y, x_t, t, target, NOISE, schedule)
-        scale, offset = (self._at(t, v, noise) for v in (self.scale, self.offset))
+        place, pixels = TimeGrid(schedule, self.times).around(t), (1,) * (y.dim() - 2)
+        scale, offset = (
+            values.reshape(*values.shape, *pixels).to(noise)
+            for values in map(place.interpolate, (self.scale, self.offset))
+        )
         return y - convert(scale * noise - offset, x_t, t, NOISE, target, schedule).to(y)
-
-    def _at(self, t: Tensor, values: Tensor, like: Tensor) -> Tensor:
-        schedule = self.network.schedule
-        grid, wanted = -schedule.log_snr(self.times), -schedule.log_snr(t.cpu())
-        right = torch.searchsorted(grid, wanted).clamp(1, len(grid) - 1)
-        later = (wanted - grid[right - 1]) / (grid[right] - grid[right - 1])
-        later = later.clamp(0, 1)[:, None]
-        between = torch.lerp(values[right - 1], values[right], later)
-        return between.reshape(*between.shape, *(1 for _ in like.shape[2:])).to(like)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +89,7 @@ class ChannelMeans:
     def affine(
         self, scale: Float64[Tensor, "time #c"], offset: Float64[Tensor, "time c"] | None = None
     ) -> ChannelAffine:
-        """The correction of this scale, and of this offset if there is one."""
+        """The correction with this scale, and with this offset or none."""
         offset = torch.zeros_like(self.means[:, Q]) if offset is None else offset
         return ChannelAffine(self.network, self.times, scale.expand_as(offset), offset)
 
@@ -143,18 +139,18 @@ def measure_channels(
 
 
 def fit_epsilon_scaling(found: ChannelMeans) -> ChannelAffine:
-    """One number per time; the means are against the known noise."""
+    """Fit one scale per time; the means are against the known noise."""
     means = found.means
     return found.affine(means[:, QF].sum(1, keepdim=True) / means[:, QQ].sum(1, keepdim=True))
 
 
 def fit_timestep_aware_scale(found: ChannelMeans) -> ChannelAffine:
-    """One number per time and channel; the means are against the full network."""
+    """Fit one scale per time and channel; the means are against the full network."""
     return found.affine(found.means[:, QF] / found.means[:, QQ])
 
 
 def fit_mean_and_correlation(found: ChannelMeans) -> ChannelAffine:
-    """PTQD's; the means are against the full network."""
+    """PTQD's correction; the means are against the full network."""
     q, f, qf, ff = (found.means[:, k] for k in (Q, F, QF, FF))
     slope = (qf - q * f).sum(1, keepdim=True) / (ff - f * f).sum(1, keepdim=True)
     return found.affine(1 / slope, (q - slope * f) / slope)

@@ -20,7 +20,6 @@ from real.checkpoints.reloading import damaged
 from real.compress import Damage
 from real.experiments.bias_training import with_trained_biases
 from real.experiments.published_corrections import (
-    ChannelMeans,
     fit_epsilon_scaling,
     fit_mean_and_correlation,
     fit_timestep_aware_scale,
@@ -32,7 +31,7 @@ from real.quality.measure import Reference
 from real.solvers.sampling import latents, sample
 from theory.calibration.held_out import Correction, hold_out
 from theory.calibration.network import Calibrated
-from theory.calibration.passes import PassResult, Problem, full_pass
+from theory.calibration.passes import full_pass
 from theory.calibration.procedure import calibrate, conclude, parts_of
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, REGRESSION, Estimator
@@ -59,14 +58,14 @@ TIMED_NFE = 10
 
 @dataclass(frozen=True, kw_only=True)
 class RepairStudyPlan(StudyPlan):
-    """How much to do.
+    """How much the study does.
 
     Attributes:
         seeds: of the repetitions.
         nfe: numbers of network evaluations per sample.
         samples: how many, each time.
         solver: its name.
-        few: so many images, in ``few_seeds`` random choices, are looked at for harm.
+        few, few_seeds: number of images, and of random choices of them, to look for harm with.
     """
 
     seeds: tuple[int, ...]
@@ -124,11 +123,7 @@ class Contender:
 
     def predict(self, x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         """The corrected prediction."""
-        y = (
-            self.network.predict(x_t, t)
-            if condition is None
-            else self.network.predict(x_t, t, condition)
-        )
+        y = self.network.predict(x_t, t, condition)
         return y if self.correction is None else y - self.correction(x_t, t, y, condition)
 
 
@@ -159,23 +154,27 @@ def _contenders(
     budget = len(images) * len(plan.times)
     plain = _corrections(plan, network, images, seed, PLAIN)
     regression = _corrections(plan, network, images, seed)
-    known = _channel_means(plan, network, images, seed)
+    measured = partial(
+        measure_channels, times=plan.times, seed=seed, device=plan.device,
+        on_progress=plan.on_progress,
+    )  # fmt: skip
+    scaling = fit_epsilon_scaling(measured(network, images))
     found = {
         NONE: Contender(checkpoint),
         PLAIN_AVERAGE: Contender(checkpoint, plain(PUBLISHED, 0), budget),
         ORDER_0: Contender(checkpoint, regression(CERTIFIED, 0), budget),
         ORDER_1: Contender(checkpoint, regression(CERTIFIED, 1), budget),
         ORDER_1_SHRUNK: Contender(checkpoint, regression(SHRUNK, 1), budget),
-        EPSILON: Contender(checkpoint, fit_epsilon_scaling(known).correction, budget),
+        EPSILON: Contender(checkpoint, scaling.correction, budget),
     }
     if damage is None:
         return found
     toward_full = replace(network, reference=plan.checkpoint.predict)
     against = _corrections(plan, toward_full, half, seed)(CERTIFIED, 1)
-    means = _channel_means(plan, toward_full, half, seed)
+    means = measured(toward_full, half)
     trained = with_trained_biases(
-        damaged(plan.checkpoint, damage), images.images.to(plan.device), plan.times,
-        evaluations=budget, seed=seed, conditions=images.conditions,
+        damaged(plan.checkpoint, damage), images.to(plan.device), plan.times,
+        evaluations=budget, seed=seed,
     )  # fmt: skip
     ptqd, scale = fit_mean_and_correlation(means), fit_timestep_aware_scale(means)
     return found | {
@@ -195,18 +194,9 @@ def _corrections(
 ) -> Callable[[Policy, int], Correction]:
     """The correction of every policy and order, from one pass."""
     problem = plan.problem(network, images, seed, parts_of(1))
-    return partial(_correction, problem, full_pass(problem, estimator, 1))
-
-
-def _correction(problem: Problem, passed: PassResult, policy: Policy, order: int) -> Correction:
-    return conclude(replace(problem, parts=parts_of(order)), passed, policy).correction
-
-
-def _channel_means(
-    plan: RepairStudyPlan, network: Network, images: ConditionedImages, seed: int
-) -> ChannelMeans:
-    return measure_channels(
-        network, images, plan.times, seed=seed, device=plan.device, on_progress=plan.on_progress
+    passed = full_pass(problem, estimator, 1)
+    return lambda policy, order: (
+        conclude(replace(problem, parts=parts_of(order)), passed, policy).correction
     )
 
 

@@ -23,11 +23,7 @@ def repair_study_report(
 ) -> Report:
     """Held-out loss and Frechet distance of every network under every correction.
 
-    Args:
-        plan: what was done.
-        study: what was found.
-        distance: what the Frechet distance is called.
-        floor: that of other real images.
+    The distance has a name; its floor is the distance of other real images.
     """
     tables = _tables(plan, study) | {"distance": distance, "floor": floor}
     log_snr = plan.checkpoint.schedule.log_snr(plan.times).tolist()

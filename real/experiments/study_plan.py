@@ -14,7 +14,7 @@ from theory.estimators.parts import PartEstimator
 from theory.forward.network import Network
 
 Rows = list[dict[str, Any]]
-"""What a study finds: plain data, a row for each thing that was measured."""
+"""What a study finds: plain data, a row per measurement."""
 
 
 def rows_where(rows: Rows, **wanted: Any) -> Rows:
@@ -23,13 +23,13 @@ def rows_where(rows: Rows, **wanted: Any) -> Rows:
 
 
 def names_in(rows: Rows, key: str) -> list[Any]:
-    """The values of a key, each once, in the order in which they come."""
+    """The values of a key without repetition, in their first order."""
     return list(dict.fromkeys(row[key] for row in rows))
 
 
 @dataclass(frozen=True, kw_only=True)
 class StudyPlan:
-    """A network with its images; what is done with them, a kind of study adds.
+    """A network with its images; each kind of study adds how much is done with them.
 
     Attributes:
         checkpoint: the network.
@@ -48,7 +48,7 @@ class StudyPlan:
     on_progress: Callable[[int], None] | None = None
 
     def chosen_images(self, count: int, seed: int) -> ConditionedImages:
-        """So many of the images to calibrate on, in an order that the seed decides."""
+        """``count`` of the images to calibrate on, chosen at random from a seed."""
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(self.images), generator=generator)
         return self.images.at(order[:count])
@@ -60,7 +60,7 @@ class StudyPlan:
         seed: int,
         parts: tuple[PartEstimator, ...],
     ) -> Problem:
-        """To calibrate a network on some of the images, on this plan's times and device."""
+        """The problem of calibrating a network on some images, at the plan's times."""
         return pose(
             network, images, self.times, parts, seed=seed, device=self.device,
             on_progress=self.on_progress,

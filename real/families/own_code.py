@@ -58,17 +58,12 @@ def load(reference: str, device: Any) -> Checkpoint:
     if modules:
         network.to(device).eval().requires_grad_(False)
     return Checkpoint(
-        reference=reference,
-        family=NAME,
-        predict=_predictor(network, values["conditions"], reference),
-        schedule=values["schedule"],
-        target=values["target"],
-        shape=shape,
-        conditions=values["conditions"],
+        reference=reference, family=NAME,
+        predict=_predictor(network, values["conditions"], reference), schedule=values["schedule"],
+        target=values["target"], shape=shape, conditions=values["conditions"],
         null_condition=values["null_condition"],
-        fingerprint=_fingerprint(network, Path(reference.rpartition(":")[0])),
-        modules=modules,
-    )
+        fingerprint=_fingerprint(network, Path(reference.rpartition(":")[0])), modules=modules,
+    )  # fmt: skip
 
 
 def _made(value: Any, reference: str) -> Any:
@@ -94,19 +89,17 @@ def _made(value: Any, reference: str) -> Any:
 
 def _require_kinds(values: dict[str, Any], reference: str) -> None:
     shape, conditions = values["shape"], values["conditions"]
-    expected = {
-        "predict callable": callable(values["predict"]),
-        "a theory.diffusion.schedules.Schedule as schedule": isinstance(
-            values["schedule"], Schedule
-        ),
-        "a theory.diffusion.targets.Target as target": isinstance(values["target"], Target),
-        "positive whole numbers as shape": isinstance(shape, tuple | list)
-        and len(shape) > 0
-        and all(isinstance(length, int) and length > 0 for length in shape),
-        "a number of classes, 'text' or None as conditions": conditions in (None, "text")
-        or (isinstance(conditions, int) and conditions > 0),
-    }
-    for what, holds in expected.items():
+    sides = shape if isinstance(shape, tuple | list) else ()
+    whole = all(isinstance(length, int) and length > 0 for length in sides)
+    scheduled = isinstance(values["schedule"], Schedule)
+    conditioned = conditions in (None, "text") or (isinstance(conditions, int) and conditions > 0)
+    for what, holds in (
+        ("predict callable", callable(values["predict"])),
+        ("a theory.diffusion.schedules.Schedule as schedule", scheduled),
+        ("a theory.diffusion.targets.Target as target", isinstance(values["target"], Target)),
+        ("positive whole numbers as shape", len(sides) > 0 and whole),
+        ("a number of classes, 'text' or None as conditions", conditioned),
+    ):
         if not holds:
             raise InputError(f"checkpoint: {reference}: expected {what}")
 

@@ -38,14 +38,8 @@ def settings_of(
 ) -> dict[str, Any]:
     """The settings of a network: of the published one with its shapes, overridden by the JSON.
 
-    Args:
-        source: the file, and the JSON beside it.
-        architecture: what the shapes of its weights tell.
-        presets: the published networks.
-        needed: groups of settings, of each of which one must be known.
-
     Raises:
-        InputError: a needed setting is in neither place; the message names it.
+        InputError: of one of the groups in ``needed``, no setting is known; the message names them.
     """
     preset = next((p.settings for p in presets if p.architecture == architecture), {})
     known = {**preset, **sidecar_settings(source)}

@@ -31,7 +31,7 @@ PLAIN = (bool, int, float, str, bytes, type(None))
 
 
 @dataclass(frozen=True)
-class Stored:
+class PickledObject:
     """An object in a pickle: the arguments that it was made from, and its tensors.
 
     Attributes:
@@ -47,7 +47,7 @@ class Stored:
 
 
 def unpickle(path: Path) -> Any:
-    """The content of a pickle: plain values, containers, tensors, numpy values as lists, ``Stored``.
+    """The content of a pickle: plain values, containers, tensors, numpy values as lists, ``PickledObject``.
 
     Raises:
         InputError: the pickle is broken, holds anything else, asks for code to be run, or would
@@ -77,11 +77,13 @@ class _Reader:
         if isinstance(item, PLAIN):
             return item
         known = self.known.get(id(item))
-        require(known is not UNDERWAY, "an object contains itself")
+        if known is UNDERWAY:
+            raise ValueError("an object contains itself")
         if known is None:
             self.known[id(item)] = UNDERWAY
             self.depth += 1
-            require(self.depth <= MAX_NESTING, f"nested more than {MAX_NESTING} deep")
+            if self.depth > MAX_NESTING:
+                raise ValueError(f"nested more than {MAX_NESTING} deep")
             self.known[id(item)] = known = self._made(item)
             self.depth -= 1
         return known
@@ -120,7 +122,7 @@ def _set(reader: _Reader, call: Call) -> list[Any]:
     return reader.value(values)
 
 
-def _persistent(reader: _Reader, call: Call) -> Stored:
+def _persistent(reader: _Reader, call: Call) -> PickledObject:
     (meta,) = _arguments(call, dict)
     name, state = meta.get("class_name"), meta.get("state")
     require(isinstance(name, str) and isinstance(state, dict | None), "an object has no class")
@@ -128,12 +130,12 @@ def _persistent(reader: _Reader, call: Call) -> Stored:
     args, kwargs = (reader.value(state.get(key)) for key in ("_init_args", "_init_kwargs"))
     require(isinstance(args, tuple | None), f"the arguments of {name} are no tuple")
     require(isinstance(kwargs, dict | None), f"the keyword arguments of {name} are no dictionary")
-    return Stored(str(name), args or (), kwargs or {}, _tensors(reader, state))
+    return PickledObject(str(name), args or (), kwargs or {}, _tensors(reader, state))
 
 
-def _container(reader: _Reader, call: Call) -> Stored:
+def _container(reader: _Reader, call: Call) -> PickledObject:
     require(isinstance(call.state, dict), f"{call.name} has no state")
-    return Stored(call.name.rsplit(".", 1)[-1], state=_tensors(reader, call.state))
+    return PickledObject(call.name.rsplit(".", 1)[-1], state=_tensors(reader, call.state))
 
 
 def _tensors(reader: _Reader, state: dict[str, Any]) -> dict[str, Tensor]:
@@ -146,7 +148,7 @@ def _tensors(reader: _Reader, state: dict[str, Any]) -> dict[str, Tensor]:
                 require(isinstance(tensor, Tensor), "a parameter or buffer is no tensor")
                 found[_name(name)] = tensor
     for name, part in (reader.value(state.get("_modules")) or {}).items():
-        require(isinstance(part, Stored | None), "a part of a network is something else")
+        require(isinstance(part, PickledObject | None), "a part of a network is something else")
         inside = part.state if part else {}
         found |= {f"{_name(name)}.{inner}": tensor for inner, tensor in inside.items()}
         require(len(found) <= MAX_TENSORS, f"more than {MAX_TENSORS:,} tensors")

@@ -90,7 +90,7 @@ def recorded_from(content: Any, names: Set[str]) -> Any:
         if count == MAX_OPERATIONS:
             raise ValueError(f"more than {MAX_OPERATIONS:,} operations")
         if operation.name == "STOP":
-            return machine.pop()
+            return machine.stack.pop()
         step = STEPS.get(operation.name)
         if step is None:
             raise ValueError(f"no pickle of a network uses {operation.name}")
@@ -99,21 +99,13 @@ def recorded_from(content: Any, names: Set[str]) -> Any:
 
 
 class _Machine:
-    """Stack, marks and memo of a pickle that is being read; a method for each kind of operation."""
+    """Stack, marks and memo of a pickle that is being read."""
 
     def __init__(self, names: Set[str]) -> None:
         self.names = names
         self.stack: list[Any] = []
         self.below: list[list[Any]] = []
         self.memo: dict[int, Any] = {}
-
-    def push(self, value: Any) -> None:
-        """Put a value onto the stack."""
-        self.stack.append(value)
-
-    def pop(self) -> Any:
-        """Take the topmost value off the stack."""
-        return self.stack.pop()
 
     def mark(self) -> None:
         """Begin a new part of the stack."""
@@ -125,32 +117,36 @@ class _Machine:
         values, self.stack = self.stack, self.below.pop()
         return values
 
+    def push(self, value: Any) -> None:
+        """Put a value onto the stack."""
+        self.stack.append(value)
+
     def name(self, module: Any, attribute: Any) -> None:
         """Push a name, if it is one of those allowed."""
         full = f"{module}.{attribute}"
-        require(
-            full in self.names,
-            f"it asks for {full[:80]!r}: it may hold weights only, and no code of it is run",
-        )
+        if full not in self.names:
+            raise ValueError(
+                f"it asks for {full[:80]!r}: it may hold weights only, and no code of it is run"
+            )
         self.push(Name(full))
 
     def call(self) -> None:
         """Record a call of the name below the topmost value, which holds the arguments."""
-        arguments, function = self.pop(), self.pop()
-        called = isinstance(function, Name) and isinstance(arguments, tuple)
-        require(called, "it calls what is no function")
+        arguments, function = self.stack.pop(), self.stack.pop()
+        if not (isinstance(function, Name) and isinstance(arguments, tuple)):
+            raise ValueError("it calls what is no function")
         self.push(Call(function.full, arguments))
 
     def refer(self) -> None:
         """Record a reference to data outside of the pickle."""
         require(PERSISTENT in self.names, "no pickle of a network uses BINPERSID")
-        self.push(Call(PERSISTENT, (self.pop(),)))
+        self.push(Call(PERSISTENT, (self.stack.pop(),)))
 
     def restore(self) -> None:
         """Record the state that the result of a call is to be given."""
-        state, made = self.pop(), self.stack[-1]
-        unset = isinstance(made, Call) and made.state is None
-        require(unset, "it restores what was not made")
+        state, made = self.stack.pop(), self.stack[-1]
+        if not isinstance(made, Call) or made.state is not None:
+            raise ValueError("it restores what was not made")
         made.state = state
 
     def extend(self, values: list[Any]) -> None:
@@ -161,82 +157,21 @@ class _Machine:
     def add(self, values: list[Any]) -> None:
         """Add to the set on top."""
         require(isinstance(self.stack[-1], set), "it adds to what is no set")
-        self.stack[-1].update(map(_key, values))
+        self.stack[-1].update(_keys(values))
 
     def set_items(self, values: list[Any]) -> None:
         """Set items, given as keys and values in turn, of the dictionary or call on top."""
         top = self.stack[-1]
         items = top.items if isinstance(top, Call) else top
         require(isinstance(items, dict), "it sets items of what is no dictionary")
-        items.update(zip(map(_key, values[::2]), values[1::2], strict=True))
+        items.update(zip(_keys(values[::2]), values[1::2], strict=True))
 
     def tuple_of(self, count: int) -> None:
         """Put the topmost values into a tuple."""
         first = len(self.stack) - count
-        require(first >= 0, "its stack runs empty")
+        if first < 0:
+            raise ValueError("its stack runs empty")
         self.stack[first:] = [tuple(self.stack[first:])]
-
-
-def _key(value: Any) -> str | int:
-    """A value that may be a key: hashing nested tuples could overflow the stack."""
-    if not isinstance(value, str | int):
-        raise ValueError("it has a key that is neither text nor number")
-    return value
-
-
-def _pushing(make: Callable[[Any], Any]) -> Callable[[_Machine, Any], None]:
-    return lambda machine, argument: machine.push(make(argument))
-
-
-def _name_on_stack(machine: _Machine, _: Any) -> None:
-    attribute, module = machine.pop(), machine.pop()
-    machine.name(module, attribute)
-
-
-def _memoize(machine: _Machine, index: Any) -> None:
-    machine.memo[len(machine.memo) if index is None else index] = machine.stack[-1]
-
-
-_LITERALS = (
-    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE"),
-    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "SHORT_BINSTRING"),
-)
-
-STEPS: dict[str, Callable[[_Machine, Any], None]] = {
-    "PROTO": lambda machine, _: None,
-    "FRAME": lambda machine, _: None,
-    **{name: _pushing(lambda argument: argument) for name in _LITERALS},
-    "BYTEARRAY8": _pushing(bytes),
-    "NONE": _pushing(lambda _: None),
-    "NEWTRUE": _pushing(lambda _: True),
-    "NEWFALSE": _pushing(lambda _: False),
-    "EMPTY_LIST": _pushing(lambda _: []),
-    "EMPTY_DICT": _pushing(lambda _: {}),
-    "EMPTY_SET": _pushing(lambda _: set()),
-    "EMPTY_TUPLE": _pushing(lambda _: ()),
-    "MARK": lambda machine, _: machine.mark(),
-    "TUPLE": lambda machine, _: machine.push(tuple(machine.since_mark())),
-    "TUPLE1": lambda machine, _: machine.tuple_of(1),
-    "TUPLE2": lambda machine, _: machine.tuple_of(2),
-    "TUPLE3": lambda machine, _: machine.tuple_of(3),
-    "APPEND": lambda machine, _: machine.extend([machine.pop()]),
-    "APPENDS": lambda machine, _: machine.extend(machine.since_mark()),
-    "ADDITEMS": lambda machine, _: machine.add(machine.since_mark()),
-    "SETITEM": lambda machine, _: machine.set_items([machine.pop(), machine.pop()][::-1]),
-    "SETITEMS": lambda machine, _: machine.set_items(machine.since_mark()),
-    "MEMOIZE": _memoize,
-    "BINPUT": _memoize,
-    "LONG_BINPUT": _memoize,
-    "BINGET": lambda machine, index: machine.push(machine.memo[index]),
-    "LONG_BINGET": lambda machine, index: machine.push(machine.memo[index]),
-    "GLOBAL": lambda machine, argument: machine.name(*argument.split(" ", 1)),
-    "STACK_GLOBAL": _name_on_stack,
-    "REDUCE": lambda machine, _: machine.call(),
-    "NEWOBJ": lambda machine, _: machine.call(),
-    "BINPERSID": lambda machine, _: machine.refer(),
-    "BUILD": lambda machine, _: machine.restore(),
-}
-"""What each operation of a pickle does; any other operation is refused."""
 
 
 def require(condition: object, complaint: str) -> None:
@@ -247,3 +182,57 @@ def require(condition: object, complaint: str) -> None:
     """
     if not condition:
         raise ValueError(complaint)
+
+
+def _keys(values: list[Any]) -> list[str | int]:
+    """Values that may be keys: hashing nested tuples could overflow the stack."""
+    if not all(isinstance(value, str | int) for value in values):
+        raise ValueError("it has a key that is neither text nor number")
+    return values
+
+
+Step = Callable[[_Machine, Any], None]
+
+
+def _pushing(make: Callable[[Any], Any]) -> Step:
+    return lambda machine, argument: machine.stack.append(make(argument))
+
+
+_LITERALS = (
+    *("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "SHORT_BINUNICODE", "BINUNICODE"),
+    *("SHORT_BINBYTES", "BINBYTES", "BINBYTES8", "SHORT_BINSTRING"),
+)
+
+STEPS: dict[str, Step] = {
+    "PROTO": lambda m, _: None,
+    "FRAME": lambda m, _: None,
+    **{name: _pushing(lambda argument: argument) for name in _LITERALS},
+    "BYTEARRAY8": _pushing(bytes),
+    "NONE": _pushing(lambda _: None),
+    "NEWTRUE": _pushing(lambda _: True),
+    "NEWFALSE": _pushing(lambda _: False),
+    "EMPTY_LIST": _pushing(lambda _: []),
+    "EMPTY_DICT": _pushing(lambda _: {}),
+    "EMPTY_SET": _pushing(lambda _: set()),
+    "EMPTY_TUPLE": _pushing(lambda _: ()),
+    "MARK": lambda m, _: m.mark(),
+    "TUPLE": lambda m, _: m.push(tuple(m.since_mark())),
+    "TUPLE1": lambda m, _: m.tuple_of(1),
+    "TUPLE2": lambda m, _: m.tuple_of(2),
+    "TUPLE3": lambda m, _: m.tuple_of(3),
+    "APPEND": lambda m, _: m.extend([m.stack.pop()]),
+    "APPENDS": lambda m, _: m.extend(m.since_mark()),
+    "ADDITEMS": lambda m, _: m.add(m.since_mark()),
+    "SETITEM": lambda m, _: m.set_items([m.stack.pop(), m.stack.pop()][::-1]),
+    "SETITEMS": lambda m, _: m.set_items(m.since_mark()),
+    "MEMOIZE": lambda m, _: m.memo.update({len(m.memo): m.stack[-1]}),
+    **dict.fromkeys(("BINPUT", "LONG_BINPUT"), lambda m, at: m.memo.update({at: m.stack[-1]})),
+    **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda m, at: m.stack.append(m.memo[at])),
+    "GLOBAL": lambda m, argument: m.name(*argument.split(" ", 1)),
+    "STACK_GLOBAL": lambda m, _: m.name(*[m.stack.pop(), m.stack.pop()][::-1]),
+    "REDUCE": lambda m, _: m.call(),
+    "NEWOBJ": lambda m, _: m.call(),
+    "BINPERSID": lambda m, _: m.refer(),
+    "BUILD": lambda m, _: m.restore(),
+}
+"""What each operation of a pickle does; any other operation is refused."""

@@ -62,12 +62,7 @@ def with_weights(make: Callable[[], Network], state: Mapping[str, Tensor], what:
     """The network that ``make`` builds, holding the tensors of ``state`` in their own dtype.
 
     It is built without memory, so that nothing is allocated for tensors that the file lacks. It is
-    in evaluation mode and has no gradients.
-
-    Args:
-        make: builds the network.
-        state: the tensor of every parameter and buffer, by name.
-        what: the network's name in messages.
+    in evaluation mode and has no gradients. Messages call it ``what``.
 
     Raises:
         InputError: the network cannot be built, or a tensor is missing, left over, of another shape

@@ -12,9 +12,6 @@ from theory.support.errors import InputError
 
 Role = Literal["training", "calibration", "held-out"]
 
-UNSIGNED = {torch.uint16, torch.uint32, torch.uint64}
-"""Whole numbers that torch keeps but does not compare."""
-
 Labels = Conditions | None
 """Classes as int64 (n,), or n texts, or nothing known."""
 
@@ -24,7 +21,7 @@ class ImageSource:
     """Batches of images, which can be read again and again.
 
     Attributes:
-        name: what the user called it.
+        name: as the user gave it.
         count: number of images, n.
         load: load(positions) -> float32 (b, c, h, w) in [-1, 1], or latents.
         batch_size: images per batch.
@@ -42,7 +39,7 @@ class ImageSource:
 
     @classmethod
     def of(cls, name: str, images: Tensor, **more: Any) -> "ImageSource":
-        """Images (n, c, h, w) that are in memory; ``more`` is as the class has it."""
+        """A source of images (n, c, h, w) in memory; ``more`` are attributes of the class."""
         return cls(name, len(images), lambda chosen: images[list(chosen)], **more)
 
     def __len__(self) -> int:
@@ -53,7 +50,7 @@ class ImageSource:
             yield self.load(range(first, min(first + self.batch_size, self.count)))
 
     def at(self, positions: Sequence[int]) -> "ImageSource":
-        """Those images, in that order."""
+        """The images at these positions, in their order."""
         chosen = torch.tensor(positions, dtype=torch.int64)
         return replace(
             self, count=len(positions), labels=take(self.labels, chosen),
@@ -62,7 +59,7 @@ class ImageSource:
         )  # fmt: skip
 
     def spread(self, count: int) -> "ImageSource":
-        """At most so many images, evenly spaced: sets are often sorted by class."""
+        """At most ``count`` images, evenly spaced, as sets are often sorted by class."""
         if count >= self.count:
             return self
         return self.at([i * self.count // count for i in range(count)])
@@ -78,7 +75,6 @@ def whole_labels(values: Tensor, count: int, where: str) -> Tensor:
     Raises:
         InputError: not one whole number from 0 per image.
     """
-    values = values.long() if values.dtype in UNSIGNED else values
     if tuple(values.shape) != (count,) or values.is_floating_point() or values.is_complex():
         raise InputError(
             f"data: expected one whole number per image ({count}) as labels in {where}, "

@@ -28,7 +28,7 @@ def digits(role: Role) -> Tensor:
 
 
 def digits_source(role: Role, shape: tuple[int, ...]) -> ImageSource:
-    """The same with the digit that each shows as its label.
+    """One part of the split as a source; the label is the digit that an image shows.
 
     Raises:
         InputError: the network takes images of another shape.

@@ -19,7 +19,7 @@ CAPTIONS = "metadata.jsonl"
 
 
 def folder_source(folder: Path, shape: tuple[int, ...]) -> ImageSource:
-    """Open a folder.
+    """Open a folder of images.
 
     Raises:
         InputError: labels or captions that do not fit the images.
@@ -44,7 +44,7 @@ def captions_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
     """Open the captioned images that a JSONL file names; they lie beside it or below.
 
     Raises:
-        InputError: a line that is no such object, or that names a file elsewhere.
+        InputError: a line that is no object with these texts, or names a file elsewhere.
     """
     try:
         lines = [line for line in file.read_text().splitlines() if line.strip()]

@@ -1,6 +1,7 @@
 """Data sets of the Hugging Face Hub: ``hub:ID`` or ``hub:ID:SPLIT``. Needs the library datasets."""
 
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +22,11 @@ TEXTS = ("text", "caption")
 def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageSource:
     """Open the first column of pictures; a column of classes or of texts becomes the labels.
 
+    The library hands over bytes or paths: it would decode formats that start other programs.
+
     Raises:
-        InputError: the library is not installed, there is no such set, it is not here and not to
-            be fetched, or it has no pictures.
+        InputError: the library is not installed; the set does not exist, has no pictures, or is
+            not here and may not be fetched.
     """
     require_channels(shape)
     name, _, split = reference.removeprefix(HUB).partition(":")
@@ -34,7 +37,7 @@ def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageS
         raise InputError(
             f"data: expected a column of images in {reference}, got {', '.join(kinds)}"
         )
-    stored = _undecoded(rows, column)
+    stored = rows.cast_column(column, import_module("datasets").Image(decode=False))
 
     def load(chosen: Sequence[int]) -> Tensor:
         """The pictures at these positions."""
@@ -42,13 +45,6 @@ def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageS
         return stacked(_picture(p, f"image {i} of {reference}", shape) for i, p in pictures)
 
     return ImageSource(reference, len(rows), load, labels=_labels(rows, kinds, reference))
-
-
-def _undecoded(rows: Any, column: str) -> Any:
-    """Pictures as bytes or paths: the library would decode formats that start other programs."""
-    import datasets
-
-    return rows.cast_column(column, datasets.Image(decode=False))
 
 
 def _picture(stored: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -31,13 +31,13 @@ def latents_of(
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImageSource:
-    """Encode all images, and give their latents (n, c, h, w) float32 with the same labels.
-
-    Their identities are those of the images.
+    """Encode all images: latents (n, c, h, w) float32, with the images' labels and identities.
 
     Args:
+        source: the images.
+        codec: encodes them.
         device: where the codec runs (default: where the images are).
-        on_progress: told the number of images after each batch.
+        on_progress: called with the number of images after each batch.
 
     Raises:
         NonFiniteError: a latent that is not finite.
@@ -114,10 +114,10 @@ def _labels(tensors: dict[str, Tensor], metadata: dict[str, str], count: int, pa
 
 
 def require_codec(path: Path, codec: Codec) -> None:
-    """Refuse latents that another codec has made; what does not say who made it is let through.
+    """Refuse a file of latents that names another codec; one that names none is accepted.
 
     Raises:
-        InputError: they are such, or cannot be read.
+        InputError: another codec made the latents, or the file cannot be read.
     """
     made_by = _read(path)[1].get("codec", codec.fingerprint)
     if made_by != codec.fingerprint:

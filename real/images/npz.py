@@ -28,7 +28,7 @@ HEADERS = {
 
 
 def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
-    """Open such a file.
+    """Open an .npz file of images.
 
     Raises:
         InputError: no such file, no ``images``, or images of another layout, shape or range.
@@ -106,7 +106,7 @@ def _require_no_bomb(path: Path) -> None:
 
 
 def _require_honest_header(archive: zipfile.ZipFile, part: zipfile.ZipInfo, path: Path) -> None:
-    """An array's header may claim far more than the file holds, and memory is taken at its word."""
+    """Refuse a header that claims more than the file holds: numpy would reserve that memory."""
     with archive.open(part) as file:
         version = np.lib.format.read_magic(file)
         if version not in HEADERS:

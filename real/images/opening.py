@@ -1,6 +1,7 @@
 """Which source a reference means."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from real.images.base import ImageSource, Role
@@ -16,9 +17,42 @@ from theory.forward.images import DEFAULT_BATCH
 from theory.support.errors import InputError
 
 CACHE = Path("~/.cache/diffusion-martingale/data")
-READERS = {
-    ".npz": npz_source, ".zip": zip_source, ".jsonl": captions_source, LATENTS: latents_source,
-}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the images are for.
+
+    Attributes:
+        role: which part of a set that comes in parts.
+        shape: (c, h, w) of the images that the network takes; they are made to fit.
+        data_root: where torchvision's sets lie.
+        download: fetch a named set that is not there.
+    """
+
+    role: Role
+    shape: tuple[int, ...]
+    data_root: Path
+    download: bool
+
+
+FOLDER = "folder"
+OPENERS: dict[str, Callable[[str, Wanted], ImageSource]] = {
+    DIGITS: lambda _, wanted: digits_source(wanted.role, wanted.shape),
+    HUB: lambda reference, wanted: hub_source(reference, wanted.shape, wanted.download),
+    FOLDER: lambda reference, wanted: folder_source(Path(reference), wanted.shape),
+    ".npz": lambda reference, wanted: npz_source(Path(reference), wanted.shape),
+    ".zip": lambda reference, wanted: zip_source(Path(reference), wanted.shape),
+    ".jsonl": lambda reference, wanted: captions_source(Path(reference), wanted.shape),
+    LATENTS: lambda reference, wanted: latents_source(Path(reference), wanted.shape),
+    **dict.fromkeys(
+        SETS,
+        lambda name, wanted: torchvision_source(
+            name, wanted.role, wanted.shape, wanted.data_root, wanted.download
+        ),
+    ),
+}
+"""How each kind of source is opened."""
 
 
 def open_images(
@@ -35,8 +69,8 @@ def open_images(
 
     ``digits`` (the part for this role); ``mnist``, ``fashion-mnist``, ``cifar10``, ``celeba``
     (training part, or test part if held out); ``hub:ID[:SPLIT]``; a folder; an .npz, .zip or
-    .jsonl file; a .safetensors file of latents. A file or folder of one of those names is meant by
-    a path such as ``./digits``.
+    .jsonl file; a .safetensors file of latents. To open a file or folder that has one of
+    those names, write its path as ``./digits``.
 
     Args:
         reference: what to open.
@@ -50,24 +84,20 @@ def open_images(
     Raises:
         InputError: nothing there, fewer than two images, or images that cannot be used.
     """
-    source = _open(reference, role, shape, data_root or CACHE.expanduser(), download)
+    require_images(reference)
+    wanted = Wanted(role, shape, data_root or CACHE.expanduser(), download)
+    source = OPENERS[_kind(reference)](reference, wanted)
     source = source if limit is None else source.spread(limit)
     if source.count < 2:
         raise InputError(f"data: expected at least two images, got {source.count} from {reference}")
     return replace(source, batch_size=batch_size)
 
 
-def _open(
-    reference: str, role: Role, shape: tuple[int, ...], root: Path, download: bool
-) -> ImageSource:
-    require_images(reference)
-    if reference == DIGITS:
-        return digits_source(role, shape)
-    if reference in SETS:
-        return torchvision_source(reference, role, shape, root, download)
+def _kind(reference: str) -> str:
+    """The key of its opener. Names go before files that are called like them."""
     if reference.startswith(HUB):
-        return hub_source(reference, shape, download)
+        return HUB
+    if reference in OPENERS:
+        return reference
     path = Path(reference)
-    return (
-        folder_source(path, shape) if path.is_dir() else READERS[path.suffix.lower()](path, shape)
-    )
+    return FOLDER if path.is_dir() else path.suffix.lower()

@@ -22,7 +22,7 @@ def require_channels(shape: tuple[int, ...]) -> None:
     """Refuse a network that takes neither grey nor colour images.
 
     Raises:
-        InputError: it is one.
+        InputError: the network takes images of another number of channels.
     """
     if len(shape) != 3 or shape[0] not in MODES:
         raise InputError(f"data: pictures have 1 or 3 channels, the network takes {shape}")
@@ -50,7 +50,7 @@ def read_picture(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarra
 
 
 def fitted(picture: Image.Image, shape: tuple[int, ...]) -> np.ndarray:
-    """A picture as uint8 (h, w, c): grey or colour, its central part, resized; see the package.
+    """A picture as uint8 (h, w, c): grey or colour, its central part, resized (see ``real.images``).
 
     The filter is Lanczos', widened when shrinking, as in EDM's ``dataset_tool``.
 
@@ -75,7 +75,7 @@ def _central_part(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, 
 
 
 def fitted_array(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Pictures uint8 (b, h, w, c) of any size, 1 or 3 channels, as (b, *) of the network's."""
+    """Pictures uint8 (b, h, w, c) of any size, 1 or 3 channels, fitted to (c, h, w), as (b, h, w, c)."""
     channels, height, width = shape
     if pixels.shape[1:] == (height, width, channels):
         return pixels

@@ -15,10 +15,10 @@ FILES = (".npz", ".zip", ".jsonl", LATENTS)
 
 
 def require_images(reference: str) -> None:
-    """Refuse a reference that names no set, no folder and no file of a known kind.
+    """Require that a reference names a set, a folder, or a file of a known kind.
 
     Raises:
-        InputError: it is one.
+        InputError: it names none of these.
     """
     if reference in (DIGITS, *TORCHVISION_SETS) or reference.startswith(HUB):
         return

@@ -29,13 +29,13 @@ def torchvision_source(
 
     Args:
         name: of the set.
-        role: its test part for ``held-out``, else its training part.
+        role: ``held-out`` opens the test part, another role the training part.
         shape: (c, h, w) of the images that the network takes.
         root: the folder that it lies in.
         download: fetch it where it is not there.
 
     Raises:
-        InputError: torchvision is not installed, or the set is not there and not to be fetched.
+        InputError: torchvision is not installed, or the set is not there and may not be fetched.
     """
     require_channels(shape)
     try:

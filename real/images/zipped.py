@@ -5,7 +5,6 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from torch import Tensor
 
 from real.images.base import ImageSource, Labels
@@ -21,7 +20,7 @@ BROKEN = (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipf
 
 
 def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
-    """Open such a file. Pictures are read when they are asked for, in the order of their names.
+    """Open a zip file of pictures, in the order of their names; each is read when it is needed.
 
     Raises:
         InputError: no zip file, a broken one, or labels that do not fit the images.
@@ -42,15 +41,12 @@ def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         """The pictures at these positions."""
         try:
             with zipfile.ZipFile(path) as archive:
-                return stacked(_picture(archive, names[i], path, shape) for i in chosen)
+                files = ((f"{path}/{names[i]}", _unpack(archive, names[i], path)) for i in chosen)
+                return stacked(read_picture(content, name, shape) for name, content in files)
         except BROKEN as error:
             raise InputError(f"data: {path} is broken at or after {names[chosen[0]]}") from error
 
     return ImageSource(str(path), len(names), load, labels=labels)
-
-
-def _picture(archive: zipfile.ZipFile, name: str, path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    return read_picture(_unpack(archive, name, path), f"{path}/{name}", shape)
 
 
 def _unpack(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:

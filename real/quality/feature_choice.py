@@ -5,8 +5,7 @@ from typing import Any
 import torch
 
 from real.images.base import ImageSource
-from real.quality.features import PIXELS, Features
-from real.quality.inception import inception
+from real.quality.features import PIXELS, Features, inception
 from real.quality.trained_features import train_features
 from theory.support.errors import InputError
 

@@ -85,7 +85,7 @@ class QualityPlan:
         batch_size: samples per network call.
         device: of the network.
         condition: one for each sample, where the network takes conditions.
-        on_progress: told the number of samples after each evaluation.
+        on_progress: called with the number of samples after each evaluation.
 
     Raises:
         InputError: fewer seeds than an interval needs.

@@ -1,6 +1,6 @@
 """Features of a small network, trained from a seed on the images themselves.
 
-It learns to tell the images' classes where they have some, and else by which quarter turn an image
+It learns to recognize the images' classes or, where they have none, by which quarter turn an image
 was rotated (Gidaris et al. 2018). Its features mean something for images like those it has seen,
 and their Frechet distance is no FID.
 """
@@ -73,7 +73,7 @@ def train_features(images: ImageSource, seed: int, device: Any, steps: int = STE
 def _batches(
     pixels: Tensor, labels: Tensor | None, seed: int, steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Random images with what is to be told of each: its class, or how often it was turned."""
+    """Random images with what is to be recognized: the class, or the number of quarter turns."""
     generator = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         chosen = torch.randint(len(pixels), (BATCH,), generator=generator)
@@ -88,7 +88,7 @@ def _batches(
 def _fit(
     network: nn.Module, head: nn.Module, batches: Iterator[tuple[Tensor, Tensor]], device: Any
 ) -> float:
-    """Train on the batches; the share told right in the last tenth of them."""
+    """Train on the batches; returns the accuracy on the last tenth of them."""
     parameters = [*network.parameters(), *head.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=LEARNING_RATE)
     right: list[float] = []

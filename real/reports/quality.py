@@ -14,13 +14,9 @@ NAMES = {"kid": "kernel distance", "tint": "error of the mean colour"}
 def quality_report(
     plan: QualityPlan, reference: Reference, rows: list[dict[str, Any]], **more: Any
 ) -> Report:
-    """What ``measure_quality`` found; it has no page.
+    """What ``measure_quality`` found of a plan, in rows; it has no page.
 
-    Args:
-        plan: what was sampled.
-        reference: the real images that samples were compared with.
-        rows: one per network, number of evaluations and seed.
-        more: ``settings`` of the command, and the distances of other ``real_images``.
+    ``more`` has ``settings`` of the command, and the distances of other ``real_images``.
     """
     numbers = {
         "checkpoint": plan.checkpoint.reference,

@@ -46,7 +46,7 @@ def repair_report(repair: Repair, size: int | None) -> Report:
         "parameters": sum(p.numel() for module in modules for p in module.parameters()),
         "bytes": size,
         "confidence": LEVEL,
-        "images_held_out": repair.images,
+        "images_held_out": len(repair.losses[NONE]),
         "evaluations": c.provenance["evaluations"],
         "evaluations_against_full": 2 * repair.against_full.provenance["evaluations"],
         "above_full": {name: vars(repair.above_full(name)) for name in losses if name != FULL},

@@ -1,6 +1,7 @@
 """The report of ``python -m real validate``: what held-out images say of a calibration."""
 
 import math
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -10,10 +11,10 @@ from real.families.checkpoint import Checkpoint
 from real.reports.page import Report, interval
 from real.reports.validation_figure import draw_validation
 from real.solvers.sampling import Samples
-from theory.calibration import Calibration, Validation
+from theory.calibration import Validation
 from theory.diffusion.likelihood_bound import bits_per_dim
 from theory.estimators.slopes import NONE
-from theory.statistics.intervals import LEVEL, cautions
+from theory.statistics.intervals import LEVEL, Estimate, cautions
 
 
 def validation_report(
@@ -126,21 +127,16 @@ def _parts(report: dict[str, Any]) -> list[str]:
 
 
 def _rows(validation: Validation) -> list[dict[str, Any]]:
-    """Everything about each time."""
+    """Everything about each time; slopes are None in a calibration of order 0."""
     c = validation.calibration
-    kinds, slope_certificates = _slopes(c)
-    eta_sq, gain = validation.eta_sq, validation.gain()
+    none = [None] * len(c.times)
     columns = {
         "t": c.times.tolist(),
         "log_snr": c.schedule.log_snr(c.times).tolist(),
-        "eta_sq": [e.value for e in eta_sq],
-        "eta_sq_lower": [e.lower for e in eta_sq],
-        "eta_sq_upper": [e.upper for e in eta_sq],
+        **_intervals("eta_sq", validation.eta_sq),
         "eta_sq_calibration": [vars(e) for e in c.eta_sq],
         "eta_sq_of_set": [vars(e) for e in c.eta_sq_of_set],
-        "heldout_gain": [e.value for e in gain],
-        "heldout_gain_lower": [e.lower for e in gain],
-        "heldout_gain_upper": [e.upper for e in gain],
+        **_intervals("heldout_gain", validation.gain()),
         "denoising_loss": [e.value for e in validation.loss()],
         "error_energy": c.error_energy.tolist(),
         "plain_error_energy": c.plain_error_energy.tolist(),
@@ -150,14 +146,16 @@ def _rows(validation: Validation) -> list[dict[str, Any]]:
         "shift_error_left_out": [
             max(0.0, e.value - gain) for e, gain in zip(c.eta_sq, c.gains.tolist(), strict=True)
         ],
-        "slopes": kinds,
-        "slope_certificate": slope_certificates,
+        "slopes": c.slopes.kinds if c.slopes else none,
+        "slope_certificate": c.slopes.certificates.tolist() if c.slopes else none,
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _slopes(calibration: Calibration) -> tuple[list[str | None], list[float | None]]:
-    """Kind of slopes and their certificate, per time; None in a calibration of order 0."""
-    if calibration.slopes is None:
-        return [None] * len(calibration.times), [None] * len(calibration.times)
-    return list(calibration.slopes.kinds), calibration.slopes.certificates.tolist()
+def _intervals(name: str, estimates: Sequence[Estimate]) -> dict[str, list[float]]:
+    """Three columns: the values, and the ends of their intervals."""
+    return {
+        name: [e.value for e in estimates],
+        f"{name}_lower": [e.lower for e in estimates],
+        f"{name}_upper": [e.upper for e in estimates],
+    }

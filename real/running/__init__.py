@@ -1,4 +1,7 @@
-"""Running a network well: half precision, compilation, within memory, at the best batch size."""
+"""Run a network well: half precision, compilation, within memory, at the best batch size.
+
+Imports ``real.families``.
+"""
 
 from dataclasses import replace
 
@@ -28,7 +31,7 @@ __all__ = [
 def run_well(
     checkpoint: Checkpoint, device: torch.device, *, dtype: str = "float32", compile: bool = False
 ) -> Checkpoint:
-    """The same checkpoint in a precision, compiled if asked for, halving batches out of memory.
+    """The same checkpoint in a precision, perhaps compiled, which halves batches beyond its memory.
 
     Args:
         dtype: a name in ``DTYPES``.

@@ -1,13 +1,12 @@
-"""The best number of images per network call: the smallest at which the throughput has levelled."""
+"""The best number of images per network call: the smallest beyond which throughput hardly rises."""
 
-import time
 from collections.abc import Callable
 
 import torch
 
 from real.families.checkpoint import Checkpoint
 from real.running.memory import is_out_of_memory
-from real.running.trial import trial
+from real.running.trial import seconds_of, trial
 from theory.support.errors import InputError
 
 MOST = 4096
@@ -16,11 +15,12 @@ REPEATS = 3
 
 
 def best_batch_size(seconds: Callable[[int], float], most: int = MOST) -> int:
-    """Double the batch for as long as that raises the throughput by 5 %.
+    """The last batch size of those doubled from 1 that raised throughput by 5 % or more.
 
     Args:
-        seconds: of one network call on so many images; out-of-memory errors end the search.
-        most: no batch is larger.
+        seconds: duration of a network call by its number of images; running out of memory ends the
+            search.
+        most: the largest batch size that is tried.
 
     Raises:
         InputError: memory does not suffice for one image.
@@ -42,17 +42,13 @@ def best_batch_size(seconds: Callable[[int], float], most: int = MOST) -> int:
 
 
 def timed(checkpoint: Checkpoint, device: torch.device) -> Callable[[int], float]:
-    """Seconds of a network call by its number of images: the least of three, after one in advance."""
+    """Seconds of a network call by its number of images: the least of three, after one that warms up."""
 
     def seconds(size: int) -> float:
-        return min([_once(checkpoint, size, device) for _ in range(1 + REPEATS)][1:])
+        """The least of three."""
+        taken = [
+            seconds_of(lambda: trial(checkpoint, size, device), device) for _ in range(1 + REPEATS)
+        ]
+        return min(taken[1:])
 
     return seconds
-
-
-def _once(checkpoint: Checkpoint, size: int, device: torch.device) -> float:
-    begun = time.perf_counter()
-    trial(checkpoint, size, device)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - begun

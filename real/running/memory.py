@@ -11,10 +11,10 @@ from theory.forward.network import Predict
 from theory.support.errors import InputError
 
 BYTES_PER_NUMBER = 24
-"""Of noise as it is drawn (words, then float64), and of a result."""
+"""Memory for noise as it is drawn (words, then float64), and for a result."""
 
 SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "status_alloc_failed")
-"""What the messages of CUDA, MPS, the CPU's allocator, cuBLAS and cuDNN have in them."""
+"""Parts of the messages of CUDA, MPS, the CPU's allocator, cuBLAS and cuDNN."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -25,7 +25,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def physical_memory() -> float:
-    """Bytes of this machine, infinity where it does not say."""
+    """Bytes of this machine's memory; infinity where the system does not tell."""
     try:
         return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
     except (ValueError, OSError, AttributeError):
@@ -33,10 +33,10 @@ def physical_memory() -> float:
 
 
 def require_memory(what: str, count: int, shape: tuple[int, ...]) -> None:
-    """Refuse so many images at once if their noise and predictions alone exceed this machine.
+    """Refuse so many images at once if their noise and predictions exceed this machine's memory.
 
     Raises:
-        InputError: they do.
+        InputError: they do; the message calls them ``what``.
     """
     needed, there = count * math.prod(shape) * BYTES_PER_NUMBER, physical_memory()
     if needed > there:
@@ -49,14 +49,14 @@ def require_memory(what: str, count: int, shape: tuple[int, ...]) -> None:
 class WithinMemory:
     """A network that is called on as many images at once as memory allows.
 
-    A call that runs out of memory is repeated on half as many images, down to one; the size that
-    worked is kept for later calls. The order of the images is kept.
+    A call that runs out of memory is repeated on half as many images, down to one. Later calls begin
+    with the size that worked. The order of the images is kept.
 
     Args:
         predict: predict(x_t, t, condition=None) -> y, image by image.
 
     Raises:
-        InputError: when called, if memory does not suffice for one image.
+        InputError: when it is called, if memory does not suffice for one image.
     """
 
     def __init__(self, predict: Predict) -> None:

@@ -1,4 +1,4 @@
-"""Half precision and compilation of a network that computes in float32 on its own."""
+"""Run a network of float32 in half precision, or compiled."""
 
 from dataclasses import replace
 from typing import Any
@@ -12,20 +12,20 @@ from theory.support.errors import InputError, one_line
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 CODEC = "vae"
-"""Among a checkpoint's modules, the one that no prediction runs through."""
+"""The module of a checkpoint that its predictions do not use."""
 
 
 def in_dtype(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -> Checkpoint:
-    """The same network, its matrix products and convolutions in this type.
+    """The same network with its matrix products and convolutions in this type (torch.autocast).
 
-    Weights stay in float32, as do sums and norms (torch.autocast): a network that is preconditioned
-    by float32 arithmetic outside its layers keeps it. float32 leaves everything as it is. The
-    prediction has the dtype of x_t.
+    Weights, sums and norms stay in float32, as does arithmetic outside the layers, such as
+    preconditioning. float32 leaves everything as it is. The prediction has the dtype of x_t.
     """
     if dtype == torch.float32:
         return checkpoint
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
+        """The prediction under autocast, in the dtype of x_t."""
         with torch.autocast(device.type, dtype):
             return checkpoint.predict(x_t, t, condition).to(x_t)
 
@@ -33,10 +33,10 @@ def in_dtype(checkpoint: Checkpoint, dtype: torch.dtype, device: torch.device) -
 
 
 def compiled(checkpoint: Checkpoint, device: torch.device) -> Checkpoint:
-    """The same checkpoint, its networks compiled by torch.compile, tried on two blank images.
+    """The checkpoint after ``torch.compile`` of its networks, tried on two blank images.
 
     Raises:
-        InputError: its networks are not known, or it does not compile here.
+        InputError: its networks are not known, or do not compile here.
     """
     if not checkpoint.modules:
         raise InputError(f"compile: expected a torch module, {checkpoint.reference} names none")

@@ -1,7 +1,6 @@
-"""What a calibration costs beyond the network: both at the same evaluations, taking turns."""
+"""Time a calibration against the network calls in it, in turns."""
 
 import statistics
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -9,12 +8,17 @@ import torch
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
-from real.running.trial import any_condition
+from real.running.trial import any_condition, seconds_of
 
 
 @dataclass(frozen=True)
 class Throughput:
-    """Seconds of the bare network calls and of the whole calibration, turn by turn."""
+    """Times of the bare network calls and of the whole calibration.
+
+    Attributes:
+        evaluations: of the network, in each.
+        bare, whole: seconds in each turn.
+    """
 
     evaluations: int
     bare: tuple[float, ...]
@@ -22,7 +26,7 @@ class Throughput:
 
     @property
     def ratio(self) -> float:
-        """Throughput of the calibration over that of the bare calls, median over turns."""
+        """Throughput of the calibration over that of the bare calls, the median over turns."""
         return statistics.median(b / w for b, w in zip(self.bare, self.whole, strict=True))
 
 
@@ -35,17 +39,19 @@ def throughput(
     turns: int,
     device: torch.device,
 ) -> Throughput:
-    """Time a calibration of so many images at these times against the network calls in it.
+    """Time a calibration against bare network calls on as many blank images, in the same batches.
 
     Args:
-        calibrate: the calibration, whole.
-        images, batch_size: the bare calls are on blank images, in the same batches.
-        turns: of each, after one of each in advance.
+        checkpoint: the network.
+        calibrate: runs the whole calibration.
+        images, times, batch_size: those of the calibration.
+        turns: how often each is timed, after one turn that does not count.
+        device: where both run.
     """
     taken: list[tuple[float, float]] = []
     for _ in range(1 + turns):
-        bare = _seconds(lambda: _bare(checkpoint, images, times, batch_size, device), device)
-        taken.append((bare, _seconds(calibrate, device)))
+        bare = seconds_of(lambda: _bare(checkpoint, images, times, batch_size, device), device)
+        taken.append((bare, seconds_of(calibrate, device)))
     bare_seconds, whole_seconds = zip(*taken[1:], strict=True)
     return Throughput(images * len(times), bare_seconds, whole_seconds)
 
@@ -62,16 +68,3 @@ def _bare(
         for t in times:
             like = x_t.dtype if t.is_floating_point() else t.dtype
             checkpoint.predict(x_t[:size], t.to(device, like).expand(size), some)
-
-
-def _seconds(work: Callable[[], object], device: torch.device) -> float:
-    _wait(device)
-    begun = time.perf_counter()
-    work()
-    _wait(device)
-    return time.perf_counter() - begun
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

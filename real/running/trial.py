@@ -1,5 +1,7 @@
-"""A call of a network for its own sake: to see that it works, or how long it takes."""
+"""Call a network to see that it works, or how long it takes."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,9 +20,23 @@ def trial(checkpoint: Checkpoint, size: int, device: torch.device) -> Tensor:
 
 
 def any_condition(checkpoint: Checkpoint, size: int) -> Any:
-    """Some condition for each image, as the network takes them; None for an unconditional one."""
+    """A valid condition for each image; None for an unconditional network."""
     if checkpoint.conditions is None:
         return None
     if checkpoint.conditions == "text":
         return [""] * size
     return torch.zeros(size, dtype=torch.int64)
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> float:
+    """How long work on a device takes, from when the device is idle until it is idle again."""
+    _wait(device)
+    begun = time.perf_counter()
+    work()
+    _wait(device)
+    return time.perf_counter() - begun
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -29,7 +29,7 @@ def analytic_solver(noise_energy: NoiseEnergy) -> Solver:
 def begin_analytic(
     schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, noise_energy: NoiseEnergy
 ) -> SolverRun:
-    """One evaluation per step; the last step ends at x_0."""
+    """Begin a run with one evaluation per step; the last step ends at x_0."""
     times = as_trained(schedule, nfe, hints)
     t, s = times[:-1], times[1:]
     scale = variance_preserving(schedule.alpha(s), schedule.sigma(s))

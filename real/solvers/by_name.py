@@ -24,20 +24,15 @@ def solver_named(name: str) -> Solver:
     return NAMED[name]
 
 
-def default_solver(schedule: Schedule) -> str:
-    """The solver that networks of such a schedule are usually sampled with."""
-    if isinstance(schedule, EDM):
-        return "heun"
-    return "flow-euler" if isinstance(schedule, RectifiedFlow) else "ddim"
-
-
 def solver_or_default(name: str | None, schedule: Schedule) -> str:
-    """The given name, or that of the schedule's usual solver.
+    """The given name, or the solver that networks of such a schedule are usually sampled with.
 
     Raises:
         InputError: there is no solver of that name.
     """
-    return solver_named(name or default_solver(schedule)).name
+    usual = "heun" if isinstance(schedule, EDM) else "ddim"
+    usual = "flow-euler" if isinstance(schedule, RectifiedFlow) else usual
+    return solver_named(name or usual).name
 
 
 def solver_pair(
@@ -49,7 +44,7 @@ def solver_pair(
     the prediction, which the calibration changes.
 
     Raises:
-        InputError: there is none of that name, or the variance has not been measured.
+        InputError: no solver of that name, or a calibration that has not measured the variance.
     """
     if name != analytic.NAME:
         usual = solver_named(solver_or_default(name, schedule))

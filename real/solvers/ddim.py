@@ -24,7 +24,7 @@ CLIPPING = (
 
 
 def begin_ddim(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, eta: float) -> SolverRun:
-    """One evaluation per step; the last step ends at x_0, or where the hints say."""
+    """Begin a run with one evaluation per step; the last ends at x_0, or where the hints say."""
     times = as_trained(schedule, nfe, hints)
     clipping = {"clip_sample": False} | {name: hints[name] for name in CLIPPING if name in hints}
     solver = DDIMScheduler(

@@ -22,7 +22,7 @@ KINDS = {"single": DPMSolverSinglestepScheduler, "multi": DPMSolverMultistepSche
 def begin_dpm(
     schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, kind: Any, order: int
 ) -> SolverRun:
-    """As many evaluations as asked for.
+    """Begin a run of exactly ``nfe`` evaluations.
 
     Args:
         schedule: of the network.

@@ -18,7 +18,7 @@ def begin_edm_euler(schedule: Schedule, nfe: int, hints: Mapping[str, Any]) -> S
 
 
 def begin_flow_euler(schedule: Schedule, nfe: int, hints: Mapping[str, Any]) -> SolverRun:
-    """dx/ds = e - x_0 on times equally spaced in s = sigma/(alpha + sigma), shifted as hinted."""
+    """dx/ds = e - x_0 on times equally spaced in s = sigma/(alpha + sigma), shifted as the hints say."""
     times = evenly_in_flow(schedule, nfe, float(hints.get("shift", 1.0)))
     alpha, sigma = schedule.alpha(times), schedule.sigma(times)
     return _begin(times, sigma / (alpha + sigma), flow)

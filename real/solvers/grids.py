@@ -43,7 +43,7 @@ def evenly_in_flow(schedule: Schedule, n: int, shift: float) -> Tensor:
 
 
 def as_trained(schedule: Schedule, n: int, hints: Mapping[str, Any]) -> Tensor:
-    """Of a table, as the network's own diffusers configuration spaces them; else in log-SNR.
+    """Times of a table as the network's configuration spaces them; else evenly in log-SNR.
 
     Raises:
         InputError: more times than the table has, or an unknown spacing.
@@ -92,7 +92,7 @@ def _require_room(schedule: DiscreteSchedule, n: int) -> int:
 
 
 def _apart(times: Tensor, size: int) -> Tensor:
-    """Falling whole times (n,), moved as little as it takes for all to differ and lie in the table."""
+    """Falling whole times (n,), moved as little as possible so that all differ and lie in the table."""
     rank = torch.arange(len(times))
     least = torch.cummax(times.flip(0).clamp(0, size - 1) - rank, 0).values + rank
     return torch.minimum(least, size - len(times) + rank).flip(0)

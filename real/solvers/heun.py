@@ -21,7 +21,7 @@ from theory.diffusion.schedules import DiscreteSchedule, Schedule
 
 @dataclass(frozen=True)
 class Churn:
-    """How much noise is renewed, and between which noise levels; the values are ImageNet-64's."""
+    """How much noise is renewed, and between which noise levels; the defaults are for ImageNet-64."""
 
     strength: float = 40.0
     lowest: float = 0.05
@@ -31,7 +31,7 @@ class Churn:
 def begin_heun(
     schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, churn: Churn | None = None
 ) -> SolverRun:
-    """The most steps that take at most ``nfe`` evaluations."""
+    """Begin a run of as many steps as ``nfe`` evaluations allow."""
     steps = (nfe + 1) // 2
     arrivals = karras(schedule, steps)
     departures = _raised(schedule, arrivals, churn) if churn else arrivals
@@ -53,7 +53,7 @@ def begin_heun(
 
 
 def _raised(schedule: Schedule, times: Tensor, churn: Churn) -> Tensor:
-    """The times from which the steps depart, at most by a factor sqrt(2) noisier."""
+    """The times at which steps start after noise was added, at most a factor sqrt(2) noisier."""
     ratio = ratios(schedule, times)
     gamma = min(churn.strength / len(times), math.sqrt(2) - 1)
     inside = (ratio >= churn.lowest) & (ratio <= churn.highest)

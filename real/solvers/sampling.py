@@ -20,7 +20,7 @@ from theory.support.errors import InputError, NonFiniteError
 
 @dataclass(frozen=True)
 class Samples:
-    """Images, and what they took.
+    """Images, and what it took to draw them.
 
     Attributes:
         images: (n, c, h, w) float32 in [-1, 1], on the CPU; decoded where there is a codec.
@@ -41,7 +41,7 @@ def latents(checkpoint: Checkpoint, count: int, seed: int) -> Tensor:
 
 
 def evaluations_per_sample(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> int:
-    """How many network evaluations a solver takes for a sample when it may take ``nfe``.
+    """How many network evaluations per sample a solver takes of the ``nfe`` that it may take.
 
     Raises:
         InputError: an unknown solver, no evaluation, or more steps than the network has times.
@@ -83,7 +83,7 @@ def sample(
         seed: key of the noise that stochastic solvers add; it belongs to the sample, not the batch.
         condition: labels (n,) or n texts, handed to ``predict``.
         batch_size: samples per network call.
-        on_progress: told the number of samples after each evaluation.
+        on_progress: called with the number of samples after each evaluation.
 
     Raises:
         InputError: as ``evaluations_per_sample``, or not one condition per sample.
@@ -95,7 +95,7 @@ def sample(
     for first in range(0, len(noise), batch_size):
         part = slice(first, min(first + batch_size, len(noise)))
         run = _begin(checkpoint, solver, nfe)
-        own = predict if condition is None else partial(_under, predict, condition[part])
+        own = predict if condition is None else partial(predict, condition=condition[part])
         fresh = partial(_solver_noise, seed, torch.arange(part.start, part.stop), noise[part])
         images.append(_integrate(run, checkpoint, own, noise[part], fresh, on_progress).cpu())
         used = len(run.times)
@@ -113,10 +113,6 @@ def _begin(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> SolverRun:
     return found.begin(checkpoint.schedule, nfe, checkpoint.scheduler_config)
 
 
-def _under(predict: Predict, condition: Tensor | Sequence[str], x_t: Tensor, t: Tensor) -> Tensor:
-    return predict(x_t, t, condition)
-
-
 def _solver_noise(seed: int, members: Tensor, like: Tensor, step: int) -> Tensor:
     """The noise that a stochastic solver adds to these samples in a step."""
     return keyed_noise(seed, "solver", step, 0, members, tuple(like.shape[1:])).to(like)
@@ -130,7 +126,7 @@ def _integrate(
     fresh_noise: Callable[[int], Tensor],
     on_progress: Callable[[int], None] | None,
 ) -> Tensor:
-    """From noise to samples, one evaluation after the other."""
+    """Take noise to samples, one network evaluation after the other."""
     schedule = checkpoint.schedule
     x = noise * run.start
     for i, t in enumerate(run.times):

@@ -29,12 +29,12 @@ class Assignment:
         name: as the command takes it.
         title: of its images, in words.
         source: of its images and their licence, in words.
-        data: the set of that name, where no other images are given.
+        data: name of the image set that is used unless others are given.
         shape: (c, h, w).
         classes: what the labels 0, 1, ... mean; the null label is their number.
         kept: images of the training file that are kept for calibration.
         network: untrained, from a seed.
-        recipe: unless told otherwise.
+        recipe: how it is trained, unless the command says otherwise.
     """
 
     name: str
@@ -94,7 +94,7 @@ def train_classes(
         data: all images of the training file, with labels.
         out: folder to write; an interrupted run goes on from what it finds there.
         recipe: how it is trained.
-        device: where.
+        device: where it is trained.
         quiet: no progress bar.
 
     Returns:

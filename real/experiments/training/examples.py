@@ -29,7 +29,7 @@ class Examples:
         return len(self.images)
 
     def part(self, chosen: slice | Tensor) -> "Examples":
-        """Those at these positions."""
+        """The examples at these positions."""
         labels = None if self.labels is None else self.labels[chosen]
         return Examples(self.images[chosen], labels, self.null_label)
 
@@ -38,7 +38,7 @@ class Examples:
         return [] if self.labels is None else self.labels.bincount(minlength=classes).tolist()
 
     def shuffled(self) -> "Examples":
-        """The same in the order of a hash of each image, whatever order they come in.
+        """The same examples, ordered by a hash of each image, so that their first order has no influence.
 
         Sets are often sorted by class; in this order any part is like the whole.
         """
@@ -53,7 +53,7 @@ class Examples:
         return Examples(self.images, nulls, self.null_label)
 
     def sha256(self) -> str:
-        """Of the bytes of the images as uint8 (n, c, h, w), then of the labels as int64."""
+        """Digest of the images as uint8 (n, c, h, w), then of the labels as int64."""
         digest = hashlib.sha256()
         for image in self._bytes():
             digest.update(image.numpy().tobytes())

@@ -30,7 +30,7 @@ class Progress:
 
 
 class Trainer:
-    """A network in training, with all that decides how it goes on.
+    """A network in training, with everything that the rest of the run depends on.
 
     Its schedule is DDPM's: 1,000 steps, betas that rise in a line from 1e-4 to 0.02.
     """
@@ -47,7 +47,7 @@ class Trainer:
         self.progress = Progress()
 
     def step(self, examples: Examples) -> float:
-        """Take one optimizer step; the loss per pixel before it."""
+        """Take one optimizer step; returns the loss per pixel before it."""
         loss = self._loss(examples)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate(self.progress.step)
@@ -86,7 +86,7 @@ class Trainer:
         return self.network.eval()
 
     def state(self) -> dict[str, Any]:
-        """All that decides how it goes on, as tensors and plain data."""
+        """Everything that the rest of the run depends on, as tensors and plain data."""
         return {
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -96,7 +96,7 @@ class Trainer:
         }
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from what ``state`` gave."""
+        """Continue from what ``state`` returned."""
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.average.load_state_dict(state["average"])
@@ -120,7 +120,7 @@ def run_training(
         trainer: the network, untrained or on its way.
         examples: what it learns from.
         state: file that the run is saved in on its way, and goes on from if it is there.
-        identity: plain data that tells this run from others; ``steps`` need not agree.
+        identity: plain data that an interrupted run and its continuation share.
         quiet: no progress bar.
         save_seconds: how often the state is saved.
 

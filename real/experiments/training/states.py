@@ -1,4 +1,4 @@
-"""The file that an interrupted training run goes on from. It never runs code."""
+"""The file from which an interrupted training run continues. Reading it runs no code."""
 
 from pathlib import Path
 from typing import Any

@@ -45,20 +45,15 @@ PRESETS = (
 
 def ddpm_architecture(state: Mapping[str, Tensor]) -> DDPMArchitecture:
     """The architecture that the names and shapes of a state tell."""
-    levels = _count(state, "down.{}.block.0.conv1.weight")
     width, in_channels = state["conv_in.weight"].shape[:2]
+    levels = range(_count(state, "down.{}.block.0.conv1.weight"))
+    channels = [state[f"down.{level}.block.0.conv1.weight"].shape[0] for level in levels]
     return DDPMArchitecture(
-        in_channels=in_channels,
-        out_channels=state["conv_out.weight"].shape[0],
-        width=width,
-        multipliers=tuple(
-            state[f"down.{level}.block.0.conv1.weight"].shape[0] // width for level in range(levels)
-        ),
+        in_channels=in_channels, out_channels=state["conv_out.weight"].shape[0], width=width,
+        multipliers=tuple(wide // width for wide in channels),
         blocks=_count(state, "down.0.block.{}.conv1.weight"),
-        attention=tuple(
-            level for level in range(levels) if f"down.{level}.attn.0.q.weight" in state
-        ),
-    )
+        attention=tuple(level for level in levels if f"down.{level}.attn.0.q.weight" in state),
+    )  # fmt: skip
 
 
 def _count(state: Mapping[str, Tensor], pattern: str) -> int:
@@ -92,29 +87,24 @@ def load(source: Source, device: Any) -> Checkpoint:
         refuse_condition(condition, source.reference)
         return network(x_t.to(network.device, network.dtype), t.to(network.device)).sample.to(x_t)
 
+    config = json.dumps(architecture.config(size), sort_keys=True)
     return Checkpoint(
-        reference=source.reference,
-        family=NAME,
-        predict=predict,
+        reference=source.reference, family=NAME, predict=predict,
         schedule=schedule_of_settings({"schedule": "linear", **known}),
         target=targets.named(str(known.get("prediction", "noise"))),
-        shape=(architecture.in_channels, size, size),
-        conditions=None,
-        fingerprint=fingerprint(
-            network.state_dict().items(), json.dumps(architecture.config(size), sort_keys=True)
-        ),
+        shape=(architecture.in_channels, size, size), conditions=None,
+        fingerprint=fingerprint(network.state_dict().items(), config),
         modules={"unet": network},
-    )
+    )  # fmt: skip
 
 
 def _by_shapes(architecture: DDPMArchitecture, size: int) -> dict[str, Any]:
     return {
-        "ch": architecture.width,
-        "mult": list(architecture.multipliers),
+        "ch": architecture.width, "mult": list(architecture.multipliers),
         "nres": architecture.blocks,
         "attn": sorted(size >> level for level in architecture.attention),
         "cin": architecture.in_channels,
-    }
+    }  # fmt: skip
 
 
 FAMILY = Family(NAME, lambda source: state_of(source.content).keys() >= set(TELLING), load)

@@ -37,19 +37,13 @@ class DDPMArchitecture:
         down = ["AttnDownBlock2D" if level in self.attention else "DownBlock2D" for level in levels]
         up = ["AttnUpBlock2D" if level in self.attention else "UpBlock2D" for level in levels]
         return {
-            "sample_size": image_size,
-            "in_channels": self.in_channels,
+            "sample_size": image_size, "in_channels": self.in_channels,
             "out_channels": self.out_channels,
             "block_out_channels": [self.width * multiplier for multiplier in self.multipliers],
-            "layers_per_block": self.blocks,
-            "down_block_types": down,
-            "up_block_types": up[::-1],
-            "downsample_padding": 0,
-            "flip_sin_to_cos": False,
-            "freq_shift": 1,
-            "norm_eps": 1e-6,
+            "layers_per_block": self.blocks, "down_block_types": down, "up_block_types": up[::-1],
+            "downsample_padding": 0, "flip_sin_to_cos": False, "freq_shift": 1, "norm_eps": 1e-6,
             "attention_head_dim": None,
-        }
+        }  # fmt: skip
 
 
 RESIDUAL = {

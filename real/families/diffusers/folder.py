@@ -24,17 +24,8 @@ COPY, HALF = re.compile(r"\.(fp16|bf16|non_ema)[.-]"), re.compile(r"\.fp16[.-].*
 """Names of copies of the weights, and of those copies that are read if there is nothing else."""
 
 
-def network_folder(folder: Path) -> Path:
-    """The folder of the network that denoises: ``unet/``, ``transformer/``, or the top.
-
-    Raises:
-        InputError: there is no network.
-    """
-    return folder / network_part(folder)
-
-
 def network_part(folder: Path) -> str:
-    """The name of the subfolder in which the network lies; "." is the top.
+    """The subfolder of the network that denoises: ``unet``, ``transformer``, or ".", the top.
 
     Raises:
         InputError: there is no network.
@@ -54,7 +45,7 @@ def network_config(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: there is no network, or its configuration cannot be read.
     """
-    return read_config(network_folder(folder))
+    return read_config(folder / network_part(folder))
 
 
 def read_config(part: Path) -> dict[str, Any]:
@@ -122,11 +113,6 @@ def require_plain(folder: Path) -> None:
 
 def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:
     """A frozen network in float32 on a device, and the names of weights that it does not use.
-
-    Args:
-        kind: class of the network.
-        folder: of the network.
-        device: where it runs.
 
     Raises:
         InputError: as ``read_part``.

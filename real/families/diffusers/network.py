@@ -10,7 +10,7 @@ from typing import Any, Literal
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint, Source
-from real.families.diffusers.folder import load_part, network_folder, scheduler_config
+from real.families.diffusers.folder import load_part, network_part, scheduler_config
 from real.families.diffusers.process import Process, process_of
 from real.families.diffusers.vae import codec_of
 from theory.forward.fingerprints import fingerprint
@@ -64,19 +64,12 @@ class Denoiser:
             return y[:, : x_t.shape[1]].to(x_t)
 
         return Checkpoint(
-            reference=self.source.reference,
-            family=family,
-            predict=predict,
-            schedule=self.process.schedule,
-            target=self.process.target,
-            shape=shape,
-            conditions=conditions,
-            null_condition=null_condition,
-            fingerprint=network_fingerprint(self.network),
-            scheduler_config=self.config,
-            codec=codec_of(vae, shape) if vae is not None else None,
-            modules=modules,
-        )
+            reference=self.source.reference, family=family, predict=predict,
+            schedule=self.process.schedule, target=self.process.target, shape=shape,
+            conditions=conditions, null_condition=null_condition,
+            fingerprint=network_fingerprint(self.network), scheduler_config=self.config,
+            codec=codec_of(vae, shape) if vae is not None else None, modules=modules,
+        )  # fmt: skip
 
 
 def load_denoiser(kind: str, source: Source, device: Any) -> Denoiser:
@@ -92,7 +85,8 @@ def load_denoiser(kind: str, source: Source, device: Any) -> Denoiser:
     folder = source.path
     config = scheduler_config(folder)
     process = process_of(config)
-    network, unused = load_part(getattr(diffusers, kind), network_folder(folder), device)
+    part = folder / network_part(folder)
+    network, unused = load_part(getattr(diffusers, kind), part, device)
     if unused:
         raise InputError(
             f"checkpoint: cannot load the network in {folder}: its config has no place for the "

@@ -9,9 +9,9 @@ from typing import Any
 
 from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.conditions import Encoding, Texts
-from real.families.diffusers.folder import is_a, quiet
+from real.families.diffusers.folder import is_a
 from real.families.diffusers.network import load_denoiser
-from real.families.diffusers.text import load_text_parts, text_modules
+from real.families.diffusers.text import encoded, load_text_parts, text_modules
 from real.families.diffusers.vae import load_vae
 from theory.support.errors import InputError
 
@@ -52,16 +52,7 @@ def _encoder(network: Any, vae: Any, parts: dict[str, Any]) -> Callable[[str], E
     pipeline = StableDiffusion3Pipeline(
         transformer=network, vae=vae, scheduler=None, **(missing | parts)
     )
-
-    def encode(text: str) -> Encoding:
-        """The sequence and the pooled vector of a text, as the pipeline encodes it."""
-        with quiet():
-            sequence, _, pooled, _ = pipeline.encode_prompt(
-                text, text, text, device=network.device, do_classifier_free_guidance=False
-            )
-        return sequence, pooled
-
-    return encode
+    return lambda text: encoded(pipeline, network.device, text, text, text)
 
 
 FAMILY = Family(NAME, lambda source: is_a(source, NETWORK), load)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from real.families.conditions import Encoding
 from real.families.diffusers.folder import model_index, quiet, read_part
 from real.families.diffusers.half_weights import keep_halves
 from theory.support.errors import InputError, one_line
@@ -58,6 +59,18 @@ def named_encoders(folder: Path) -> dict[str, str | None]:
                 f"got {name}"
             )
     return named
+
+
+def encoded(pipeline: Any, device: Any, *texts: str) -> Encoding:
+    """The sequence and the pooled vector of a text, as a pipeline of two text encoders or more makes them.
+
+    The text is repeated for each of the pipeline's prompts.
+    """
+    with quiet():
+        sequence, _, pooled, _ = pipeline.encode_prompt(
+            *texts, device=device, do_classifier_free_guidance=False
+        )
+    return sequence, pooled
 
 
 def text_modules(parts: dict[str, Any]) -> dict[str, Any]:

@@ -14,18 +14,15 @@ from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.conditions import Encoding, Texts
 from real.families.diffusers.folder import is_a, model_index, quiet
 from real.families.diffusers.network import Conditioning, load_denoiser, sample_shape
-from real.families.diffusers.text import load_text_parts, text_modules
+from real.families.diffusers.text import encoded, load_text_parts, text_modules
 from real.families.diffusers.vae import load_vae
 from theory.support.errors import InputError
 
 NAME = "diffusers-text-unet"
 NETWORK = "UNet2DConditionModel"
 OTHER_CONDITIONS = (
-    "class_embed_type",
-    "num_class_embeds",
-    "encoder_hid_dim_type",
-    "time_cond_proj_dim",
-)
+    "class_embed_type", "num_class_embeds", "encoder_hid_dim_type", "time_cond_proj_dim",
+)  # fmt: skip
 SIZES = 6
 """Numbers that XL is given: height and width of the original, top and left of the crop, both again."""
 
@@ -102,11 +99,8 @@ def _xl_conditioning(network: Any, vae: Any, parts: dict[str, Any], folder: Path
     sizes = torch.tensor([*size, 0, 0, *size], dtype=network.dtype, device=network.device)
 
     def encode(text: str) -> Encoding:
-        """The sequence and the pooled vector of a text, as the pipeline encodes it."""
-        with quiet():
-            sequence, _, pooled, _ = pipeline.encode_prompt(
-                text, device=network.device, do_classifier_free_guidance=False
-            )
+        """The sequence and the pooled vector of a text; zeros for the empty one."""
+        sequence, pooled = encoded(pipeline, network.device, text)
         absent = zeros and text == ""
         return (0 * sequence, 0 * pooled) if absent else (sequence, pooled)
 

@@ -1,5 +1,6 @@
 """The autoencoder of a diffusers pipeline on latents, variational or vector-quantized, as a codec."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -105,28 +106,29 @@ def scaled_codec(
     at_once = max(1, PIXELS_AT_ONCE // (shape[1] * shape[2]))
     half, middle = (1 - lowest) / 2, (1 + lowest) / 2
 
-    def encode_some(images: Tensor) -> Tensor:
-        """Latents of at most ``at_once`` images."""
+    def encode(images: Tensor) -> Tensor:
+        """Latents of images in [-1, 1]."""
         coded = vae.encode(images.to(vae.device, vae.dtype) * half + middle)
         mode = coded.latent_dist.mode() if "latent_dist" in coded else coded.latents
         return ((mode - offset.to(mode)) * scale.to(mode)).to(images)
 
-    def decode_some(latents: Tensor) -> Tensor:
-        """Images of at most ``at_once`` latents."""
+    def decode(latents: Tensor) -> Tensor:
+        """Images in [-1, 1] of latents."""
         z = latents.to(vae.device, vae.dtype)
         pictures = vae.decode(z / scale.to(z) + offset.to(z)).sample
         return ((pictures - middle) / half).to(latents)
 
-    def encode(images: Tensor) -> Tensor:
-        """Latents (b, c, h, w) of images."""
-        return torch.cat([encode_some(part) for part in images.split(at_once)])
-
-    def decode(latents: Tensor) -> Tensor:
-        """Images of latents (b, c, h, w)."""
-        return torch.cat([decode_some(part) for part in latents.split(at_once)])
-
     parts = [*vae.state_dict().items(), ("offset", offset), ("scale", scale)]
-    return Codec(shape, encode, decode, fingerprint(parts, str(lowest)))
+    return Codec(
+        shape,
+        _in_parts(encode, at_once),
+        _in_parts(decode, at_once),
+        fingerprint(parts, str(lowest)),
+    )
+
+
+def _in_parts(call: Callable[[Tensor], Tensor], at_once: int) -> Callable[[Tensor], Tensor]:
+    return lambda x: torch.cat([call(part) for part in x.split(at_once)])
 
 
 def _per_channel(value: Any, vae: Any) -> Tensor:

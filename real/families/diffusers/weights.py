@@ -4,6 +4,7 @@ The libraries build what a configuration describes, with random weights, before 
 of weights: a few bytes could ask for any amount of memory or time.
 """
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -110,10 +111,7 @@ def _lengths(path: Path) -> Iterator[int]:
 def _length(part: Any, path: Path) -> int:
     if part.get_dtype() not in NUMBERS:
         raise InputError(f"checkpoint: expected plain numbers in {path}, got {part.get_dtype()}")
-    length = 1
-    for side in part.get_shape():
-        length *= side
-    return length
+    return math.prod(part.get_shape())
 
 
 def require_plausible(config: Mapping[str, Any], weights: Weights, folder: Path) -> None:
@@ -126,10 +124,9 @@ def require_plausible(config: Mapping[str, Any], weights: Weights, folder: Path)
         limit = _limit(name, weights)
         for number in _whole_numbers(value):
             if abs(number) > limit:
+                got = f"{number:,}" if abs(number) < 10**18 else "far more"
                 raise InputError(
-                    f"checkpoint: expected {name} of at most {limit:,} in {folder}, got {number:,}"
-                    if abs(number) < 10**18
-                    else f"checkpoint: expected {name} of at most {limit:,} in {folder}, got far more"
+                    f"checkpoint: expected {name} of at most {limit:,} in {folder}, got {got}"
                 )
     layers = _layers(config)
     if layers > max(1, weights.tensors):
@@ -161,18 +158,19 @@ def _whole_numbers(value: Any) -> Iterator[int]:
 def _layers(config: Mapping[str, Any]) -> int:
     types = config.get("down_block_types")
     layers = len(types) if isinstance(types, list) else 1
-    for name in NESTED_LAYERS:
-        layers *= max(1, *_whole_numbers(config.get(name)), 1)
-    return layers
+    return layers * math.prod(_largest(config, name) for name in NESTED_LAYERS)
 
 
 def _positions(config: Mapping[str, Any]) -> int:
     """How many numbers a transformer's table of positions has."""
-    patch, *sides = (max(0, *_whole_numbers(config.get(n)), 0) for n in ("patch_size", *SIDES))
-    width = 1
-    for name in ("num_attention_heads", "attention_head_dim"):
-        width *= max(1, *_whole_numbers(config.get(name)), 1)
+    patch, *sides = (_largest(config, name, 0) for name in ("patch_size", *SIDES))
+    width = _largest(config, "num_attention_heads") * _largest(config, "attention_head_dim")
     return (max(sides) // patch) ** 2 * width if patch else 0
+
+
+def _largest(config: Mapping[str, Any], name: str, least: int = 1) -> int:
+    """The largest whole number in a setting, and at least so much."""
+    return max([least, *_whole_numbers(config.get(name))])
 
 
 def require_as_many(network: torch.nn.Module, weights: Weights, folder: Path) -> None:

@@ -1,13 +1,11 @@
 """EDM's U-Net of the ADM networks (Dhariwal & Nichol 2021, as in Karras et al. 2022)."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from real.families.edm.encoder_decoder import EncoderDecoder, Side
+from real.families.edm.encoder_decoder import EncoderDecoder, Side, UNetShape
 from real.families.edm.layers import (
     BlockStyle,
     Convolution,
@@ -24,37 +22,21 @@ class DhariwalUNet(EncoderDecoder):
     """F(x, c_noise, labels) of images (b, in_channels, r, r) -> (b, out_channels, r, r).
 
     Args:
-        img_resolution, in_channels, out_channels, label_dim: of images and class labels.
-        augment_dim: of augmentation labels, which are zero at inference and then add nothing.
-        model_channels, channel_mult: width, and its factor at each level.
-        channel_mult_emb: width of the embedding over ``model_channels``.
-        num_blocks, attn_resolutions: blocks at each level, and where they attend.
+        shape: the fields of ``UNetShape``.
     """
 
-    def __init__(
-        self,
-        img_resolution: int,
-        in_channels: int,
-        out_channels: int,
-        label_dim: int = 0,
-        augment_dim: int = 0,
-        model_channels: int = 192,
-        channel_mult: Sequence[int] = (1, 2, 3, 4),
-        channel_mult_emb: int = 4,
-        num_blocks: int = 3,
-        attn_resolutions: Sequence[int] = (32, 16, 8),
-    ) -> None:
-        widths = [model_channels * mult for mult in channel_mult]
-        super().__init__(img_resolution, widths, num_blocks, attn_resolutions)
-        self.emb_channels = model_channels * channel_mult_emb
-        self.map_noise = PositionalEmbedding(model_channels)
-        self.map_augment = Dense(augment_dim, model_channels, bias=False) if augment_dim else None
-        self.map_layer0 = Dense(model_channels, self.emb_channels)
+    def __init__(self, **shape: Any) -> None:
+        s = UNetShape(**shape)
+        super().__init__(s.img_resolution, s.widths, s.num_blocks, s.attn_resolutions)
+        width, self.emb_channels = s.model_channels, s.model_channels * s.channel_mult_emb
+        self.map_noise = PositionalEmbedding(width)
+        self.map_augment = Dense(s.augment_dim, width, bias=False) if s.augment_dim else None
+        self.map_layer0 = Dense(width, self.emb_channels)
         self.map_layer1 = Dense(self.emb_channels, self.emb_channels)
-        self.map_label = Dense(label_dim, self.emb_channels, bias=False) if label_dim else None
-        self._build(in_channels, widths[0])
-        self.out_norm = GroupNorm(widths[0])
-        self.out_conv = Convolution(widths[0], out_channels, 3)
+        self.map_label = Dense(s.label_dim, self.emb_channels, bias=False) if s.label_dim else None
+        self._build(s.in_channels, s.widths[0])
+        self.out_norm = GroupNorm(s.widths[0])
+        self.out_conv = Convolution(s.widths[0], s.out_channels, 3)
 
     def _convolution(self, c_in: int, c_out: int) -> nn.Module:
         return Convolution(c_in, c_out, 3)
@@ -62,14 +44,11 @@ class DhariwalUNet(EncoderDecoder):
     def _block(self, side: Side, c_in: int, c_out: int, **options: Any) -> nn.Module:
         return UNetBlock(c_in, c_out, self.emb_channels, STYLE, **options)
 
-    def forward(
-        self,
-        x: Float[Tensor, "b c r r"],
-        noise_labels: Float[Tensor, "b"],
-        class_labels: Float[Tensor, "b n"] | None,
-    ) -> Float[Tensor, "b c2 r r"]:
-        """F at scaled images, c_noise and one-hot labels."""
+    def _embedded(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
         emb = self.map_layer1(F.silu(self.map_layer0(self.map_noise(noise_labels))))
         if self.map_label is not None and class_labels is not None:
             emb = emb + self.map_label(class_labels)
-        return self.out_conv(F.silu(self.out_norm(self._through(x, F.silu(emb)))))
+        return F.silu(emb)
+
+    def _output(self, x: Tensor) -> Tensor:
+        return self.out_conv(F.silu(self.out_norm(x)))

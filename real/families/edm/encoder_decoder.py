@@ -5,9 +5,11 @@ Upstream names every part by its resolution: enc.16x16_block0, dec.8x8_up.
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 Side = Literal["encoder", "decoder"]
@@ -18,11 +20,40 @@ def part_at(resolution: int, part: str) -> str:
     return f"{resolution}x{resolution}_{part}"
 
 
-class EncoderDecoder(nn.Module):
-    """A U-Net's blocks at halving resolutions: down through ``enc``, up through ``dec``.
+@dataclass(frozen=True)
+class UNetShape:
+    """The arguments that both of EDM's U-Nets take, with the defaults of DhariwalUNet.
 
-    Every output of the encoder is joined to an input of the decoder. A subclass makes the blocks, and
-    may add parts at each level.
+    Attributes:
+        img_resolution, in_channels, out_channels, label_dim: of images and class labels.
+        augment_dim: of augmentation labels, which are zero at inference and then add nothing.
+        model_channels, channel_mult: width, and its factor at each level.
+        channel_mult_emb: width of the embedding over ``model_channels``.
+        num_blocks, attn_resolutions: blocks at each level, and where they attend.
+    """
+
+    img_resolution: int
+    in_channels: int
+    out_channels: int
+    label_dim: int = 0
+    augment_dim: int = 0
+    model_channels: int = 192
+    channel_mult: Sequence[int] = (1, 2, 3, 4)
+    channel_mult_emb: int = 4
+    num_blocks: int = 3
+    attn_resolutions: Sequence[int] = (32, 16, 8)
+
+    @property
+    def widths(self) -> list[int]:
+        """Channels at each level, from the finest."""
+        return [self.model_channels * mult for mult in self.channel_mult]
+
+
+class EncoderDecoder(nn.Module):
+    """F(x, c_noise, labels) by blocks at halving resolutions: down through ``enc``, up through ``dec``.
+
+    Every output of the encoder is joined to an input of the decoder. A subclass makes the blocks and
+    the embedding, and may add parts at each level.
 
     Args:
         resolution: height and width of the images.
@@ -45,6 +76,23 @@ class EncoderDecoder(nn.Module):
         self.resolutions = [resolution >> level for level in range(len(widths))]
         self.widths, self.num_blocks = widths, num_blocks
         self.attn_resolutions = set(attn_resolutions)
+
+    def forward(
+        self,
+        x: Float[Tensor, "b c r r"],
+        noise_labels: Float[Tensor, "b"],
+        class_labels: Float[Tensor, "b n"] | None,
+    ) -> Float[Tensor, "b c2 r r"]:
+        """F at scaled images, c_noise and one-hot labels."""
+        return self._output(self._through(x, self._embedded(noise_labels, class_labels)))
+
+    @abstractmethod
+    def _embedded(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
+        """The embedding (b, e) of c_noise and labels."""
+
+    def _output(self, x: Tensor) -> Tensor:
+        """The output of the network, given that of the finest level."""
+        return x
 
     @abstractmethod
     def _convolution(self, c_in: int, c_out: int) -> nn.Module:

@@ -8,6 +8,7 @@ D(x_t; sigma, label), target DATA, of images in [-1, 1].
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -27,13 +28,14 @@ from real.families.edm.preconditioning import (
     VPPreconditioned,
 )
 from real.families.edm.song_unet import SongUNet
-from real.files.network_pickles import Stored
+from real.files.network_pickles import PickledObject
 from real.files.state_dicts import with_weights
 from theory.diffusion.schedules import EDM
 from theory.diffusion.targets import DATA
 from theory.forward.fingerprints import fingerprint
 from theory.support.errors import InputError
 
+NAME = "edm"
 COMMON = ("img_resolution", "img_channels", "label_dim", "use_fp16")
 ORDER = {
     "VPPrecond": (*COMMON, "beta_d", "beta_min", "M", "epsilon_t", "model_type"),
@@ -43,13 +45,13 @@ ORDER = {
 }
 """Arguments of upstream's constructors in their order, for files that hold them without names."""
 
-PRECONDITIONINGS: dict[str, tuple[type[Preconditioned], tuple[str, ...], str]] = {
-    "VPPrecond": (VPPreconditioned, ("beta_d", "beta_min", "M", "epsilon_t"), "SongUNet"),
-    "VEPrecond": (VEPreconditioned, ("sigma_min", "sigma_max"), "SongUNet"),
-    "iDDPMPrecond": (IDDPMPreconditioned, ("M",), "DhariwalUNet"),
-    "EDMPrecond": (EDMPreconditioned, ("sigma_min", "sigma_max", "sigma_data"), "DhariwalUNet"),
+PRECONDITIONINGS: dict[str, tuple[type[Preconditioned], str]] = {
+    "VPPrecond": (VPPreconditioned, "SongUNet"),
+    "VEPrecond": (VEPreconditioned, "SongUNet"),
+    "iDDPMPrecond": (IDDPMPreconditioned, "DhariwalUNet"),
+    "EDMPrecond": (EDMPreconditioned, "DhariwalUNet"),
 }
-"""By upstream's class: our class, its own arguments, and the network that it has by default."""
+"""By upstream's class: our class, and the network that it has by default."""
 
 MODELS: dict[str, Callable[..., nn.Module]] = {"SongUNet": SongUNet, "DhariwalUNet": DhariwalUNet}
 WITHOUT_EFFECT = {"use_fp16", "C_1", "C_2", "dropout", "label_dropout"}
@@ -62,7 +64,7 @@ SIGMA_RANGE = (0.002, 80.0)
 def has_ema(source: Source, class_names: Any) -> bool:
     """Whether a file is a pickled dictionary with an ``ema`` of one of these classes."""
     ema = source.content.get("ema") if isinstance(source.content, dict) else None
-    return isinstance(ema, Stored) and ema.class_name in class_names
+    return isinstance(ema, PickledObject) and ema.class_name in class_names
 
 
 def load(source: Source, device: Any) -> Checkpoint:
@@ -76,13 +78,11 @@ def load(source: Source, device: Any) -> Checkpoint:
     """
     ema = named_arguments(source, ORDER)
     network = with_weights(partial(_build, ema), ema.state, ema.class_name)
-    low, high = network.sigma_range
-    limits = (low or SIGMA_RANGE[0], high if high < float("inf") else SIGMA_RANGE[1])
-    return denoiser_checkpoint(source, "edm", network, ema, EDM(*limits), device)
+    return denoiser_checkpoint(source, NAME, network, ema, device)
 
 
 def denoiser_checkpoint(
-    source: Source, family: str, network: nn.Module, ema: Stored, schedule: EDM, device: Any
+    source: Source, family: str, network: Preconditioned, ema: PickledObject, device: Any
 ) -> Checkpoint:
     """The checkpoint of a denoiser.
 
@@ -91,7 +91,6 @@ def denoiser_checkpoint(
         family: name of its family.
         network: D(x, sigma, one-hot labels or None).
         ema: the pickled network, which names its constructor's arguments.
-        schedule: EDM's, between the noise levels that the network takes.
         device: where the network runs.
 
     Raises:
@@ -99,7 +98,7 @@ def denoiser_checkpoint(
     """
     channels, resolution = (_whole(ema, key) for key in ("img_channels", "img_resolution"))
     classes = _whole(ema, "label_dim", 0)
-    network = network.to(device)
+    network, (low, high) = network.to(device), network.sigma_range
 
     def predict(x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         """The denoised images (b, c, r, r) at noise levels t (b,)."""
@@ -110,17 +109,13 @@ def denoiser_checkpoint(
         return network(x_t.to(place), t.to(place), labels).to(x_t)
 
     return Checkpoint(
-        reference=source.reference,
-        family=family,
-        predict=predict,
-        schedule=schedule,
-        target=DATA,
-        shape=(channels, resolution, resolution),
-        conditions=classes or None,
+        reference=source.reference, family=family, predict=predict,
+        schedule=EDM(low or SIGMA_RANGE[0], high if high < math.inf else SIGMA_RANGE[1]),
+        target=DATA, shape=(channels, resolution, resolution), conditions=classes or None,
         null_condition=classes or None,
         fingerprint=fingerprint(ema.state.items(), ema.class_name, _as_text(ema.kwargs)),
         modules={"denoiser": network},
-    )
+    )  # fmt: skip
 
 
 def one_hot(condition: Any, classes: int, images: int) -> Tensor:
@@ -133,12 +128,10 @@ def one_hot(condition: Any, classes: int, images: int) -> Tensor:
     return F.one_hot(labels, classes + 1)[:, :classes].float()
 
 
-def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Stored:
+def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> PickledObject:
     """The network under ``ema``, with a name for every argument of its constructor.
 
-    Args:
-        source: the file.
-        order: names of the constructor's arguments in their order, by class.
+    ``order`` has the names of the constructor's arguments in their order, by class.
 
     Raises:
         InputError: the network is of another family, or has too many arguments or one twice.
@@ -157,8 +150,8 @@ def named_arguments(source: Source, order: Mapping[str, Sequence[str]]) -> Store
     return replace(ema, args=(), kwargs={**dict(zip(names, ema.args, strict=True)), **ema.kwargs})
 
 
-def _build(ema: Stored) -> Preconditioned:
-    kind, own, model_type = PRECONDITIONINGS[ema.class_name]
+def _build(ema: PickledObject) -> Preconditioned:
+    kind, model_type = PRECONDITIONINGS[ema.class_name]
     arguments = {k: v for k, v in constructor_arguments(ema).items() if k not in WITHOUT_EFFECT}
     model = MODELS.get(arguments.pop("model_type", model_type))
     if model is None:
@@ -166,14 +159,15 @@ def _build(ema: Stored) -> Preconditioned:
             f"checkpoint: expected model_type {' or '.join(MODELS)}, got {ema.kwargs['model_type']!r}"
         )
     channels = arguments.pop("img_channels")
-    preconditioning = {key: arguments.pop(key) for key in own if key in arguments}
+    own = arguments.keys() & set(ORDER[ema.class_name]) - set(COMMON)
+    preconditioning = {key: arguments.pop(key) for key in own}
     out_channels = 2 * channels if kind is IDDPMPreconditioned else channels
     return kind(
         model(in_channels=channels, out_channels=out_channels, **arguments), **preconditioning
     )
 
 
-def constructor_arguments(ema: Stored) -> dict[str, Any]:
+def constructor_arguments(ema: PickledObject) -> dict[str, Any]:
     """The keyword arguments of a network's constructor, if they are plausible.
 
     Raises:
@@ -189,7 +183,7 @@ def constructor_arguments(ema: Stored) -> dict[str, Any]:
     return dict(ema.kwargs)
 
 
-def _whole(ema: Stored, key: str, default: int | None = None) -> int:
+def _whole(ema: PickledObject, key: str, default: int | None = None) -> int:
     value = ema.kwargs.get(key, default)
     if not isinstance(value, int) or value < 0:
         raise InputError(f"checkpoint: expected {ema.class_name} to have {key}, got {value!r:.40}")
@@ -200,4 +194,4 @@ def _as_text(arguments: Mapping[str, Any]) -> str:
     return json.dumps(arguments, sort_keys=True, default=repr)
 
 
-FAMILY = Family("edm", lambda source: has_ema(source, PRECONDITIONINGS), load)
+FAMILY = Family(NAME, lambda source: has_ema(source, PRECONDITIONINGS), load)

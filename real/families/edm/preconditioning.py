@@ -7,7 +7,7 @@ The coefficients are in float32. F runs in the dtype of x where that has 16 bits
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,37 +17,6 @@ Coefficients = tuple[Tensor | float | int, Tensor | float | int, Tensor | float 
 """c_skip, c_out, c_in and c_noise at noise levels sigma."""
 
 
-def edm_coefficients(sigma: Tensor, sigma_data: float | int) -> Coefficients:
-    """EDM's coefficients: F has inputs and targets of unit variance, c_noise = log(sigma) / 4."""
-    total = sigma**2 + sigma_data**2
-    c_skip = sigma_data**2 / total
-    return c_skip, sigma * sigma_data / total.sqrt(), 1 / total.sqrt(), sigma.log() / 4
-
-
-def denoised(
-    network: nn.Module,
-    coefficients: Callable[[Tensor], Coefficients],
-    x: Tensor,
-    sigma: Tensor,
-    class_labels: Tensor | None,
-) -> Tensor:
-    """D(x; sigma, labels) in float32.
-
-    Args:
-        network: F, called as F(scaled images, c_noise (b,), class labels).
-        coefficients: of noise levels (b, 1, 1, 1) in float32.
-        x: images (b, c, r, r); any further channels of F, a learned variance, are dropped.
-        sigma: noise levels (b,).
-        class_labels: one-hot (b, n), all zero for no class; None for an unconditional network.
-    """
-    level = sigma.to(torch.float32).reshape(-1, 1, 1, 1)
-    c_skip, c_out, c_in, c_noise = coefficients(level)
-    full, half = x.to(torch.float32), x.dtype in (torch.float16, torch.bfloat16)
-    scaled = (c_in * full).to(x.dtype if half else torch.float32)
-    raw = network(scaled, c_noise.flatten(), class_labels)
-    return c_skip * full + c_out * raw[:, : x.shape[1]].to(torch.float32)
-
-
 class Preconditioned(nn.Module):
     """A denoiser; its kinds differ in their coefficients.
 
@@ -55,18 +24,23 @@ class Preconditioned(nn.Module):
         model: F.
     """
 
+    part: ClassVar[str] = "model"
+    """The name of F among the parts."""
+
+    limits: tuple[float, float]
+
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
-        self.model = model
+        self.add_module(self.part, model)
 
     @abstractmethod
     def coefficients(self, sigma: Tensor) -> Coefficients:
         """(c_skip, c_out, c_in, c_noise) for sigma (b, 1, 1, 1) in float32."""
 
     @property
-    @abstractmethod
     def sigma_range(self) -> tuple[float, float]:
         """The least and the greatest noise level that the network takes."""
+        return self.limits
 
     def forward(
         self,
@@ -75,7 +49,12 @@ class Preconditioned(nn.Module):
         class_labels: Float[Tensor, "b n"] | None = None,
     ) -> Float[Tensor, "b c r r"]:
         """D(x; sigma, labels) in float32; class labels are one-hot, all zero for no class."""
-        return denoised(self.model, self.coefficients, x, sigma, class_labels)
+        level = sigma.to(torch.float32).reshape(-1, 1, 1, 1)
+        c_skip, c_out, c_in, c_noise = self.coefficients(level)
+        full, half = x.to(torch.float32), x.dtype in (torch.float16, torch.bfloat16)
+        scaled = (c_in * full).to(x.dtype if half else torch.float32)
+        raw = getattr(self, self.part)(scaled, c_noise.flatten(), class_labels)
+        return c_skip * full + c_out * raw[:, : x.shape[1]].to(torch.float32)
 
 
 class VPPreconditioned(Preconditioned):
@@ -93,20 +72,16 @@ class VPPreconditioned(Preconditioned):
         epsilon_t: float = 1e-5,
     ) -> None:
         super().__init__(model)
-        self.beta_d, self.beta_min, self.steps, self.epsilon_t = beta_d, beta_min, M, epsilon_t
+        self.beta_d, self.beta_min, self.steps = beta_d, beta_min, M
+        t = torch.tensor([epsilon_t, 1.0], dtype=torch.float32, device="cpu")
+        sigma = ((0.5 * beta_d * t**2 + beta_min * t).exp() - 1).sqrt()
+        self.limits = (float(sigma[0]), float(sigma[1]))
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
         """(1, -sigma, 1 / sqrt(sigma^2 + 1), (M - 1) t(sigma))."""
         root = (self.beta_min**2 + 2 * self.beta_d * (1 + sigma**2).log()).sqrt()
         t = (root - self.beta_min) / self.beta_d
         return 1, -sigma, 1 / (sigma**2 + 1).sqrt(), (self.steps - 1) * t
-
-    @property
-    def sigma_range(self) -> tuple[float, float]:
-        """(sigma(epsilon_t), sigma(1))."""
-        t = torch.tensor([self.epsilon_t, 1.0], dtype=torch.float32, device="cpu")
-        sigma = ((0.5 * self.beta_d * t**2 + self.beta_min * t).exp() - 1).sqrt()
-        return float(sigma[0]), float(sigma[1])
 
 
 class VEPreconditioned(Preconditioned):
@@ -121,11 +96,6 @@ class VEPreconditioned(Preconditioned):
     def coefficients(self, sigma: Tensor) -> Coefficients:
         """(1, sigma, 1, log(sigma / 2))."""
         return 1, sigma, 1, (0.5 * sigma).log()
-
-    @property
-    def sigma_range(self) -> tuple[float, float]:
-        """(sigma_min, sigma_max)."""
-        return self.limits
 
 
 class IDDPMPreconditioned(Preconditioned):
@@ -149,7 +119,7 @@ class IDDPMPreconditioned(Preconditioned):
 
     @property
     def sigma_range(self) -> tuple[float, float]:
-        """(u_{M-1}, u_0)."""
+        """(u_{M-1}, u_0), from the table in the file."""
         return float(self.u[-2]), float(self.u[0])
 
 
@@ -167,10 +137,7 @@ class EDMPreconditioned(Preconditioned):
         self.limits, self.sigma_data = (float(sigma_min), float(sigma_max)), sigma_data
 
     def coefficients(self, sigma: Tensor) -> Coefficients:
-        """``edm_coefficients``."""
-        return edm_coefficients(sigma, self.sigma_data)
-
-    @property
-    def sigma_range(self) -> tuple[float, float]:
-        """(sigma_min, sigma_max)."""
-        return self.limits
+        """Those that give F inputs and targets of unit variance; c_noise = log(sigma) / 4."""
+        total = sigma**2 + self.sigma_data**2
+        c_skip = self.sigma_data**2 / total
+        return c_skip, sigma * self.sigma_data / total.sqrt(), 1 / total.sqrt(), sigma.log() / 4

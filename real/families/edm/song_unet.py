@@ -5,10 +5,9 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch.nn.functional as F
-from jaxtyping import Float
 from torch import Tensor, nn
 
-from real.families.edm.encoder_decoder import EncoderDecoder, Side, part_at
+from real.families.edm.encoder_decoder import EncoderDecoder, Side, UNetShape, part_at
 from real.families.edm.layers import (
     BlockStyle,
     Convolution,
@@ -21,66 +20,57 @@ from real.families.edm.layers import (
     UNetBlock,
 )
 
+DEFAULTS = {
+    "model_channels": 128, "channel_mult": (1, 2, 2, 2), "num_blocks": 4, "attn_resolutions": (16,),
+}  # fmt: skip
+
 
 class SongUNet(EncoderDecoder):
     """F(x, c_noise, labels) of images (b, in_channels, r, r) -> (b, out_channels, r, r).
 
     Args:
-        img_resolution, in_channels, out_channels, label_dim: of images and class labels.
-        augment_dim: of augmentation labels, which are zero at inference and then add nothing.
-        model_channels, channel_mult: width, and its factor at each level.
-        channel_mult_emb, channel_mult_noise: width of the embeddings over ``model_channels``.
-        num_blocks, attn_resolutions: blocks at each level, and where they attend.
         embedding_type: of the noise level; "positional" in DDPM++, "fourier" in NCSN++.
+        channel_mult_noise: width of the embedding of the noise level over ``model_channels``.
         encoder_type: how the resampled input enters at each level: not at all ("standard", DDPM++),
             "skip", or "residual" (NCSN++).
         decoder_type: whether the output is made at the last level or summed over all ("skip").
         resample_filter: (1, 1) in DDPM++, (1, 3, 3, 1) in NCSN++.
+        shape: the fields of ``UNetShape``, with defaults ``DEFAULTS``.
     """
 
     attends_once = True
 
     def __init__(
         self,
-        img_resolution: int,
-        in_channels: int,
-        out_channels: int,
-        label_dim: int = 0,
-        augment_dim: int = 0,
-        model_channels: int = 128,
-        channel_mult: Sequence[int] = (1, 2, 2, 2),
-        channel_mult_emb: int = 4,
-        num_blocks: int = 4,
-        attn_resolutions: Sequence[int] = (16,),
+        *,
         embedding_type: Literal["positional", "fourier"] = "positional",
         channel_mult_noise: int = 1,
         encoder_type: Literal["standard", "skip", "residual"] = "standard",
         decoder_type: Literal["standard", "skip"] = "standard",
         resample_filter: Sequence[float | int] = (1, 1),
+        **shape: Any,
     ) -> None:
-        widths = [model_channels * mult for mult in channel_mult]
-        super().__init__(img_resolution, widths, num_blocks, attn_resolutions)
-        self.in_channels, self.side_channels, self.out_channels = (
-            in_channels,
-            in_channels,
-            out_channels,
-        )
+        s = UNetShape(**{**DEFAULTS, **shape})
+        super().__init__(s.img_resolution, s.widths, s.num_blocks, s.attn_resolutions)
+        self.in_channels, self.out_channels = s.in_channels, s.out_channels
+        self.side_channels = s.in_channels
         self.encoder_type, self.decoder_type = encoder_type, decoder_type
-        self.emb_channels = model_channels * channel_mult_emb
+        self.emb_channels = s.model_channels * s.channel_mult_emb
         self.style = BlockStyle(
             1e-6, math.sqrt(0.5), False, tuple(resample_filter), resample_projected=True, heads=1
         )
-        noise_channels = model_channels * channel_mult_noise
+        noise_channels = s.model_channels * channel_mult_noise
         self.map_noise = (
             PositionalEmbedding(noise_channels, endpoint=True)
             if embedding_type == "positional"
             else FourierEmbedding(noise_channels)
         )
-        self.map_label = Dense(label_dim, noise_channels) if label_dim else None
-        self.map_augment = Dense(augment_dim, noise_channels, bias=False) if augment_dim else None
+        self.map_label = Dense(s.label_dim, noise_channels) if s.label_dim else None
+        augment = s.augment_dim
+        self.map_augment = Dense(augment, noise_channels, bias=False) if augment else None
         self.map_layer0 = Dense(noise_channels, self.emb_channels)
         self.map_layer1 = Dense(self.emb_channels, self.emb_channels)
-        self._build(in_channels, model_channels)
+        self._build(s.in_channels, s.model_channels)
 
     def _convolution(self, c_in: int, c_out: int) -> nn.Module:
         return Convolution(c_in, c_out, 3)
@@ -123,15 +113,9 @@ class SongUNet(EncoderDecoder):
         coarsest = level == len(self.resolutions) - 1
         return made + self.dec[part_at(r, "aux_up")](below) if summed and not coarsest else made
 
-    def forward(
-        self,
-        x: Float[Tensor, "b c r r"],
-        noise_labels: Float[Tensor, "b"],
-        class_labels: Float[Tensor, "b n"] | None,
-    ) -> Float[Tensor, "b c2 r r"]:
-        """F at scaled images, c_noise and one-hot labels."""
+    def _embedded(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
         waves = self.map_noise(noise_labels)
         emb = waves.roll(waves.shape[1] // 2, 1)  # sines first
         if self.map_label is not None and class_labels is not None:
             emb = emb + self.map_label(class_labels * math.sqrt(class_labels.shape[1]))
-        return self._through(x, F.silu(self.map_layer1(F.silu(self.map_layer0(emb)))))
+        return F.silu(self.map_layer1(F.silu(self.map_layer0(emb))))

@@ -22,7 +22,6 @@ import torch
 from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.diffusers.vae import bare_autoencoder, load_vae, scaled_codec
 from real.families.edm.loader import (
-    SIGMA_RANGE,
     constructor_arguments,
     denoiser_checkpoint,
     has_ema,
@@ -30,11 +29,11 @@ from real.families.edm.loader import (
 )
 from real.families.edm2.unet import MPBlockStyle, MPDenoiser, MPUNet
 from real.files.hub import download
-from real.files.network_pickles import Stored
+from real.files.network_pickles import PickledObject
 from real.files.state_dicts import with_weights
-from theory.diffusion.schedules import EDM
 from theory.support.errors import InputError
 
+NAME = "edm2"
 ORDER = {
     "Precond": (
         "img_resolution", "img_channels", "label_dim", "use_fp16", "sigma_data", "logvar_channels",
@@ -65,14 +64,16 @@ def load(source: Source, device: Any) -> Checkpoint:
     """
     ema = named_arguments(source, ORDER)
     network = with_weights(partial(_build, ema), ema.state, ema.class_name)
-    checkpoint = denoiser_checkpoint(source, "edm2", network, ema, EDM(*SIGMA_RANGE), device)
+    checkpoint = denoiser_checkpoint(source, NAME, network, ema, device)
     encoder = source.content.get("encoder")
-    if not (isinstance(encoder, Stored) and encoder.class_name == ON_LATENTS):
+    if not (isinstance(encoder, PickledObject) and encoder.class_name == ON_LATENTS):
         return checkpoint
     return _on_latents(checkpoint, source, encoder, device)
 
 
-def _on_latents(checkpoint: Checkpoint, source: Source, encoder: Stored, device: Any) -> Checkpoint:
+def _on_latents(
+    checkpoint: Checkpoint, source: Source, encoder: PickledObject, device: Any
+) -> Checkpoint:
     """The checkpoint with its autoencoder, which upstream gives pixels in [0, 1] and whose latents it
     standardizes."""
     told = {**ENCODER, **dict(zip(ENCODER, encoder.args, strict=False)), **encoder.kwargs}
@@ -111,7 +112,7 @@ def _autoencoder(name: str, source: Source) -> Path:
         ) from error
 
 
-def _build(ema: Stored) -> MPDenoiser:
+def _build(ema: PickledObject) -> MPDenoiser:
     arguments = {k: v for k, v in constructor_arguments(ema).items() if k not in WITHOUT_EFFECT}
     outer = _taken(arguments, ("sigma_data", "logvar_channels"))
     style = _taken(arguments, tuple(field.name for field in fields(MPBlockStyle)))
@@ -122,4 +123,4 @@ def _taken(arguments: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
     return {name: arguments.pop(name) for name in names if name in arguments}
 
 
-FAMILY = Family("edm2", lambda source: has_ema(source, ORDER), load)
+FAMILY = Family(NAME, lambda source: has_ema(source, ORDER), load)

@@ -8,7 +8,6 @@ rescaled. Numbers in parentheses are the paper's equations.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from real.families.edm.encoder_decoder import EncoderDecoder, Side
-from real.families.edm.preconditioning import denoised, edm_coefficients
+from real.families.edm.preconditioning import EDMPreconditioned
 from real.families.resampling import Direction, resampled, separable
 
 
@@ -209,22 +208,21 @@ class MPUNet(EncoderDecoder):
     def _joined(self, x: Tensor, skip: Tensor) -> Tensor:
         return mp_cat(x, skip, self.concat_balance)
 
-    def forward(
-        self,
-        x: Float[Tensor, "b c r r"],
-        noise_labels: Float[Tensor, "b"],
-        class_labels: Float[Tensor, "b n"] | None,
-    ) -> Float[Tensor, "b c r r"]:
-        """F at scaled images, c_noise and one-hot labels."""
+    def _embedded(self, noise_labels: Tensor, class_labels: Tensor | None) -> Tensor:
         emb = self.emb_noise(self.emb_fourier(noise_labels))
         if self.emb_label is not None and class_labels is not None:
             labels = self.emb_label(class_labels * math.sqrt(class_labels.shape[1]))
             emb = mp_sum(emb, labels, self.label_balance)
-        with_ones = torch.cat([x, torch.ones_like(x[:, :1])], 1)
-        return self.out_conv(self._through(with_ones, mp_silu(emb)), gain=self.out_gain)
+        return mp_silu(emb)
+
+    def _through(self, x: Tensor, emb: Tensor) -> Tensor:
+        return super()._through(torch.cat([x, torch.ones_like(x[:, :1])], 1), emb)
+
+    def _output(self, x: Tensor) -> Tensor:
+        return self.out_conv(x, gain=self.out_gain)
 
 
-class MPDenoiser(nn.Module):
+class MPDenoiser(EDMPreconditioned):
     """D(x; sigma, labels) around the U-Net, with EDM's coefficients.
 
     The file also holds a layer for log-variances u(sigma), by which training weights its losses.
@@ -235,20 +233,11 @@ class MPDenoiser(nn.Module):
         logvar_channels: width of the layer for log-variances.
     """
 
+    part = "unet"
+
     def __init__(
         self, unet: MPUNet, sigma_data: float | int = 0.5, logvar_channels: int = 128
     ) -> None:
-        super().__init__()
-        self.unet, self.sigma_data = unet, sigma_data
+        super().__init__(unet, sigma_data=sigma_data)
         self.logvar_fourier = MPFourier(logvar_channels)
         self.logvar_linear = MPConvolution(logvar_channels, 1, None)
-
-    def forward(
-        self,
-        x: Float[Tensor, "b c r r"],
-        sigma: Float[Tensor, "b"],
-        class_labels: Float[Tensor, "b n"] | None = None,
-    ) -> Float[Tensor, "b c r r"]:
-        """D(x; sigma, labels) in float32; class labels are one-hot, all zero for no class."""
-        coefficients = partial(edm_coefficients, sigma_data=self.sigma_data)
-        return denoised(self.unet, coefficients, x, sigma, class_labels)

@@ -66,20 +66,18 @@ def guided_architecture(state: Mapping[str, Tensor]) -> GuidedArchitecture:
     width = state["time_embed.0.weight"].shape[1]
     firsts = [f"input_blocks.{1 + level * (blocks + 1)}" for level in range(levels)]
     labels = state.get("label_emb.weight")
+    modulation = state["input_blocks.1.0.emb_layers.1.weight"].shape[0]
     return GuidedArchitecture(
         in_channels=state["input_blocks.0.0.weight"].shape[1],
-        out_channels=state["out.2.weight"].shape[0],
-        width=width,
-        multipliers=tuple(_channels(state, first) / width for first in firsts),
-        blocks=blocks,
+        out_channels=state["out.2.weight"].shape[0], width=width,
+        multipliers=tuple(_channels(state, first) / width for first in firsts), blocks=blocks,
         attention=tuple(
             level for level, first in enumerate(firsts) if f"{first}.1.qkv.weight" in state
         ),
         classes=None if labels is None else len(labels),
-        scale_shift=state["input_blocks.1.0.emb_layers.1.weight"].shape[0]
-        == 2 * _channels(state, "input_blocks.1"),
+        scale_shift=modulation == 2 * _channels(state, "input_blocks.1"),
         resampling_blocks="in_layers.2.weight" in ups.values(),
-    )
+    )  # fmt: skip
 
 
 def _channels(state: Mapping[str, Tensor], block: str) -> int:
@@ -125,19 +123,15 @@ def load(source: Source, device: Any) -> Checkpoint:
     floats = {name: tensor.float() for name, tensor in state.items()}
     make = partial(GuidedUNet, architecture, split)
     network = with_weights(make, floats, source.reference).to(device)
+    said = (_described(architecture), repr(split), f"{size} {scale}")
     return Checkpoint(
-        reference=source.reference,
-        family=NAME,
-        predict=_predictor(network, scale, source.reference),
-        schedule=schedule,
+        reference=source.reference, family=NAME,
+        predict=_predictor(network, scale, source.reference), schedule=schedule,
         target=targets.named(str(known.get("prediction", "noise"))),
-        shape=(architecture.in_channels, size, size),
-        conditions=architecture.classes,
-        fingerprint=fingerprint(
-            network.state_dict().items(), _described(architecture), repr(split), f"{size} {scale}"
-        ),
+        shape=(architecture.in_channels, size, size), conditions=architecture.classes,
+        fingerprint=fingerprint(network.state_dict().items(), *said),
         modules={"unet": network},
-    )
+    )  # fmt: skip
 
 
 def _described(architecture: GuidedArchitecture) -> str:
@@ -193,16 +187,13 @@ def _predictor(network: GuidedUNet, time_scale: float, reference: str) -> Predic
 
 def _by_shapes(architecture: GuidedArchitecture) -> dict[str, Any]:
     return {
-        "in_channels": architecture.in_channels,
-        "out_channels": architecture.out_channels,
-        "model_channels": architecture.width,
-        "num_res_blocks": architecture.blocks,
+        "in_channels": architecture.in_channels, "out_channels": architecture.out_channels,
+        "model_channels": architecture.width, "num_res_blocks": architecture.blocks,
         "attention_resolutions": [2**level for level in architecture.attention],
-        "channel_mult": list(architecture.multipliers),
-        "num_classes": architecture.classes,
+        "channel_mult": list(architecture.multipliers), "num_classes": architecture.classes,
         "use_scale_shift_norm": architecture.scale_shift,
         "resblock_updown": architecture.resampling_blocks,
-    }
+    }  # fmt: skip
 
 
 FAMILY = Family(NAME, _recognizes, load)

@@ -185,9 +185,9 @@ class GuidedUNet(nn.Module):
         )
         if architecture.classes is not None:
             self.label_emb = nn.Embedding(architecture.classes, embedding)
-        self.input_blocks = nn.ModuleList(self._downwards())
-        self.middle_block = self._middle()
-        self.output_blocks = nn.ModuleList(self._upwards())
+        blocks, skips = self._downwards()
+        self.input_blocks, self.middle_block = nn.ModuleList(blocks), self._middle()
+        self.output_blocks = nn.ModuleList(self._upwards(skips))
         first = architecture.channels(0)
         self.out = nn.Sequential(
             _norm(first), nn.SiLU(), nn.Conv2d(first, architecture.out_channels, 3, padding=1)
@@ -204,23 +204,26 @@ class GuidedUNet(nn.Module):
     def _attention(self, channels: int, heads: int) -> QKVAttention:
         return QKVAttention(channels, heads, self.heads.after_split)
 
-    def _downwards(self) -> Iterator[Block]:
-        architecture = self.architecture
-        channels = architecture.channels(0)
-        yield Block(nn.Conv2d(architecture.in_channels, channels, 3, padding=1))
-        for level in range(len(architecture.multipliers)):
+    def _downwards(self) -> tuple[list[Block], list[int]]:
+        """The blocks of the encoder, and the channels of what each of them returns."""
+        a, channels = self.architecture, self.architecture.channels(0)
+        blocks, skips = [Block(nn.Conv2d(a.in_channels, channels, 3, padding=1))], [channels]
+        for level in range(len(a.multipliers)):
             if level > 0:
-                yield Block(
-                    self._residual(channels, channels, nn.AvgPool2d(2))
-                    if architecture.resampling_blocks
-                    else Down(channels)
+                blocks.append(
+                    Block(self._residual(channels, channels, nn.AvgPool2d(2)))
+                    if a.resampling_blocks
+                    else Block(Down(channels))
                 )
-            for _ in range(architecture.blocks):
-                layers: list[nn.Module] = [self._residual(channels, architecture.channels(level))]
-                channels = architecture.channels(level)
-                if level in architecture.attention:
+                skips.append(channels)
+            for _ in range(a.blocks):
+                layers: list[nn.Module] = [self._residual(channels, a.channels(level))]
+                channels = a.channels(level)
+                if level in a.attention:
                     layers.append(self._attention(channels, self.heads.down(channels)))
-                yield Block(*layers)
+                blocks.append(Block(*layers))
+                skips.append(channels)
+        return blocks, skips
 
     def _middle(self) -> Block:
         channels = self.architecture.channels(-1)
@@ -230,30 +233,21 @@ class GuidedUNet(nn.Module):
             self._residual(channels, channels),
         )
 
-    def _skips(self) -> list[int]:
-        """Channels of every skip connection, in the order of the input blocks."""
-        architecture = self.architecture
-        skips = [architecture.channels(0)]
-        for level in range(len(architecture.multipliers)):
-            if level > 0:
-                skips.append(architecture.channels(level - 1))
-            skips += [architecture.channels(level)] * architecture.blocks
-        return skips
-
-    def _upwards(self) -> Iterator[Block]:
-        architecture, skips = self.architecture, self._skips()
-        channels = architecture.channels(-1)
-        for level in reversed(range(len(architecture.multipliers))):
-            for block in range(architecture.blocks + 1):
-                out = architecture.channels(level)
-                layers: list[nn.Module] = [self._residual(channels + skips.pop(), out)]
-                channels = out
-                if level in architecture.attention:
+    def _upwards(self, skips: list[int]) -> Iterator[Block]:
+        """The blocks of the decoder, each of which is given one of the skips."""
+        a, channels = self.architecture, self.architecture.channels(-1)
+        for level in reversed(range(len(a.multipliers))):
+            for block in range(a.blocks + 1):
+                layers: list[nn.Module] = [
+                    self._residual(channels + skips.pop(), a.channels(level))
+                ]
+                channels = a.channels(level)
+                if level in a.attention:
                     layers.append(self._attention(channels, self.heads.up(channels)))
-                if level > 0 and block == architecture.blocks:
+                if level > 0 and block == a.blocks:
                     layers.append(
                         self._residual(channels, channels, nn.Upsample(scale_factor=2))
-                        if architecture.resampling_blocks
+                        if a.resampling_blocks
                         else Up(channels)
                     )
                 yield Block(*layers)

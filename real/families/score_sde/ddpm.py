@@ -11,29 +11,19 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from real.families.resampling import Direction
-from real.families.score_sde.ncsnpp import NIN, NCSNpp, group_norm
+from real.families.score_sde.ncsnpp import NIN, NCSNpp, ResidualBlock
 
 
-class PlainBlock(nn.Module):
-    """DDPM's residual block."""
+class PlainBlock(ResidualBlock):
+    """DDPM's residual block: without resampling, and with a skip that is projected by ``NIN``."""
 
     def __init__(self, in_channels: int, out_channels: int, emb_channels: int) -> None:
-        super().__init__()
-        self.GroupNorm_0 = group_norm(in_channels)
-        self.Conv_0 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
-        self.Dense_0 = nn.Linear(emb_channels, out_channels)
-        self.GroupNorm_1 = group_norm(out_channels)
-        self.Conv_1 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        super().__init__(in_channels, out_channels, emb_channels, rescale=False, taps=())
+        self.Conv_2 = None
         self.NIN_0 = NIN(in_channels, out_channels) if in_channels != out_channels else None
 
-    def forward(
-        self, x: Float[Tensor, "b c h w"], emb: Float[Tensor, "b e"]
-    ) -> Float[Tensor, "b c2 h w"]:
-        """skip(x) + the convolutions of x, to which the embedding is added."""
-        h = self.Conv_0(F.silu(self.GroupNorm_0(x)))
-        h = h + self.Dense_0(F.silu(emb))[:, :, None, None]
-        h = self.Conv_1(F.silu(self.GroupNorm_1(h)))
-        return h + (x if self.NIN_0 is None else self.NIN_0(x))
+    def _projected(self, x: Tensor) -> Tensor:
+        return x if self.NIN_0 is None else self.NIN_0(x)
 
 
 class ConvResampling(nn.Module):

@@ -75,13 +75,9 @@ def load(source: Source, device: Any) -> Checkpoint:
         return (output / scale if exploding else output).to(x_t)
 
     return Checkpoint(
-        reference=source.reference,
-        family=NAME,
-        predict=predict,
-        schedule=schedule,
-        target=SCORE if exploding else NOISE,
+        reference=source.reference, family=NAME, predict=predict, schedule=schedule,
+        target=SCORE if exploding else NOISE, conditions=None,
         shape=(settings.network["num_channels"], *2 * (settings.network["image_size"],)),
-        conditions=None,
         fingerprint=fingerprint(
             state.items(), settings.sde + " at table times" * (not settings.continuous),
             str(settings.centered), str(settings.limits),

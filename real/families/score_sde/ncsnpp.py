@@ -4,6 +4,7 @@ Layers stand in one list, in the order of their use, with the names of the publi
 """
 
 import math
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
@@ -117,8 +118,10 @@ class ResidualBlock(nn.Module):
         h = self.Conv_0(self._resampled(F.silu(self.GroupNorm_0(x))))
         h = h + self.Dense_0(F.silu(emb))[:, :, None, None]
         h = self.Conv_1(F.silu(self.GroupNorm_1(h)))
-        x = self._resampled(x)
-        return _joined(x if self.Conv_2 is None else self.Conv_2(x), h, self.rescale)
+        return _joined(h, self._projected(self._resampled(x)), self.rescale)
+
+    def _projected(self, x: Tensor) -> Tensor:
+        return x if self.Conv_2 is None else self.Conv_2(x)
 
     def _resampled(self, x: Tensor) -> Tensor:
         return resampled(x, self.resample, separable(self.taps)) if self.resample else x
@@ -137,18 +140,6 @@ class FilteredConvolution(nn.Module):
         """w * filtered(x) + b at every second pixel."""
         smooth = filtered(x, separable(self.taps), padding=len(self.taps) // 2)
         return F.conv2d(smooth, self.weight, self.bias, stride=2)
-
-
-class PyramidDown(nn.Module):
-    """A level of the residual input pyramid."""
-
-    def __init__(self, in_channels: int, out_channels: int, taps: Sequence[float | int]) -> None:
-        super().__init__()
-        self.Conv2d_0 = FilteredConvolution(in_channels, out_channels, taps)
-
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c2 h2 w2"]:
-        """The next level of the pyramid."""
-        return self.Conv2d_0(x)
 
 
 class Combine(nn.Module):
@@ -243,7 +234,8 @@ class NCSNpp(nn.Module):
                     made.append(Combine(pyramid, width, self.progressive_combine))
                     width *= 2 if self.progressive_combine == "cat" else 1
                 if self.progressive_input == "residual":
-                    made.append(PyramidDown(pyramid, width, self.taps))
+                    down = FilteredConvolution(pyramid, width, self.taps)
+                    made.append(nn.Sequential(OrderedDict(Conv2d_0=down)))
                     pyramid = width
                 skips.append(width)
         middle = [self._block(width, width), PixelAttention(width, self.rescale)]

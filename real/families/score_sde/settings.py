@@ -84,15 +84,18 @@ class SDESettings:
         return torch.round((1 - t) * (n - 1))
 
 
+PUBLISHED = {"num_channels": 3, "attn_resolutions": (16,), "progressive_combine": "sum"}
+CIFAR10 = {"image_size": 32, "nf": 128, "ch_mult": (1, 2, 2, 2)}
+
+
 def _cifar10(sde: str, kind: str, blocks: int, continuous: bool = True) -> SDESettings:
     ncsnpp, exploding = kind == "ncsnpp", sde == "vesde"
     network = {
-        "image_size": 32, "num_channels": 3, "nf": 128, "ch_mult": (1, 2, 2, 2),
-        "num_res_blocks": blocks, "attn_resolutions": (16,), "skip_rescale": True,
+        **PUBLISHED, **CIFAR10, "num_res_blocks": blocks, "skip_rescale": True,
         "taps": (1, 3, 3, 1) if ncsnpp else (1, 1),
         "embedding_type": "fourier" if exploding and continuous else "positional",
         "progressive": "none", "progressive_input": "residual" if ncsnpp else "none",
-        "progressive_combine": "sum", "scale_by_sigma": exploding,
+        "scale_by_sigma": exploding,
     }  # fmt: skip
     limits = (0.01, 50.0) if exploding else (0.1, 20.0)
     return SDESettings(sde, not exploding, limits, network, continuous=continuous)
@@ -100,8 +103,8 @@ def _cifar10(sde: str, kind: str, blocks: int, continuous: bool = True) -> SDESe
 
 def _ddpm(sde: str, continuous: bool = True) -> SDESettings:
     network = {
-        "image_size": 32, "num_channels": 3, "nf": 128, "ch_mult": (1, 2, 2, 2),
-        "num_res_blocks": 2, "attn_resolutions": (16,), "scale_by_sigma": False,
+        **CIFAR10, "num_channels": 3, "num_res_blocks": 2, "attn_resolutions": (16,),
+        "scale_by_sigma": False,
     }  # fmt: skip
     return SDESettings(sde, True, (0.1, 20.0), network, "ddpm", continuous)
 
@@ -109,11 +112,10 @@ def _ddpm(sde: str, continuous: bool = True) -> SDESettings:
 def _large(size: int, sigma_max: float) -> SDESettings:
     wide = size == 1024
     network = {
-        "image_size": size, "num_channels": 3, "nf": 16 if wide else 128,
+        **PUBLISHED, "image_size": size, "nf": 16 if wide else 128, "skip_rescale": True,
         "ch_mult": (1, 2, 4, 8, 16, 32, 32, 32) if wide else (1, 1, 2, 2, 2, 2, 2),
-        "num_res_blocks": 1 if wide else 2, "attn_resolutions": (16,), "skip_rescale": True,
-        "taps": (1, 3, 3, 1), "embedding_type": "fourier", "progressive": "output_skip",
-        "progressive_input": "input_skip", "progressive_combine": "sum", "scale_by_sigma": True,
+        "num_res_blocks": 1 if wide else 2, "taps": (1, 3, 3, 1), "embedding_type": "fourier",
+        "progressive": "output_skip", "progressive_input": "input_skip", "scale_by_sigma": True,
     }  # fmt: skip
     return SDESettings("vesde", False, (0.01, sigma_max), network)
 

@@ -78,7 +78,7 @@ def test_certified_calibration_of_few_images_does_no_harm(digits_checkpoint):
     few = torch.cat(list(open_images("digits", "calibration", shape)))
     for policy, harms in ((CERTIFIED, False), (PUBLISHED, True)):
         calibration = calibrate(
-            digits_checkpoint.predict, schedule, images=few[:100], times=schedule.grid(12),
+            digits_checkpoint.predict, schedule, images=few[:100], times=schedule.grid(6),
             policy=policy, estimator=PLAIN if harms else REGRESSION,
         )  # fmt: skip
         result = validate(digits_checkpoint.predict, calibration, images=held_out)

@@ -19,7 +19,7 @@ def test_choices_are_the_tables_of_the_code():
     precisions = get_args(TrainingRecipe.__annotations__["precision"])
     for listed, table in {
         choices.POLICIES: POLICIES,
-        choices.CONDITIONS: get_args(conditions.Kind),
+        choices.CONDITIONS: get_args(conditions.ConditionKind),
         choices.DTYPES: DTYPES,
         choices.SOLVERS: SOLVERS,
         choices.FORMATS: (*FORMATS, *torchao_formats.NAMES),
@@ -28,8 +28,9 @@ def test_choices_are_the_tables_of_the_code():
         choices.NETWORKS: ("digits", *ASSIGNMENTS),
         choices.PRECISIONS: precisions,
         references.TORCHVISION_SETS: torchvision_sets.SETS,
-        references.FILES: opening.READERS,
     }.items():
         assert listed == tuple(table)
+    kinds = {references.DIGITS, references.HUB, opening.FOLDER, *references.FILES}
+    assert set(opening.OPENERS) == kinds | set(references.TORCHVISION_SETS)
     assert choices.ANALYTIC == analytic.NAME
     assert choices.BATCH_SIZE == DEFAULT_BATCH

@@ -2,6 +2,7 @@
 
 import torch
 
+from real.calibrated.conditions import ConditionedImages
 from real.checkpoints.reloading import damaged
 from real.compress import Damage
 from real.compress.quantize import denoisers
@@ -23,7 +24,7 @@ def test_training_changes_biases_alone_and_lowers_the_loss(digits_checkpoint):
 
     worst = off()
     trained = with_trained_biases(
-        network, digits("calibration"), times, evaluations=3 * 32 * 25, seed=0
+        network, ConditionedImages(digits("calibration")), times, evaluations=3 * 32 * 25, seed=0
     )
     after = trained.modules["unet"].state_dict()
     assert all(n.endswith("bias") != torch.equal(t, before[n]) for n, t in after.items())

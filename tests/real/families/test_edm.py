@@ -11,7 +11,7 @@ from real.families.edm import loader as edm
 from real.families.edm import preconditioning
 from real.families.edm.dhariwal_unet import DhariwalUNet
 from real.families.edm.song_unet import SongUNet
-from real.files.network_pickles import Stored
+from real.files.network_pickles import PickledObject
 from tests.real.refusals import refusal
 from tests.real.state_files import upstream_outputs
 from tests.real.stored_networks import (
@@ -51,7 +51,9 @@ def small(kind, **changes):
     kwargs = {"img_resolution": 8, "img_channels": 2, "use_fp16": True, **UNET, **KINDS[kind]}
     kwargs |= changes
     with torch.device("meta"):
-        network = edm._build(Stored(kind, (), kwargs, {str(i): torch.empty(0) for i in range(99)}))
+        network = edm._build(
+            PickledObject(kind, (), kwargs, {str(i): torch.empty(0) for i in range(99)})
+        )
     state = random_state(network)
     if "u" in state:
         state["u"] = idd_table(kwargs["M"])
@@ -273,8 +275,10 @@ def test_other_content_is_not_recognized(tmp_path):
 @pytest.mark.parametrize("make", [partial(SongUNet, label_dim=3), partial(DhariwalUNet)])
 def test_raw_networks_take_any_number_of_levels(make):
     with torch.device("meta"):
-        network = make(16, 2, 2, model_channels=8, channel_mult=[1, 1, 2], num_blocks=2,
-                       attn_resolutions=[8])  # fmt: skip
+        network = make(
+            img_resolution=16, in_channels=2, out_channels=2, model_channels=8,
+            channel_mult=[1, 1, 2], num_blocks=2, attn_resolutions=[8],
+        )  # fmt: skip
     network = network.to_empty(device="cpu")
     network.load_state_dict(random_state(network))
     out = network(torch.zeros(2, 2, 16, 16), torch.ones(2), torch.zeros(2, 3))

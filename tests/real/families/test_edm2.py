@@ -10,7 +10,7 @@ from real.checkpoints import load
 from real.families.edm import loader as edm
 from real.families.edm2 import loader as edm2
 from real.families.edm2 import unet as edm2_unet
-from real.files.network_pickles import Stored
+from real.files.network_pickles import PickledObject
 from tests.real import tiny_pipelines
 from tests.real.refusals import refusal
 from tests.real.stored_networks import (
@@ -40,7 +40,7 @@ def small(dtype=torch.float32, **changes):
     kwargs = KWARGS | changes
     with torch.device("meta"):
         network = edm2._build(
-            Stored("Precond", (), kwargs, {str(i): torch.empty(0) for i in range(99)})
+            PickledObject("Precond", (), kwargs, {str(i): torch.empty(0) for i in range(99)})
         )
     state = {k: v.to(dtype) for k, v in random_state(network, scale=1.0).items()}
     return persistent(network, "Precond", kwargs, state), state

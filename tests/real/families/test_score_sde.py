@@ -242,7 +242,8 @@ def attention(state):
 def test_numbers_are_those_of_edms_network(noisy, embedding, encoder, decoder, taps):
     """EDM's is said to be equivalent, and is itself held to outputs of the published code."""
     unfilled = SongUNet(
-        8, 2, 2, model_channels=8, channel_mult=[1, 2, 2], num_blocks=2, attn_resolutions=[4],
+        img_resolution=8, in_channels=2, out_channels=2, model_channels=8, channel_mult=[1, 2, 2],
+        num_blocks=2, attn_resolutions=[4],
         embedding_type=embedding, encoder_type=encoder, decoder_type=decoder, resample_filter=taps,
         channel_mult_noise=2 if embedding == "fourier" else 1,
     )  # fmt: skip

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from real.files.network_pickles import MAX_NESTING, MAX_TENSORS, Stored, unpickle
+from real.files.network_pickles import MAX_NESTING, MAX_TENSORS, PickledObject, unpickle
 from tests.real.refusals import refusal
 from tests.real.stored_networks import Persistent, install_persistence
 
@@ -84,7 +84,7 @@ def test_an_object_becomes_its_arguments_and_tensors(tmp_path):
     }  # fmt: skip
     state.pop("other")
     read = unpickle(written(tmp_path, pickle.dumps(Persistent("Net", state))))
-    assert isinstance(read, Stored)
+    assert isinstance(read, PickledObject)
     assert (read.class_name, read.args) == ("Net", (1,))
     assert read.kwargs == {"width": 8, "mult": [1, 2]}
     assert list(read.state) == ["kept", "enc.8x8_conv.weight"]
@@ -261,7 +261,7 @@ def bomb(how: str) -> bytes:
     call = b"ctorch.storage\n_load_from_bytes\n"
     match how:
         case "hashed tuples":
-            return b"\x80\x04}K\x01" + b"\x85" * 300_000 + b"K\x01s."
+            return b"\x80\x04}K\x01" + b"\x85" * 100_000 + b"K\x01s."
         case "nested":
             return b"\x80\x04" + b"]" * 5000 + b"a" * 4999 + b"."
         case "itself":

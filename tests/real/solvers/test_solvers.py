@@ -8,7 +8,7 @@ from diffusers import DDPMScheduler
 
 from real.solvers import grids
 from real.solvers.by_name import NAMED as SOLVERS
-from real.solvers.by_name import default_solver, solver_named, solver_or_default
+from real.solvers.by_name import solver_named, solver_or_default
 from real.solvers.sampling import evaluations_per_sample, sample
 from tests.real.exact import FAMILIES, MEAN, VARIANCE, at_the_end, exact_checkpoint
 from theory.diffusion.schedules import SubVP, VEGeometric
@@ -206,7 +206,7 @@ def test_shift_of_flow_moves_times_to_more_noise():
 
 
 def test_unless_asked_otherwise_schedules_have_their_usual_solver():
-    usual = {name: default_solver(schedule) for name, (schedule, _) in FAMILIES.items()}
+    usual = {name: solver_or_default(None, schedule) for name, (schedule, _) in FAMILIES.items()}
     assert usual == {
         "vp": "ddim", "cosine": "ddim", "table": "ddim", "edm": "heun", "flow": "flow-euler",
     }  # fmt: skip
