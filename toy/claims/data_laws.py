@@ -103,8 +103,8 @@ JUMPS = reverse_cases(1, reach=4.0, least=0.3, pairs=near_time_pairs(0.1, 6.0, S
 CLAIMS = (
     exact_claim(
         "martingale-from-data", "1", "E[grad log q_0(x_0)|x_t] = M_t at s = 0, sigma_s = 0", LINE,
-        kernel_expectation_error, instead={"score-of-posterior": _score_of_kernel},
-        process={"from-data-no-alpha": Diffusion.score},
+        kernel_expectation_error, process={"from-data-no-alpha": Diffusion.score},
+        instead={"score-of-posterior": _score_of_kernel},
         kernel={"from-data-prior-weights": prior_weights},
     ),
     exact_claim(

@@ -115,22 +115,24 @@ def test_claims_are_listed_and_not_tried(monkeypatch, capsys):
     assert [line.split()[0] for line in lines] == ["claim-50", "claim-101"]
 
 
-def written(tmp_path, jobs, seed):
+SOME_AT_ONCE = ["--examples", "100", "--only", "debiasing,transitions,conversion", "--quiet"]
+
+
+def written(out, jobs):
     """The verdicts of some claims, from a program of its own."""
-    out = tmp_path / f"{jobs}-{seed}.json"
-    ids = "debiasing,transitions,conversion"
-    options = ["--examples", "100", "--only", ids, "--seed", seed, "--jobs", jobs, "--json", out]
-    command = [sys.executable, "-m", "toy", "verify", "--quiet", *map(str, options)]
-    subprocess.run(command, check=True)
-    return json.loads(out.read_text())
+    command = ["-m", "toy", "verify", *SOME_AT_ONCE, "--jobs", jobs, "--json", str(out)]
+    subprocess.run([sys.executable, *command], check=True)
+    return json.loads(out.read_text())["claims"]
 
 
 def test_the_number_of_processes_changes_nothing(tmp_path):
     """Cases depend on the constants of the modules that are loaded: they must be the same in each."""
-    one, two, other = (written(tmp_path, *of) for of in ((1, 2), (2, 2), (1, 3)))
-    assert one == two
-    assert [claim["id"] for claim in one["claims"]] == ["transitions", "conversion", "debiasing"]
-    assert one["claims"] != other["claims"]
+    one, two, other = (tmp_path / f"{name}.json" for name in ("one", "two", "other"))
+    claims = written(one, "1")
+    assert claims == written(two, "2")
+    assert [claim["id"] for claim in claims] == ["transitions", "conversion", "debiasing"]
+    main(["verify", *SOME_AT_ONCE, "--jobs", "1", "--seed", "1", "--json", str(other)])
+    assert claims != json.loads(other.read_text())["claims"]
 
 
 def test_an_error_in_a_process_is_not_hidden():
