@@ -115,9 +115,9 @@ def load(source: Source, device: Any) -> Checkpoint:
     architecture = inferred(guided_architecture, TELLING, state, source.reference)
     _refuse_upsampler(source, architecture)
     known = settings_of(source, architecture, PRESETS, NEEDED)
-    require_agreement(source, known, _by_shapes(architecture))
     _require_channels(source, architecture)
     size = image_size(known, len(architecture.multipliers))
+    require_agreement(source, _in_factors(known, size), _by_shapes(architecture))
     schedule = schedule_of_settings(known)
     scale, split = _time_scale(source, known, len(schedule.alphas_cumprod)), heads(known)
     floats = {name: tensor.float() for name, tensor in state.items()}
@@ -185,6 +185,23 @@ def _predictor(network: GuidedUNet, time_scale: float, reference: str) -> Predic
     return predict
 
 
+def _in_factors(known: Mapping[str, Any], size: int) -> dict[str, Any]:
+    """Settings with lists as lists: upstream's programs take sizes of images, as texts."""
+    said = dict(known)
+    for name, of_size in (("attention_resolutions", True), ("channel_mult", False)):
+        if isinstance(said.get(name), str):
+            try:
+                numbers = [int(part) for part in said[name].split(",") if part]
+            except ValueError as error:
+                raise InputError(
+                    f"checkpoint: expected whole numbers as {name}, got {said[name][:40]!r}"
+                ) from error
+            said[name] = [size // max(1, n) for n in numbers] if of_size else numbers
+            if not numbers:
+                del said[name]
+    return said
+
+
 def _by_shapes(architecture: GuidedArchitecture) -> dict[str, Any]:
     return {
         "in_channels": architecture.in_channels, "out_channels": architecture.out_channels,
@@ -193,6 +210,8 @@ def _by_shapes(architecture: GuidedArchitecture) -> dict[str, Any]:
         "channel_mult": list(architecture.multipliers), "num_classes": architecture.classes,
         "use_scale_shift_norm": architecture.scale_shift,
         "resblock_updown": architecture.resampling_blocks,
+        "class_cond": architecture.classes is not None,
+        "learn_sigma": architecture.out_channels == 2 * architecture.in_channels,
     }  # fmt: skip
 
 

@@ -414,3 +414,45 @@ def test_no_random_number_is_drawn_and_no_gradient_kept(tmp_path):
         assert torch.equal(torch.get_rng_state(), before)
         assert not network.training
         assert not any(p.requires_grad for p in network.parameters())
+
+
+def test_settings_are_honoured_under_upstreams_names(tmp_path):
+    ours = load(write(tmp_path / "ours.pt", guided_state(), SMALL_SETTINGS))
+    named_there = {
+        **{k: v for k, v in SMALL_SETTINGS.items() if k != "schedule"},
+        "noise_schedule": SMALL_SETTINGS["schedule"], "dropout": 0.1, "use_fp16": False,
+    }  # fmt: skip
+    theirs = load(write(tmp_path / "theirs.pt", guided_state(), named_there))
+    assert theirs.schedule == ours.schedule
+    assert theirs.fingerprint == ours.fingerprint
+    data = load(
+        write(tmp_path / "data.pt", guided_state(), {**named_there, "predict_xstart": True})
+    )
+    assert data.target.name == "data"
+    ends = {"image_size": 16, "beta_start": 1e-3, "beta_end": 0.1, "num_diffusion_timesteps": 10}
+    table = load(write(tmp_path / "ends.ckpt", ddpm_state(), ends)).schedule
+    same = {"image_size": 16, "betas": "linear 1e-3..1e-1, 10"}
+    assert table == load(write(tmp_path / "same.ckpt", ddpm_state(), same)).schedule
+
+
+def test_settings_that_are_not_understood_are_refused(tmp_path):
+    for setting, match in (
+        (
+            {"rescale_timestep": True},
+            "unknown setting 'rescale_timestep'.*; did you mean rescale_timesteps",
+        ),
+        (
+            {"rescale_timesteps": "False"},
+            "expected true or false as rescale_timesteps .*got 'False'",
+        ),
+        ({"num_heads": True}, "expected a positive whole number as num_heads"),
+        ({"schedule": ["linear"]}, "expected a text as schedule"),
+        ({"predict_xstart": True, "prediction": "noise"}, "predict_xstart says data"),
+        ({"beta_start": 1e-3}, "expected beta_start and beta_end together"),
+        ({"learn_sigma": False}, "has learn_sigma = True by its shapes"),
+        ({"class_cond": True}, "has class_cond = False by its shapes"),
+        ({"attention_resolutions": "4,x"}, "expected whole numbers as attention_resolutions"),
+    ):
+        path = write(tmp_path / "small.pt", guided_state(), {**SMALL_SETTINGS, **setting})
+        with refusal(match, setting):
+            load(path)
