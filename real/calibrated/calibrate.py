@@ -87,5 +87,6 @@ def _certified(calibration: Calibration) -> str:
     if not bound > 0:
         return "no gain in all"
     solver = calibration.provenance.get("solver")
-    of = f"the discrete bound of {solver}" if solver else "the bound"
+    trapezoid = f"the bound (trapezoid over these {len(calibration.times)} times)"
+    of = f"the discrete bound of {solver}" if solver else trapezoid
     return f"the whole gains at least {bound:.4g} nats of {of} ({LEVEL:.0%}, asymptotic)"
