@@ -2,6 +2,7 @@
 
 from toy.claims import (
     azuma_hoeffding,
+    betting,
     calibration,
     convergence_orders,
     coverage,
@@ -37,7 +38,7 @@ FAMILIES = (
     azuma_hoeffding, maximal_inequalities, optional_stopping, calibration, estimation, coverage,
     denoising, guidance, tilting, likelihood, likelihood_whole, likelihood_gain, euler_maruyama,
     mixture_chains, convergence_orders, derivative_tower, energy, first_order, slope_certificates,
-    reverse_variance, extremes, extreme_identities,
+    betting, reverse_variance, extremes, extreme_identities,
 )  # fmt: skip
 
 ALL: tuple[Claim, ...] = tuple(claim for family in FAMILIES for claim in family.CLAIMS)
