@@ -3,9 +3,10 @@
 Imports every other room of ``theory``.
 """
 
+from theory.calibration.exact import calibrate_exactly
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.calibration.validation import Validation, validate
 
-__all__ = ["Calibrated", "Calibration", "Validation", "calibrate", "validate"]
+__all__ = ["Calibrated", "Calibration", "Validation", "calibrate", "calibrate_exactly", "validate"]

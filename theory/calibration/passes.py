@@ -92,14 +92,14 @@ def pose(
         InputError: images that ``survey`` refuses, or importances that are no weights.
     """
     if importance is None:
-        importance = _nats(network, times)
+        importance = likelihood_worth(network, times)
     _require_importance(importance, times)
     return Problem(
         network, images, survey(images), times, importance, parts, seed, device, on_progress
     )
 
 
-def _nats(network: Network, times: Tensor) -> Tensor:
+def likelihood_worth(network: Network, times: Tensor) -> Tensor:
     """What a unit of gain at each time takes off the likelihood bound; ones for a single time."""
     weights = gain_weights(network.schedule, network.target, times)
     return weights if weights.sum() > 0 else torch.ones_like(weights)

@@ -11,7 +11,7 @@ import html
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import inf
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, Real
 from torch import Tensor
 
+from theory.calibration.exact_certificate import ExactCertificate
 from theory.calibration.passes import Choice
 from theory.diffusion import targets
 from theory.diffusion.schedules import Schedule, from_description
@@ -71,6 +72,8 @@ class Calibration:
         line_check: the network's errors beside those of the best line in x_t, one per time; empty in
             a calibration of an older version.
         mean_image: of the images that it was made from; None in one of an older version.
+        exact: bounds that hold for every number of images, of which ``total_certificate`` is then one
+            too, and what predictions are held to for it; None where certificates are asymptotic.
 
     Raises:
         InputError: parts that do not belong together, or numbers that are not what they must be.
@@ -90,6 +93,7 @@ class Calibration:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     line_check: tuple[LineComparison, ...] = ()
     mean_image: Float64[Tensor, "*shape"] | None = None
+    exact: ExactCertificate | None = None
 
     def __post_init__(self) -> None:
         times = _require_times(self.schedule, self.times)
@@ -105,6 +109,8 @@ class Calibration:
         self._require_origin(times)
         if self.mean_image is not None:
             require_finite("calibration: mean_image", self.mean_image, self.shape)
+        if self.exact is not None:
+            self.exact.require_fit(times, self.shape)
         if self.line_check and len(self.line_check) != times:
             raise InputError(
                 f"calibration: expected {times} line checks, got {len(self.line_check)}"
@@ -184,6 +190,11 @@ class Calibration:
         """Shape of one image."""
         return tuple(self.shift.shape[1:])
 
+    @property
+    def certainty(self) -> str:
+        """Of what kind its certificates are: "exact" or "asymptotic"."""
+        return "asymptotic" if self.exact is None else "exact"
+
     def warning(self) -> str | None:
         """One line if the network does not fit its description; None if it does or is not known."""
         return description_warning(self.line_check, self.times)
@@ -193,8 +204,11 @@ class Calibration:
         return replace(self, provenance={**self.provenance, **more})
 
     def shift_alone(self) -> "Calibration":
-        """The same calibration with nothing but its constant shift."""
-        return replace(self, parts=self.parts[:1])
+        """The same calibration with nothing but its constant shift, of which nothing exact is known."""
+        if len(self.parts) == 1:
+            return self
+        exact = self.exact and ExactCertificate.unjudged(self.exact.data_range, self.exact.limits)
+        return replace(self, parts=self.parts[:1], exact=exact)
 
     def require(
         self, schedule: Schedule, target: Target, shape: tuple[int, ...], fingerprint: str
@@ -235,7 +249,8 @@ class Calibration:
     ) -> Float[Tensor, "any *shape"]:
         """All that is subtracted from predictions y at x_t and times (b,) or (1,): the sum of the parts.
 
-        A shift of each class is part of it where the conditions are its labels (b,).
+        A shift of each class is part of it where the conditions are its labels (b,). Under an exact
+        certificate predictions are clipped to the range of the data, before and after.
 
         Raises:
             InputError: a time outside the schedule.
@@ -243,9 +258,19 @@ class Calibration:
         if len(t) > 1 and bool((t == t[0]).all()):
             t = t[:1]
         at = self.grid.around(t)
-        given = Prediction(x_t, y, condition)
-        first, *others = (part.correction(at, given) for part in self.parts)
-        return sum(others, start=first)
+
+        def step(y: Tensor) -> Tensor:
+            """The sum of the parts, given these predictions."""
+            given = Prediction(x_t, y, condition)
+            first, *others = (part.correction(at, given) for part in self.parts)
+            return sum(others, start=first)
+
+        if self.exact is None:
+            return step(y)
+        clip = partial(
+            self.exact.data_range.clip, x_t=x_t, t=t, target=self.target, schedule=self.schedule
+        )
+        return self.exact.correction(y, step, clip, at)
 
     def noise_energy_at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b 2"]:
         """E|e_theta|^2 / d without and with calibration, linear in log-SNR between the times.
@@ -270,8 +295,11 @@ class Calibration:
             InputError: a time outside the schedule.
         """
         at = self.grid.around(t)
-        bounds = [torch.where(part.applied, part.certificates, 0.0) for part in self.parts]
-        total = torch.stack(bounds).sum(0)
+        applied = torch.stack([part.applied for part in self.parts])
+        bounds = torch.stack([part.certificates for part in self.parts])
+        if self.exact is not None:
+            applied, bounds = applied.any(0, keepdim=True), self.exact.bounds[None]
+        total = torch.where(applied, bounds, 0.0).sum(0)
         here = torch.where(at.later > 0, total[at.right], total[at.left])
         return torch.where(at.known & ((at.later == 0) | (at.later == 1)), here, 0.0)
 
@@ -304,6 +332,8 @@ class Calibration:
             own |= Contents({"mean_image": self.mean_image})
         for part in self.parts:
             own |= part.stored()
+        if self.exact is not None:
+            own |= self.exact.stored()
         stored.write(Path(path), own, FORMAT)
 
     @classmethod
@@ -334,11 +364,13 @@ class Calibration:
                 provenance=parse_json(texts["provenance"]),
                 mean_image=tensors.get("mean_image"),
                 line_check=from_tensor(tensors["line_check"]) if "line_check" in tensors else (),
+                exact=ExactCertificate.from_stored(found),
             )
 
     def summary(self) -> dict[str, str]:
         """What it is, in a few words under a few headings."""
         times, made = len(self.times), self.provenance
+        made_from = made.get("images", len(self.image_ids))
         evaluations = sum(choice.evaluations for choice in self.choices)
         applied = {
             "shift": self.constant,
@@ -349,13 +381,13 @@ class Calibration:
             "network": str(made.get("checkpoint", made.get("fingerprint", "not named"))),
             "predicts": f"{self.target.name}, images {self.shape}",
             "schedule": repr(self.schedule),
-            "made from": f"{len(self.image_ids)} images, {evaluations:,} network evaluations",
+            "made from": f"{made_from} images, {evaluations:,} network evaluations",
             **{
                 name: f"applied at {int(part.applied.sum())} of {times} times"
                 for name, part in applied.items()
                 if part is not None
             },
-            "certified": f"a gain of at least {self.total_certificate:.4g} in all (95 %, asymptotic)",
+            "certified": f"a gain of at least {self.total_certificate:.4g} in all (95 %, {self.certainty})",
             **({"warning": text} if (text := self.warning()) else {}),
         }
 

@@ -1,10 +1,12 @@
 """A network as it is measured: how it is called, and what its output stands for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
+from theory.diffusion.data_range import DataRange
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 
@@ -28,3 +30,14 @@ class Network:
     schedule: Schedule
     target: Target
     reference: Predict | None = None
+
+
+def clipped(network: Network, data_range: DataRange) -> Network:
+    """The network with its predictions of x_0 clipped to the range of the data."""
+
+    def predict(x_t: Tensor, t: Tensor, *condition: Any) -> Tensor:
+        """As the network predicts, within the range."""
+        y = network.predict(x_t, t, *condition)
+        return data_range.clip(y, x_t, t, network.target, network.schedule)
+
+    return replace(network, predict=predict)

@@ -1,0 +1,213 @@
+"""Exact certificates: of the very correction, on other images, in the range, at their level."""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy.stats import binom
+
+from tests.draws import normal
+from tests.theory.finite_data import SCHEDULE, TIMES, FiniteDataModel, drawn
+from theory.calibration.exact import PILOT, _bounds, calibrate_exactly
+from theory.calibration.network import Calibrated
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
+from theory.calibration.validation import validate
+from theory.diffusion.data_range import DataRange
+from theory.diffusion.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY, data_and_noise
+from theory.forward.halves import two_halves
+from theory.statistics.betting import betting_lower_bounds
+from theory.statistics.intervals import LEVEL
+from theory.statistics.shrinkage import UNSHRUNK
+from theory.support.errors import InputError
+
+RANGE = DataRange(-1.0, 1.0)
+WRONG, RIGHT = FiniteDataModel(0.25), FiniteDataModel()
+
+
+def certified(network=WRONG, n=400, seed=0, **options):
+    options = {"images": drawn(n, seed), "times": TIMES, "data_range": RANGE} | options
+    return calibrate_exactly(network, SCHEDULE, target=network.target, seed=seed, **options)
+
+
+def gained(network, calibration, n=4000):
+    """The mean gain over the network as it is, on images of its own, (T,)."""
+    found = validate(network, calibration, images=drawn(n, 99), batch_size=n)
+    return torch.tensor([estimate.value for estimate in found.gain()], dtype=torch.float64)
+
+
+@pytest.mark.parametrize("target", [NOISE, DATA, SCORE, VELOCITY, FLOW, EDM_RAW], ids=repr)
+@pytest.mark.parametrize("order", [0, 1])
+def test_a_gain_that_is_large_is_certified_and_is_there(target, order):
+    network = FiniteDataModel(0.25, target)
+    calibration = certified(network, order=order)
+    bounds = calibration.certified_gain(calibration.times)
+    assert (bounds > 0).all()
+    assert (bounds <= gained(network, calibration)).all()
+    assert calibration.total_certificate > 0
+
+
+def test_the_certificate_is_of_what_is_subtracted():
+    calibration = certified()
+    fifth = replace(calibration.constant, shift=calibration.shift / 5)
+    weaker = replace(calibration, parts=(fifth,))
+    assert (gained(WRONG, weaker) < calibration.certified_gain(calibration.times)).any()
+
+
+def test_what_clipping_gains_is_not_counted():
+    network = FiniteDataModel(1.5)
+    calibration = certified(network, data_range=DataRange(-0.601, 0.601))
+    nothing = replace(calibration.constant, shift=0 * calibration.shift)
+    by_clipping = gained(network, replace(calibration, parts=(nothing,)))
+    bounds = calibration.certified_gain(calibration.times)
+    assert (by_clipping > bounds).all()
+    assert (bounds <= gained(network, calibration) - by_clipping).all()
+
+
+def test_bounds_hold_together_with_that_of_the_sum():
+    gains, worth = normal(0, 50, 3).clamp(-4, 4) + 2, torch.tensor([1.0, 2.0, 0.5]).double()
+    largest = torch.full((3,), 6.0, dtype=torch.float64)
+    values = torch.cat([gains, (gains @ worth)[:, None]], 1)
+    values = values[torch.randperm(50, generator=torch.Generator().manual_seed(0))]
+    ends = torch.tensor([6.0, 6.0, 6.0, 21.0], dtype=torch.float64)
+    expected = betting_lower_bounds(values, -ends, ends, 4, 50)
+    assert torch.allclose(_bounds(gains, largest, worth, 0), expected)
+
+
+def false_certificates(repetitions, n, **options):
+    """How often a network that is right gets a certificate, though every correction harms it."""
+    found = [certified(RIGHT, n, seed, policy=UNSHRUNK, **options) for seed in range(repetitions)]
+    return sum(
+        c.total_certificate > 0 or bool((c.certified_gain(c.times) > 0).any()) for c in found
+    )
+
+
+def test_a_right_network_is_certified_no_gain():
+    repetitions = 60
+    most = binom.isf(1e-6, repetitions, 1 - LEVEL)
+    assert false_certificates(repetitions, 40) <= most
+
+
+def test_nothing_that_judges_has_made_the_correction():
+    images = drawn(40)
+    calibration = certified(images=images)
+    assert calibration.provenance["images"] == calibration.provenance["images_judging"] == 20
+    assert len(calibration.image_ids) == 40
+    other = torch.cat([images, drawn(2, 5)])
+    assert validate(WRONG, calibration, images=other).n == 2
+
+
+class Named:
+    """Images with identities that do not depend on their values."""
+
+    def __init__(self, images):
+        self.images, self.ids = images, torch.arange(len(images))
+
+    def __iter__(self):
+        return iter(self.images.split(16))
+
+
+def test_the_other_half_changes_bounds_alone():
+    images, judges = drawn(40), two_halves(torch.arange(40), 0)[1]
+    others = torch.where(judges[:, None, None, None], drawn(40, 1), images)
+    one, two = (certified(images=Named(some), policy=UNSHRUNK) for some in (images, others))
+    assert torch.equal(one.shift, two.shift)
+    assert torch.equal(one.exact.limits, two.exact.limits)
+    assert not torch.equal(one.exact.bounds, two.exact.bounds)
+
+
+@pytest.mark.parametrize("order", [0, 1])
+def test_predictions_keep_to_the_range(order):
+    tight = DataRange(-0.601, 0.601)
+    network = FiniteDataModel(1.0)
+    better = Calibrated(network, certified(network, order=order, data_range=tight))
+    images = drawn(100, 7)
+    for t in (0.2, 0.5, 0.6, 0.9):
+        time = torch.full((1,), t, dtype=torch.float64)
+        x_t = SCHEDULE.alpha(time) * images + SCHEDULE.sigma(time) * normal(8, *images.shape)
+        x_0, _ = data_and_noise(better(x_t, time), x_t, time, NOISE, SCHEDULE)
+        raw, _ = data_and_noise(network(x_t, time), x_t, time, NOISE, SCHEDULE)
+        assert x_0.abs().amax() <= 0.601 + 1e-9
+        assert raw.abs().amax() > 0.7
+
+
+def test_where_nothing_is_to_clip_the_shift_is_subtracted():
+    calibration = certified()
+    plain = replace(calibration, exact=None)
+    x_t, t = drawn(10), torch.tensor([0.4], dtype=torch.float64)
+    y = RIGHT(x_t, t)
+    assert torch.allclose(
+        calibration.correction(x_t, t, y), plain.correction(x_t, t, y).expand_as(y)
+    )
+
+
+def test_gains_beyond_what_an_image_can_gain_are_refused():
+    calibration = certified(n=40)
+    with pytest.raises(InputError, match="betting: expected values within the bounds"):
+        largest = torch.full((3,), 1e-6, dtype=torch.float64)
+        _bounds(torch.ones(5, 3, dtype=torch.float64), largest, calibration.gains, 0)
+
+
+def test_files_keep_the_certificate(tmp_path):
+    calibration = certified(n=80, order=1)
+    calibration.save(tmp_path / "c.safetensors")
+    loaded = Calibration.load(tmp_path / "c.safetensors")
+    assert loaded.exact.data_range == RANGE
+    assert torch.equal(loaded.exact.bounds, calibration.exact.bounds)
+    assert torch.equal(
+        loaded.certified_gain(loaded.times), calibration.certified_gain(loaded.times)
+    )
+    assert "(95 %, exact)" in loaded.summary()["certified"]
+    assert loaded.summary()["made from"].startswith("40 images")
+    asymptotic = calibrate(WRONG, SCHEDULE, images=drawn(80), times=TIMES)
+    assert "(95 %, asymptotic)" in asymptotic.summary()["certified"]
+    assert (asymptotic.exact, asymptotic.certainty) == (None, "asymptotic")
+
+
+def test_evaluations_are_all_counted():
+    counted = []
+    calibration = certified(n=100, draws=2, on_progress=counted.append)
+    assert calibration.provenance["evaluations"] == sum(counted) == 3 * (200 + PILOT)
+
+
+def test_a_part_of_it_is_not_what_was_certified():
+    calibration = certified(order=1)
+    assert calibration.shift_alone().certified_gain(calibration.times).eq(-math.inf).all()
+    constant = certified()
+    assert constant.shift_alone() is constant
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"data_range": DataRange(-0.1, 0.1)}, "range: expected images from -0.1 to 0.1"),
+        ({"images": drawn(3)}, "images: expected at least four different ones, got 3"),
+        ({"images": drawn(3).repeat(5, 1, 1, 1)}, "at least four different ones, got 3"),
+        ({"reference": RIGHT}, "exact certificate: expected no reference"),
+        (
+            {"times": [0.0, 0.5]},
+            "range: expected times at which the prediction tells x_0, got t = 0",
+        ),
+    ],
+)
+def test_what_cannot_be_certified_is_refused(options, said):
+    with pytest.raises(InputError, match=said):
+        certified(**options)
+
+
+@pytest.mark.parametrize(("least", "most"), [(1.0, -1.0), (0.0, 0.0), (math.nan, 1.0), (0.0, 1e9)])
+def test_ranges_are_two_increasing_numbers(least, most):
+    with pytest.raises(InputError, match="range: expected"):
+        DataRange(least, most)
+
+
+def test_limits_must_fit():
+    calibration = certified(n=40)
+    negative = replace(calibration.exact, limits=calibration.exact.limits - 1)
+    with pytest.raises(InputError, match="calibration: expected exact limits of at least 0"):
+        replace(calibration, exact=negative)
+    limits, bounds = calibration.exact.limits[:2], calibration.exact.bounds[:2]
+    short = replace(calibration.exact, limits=limits, bounds=bounds)
+    with pytest.raises(InputError, match="calibration: exact limits"):
+        replace(calibration, exact=short)

@@ -1,0 +1,204 @@
+"""Calibration from half of the images, whose gain the other half bounds at every number of images.
+
+The predictions of x_0 are clipped to the range of the data, before the correction and after it, and
+the correction is held to a largest step per coordinate. The gain of one image beyond that of clipping
+then has a bound that is known before the image is seen, and a lower bound by betting
+(``theory.statistics.betting``) holds for every n. It assumes that the images are independent. As
+clipping raises no error, the gain over the network as it is is no smaller.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from theory.calibration.exact_certificate import ExactCertificate
+from theory.calibration.held_out import PURPOSE, Correction, hold_out
+from theory.calibration.passes import likelihood_worth
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
+from theory.diffusion.data_range import DataRange, error_scale
+from theory.diffusion.schedules import Schedule, Times
+from theory.diffusion.targets import NOISE, Target, named
+from theory.forward.forward_pass import observe
+from theory.forward.halves import chosen_images, two_halves
+from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet
+from theory.forward.keyed_noise import Draws
+from theory.forward.network import Network, Predict, clipped
+from theory.forward.survey import survey
+from theory.statistics.betting import betting_lower_bounds
+from theory.support.errors import InputError
+
+PILOT = 32
+"""Images, among those that make the correction, on which its largest step is measured."""
+
+CLIPPED, WHOLE = "clipped", "whole"
+"""Clipping alone, and the whole correction."""
+
+
+def calibrate_exactly(
+    predict: Predict,
+    schedule: Schedule,
+    *,
+    data_range: DataRange,
+    target: Target | str = NOISE,
+    images: Images,
+    times: Times | int,
+    conditions: Conditions | None = None,
+    importance: Float64[Tensor, "time"] | None = None,
+    seed: int = 0,
+    draws: int = 1,
+    batch_size: int = DEFAULT_BATCH,
+    device: Any = None,
+    on_progress: Callable[[int], None] | None = None,
+    **options: Any,
+) -> Calibration:
+    """A calibration made from half of the images, with exact bounds of its gain from the others.
+
+    Args:
+        predict, schedule, target, times, importance, seed, draws, batch_size, device, on_progress: as
+            for ``calibrate``.
+        data_range: what every number of every image lies between.
+        images, conditions: as for ``calibrate``; at least four different images.
+        options: the other ones of ``calibrate``, without a reference.
+
+    Raises:
+        InputError: as ``calibrate``; images outside the range; a time at which a prediction tells
+            nothing of x_0; a reference.
+    """
+    if options.get("reference") is not None:
+        raise InputError("exact certificate: expected no reference, whose errors have no bound")
+    network = Network(predict, schedule, named(target) if isinstance(target, str) else target)
+    times = schedule.times(schedule.grid(times) if isinstance(times, int) else times)
+    error_scale(schedule, network.target, times)
+    halves = _Halves.of(ImageSet(images, conditions, batch_size), data_range, seed)
+    inside = clipped(network, data_range)
+    measured: dict[str, Any] = {"device": device, "on_progress": on_progress}
+    made = calibrate(
+        inside.predict, schedule, target=network.target, images=halves.makes.images, times=times,
+        conditions=halves.makes.conditions, importance=importance, seed=seed, draws=draws, **measured,
+        **options,
+    )  # fmt: skip
+    limits = _limits(made, inside, halves.pilot, seed, measured)
+    exact = ExactCertificate.unjudged(data_range, limits)
+    worth = likelihood_worth(network, times) if importance is None else importance
+    return _judged(made, exact, network, halves, worth, Draws(seed, PURPOSE, draws), measured)
+
+
+@dataclass(frozen=True, eq=False)
+class _Halves:
+    """Images that make a correction, some of them, and independent ones that judge it.
+
+    Attributes:
+        ids: of all images.
+        makes, pilot, judges: the images.
+    """
+
+    ids: Int64[Tensor, "image"]
+    makes: ImageSet
+    pilot: ImageSet
+    judges: ImageSet
+
+    @classmethod
+    def of(cls, whole: ImageSet, data_range: DataRange, seed: int) -> "_Halves":
+        """Both halves of the images, which keep to the range."""
+        ids = survey(whole).ids
+        for batch in whole:
+            data_range.require(batch.images)
+        makes, judges = two_halves(ids, seed)
+        pilot = makes & (makes.cumsum(0) <= PILOT)
+        return cls(ids, *(chosen_images(whole, chosen, ids) for chosen in (makes, pilot, judges)))
+
+
+def _limits(
+    made: Calibration, inside: Network, pilot: ImageSet, seed: int, measured: Mapping[str, Any]
+) -> Float64[Tensor, "time *shape"]:
+    """The largest |correction| of each coordinate on some images, at every time.
+
+    Args:
+        made: the correction.
+        inside: the network, its predictions clipped.
+        pilot: the images.
+        seed, measured: of ``observe``.
+    """
+    limits = torch.zeros_like(made.shift)
+    for seen in observe(inside, pilot, made.times, Draws(seed, "limits"), **measured):
+        k, y = seen.time_index, seen.prediction[0]
+        step = made.correction(seen.x_t[0], made.times[k][None], y, seen.conditions)
+        limits[k] = torch.maximum(limits[k], step.expand_as(y).abs().amax(0).cpu())
+    return limits
+
+
+def _judged(
+    made: Calibration,
+    exact: ExactCertificate,
+    network: Network,
+    halves: _Halves,
+    worth: Float64[Tensor, "time"],
+    draws: Draws,
+    measured: Mapping[str, Any],
+) -> Calibration:
+    """The calibration with bounds of its gain on the images that judge.
+
+    Args:
+        made: the correction.
+        exact: its range and limits.
+        network: without clipping.
+        halves: the images.
+        worth: (T,), of a unit of gain at each time.
+        draws: seed and number of noise draws.
+        measured: further options of ``hold_out``.
+    """
+    held = replace(made, exact=exact)
+    found = hold_out(
+        network, {CLIPPED: _clipping(network, exact.data_range), WHOLE: held.correction},
+        halves.judges, made.times, seed=draws.seed, draws=draws.count, mean_image=made.mean_image,
+        **measured,
+    )  # fmt: skip
+    scale = error_scale(network.schedule, network.target, made.times)
+    gains = found.gains[WHOLE] - found.gains[CLIPPED]
+    bounds = _bounds(gains, exact.largest_gains(scale), worth, draws.seed)
+    of_time = min(PILOT, made.provenance["images"]) + draws.count * len(gains)
+    evaluations = made.provenance["evaluations"] + len(made.times) * of_time
+    return replace(
+        held.with_provenance(evaluations=evaluations, images_judging=len(gains)),
+        exact=replace(exact, bounds=bounds[:-1]),
+        total_certificate=bounds[-1].item(),
+        line_check=found.line_check,
+        image_ids=halves.ids,
+    )
+
+
+def _clipping(network: Network, data_range: DataRange) -> Correction:
+    """What clipping alone takes off a prediction."""
+
+    def correction(x_t: Tensor, t: Tensor, y: Tensor, condition: Any) -> Tensor:
+        """y less the same with its x_0 clipped."""
+        return y - data_range.clip(y, x_t, t, network.target, network.schedule)
+
+    return correction
+
+
+def _bounds(
+    gains: Float64[Tensor, "image time"],
+    largest: Float64[Tensor, "time"],
+    worth: Float64[Tensor, "time"],
+    seed: int,
+) -> Float64[Tensor, "statement"]:
+    """Lower bounds of the gain at each time and, last, of the weighted sum.
+
+    The images are bet on in an order drawn from the seed, as files are often sorted.
+
+    Args:
+        gains: of independent images.
+        largest: what no image's |gain| exceeds.
+        worth: weights of the sum.
+        seed: of the order.
+    """
+    values = torch.cat([gains, (gains @ worth)[:, None]], 1)
+    ends = torch.cat([largest, (largest @ worth)[None]])
+    order = torch.randperm(len(values), generator=torch.Generator().manual_seed(seed))
+    return betting_lower_bounds(values[order], -ends, ends, len(ends) - len(ends) + 1, len(values))
