@@ -1,6 +1,5 @@
 """What is calibrated, and a pass of the network over all of its images."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from jaxtyping import Float64, Real
 from torch import Tensor
 
 from theory.calibration.accumulator import Accumulator, Tried
+from theory.calibration.arguments import as_importance
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, Estimator
 from theory.estimators.device_sums import Sums
@@ -91,27 +91,14 @@ def pose(
     Raises:
         InputError: images that ``survey`` refuses, or importances that are no weights.
     """
-    if importance is None:
-        importance = _nats(network, times)
-    _require_importance(importance, times)
-    return Problem(
-        network, images, survey(images), times, importance, parts, seed, device, on_progress
-    )
+    worth = _nats(network, times) if importance is None else as_importance(importance, len(times))
+    return Problem(network, images, survey(images), times, worth, parts, seed, device, on_progress)
 
 
 def _nats(network: Network, times: Tensor) -> Tensor:
     """What a unit of gain at each time takes off the likelihood bound; ones for a single time."""
     weights = gain_weights(network.schedule, network.target, times)
     return weights if weights.sum() > 0 else torch.ones_like(weights)
-
-
-def _require_importance(importance: Tensor, times: Tensor) -> None:
-    fits = importance.shape == times.shape and bool((importance >= 0).all())
-    if not fits or not 0 < importance.sum().item() < math.inf:
-        raise InputError(
-            f"importance: expected {len(times)} numbers, none negative and not all zero, "
-            f"got {importance.tolist()}"
-        )
 
 
 @dataclass(frozen=True)
@@ -173,10 +160,12 @@ def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:
         accumulator.keep(kept)
     choice = Choice(estimator.name, problem.survey.count, draws)
     choices = (choice,) * len(accumulators)
-    return result(problem, accumulators, choices, plain_errors, choice.evaluations * len(choices))
+    return pass_result(
+        problem, accumulators, choices, plain_errors, choice.evaluations * len(choices)
+    )
 
 
-def result(
+def pass_result(
     problem: Problem,
     accumulators: Sequence[Accumulator],
     choices: tuple[Choice, ...],

@@ -37,14 +37,14 @@ from theory.estimators.slopes import Slopes
 from theory.estimators.time_grid import TimeGrid
 from theory.statistics.intervals import Estimate
 from theory.support import stored
-from theory.support.checks import MOST, kind_of, require_finite, require_number
+from theory.support.checks import MOST, kind_of, require_finite, require_kind, require_number
 from theory.support.errors import InputError
 from theory.support.safe_reading import parse_json
 from theory.support.stored import Contents
 
 FORMAT = "diffusion-martingale calibration 2"
 
-KINDS: tuple[Any, ...] = (ConstantShift, Slopes, ClassShift)
+KINDS: tuple[type[Part], ...] = (ConstantShift, Slopes, ClassShift)
 """The kinds of part that a file may hold."""
 
 Kind = TypeVar("Kind")
@@ -304,7 +304,7 @@ class Calibration:
             own |= Contents({"mean_image": self.mean_image})
         for part in self.parts:
             own |= part.stored()
-        stored.write(Path(path), own, FORMAT)
+        stored.write(stored.as_path("calibration", path), own, FORMAT)
 
     @classmethod
     def load(cls, path: Path | str) -> "Calibration":
@@ -313,7 +313,7 @@ class Calibration:
         Raises:
             InputError: there is no such file, or it is no calibration, or a damaged one.
         """
-        with stored.reading(Path(path), "calibration", FORMAT) as found:
+        with stored.reading(stored.as_path("calibration", path), "calibration", FORMAT) as found:
             tensors, texts = found.tensors, found.texts
             schedule = from_description(parse_json(texts["schedule"]))
             _require_times(schedule, tensors["times"])
@@ -339,21 +339,15 @@ class Calibration:
     def summary(self) -> dict[str, str]:
         """What it is, in a few words under a few headings."""
         times, made = len(self.times), self.provenance
-        evaluations = sum(choice.evaluations for choice in self.choices)
-        applied = {
-            "shift": self.constant,
-            "slopes": self.slopes,
-            "shift of each class": self.class_shift,
-        }
+        evaluations = made.get("evaluations", sum(choice.evaluations for choice in self.choices))
         return {
             "network": str(made.get("checkpoint", made.get("fingerprint", "not named"))),
             "predicts": f"{self.target.name}, images {self.shape}",
             "schedule": repr(self.schedule),
             "made from": f"{len(self.image_ids)} images, {evaluations:,} network evaluations",
             **{
-                name: f"applied at {int(part.applied.sum())} of {times} times"
-                for name, part in applied.items()
-                if part is not None
+                part.title: f"applied at {int(part.applied.sum())} of {times} times"
+                for part in self.parts
             },
             "certified": f"a gain of at least {self.total_certificate:.4g} in all (95 %, asymptotic)",
             **({"warning": text} if (text := self.warning()) else {}),
@@ -369,6 +363,18 @@ class Calibration:
             for name, text in self.summary().items()
         )
         return f"<table><caption>Calibration</caption>{''.join(rows)}</table>"
+
+
+def as_calibration(given: Any) -> Calibration:
+    """A calibration, or the one in a file.
+
+    Raises:
+        InputError: neither, or a file that ``Calibration.load`` refuses.
+    """
+    if isinstance(given, Path | str):
+        return Calibration.load(given)
+    require_kind("calibration", given, Calibration)
+    return given
 
 
 def _of_kind(parts: Iterable[Part], kind: type[Kind]) -> Iterator[Kind]:

@@ -8,7 +8,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from theory.calibration.accumulator import Tried
-from theory.calibration.passes import Choice, PassResult, Problem, result
+from theory.calibration.passes import Choice, PassResult, Problem, pass_result
 from theory.estimators.control_variates import NAMED, PLAIN, Collector
 from theory.forward.forward_pass import Subset
 from theory.statistics.moments import Moments
@@ -72,7 +72,7 @@ class _Sequential:
             for variance, choice in zip(self.plain_variance, choices, strict=True)
         ]
         accumulators = [accumulator.to_cpu() for accumulator in self.accumulators]
-        return result(self.problem, accumulators, choices, plain_errors, self.evaluations)
+        return pass_result(self.problem, accumulators, choices, plain_errors, self.evaluations)
 
     @property
     def evaluations(self) -> int:

@@ -6,13 +6,15 @@ statistical unit, and intervals are taken over images.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from jaxtyping import Float64
 from torch import Tensor
 
+from theory.calibration.arguments import as_device
 from theory.calibration.held_out import Correction, hold_out
-from theory.calibration.result import Calibration
+from theory.calibration.result import Calibration, as_calibration
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.line_check import LineComparison, description_warning
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet, Unseen
@@ -23,7 +25,7 @@ SHIFT, WHOLE = "shift", "whole"
 """The constant shift alone, and all parts of a calibration."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Validation:
     """What held-out images say of a calibration, per image and time, in the network's own target.
 
@@ -49,6 +51,16 @@ class Validation:
     def n(self) -> int:
         """Number of held-out images."""
         return len(self.losses)
+
+    def __repr__(self) -> str:
+        gain = self.bound_gain()
+        rows = [
+            f"Validation on {self.n} held-out images at {len(self.calibration.times)} times",
+            f"  fall of the likelihood bound: {gain.value:.4g} nats "
+            f"({gain.lower:.4g} to {gain.upper:.4g}, 95 %)",
+            *([f"  warning: {text}"] if (text := self.warning()) else []),
+        ]
+        return "\n".join(rows)
 
     def warning(self) -> str | None:
         """One line if the network does not fit its description on these images; None if it does."""
@@ -81,7 +93,7 @@ class Validation:
 
 def validate(
     predict: Predict,
-    calibration: Calibration,
+    calibration: Calibration | Path | str,
     *,
     images: Images,
     conditions: Conditions | None = None,
@@ -95,24 +107,24 @@ def validate(
 
     Args:
         predict: the network without calibration.
-        calibration: what is validated.
+        calibration: what is validated, or the file that holds it.
         images, conditions, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the
             noise is independent of the calibration's even with the same seed.
 
     Raises:
         InputError: fewer than two images remain; images or predictions that ``calibrate`` refuses.
     """
+    calibration = as_calibration(calibration)
+    network = Network(predict, calibration.schedule, calibration.target)
     held_out = Unseen(
         ImageSet(images, conditions, batch_size), calibration.image_ids, calibration.shape
     )
-    network = Network(predict, calibration.schedule, calibration.target)
     corrections: dict[str, Correction] = {SHIFT: calibration.shift_alone().correction}
     if len(calibration.parts) > 1:
         corrections[WHOLE] = calibration.correction
     found = hold_out(
         network, corrections, held_out, calibration.times, seed=seed, draws=draws,
-        mean_image=calibration.mean_image, device=device,
-        on_progress=on_progress,
+        mean_image=calibration.mean_image, device=as_device(device), on_progress=on_progress,
     )  # fmt: skip
     return Validation(
         calibration=calibration,

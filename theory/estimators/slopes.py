@@ -58,6 +58,8 @@ class Slopes(Part):
         InputError: parts that do not belong together, or numbers that are not finite.
     """
 
+    title = "slopes"
+
     offset: Float64[Tensor, "time *shape"]
     pixel: Float64[Tensor, "time 2 *shape"]
     cosine: Float64[Tensor, "time 2 *shape"] | None

@@ -172,7 +172,7 @@ def observe(
                 predictions.append(y)
             if on_progress:
                 on_progress(len(x_t))
-        order = call.everyone if subset is None else subset.rank[call.everyone]
+        order = call.positions if subset is None else subset.rank[call.positions]
         predicted, *held_against = map(torch.stack, found)
         yield Observation(
             k, order % GROUPS, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
@@ -182,7 +182,7 @@ def observe(
 
 
 def _words(draws: Draws, call: "_Call") -> Tensor:
-    return draws.words(call.time_index, call.everyone, call.shape)
+    return draws.words(call.time_index, call.positions, call.shape)
 
 
 @dataclass(frozen=True)
@@ -191,7 +191,7 @@ class _Call:
 
     time_index: int
     batch: Batch
-    everyone: Int64[Tensor, "b"]
+    positions: Int64[Tensor, "b"]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -202,11 +202,11 @@ class _Call:
 def _calls(images: Iterable[Batch], times: int, subset: Subset | None) -> Iterator[_Call]:
     first = 0
     for batch in images:
-        everyone = torch.arange(first, first + len(batch))
+        positions = torch.arange(first, first + len(batch))
         for k in range(times):
             if subset is None:
-                yield _Call(k, batch, everyone)
-            elif len(here := everyone[subset.members[k, everyone]]):
+                yield _Call(k, batch, positions)
+            elif len(here := positions[subset.members[k, positions]]):
                 yield _Call(k, batch.select(here - first), here)
         first += len(batch)
 
@@ -240,6 +240,8 @@ def _sent(words: Tensor, device: torch.device) -> Tensor:
 def _predicted(predict: Predict, x_t: Tensor, t: Tensor, condition: Conditions | None) -> Tensor:
     t_batch = (t.to(x_t.dtype) if t.is_floating_point() else t).to(x_t.device).expand(len(x_t))
     y = predict(x_t, t_batch) if condition is None else predict(x_t, t_batch, condition)
+    if not isinstance(y, Tensor):
+        raise InputError(f"network: expected a prediction as a tensor, got {type(y).__name__}")
     if y.shape != x_t.shape:
         raise InputError(
             f"network: expected a prediction of shape {tuple(x_t.shape)}, got {tuple(y.shape)}"

@@ -1,6 +1,6 @@
 """Images and their conditions, checked and in batches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from theory.forward.fingerprints import image_ids
+from theory.support.checks import kind_of, require_at_least
 from theory.support.errors import InputError
 
 Images = Tensor | Iterable[Any]
@@ -75,10 +76,22 @@ class ImageSet:
             InputError: anything else, fewer than two images in all, or another number of conditions
                 or identities than of images.
         """
+        require_at_least("batch size", self.batch_size, 1)
+        if not isinstance(self.images, Iterable) or (
+            isinstance(self.images, Tensor) and (not self.images.dim() or self.images.requires_grad)
+        ):
+            raise InputError(
+                "images: expected a tensor (n, *shape) without gradients, or batches of them, "
+                f"got {kind_of(self.images)}"
+            )
+        if isinstance(self.conditions, str) or not isinstance(self.conditions, Sized | None):
+            raise InputError(
+                f"conditions: expected one for each image, got {kind_of(self.conditions)}"
+            )
         shape, count, ids = None, 0, getattr(self.images, "ids", None)
         images_or_batches = self.images
         if isinstance(images_or_batches, Tensor):
-            images_or_batches = images_or_batches.split(self.batch_size)
+            images_or_batches = images_or_batches.split(int(self.batch_size))
         for images in images_or_batches:
             _require_images(images)
             shape = shape or images.shape[1:]

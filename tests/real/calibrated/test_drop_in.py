@@ -60,8 +60,8 @@ def calibrated(checkpoint, scale, **provenance):
     return with_shift(made, scale * shift)
 
 
-def of_order_one(calibration):
-    """With slopes and a shift of each class, large enough to be seen."""
+def of_order_one(calibration, labelled):
+    """With slopes, and a shift of each class where there are labels, large enough to be seen."""
 
     def some(*shape):
         return torch.randn(*shape, dtype=torch.float64, generator=generator())
@@ -72,8 +72,8 @@ def of_order_one(calibration):
         kinds=("pixel",) * n, gains=some(n), certificates=some(n),
         noise_energy=some(n, 2).square(),
     )  # fmt: skip
-    of_classes = ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))
-    return replace(calibration, parts=(calibration.constant, slopes, of_classes))
+    of_classes = [ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))] if labelled else []
+    return replace(calibration, parts=(calibration.constant, slopes, *of_classes))
 
 
 def generator():
@@ -128,7 +128,9 @@ def test_network_of_the_pipeline_is_the_calibrated_one(
     folders, checkpoints, calibrations, kind, order
 ):
     pipe, checkpoint = pipeline(folders[kind]), checkpoints[kind]
-    calibration = of_order_one(calibrations[kind]) if order else calibrations[kind]
+    calibration = calibrations[kind]
+    if order:
+        calibration = of_order_one(calibration, labelled=kind == "dit")
     model = Calibrated(checkpoint.predict, calibration)
     plain = sample(pipe, kind)
     with attach(pipe, calibration):
