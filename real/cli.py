@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     try:
         return run_command(
             "python -m real", "Calibrate, validate and sample real image networks.", COMMANDS,
-            f"diffusion-martingale {__version__}", arguments,
+            __version__, arguments,
         )  # fmt: skip
     except (RuntimeError, MemoryError) as error:
         from real.running.memory import is_out_of_memory

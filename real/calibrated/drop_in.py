@@ -24,6 +24,7 @@ from torch.utils.hooks import RemovableHandle
 from real.families.diffusers.folder import load_part
 from real.families.diffusers.network import network_fingerprint, sample_shape
 from real.families.diffusers.process import process_of
+from real.files.hub_ids import is_hub_id
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
 from theory.support.output import exists
@@ -136,14 +137,17 @@ def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
         InputError: there is none, or it cannot be reached or read.
     """
     file = f"{FOLDER}/{name}.safetensors"
+    expected = f"calibration: expected a folder or a Hub id with {file}, got {reference!r:.200}"
+    if not isinstance(reference, str | Path):
+        raise InputError(expected)
     if Path(reference).is_dir():
         return Calibration.load(Path(reference) / file)
+    if exists(Path(reference)) or not is_hub_id(str(reference)):
+        raise InputError(expected)
     try:
         return Calibration.load(Path(hf_hub_download(str(reference), file)))
     except (HFValidationError, HfHubHTTPError, OSError) as error:
-        raise InputError(
-            f"calibration: expected a folder or a Hub id with {file}, got {str(reference)!r}"
-        ) from error
+        raise InputError(expected) from error
 
 
 def _loaded(given: Any) -> Calibration:

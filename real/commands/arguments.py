@@ -32,7 +32,12 @@ def count_list(text: str) -> tuple[int, ...]:
 
 def number_list(text: str) -> list[float]:
     """Comma-separated numbers."""
-    return [float(part) for part in text.split(",")]
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers with commas between, got {text!r:.60}"
+        ) from error
 
 
 def fraction(text: str) -> float:
@@ -130,6 +135,8 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
         path = given.get(name)
         if path is not None and not path.is_file():
             raise InputError(f"calibration: expected a file, there is none at {path}")
+    if given.get("device") is not None:
+        choices.require_one_of("device", given["device"].partition(":")[0], choices.DEVICES)
     known = {"solver": solvers, "quantize": choices.FORMATS, "features": choices.FEATURES}
     for name, names in known.items():
         choices.require_one_of(name, given.get(name), names)

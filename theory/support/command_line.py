@@ -84,7 +84,7 @@ def run_command(
         program: how the program is called, such as ``python -m toy``.
         description: of the program, for its help.
         commands: the subcommands by name.
-        version: what ``--version`` prints.
+        version: of the package.
         arguments: the command line.
 
     Returns:
@@ -94,7 +94,7 @@ def run_command(
         InputError: arguments that do not fit, or that the command refuses.
     """
     parser = Parser(prog=program, description=description)
-    parser.add_argument("--version", action="version", version=version)
+    add_version(parser, version)
     parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     for name, command in commands.items():
@@ -104,6 +104,11 @@ def run_command(
             parsers.add_parser(name, help=command.says)
     options = parser.parse_args(arguments)
     return import_module(commands[options.command].module).run(options) or 0
+
+
+def add_version(parser: Parser, version: str) -> None:
+    """Add ``--version``, which prints the name of the distribution and this version."""
+    parser.add_argument("--version", action="version", version=f"diffusion-martingale {version}")
 
 
 def count(text: str) -> int:

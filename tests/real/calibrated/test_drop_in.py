@@ -14,10 +14,11 @@ from diffusers import (
 )
 
 from real.calibrated import drop_in
-from real.calibrated.drop_in import attach
+from real.calibrated.drop_in import attach, from_pretrained
 from real.checkpoints import load
 from tests.edited import with_shift
 from tests.real import tiny_pipelines
+from tests.real.refusals import refusal
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.estimators.class_shift import ClassShift
@@ -415,3 +416,20 @@ def test_absent_calibration_is_one_line(monkeypatch, tmp_path):
     for reference in ("no one/nothing", "someone/something-not-cached"):
         with pytest.raises(InputError, match="expected a folder or a Hub id with calibration"):
             drop_in.from_pretrained(reference)
+
+
+def test_where_no_calibration_can_lie_is_said_at_once(tmp_path):
+    (tmp_path / "it.safetensors").write_text("")
+    for reference in (
+        None,
+        5,
+        "digits",
+        tmp_path / "it.safetensors",
+        "./missing/one",
+        "a/b/c",
+        "/x",
+    ):
+        with refusal("calibration: expected a folder or a Hub id with calibration/", reference):
+            from_pretrained(reference)
+    with refusal("expected a file, there is none"):
+        from_pretrained(tmp_path)

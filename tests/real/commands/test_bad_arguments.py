@@ -44,6 +44,8 @@ BAD = {
     ),
     "null": (["calibrate", "--condition", "null", "--out", "o", *SMALL], "no null condition"),
     "unconditional": (["sample", "--unconditional", "u", "--out", "o"], "expected --guidance"),
+    "device": (["calibrate", "--device", "foo", "--out", "o"], "device: expected one of auto, cpu"),
+    "numbers": (["calibrate", "--at", "9,x", "--out", "o"], "numbers with commas between, got '9,x'"),
     "cpu of many": (["sample", "--device", "cpu:5", "--out", "o"], "got 'cpu:5'"),
 }  # fmt: skip
 
