@@ -2,12 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import diffusers
 import numpy
 import torch
 
+from real.calibrated.conditions import missing_classes
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from theory.calibration import Calibration, calibrate
@@ -39,12 +41,15 @@ def calibrate_checkpoint(
         "checkpoint": checkpoint.reference,
         "fingerprint": checkpoint.fingerprint,
         "data": images.name,
+        **({"codec": checkpoint.codec.fingerprint} if checkpoint.codec else {}),
         "versions": {m.__name__: m.__version__ for m in (torch, diffusers, numpy)},
     }
-    return calibrate(
+    calibration = calibrate(
         checkpoint.predict, checkpoint.schedule, target=checkpoint.target, images=images,
         times=times, provenance=origin | dict(provenance or {}), **options,
     )  # fmt: skip
+    missing = missing_classes(checkpoint, options.get("conditions"))
+    return replace(calibration, doubts=(*calibration.doubts, *missing))
 
 
 def calibration_summary(calibration: Calibration) -> list[str]:

@@ -40,6 +40,14 @@ def number_list(text: str) -> list[float]:
         ) from error
 
 
+def number_pair(text: str) -> list[float]:
+    """Two numbers with a comma between."""
+    numbers = number_list(text)
+    if len(numbers) != 2:
+        raise argparse.ArgumentTypeError(f"expected two numbers, got {text!r:.60}")
+    return numbers
+
+
 def fraction(text: str) -> float:
     """A number between 0 and 1."""
     value = float(text)
@@ -58,6 +66,10 @@ NETWORK.add_argument(
     "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
     help="digits (shipped, default), a name that `list` shows, a folder, a file, "
     "a Hub id, or your own network as FILE.py:NAME",
+)  # fmt: skip
+NETWORK.add_argument(
+    "--range", type=number_pair, metavar="LOW,HIGH",
+    help="range of the network's data, where it is not -1,1 (write --range=-0.5,0.5)",
 )  # fmt: skip
 NETWORK.add_argument("--family", metavar="NAME", help="family, where several know its content")
 SOLVER = Parser(add_help=False)

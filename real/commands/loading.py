@@ -11,6 +11,7 @@ from torch import Tensor
 from real.checkpoints.loading import load
 from real.commands.arguments import AUTO, counting
 from real.families.checkpoint import Checkpoint
+from real.families.data_range import in_range
 from real.images.base import ImageSource, Role
 from real.images.latents import latents_of, require_codec
 from real.images.opening import open_images
@@ -43,12 +44,13 @@ def on_device(name: str) -> torch.device:
 
 
 def load_checkpoint(options: argparse.Namespace, device: torch.device) -> Checkpoint:
-    """The checkpoint that ``NETWORK`` names, as it is.
+    """The checkpoint that ``NETWORK`` names, as it is, on data of the range that it says.
 
     Raises:
-        InputError: the checkpoint cannot be loaded.
+        InputError: the checkpoint cannot be loaded, or its range cannot be set.
     """
-    return load(options.checkpoint, device, options.family)
+    checkpoint = load(options.checkpoint, device, options.family)
+    return in_range(checkpoint, *options.range) if options.range else checkpoint
 
 
 def run_network(options: argparse.Namespace, device: torch.device) -> Checkpoint:

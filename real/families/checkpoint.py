@@ -17,13 +17,13 @@ LARGEST_SIDE = 2**13
 
 @dataclass(frozen=True)
 class Codec:
-    """An autoencoder: images to the latents that a network works on, and back.
+    """Images to what a network works on, and back: an autoencoder, or a range of pixels.
 
     Attributes:
         shape: (c, h, w) of the images.
         encode: images (b, *shape) in [-1, 1] -> latents; deterministic (the posterior's mean).
         decode: latents -> images in [-1, 1].
-        fingerprint: digest of the autoencoder's weights and scale.
+        fingerprint: digest of the autoencoder's weights and scale, or the range.
     """
 
     shape: tuple[int, ...]

@@ -3,7 +3,8 @@
 NAME is one of
 
 - a ``real.checkpoints.Checkpoint``, or any object with attributes ``predict``, ``schedule``,
-  ``target``, ``shape`` and, where it has them, ``conditions`` and ``null_condition``;
+  ``target``, ``shape`` and, where it has them, ``conditions``, ``null_condition`` and ``data_range``
+  (low, high) of its images, if that is not -1 to 1;
 - a tuple (predict, schedule, target, shape) or (predict, schedule, target, shape, conditions);
 - a function or class without arguments that makes one of these.
 
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from real.families.checkpoint import Checkpoint
 from real.families.conditions import refuse_condition
+from real.families.data_range import in_range
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.forward.fingerprints import fingerprint
@@ -31,7 +33,7 @@ from theory.support.user_code import load_object
 
 NAME = "own"
 NEEDED = ("predict", "schedule", "target", "shape")
-OPTIONAL = ("conditions", "null_condition")
+OPTIONAL = ("conditions", "null_condition", "data_range")
 
 
 def load(reference: str, device: Any) -> Checkpoint:
@@ -57,13 +59,15 @@ def load(reference: str, device: Any) -> Checkpoint:
     modules = {"network": network} if isinstance(network, nn.Module) else {}
     if modules:
         network.to(device).eval().requires_grad_(False)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         reference=reference, family=NAME,
         predict=_predictor(network, values["conditions"], reference), schedule=values["schedule"],
         target=values["target"], shape=shape, conditions=values["conditions"],
         null_condition=values["null_condition"],
         fingerprint=_fingerprint(network, Path(reference.rpartition(":")[0])), modules=modules,
     )  # fmt: skip
+    data_range = values["data_range"]
+    return checkpoint if data_range is None else in_range(checkpoint, *map(float, data_range))
 
 
 def _made(value: Any, reference: str) -> Any:
@@ -98,10 +102,18 @@ def _require_kinds(values: dict[str, Any], reference: str) -> None:
         ("a theory.diffusion.schedules.Schedule as schedule", scheduled),
         ("a theory.diffusion.targets.Target as target", isinstance(values["target"], Target)),
         ("positive whole numbers as shape", len(sides) > 0 and whole),
+        ("two numbers as data_range", _is_pair(values["data_range"])),
         ("a number of classes, 'text' or None as conditions", conditioned),
     ):
         if not holds:
             raise InputError(f"checkpoint: {reference}: expected {what}")
+
+
+def _is_pair(data_range: Any) -> bool:
+    if data_range is None:
+        return True
+    numbers = isinstance(data_range, tuple | list) and len(data_range) == 2
+    return numbers and all(isinstance(end, int | float) for end in data_range)
 
 
 def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:

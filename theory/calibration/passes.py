@@ -134,6 +134,7 @@ class PassResult:
             time.
         evaluations: network evaluations spent in all.
         line_check: the network's errors beside those of the best line in x_t, per time.
+        doubts: what else speaks against the network's description.
     """
 
     measured: Measured
@@ -142,6 +143,7 @@ class PassResult:
     plain_error_energy: tuple[float, ...]
     evaluations: int
     line_check: tuple[LineComparison, ...]
+    doubts: tuple[str, ...] = ()
 
 
 def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:

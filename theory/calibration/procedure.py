@@ -14,12 +14,14 @@ the residual x_t and y_theta explain (``theory.estimators.slope_fit``).
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from theory.calibration.alternatives import better_alternatives
 from theory.calibration.arguments import as_device, as_provenance, as_schedule_times, as_target
 from theory.calibration.passes import PURPOSE, PassResult, Problem, full_pass, pose
 from theory.calibration.result import Calibration
@@ -109,11 +111,11 @@ def calibrate(
         parts_of(order, classes, conditions), seed=noise.seed, importance=importance,
         device=as_device(device), on_progress=on_progress,
     )  # fmt: skip
-    passed = (
-        full_pass(problem, estimator, noise.count)
-        if goal is None
-        else sequential_pass(problem, goal)
-    )
+    if goal is not None:
+        return conclude(problem, sequential_pass(problem, goal), policy, provenance)
+    doubts, spent = better_alternatives(problem)
+    passed = full_pass(problem, estimator, noise.count)
+    passed = replace(passed, doubts=doubts, evaluations=passed.evaluations + spent)
     return conclude(problem, passed, policy, provenance)
 
 
@@ -177,6 +179,7 @@ def conclude(
         plain_error_energy=torch.tensor(passed.plain_error_energy, dtype=torch.float64),
         choices=passed.choices,
         line_check=passed.line_check,
+        doubts=passed.doubts,
         mean_image=problem.survey.mean_image.mean,
         image_ids=problem.survey.ids,
         provenance=made | dict(provenance or {}),

@@ -20,18 +20,14 @@ import torch
 from jaxtyping import Float, Float64, Int64, Real
 from torch import Tensor
 
+from theory.calibration.description import description_warning
 from theory.calibration.passes import Choice
 from theory.diffusion import targets
 from theory.diffusion.schedules import Schedule, from_description
 from theory.diffusion.targets import Target
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.constant_shift import ConstantShift
-from theory.estimators.line_check import (
-    LineComparison,
-    as_tensor,
-    description_warning,
-    from_tensor,
-)
+from theory.estimators.line_check import LineComparison, as_tensor, from_tensor
 from theory.estimators.parts import Part, Prediction
 from theory.estimators.slopes import Slopes
 from theory.estimators.time_grid import TimeGrid
@@ -71,6 +67,8 @@ class Calibration:
         line_check: the network's errors beside those of the best line in x_t, one per time; empty in
             a calibration of an older version.
         mean_image: of the images that it was made from; None in one of an older version.
+        doubts: what else speaks against the description of the network, such as another under which it
+            predicts better.
 
     Raises:
         InputError: parts that do not belong together, or numbers that are not what they must be.
@@ -90,6 +88,7 @@ class Calibration:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     line_check: tuple[LineComparison, ...] = ()
     mean_image: Float64[Tensor, "*shape"] | None = None
+    doubts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         times = _require_times(self.schedule, self.times)
@@ -122,6 +121,8 @@ class Calibration:
             raise InputError(f"calibration: expected {most} image_ids or more, got {len(ids)}")
         if not isinstance(self.provenance, Mapping):
             raise InputError(f"calibration: expected a provenance, got {kind_of(self.provenance)}")
+        if not isinstance(self.doubts, tuple) or not all(isinstance(d, str) for d in self.doubts):
+            raise InputError(f"calibration: expected doubts as texts, got {self.doubts!r:.60}")
 
     @cached_property
     def grid(self) -> TimeGrid:
@@ -186,7 +187,9 @@ class Calibration:
 
     def warning(self) -> str | None:
         """One line if the network does not fit its description; None if it does or is not known."""
-        return description_warning(self.line_check, self.times)
+        return description_warning(
+            self.grid, self.target, self.line_check, self.eta_sq, self.doubts
+        )
 
     def with_provenance(self, **more: Any) -> "Calibration":
         """The same calibration with more said of how it was made."""
@@ -296,6 +299,7 @@ class Calibration:
                 "total_certificate": json.dumps(self.total_certificate),
                 "choices": json.dumps([asdict(choice) for choice in self.choices]),
                 "provenance": json.dumps(dict(self.provenance)),
+                **({"doubts": json.dumps(self.doubts)} if self.doubts else {}),
             },
         )
         if self.line_check:
@@ -333,6 +337,7 @@ class Calibration:
                 image_ids=tensors["image_ids"],
                 provenance=parse_json(texts["provenance"]),
                 mean_image=tensors.get("mean_image"),
+                doubts=tuple(parse_json(texts["doubts"]) if "doubts" in texts else ()),
                 line_check=from_tensor(tensors["line_check"]) if "line_check" in tensors else (),
             )
 

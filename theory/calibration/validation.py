@@ -13,10 +13,11 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theory.calibration.arguments import as_device
+from theory.calibration.description import description_warning
 from theory.calibration.held_out import Correction, hold_out
 from theory.calibration.result import Calibration, as_calibration
 from theory.diffusion.likelihood_bound import gain_weights
-from theory.estimators.line_check import LineComparison, description_warning
+from theory.estimators.line_check import LineComparison
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet, Unseen
 from theory.forward.network import Network, Predict
 from theory.statistics.intervals import Estimate
@@ -64,7 +65,8 @@ class Validation:
 
     def warning(self) -> str | None:
         """One line if the network does not fit its description on these images; None if it does."""
-        return description_warning(self.line_check, self.calibration.times)
+        c = self.calibration
+        return description_warning(c.grid, c.target, self.line_check, self.eta_sq, c.doubts)
 
     def loss(self) -> list[Estimate]:
         """Denoising loss without calibration, per time."""

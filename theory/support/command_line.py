@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from theory.support.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+NO_READER = 141
 LONGEST_SHOWN = 60
 MAX_COUNT = 10**12
 MAX_SEED = 2**63 - 1
@@ -131,10 +133,16 @@ def run(name: str, main: Callable[[list[str]], int]) -> None:
     """Run ``main`` on the command line and exit with its status.
 
     An ``InputError`` is printed as one line after the program's name and exits with status 2; an
-    interruption exits with status 130 and prints nothing.
+    interruption exits with status 130 and prints nothing, and so does, with status 141, a reader that
+    went away, such as ``head``.
     """
     try:
-        sys.exit(main(sys.argv[1:]))
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(status)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NO_READER)
     except InputError as error:
         _refuse(name, str(error))
     except OSError as error:

@@ -421,8 +421,6 @@ def test_absent_calibration_is_one_line(monkeypatch, tmp_path):
 def test_where_no_calibration_can_lie_is_said_at_once(tmp_path):
     (tmp_path / "it.safetensors").write_text("")
     for reference in (
-        None,
-        5,
         "digits",
         tmp_path / "it.safetensors",
         "./missing/one",

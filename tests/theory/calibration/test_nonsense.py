@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from dataclasses import replace
 
 import jaxtyping
 import numpy as np
@@ -197,6 +198,12 @@ def test_a_calibration_can_be_pickled_and_copied(calibration):
     torch.save(Calibrated(NETWORK.bias, calibration), io.BytesIO())
     with pytest.raises((pickle.PicklingError, AttributeError)):
         pickle.dumps(edm_raw(0.7, "another"))
+
+
+def test_doubts_that_are_no_texts_are_refused(calibration):
+    for doubts in ("text", [1], (1,), None):
+        with refusal("expected doubts as texts", doubts):
+            replace(calibration, doubts=doubts)
 
 
 def test_what_is_printed_is_short_and_right(calibration):
