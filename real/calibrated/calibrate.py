@@ -14,13 +14,14 @@ from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from theory.calibration import Calibration, calibrate
 from theory.diffusion.schedules import Times
+from theory.estimators.slopes import WIDEST_GAP
 from theory.statistics.intervals import LEVEL
 
 
 def calibrate_checkpoint(
     checkpoint: Checkpoint,
     images: ImageSource,
-    times: Times,
+    times: Times | int,
     *,
     provenance: Mapping[str, Any] | None = None,
     **options: Any,
@@ -71,7 +72,8 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     ]
     if calibration.slopes:
         kinds = Counter(calibration.slopes.kinds)
-        lines.append("slopes: " + ", ".join(f"{kind} at {n}" for kind, n in kinds.items()))
+        found = ", ".join(f"{kind} at {n}" for kind, n in kinds.items())
+        lines.append(f"slopes: {found}{_wide_gaps(calibration)}")
     if calibration.class_shift:
         differing = int((calibration.class_shift.certificates > 0).sum())
         lines.append(f"classes: certain to differ at {differing} times")
@@ -85,6 +87,18 @@ def _smoothed(calibration: Calibration) -> str:
     if calibration.bands > 1:
         parts.append(f"shrunk in {calibration.bands} frequency bands")
     return "".join(f"; {part}" for part in parts)
+
+
+def _wide_gaps(calibration: Calibration) -> str:
+    """Between which times the slopes are off, as these lie too far apart."""
+    grid = calibration.grid
+    wide = int((grid.log_snr[grid.order].diff() < -WIDEST_GAP).sum())
+    if not wide:
+        return ""
+    return (
+        f"; off between {wide} pair(s) of neighbouring times, more than {WIDEST_GAP:g} apart in log-SNR: "
+        "take more times"
+    )
 
 
 def _certified(calibration: Calibration) -> str:
