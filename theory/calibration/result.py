@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from math import inf
+from math import inf, prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -188,7 +188,7 @@ class Calibration:
     def warning(self) -> str | None:
         """One line if the network does not fit its description; None if it does or is not known."""
         return description_warning(
-            self.grid, self.target, self.line_check, self.eta_sq, self.doubts
+            self.grid, self.target, self.line_check, self.eta_sq, prod(self.shape), self.doubts
         )
 
     def with_provenance(self, **more: Any) -> "Calibration":

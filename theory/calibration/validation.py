@@ -4,6 +4,7 @@ One pass gives the fall of the denoising loss (``theory.calibration.held_out``).
 statistical unit, and intervals are taken over images.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,9 @@ class Validation:
     def warning(self) -> str | None:
         """One line if the network does not fit its description on these images; None if it does."""
         c = self.calibration
-        return description_warning(c.grid, c.target, self.line_check, self.eta_sq, c.doubts)
+        return description_warning(
+            c.grid, c.target, self.line_check, self.eta_sq, math.prod(c.shape), c.doubts
+        )
 
     def loss(self) -> list[Estimate]:
         """Denoising loss without calibration, per time."""

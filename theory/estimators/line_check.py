@@ -24,10 +24,6 @@ from theory.statistics.intervals import LEVEL
 from theory.support.checks import require_finite
 from theory.support.errors import InputError
 
-MARGIN = 0.005
-"""Share of the variance of y by which a network may lose to the line: where nearly all of y is noise
-the line is nearly exact, and a right network loses to it by up to some ten thousandths."""
-
 
 @dataclass(frozen=True)
 class LineComparison:
@@ -50,11 +46,11 @@ class LineComparison:
     images: int
 
     def excess(self, statements: int) -> float:
-        """Lower bound of (network - line) / variance, for so many times at once (Student)."""
-        if self.images < 2 or not self.variance > 0:
+        """Lower bound of network - line, for so many times at once (Student)."""
+        if self.images < 2:
             return -math.inf
         quantile = float(student.isf((1 - LEVEL) / statements, self.images - 1))
-        return (self.network - self.line - quantile * self.standard_error) / self.variance
+        return self.network - self.line - quantile * self.standard_error
 
 
 def as_tensor(comparisons: Sequence[LineComparison]) -> Float64[Tensor, "time 6"]:

@@ -3,10 +3,10 @@
 import torch
 
 from theory.calibration import Calibration, calibrate, validate
-from theory.calibration.description import MEAN_MARGIN, description_warning
+from theory.calibration.description import MARGIN, MEAN_MARGIN, description_warning
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import DATA, NOISE
-from theory.estimators.line_check import MARGIN, LineComparison
+from theory.estimators.line_check import LineComparison
 from theory.estimators.time_grid import TimeGrid
 from theory.statistics.intervals import Estimate
 from theory.support.broadcasting import along_batch
@@ -98,41 +98,60 @@ def test_images_of_one_kind_alone_are_found():
     images = noised(of_label(LABELS))
     assert made(predict, images).warning() is None
     one = made(predict, images[LABELS == 3])
-    assert "the mean of the images that it predicts differs" in one.warning()
+    assert "the mean of its predictions is wrong" in one.warning()
     held_out = validate(predict, one, images=noised(of_label(LABELS), seed=1)[LABELS == 3])
-    assert "the mean of the images that it predicts differs" in held_out.warning()
+    assert "the mean of its predictions is wrong" in held_out.warning()
 
 
-GRID = TimeGrid(SCHEDULE, TIMES[:2])
+DIMENSION = 4.0
 
 
-def line(excess, error=1e-6):
-    return LineComparison(1.0 + excess, 1.0, 1.0, 1.0, error, 100)
+def line(excess=-0.5, error=1e-6):
+    return LineComparison(1.0 + excess, 1.0, 1.0, DIMENSION, error, 100)
+
+
+def eta(share=0.0):
+    return Estimate(2 * share, share, 3 * share)
+
+
+RIGHT, LINES = (eta(), eta()), (line(), line())
+
+
+def warned(lines, etas=RIGHT, log_snrs=(0.0, 1.0), target=NOISE):
+    times = SCHEDULE.time_of(torch.tensor(log_snrs, dtype=torch.float64))
+    return description_warning(TimeGrid(SCHEDULE, times), target, lines, etas, int(DIMENSION))
 
 
 def test_the_line_needs_an_excess_beyond_the_margin_and_beyond_doubt():
-    small, large, unsure = line(MARGIN / 2), line(3 * MARGIN), line(3 * MARGIN, error=1.0)
-    none = (Estimate(0.0, 0.0, 0.0),) * 2
-    for pair in ((small, small), (small, unsure)):
-        assert description_warning(GRID, NOISE, pair, none) is None
-    text = description_warning(GRID, NOISE, (small, large), none)
-    assert "at 1 of 2 times" in text and f"t = {TIMES[1]:g}" in text
-    assert description_warning(GRID, NOISE, (), none) is None
+    small, large = DIMENSION * MARGIN / 2, DIMENSION * MARGIN * 2
+    for other in (line(small), line(large, error=1.0), line(-large)):
+        assert warned((line(small), other)) is None
+    text = warned((line(), line(large)))
+    assert "at 1 of 2 times it predicts worse than a straight line" in text
+    assert warned(()) is None
+
+
+def test_errors_count_as_errors_of_the_noise_whatever_the_target():
+    """An error of x_0 as large as x_0 itself is one of the noise of SNR; beyond, of next to nothing."""
+    whole = (line(DIMENSION),) * 2
+    assert warned(whole, log_snrs=(-7.0, -6.0), target=DATA) is None
+    assert warned(whole, log_snrs=(-4.0, -3.0), target=DATA)
+    assert warned(whole, log_snrs=(6.0, 7.0), target=NOISE)
+    assert warned(whole, log_snrs=(8.5, 9.0), target=NOISE) is None
 
 
 def test_the_mean_needs_a_share_beyond_the_margin_and_beyond_doubt():
-    grid = TimeGrid(SCHEDULE, TIMES[-2:])
-    snr = grid.log_snr.exp().tolist()
+    margin = DIMENSION * MEAN_MARGIN
+    assert warned(LINES, (eta(margin / 2), eta())) is None
+    assert "the mean of its predictions is wrong" in warned(LINES, (eta(), eta(2 * margin)))
+    unsure = Estimate(9.0, -1.0, 20.0)
+    assert warned(LINES, (unsure, unsure)) is None
 
-    def warned(first, second, at=grid):
-        eta = tuple(
-            Estimate(1.0, share * r, 2.0) for share, r in zip((first, second), snr, strict=True)
-        )
-        return description_warning(at, NOISE, (line(-0.5), line(-0.5)), eta)
 
-    assert warned(MEAN_MARGIN / 2, MEAN_MARGIN / 2) is None
-    assert f"t = {TIMES[-1]:g}" in warned(MEAN_MARGIN / 2, 2 * MEAN_MARGIN)
-    assert warned(1e9, 1e9, at=GRID) is None
+def test_only_at_some_noise_does_the_mean_count_as_that_of_x_0():
+    half = (eta(DIMENSION / 2), eta())
+    assert warned(LINES, half, log_snrs=(-4.0, -3.0), target=DATA)
+    assert warned(LINES, half, log_snrs=(-8.0, -7.0), target=DATA) is None
 
 
 def test_doubts_are_kept_in_a_file(tmp_path):
