@@ -456,3 +456,13 @@ def test_settings_that_are_not_understood_are_refused(tmp_path):
         path = write(tmp_path / "small.pt", guided_state(), {**SMALL_SETTINGS, **setting})
         with refusal(match, setting):
             load(path)
+
+
+def test_the_first_half_of_a_learned_variance_is_the_prediction(tmp_path):
+    x_t, t = torch.ones(1, 3, 16, 16), torch.tensor([5])
+    plain = load(write(tmp_path / "plain.pt", guided_state(), SMALL_SETTINGS)).predict(x_t, t)
+    for changed, same in ((slice(3, 6), True), (slice(0, 3), False)):
+        state = guided_state()
+        state["out.2.weight"][changed] += 0.1
+        other = load(write(tmp_path / "other.pt", state, SMALL_SETTINGS)).predict(x_t, t)
+        assert torch.equal(plain, other) == same

@@ -306,3 +306,15 @@ def test_more_arguments_than_upstream_takes_are_refused(tmp_path):
     ema.meta["state"]["_init_args"] = tuple(range(20))
     with refusal("other arguments than upstream's"):
         edm.load(stored(tmp_path / "x.pkl", ema=ema), "cpu")
+
+
+def test_the_first_half_of_a_learned_variance_is_the_prediction(tmp_path, noisy):
+    def prediction(half, by):
+        content, state = small("iDDPMPrecond")
+        state["model.out_conv.weight"][half] += by
+        return edm.load(stored(tmp_path / "x.pkl", ema=content), "cpu").predict(*noisy)
+
+    channels = noisy[0].shape[1]
+    plain = prediction(slice(None), 0.0)
+    assert torch.equal(plain, prediction(slice(channels, None), 0.1))
+    assert not torch.equal(plain, prediction(slice(0, channels), 0.1))
