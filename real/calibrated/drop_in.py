@@ -23,7 +23,7 @@ from torch.utils.hooks import RemovableHandle
 
 from real.families.diffusers.folder import load_part
 from real.families.diffusers.network import network_fingerprint, sample_shape
-from real.families.diffusers.process import process_of
+from real.families.diffusers.process import process_of_scheduler
 from real.files.hub_ids import is_hub_id
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
@@ -65,8 +65,7 @@ def attach(
     network = _network(pipe)
     original = getattr(network, "_orig_mod", network)  # what torch.compile was given
     _require_free(network, original)
-    scheduler = {**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__}
-    process = process_of(scheduler)
+    process = process_of_scheduler(pipe.scheduler)
     if unconditional is not None and type(pipe).__name__ not in GUIDED:
         raise InputError(
             f"drop-in: a second calibration, for the unconditional branch, expects one of "

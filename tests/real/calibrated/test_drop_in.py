@@ -7,10 +7,13 @@ import jaxtyping
 import pytest
 import torch
 from diffusers import (
+    DDPMScheduler,
     DiffusionPipeline,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    LCMScheduler,
+    UnCLIPScheduler,
 )
 
 from real.calibrated import drop_in
@@ -431,3 +434,19 @@ def test_where_no_calibration_can_lie_is_said_at_once(tmp_path):
             from_pretrained(reference)
     with refusal("expected a file, there is none"):
         from_pretrained(tmp_path)
+
+
+def test_a_scheduler_is_held_against_the_calibrations_own_table(folders, calibrations):
+    """Whatever its configuration says: what counts is the table that it holds."""
+    calibration = calibrations["ddpm"]
+    pipe = pipeline(folders["ddpm"])
+    betas = dict(beta_start=1e-4, beta_end=0.02, beta_schedule="linear")
+    for right in (LCMScheduler(**betas), HeunDiscreteScheduler(**betas), pipe.scheduler):
+        pipe.scheduler = right
+        attach(pipe, calibration).remove()
+    altered = DDPMScheduler(**betas)
+    altered.alphas_cumprod = altered.alphas_cumprod * 0.99
+    for wrong in (HeunDiscreteScheduler(), LCMScheduler(), UnCLIPScheduler(), altered):
+        pipe.scheduler = wrong
+        with refusal("made for another schedule", type(wrong).__name__):
+            attach(pipe, calibration)
