@@ -366,7 +366,7 @@ def schedulers():
     """Every scheduler of the library that can be built without arguments."""
     for name in dir(diffusers.schedulers):
         kind = getattr(diffusers.schedulers, name)
-        if isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin):
+        if isinstance(kind, type) and hasattr(kind, "from_config"):
             with suppress(Exception):  # of an optional library, or with arguments that it needs
                 yield name, kind()
 
