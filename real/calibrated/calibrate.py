@@ -62,6 +62,7 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     warning = calibration.warning()
     lines = [
         *([f"warning: {warning}"] if warning else []),
+        *_dependent(calibration),
         f"{len(images)} times, {min(images)} to {max(images)} of "
         f"{calibration.provenance['images']} images, "
         f"{calibration.provenance['evaluations']:,} network evaluations ({'; '.join(used)})",
@@ -78,6 +79,15 @@ def calibration_summary(calibration: Calibration) -> list[str]:
         differing = int((calibration.class_shift.certificates > 0).sum())
         lines.append(f"classes: certain to differ at {differing} times")
     return [*lines, f"certified: {_certified(calibration)}"]
+
+
+def _dependent(calibration: Calibration) -> list[str]:
+    independent, images = (calibration.provenance.get(key) for key in ("independent", "images"))
+    if independent is None:
+        return []
+    return [
+        f"{independent} independent units in {images} images: copies, and what belongs together, count once"
+    ]
 
 
 def _smoothed(calibration: Calibration) -> str:

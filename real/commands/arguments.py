@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from real.checkpoints.references import require_known
 from real.commands import choices
+from real.images.groups import split_reference
 from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
 from theory.support.errors import InputError
@@ -102,6 +103,11 @@ IMAGES.add_argument(
 )
 IMAGES.add_argument("--download", action="store_true", help="fetch a named set that is not there")
 IMAGES.add_argument("--images", type=count, metavar="N", help="use only N images, evenly spaced")
+IMAGES.add_argument(
+    "--groups", metavar="FILE[:COLUMN]",
+    help="what belongs together, such as a video or a patient: a line for each image, or a column of a "
+    "CSV file; copies and mirror images are found without",
+)  # fmt: skip
 DATA = Parser(add_help=False, parents=[IMAGES, BATCHES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
 RUNNING = Parser(add_help=False)
@@ -149,6 +155,11 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
             raise InputError(f"calibration: expected a file, there is none at {path}")
     if given.get("device") is not None:
         choices.require_one_of("device", given["device"].partition(":")[0], choices.DEVICES)
+    if (
+        given.get("groups") is not None
+        and not (file := split_reference(given["groups"])[0]).is_file()
+    ):
+        raise InputError(f"groups: expected a file, there is none at {file}")
     known = {"solver": solvers, "quantize": choices.FORMATS, "features": choices.FEATURES}
     for name, names in known.items():
         choices.require_one_of(name, given.get(name), names)

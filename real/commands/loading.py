@@ -13,6 +13,7 @@ from real.commands.arguments import AUTO, counting
 from real.families.checkpoint import Checkpoint
 from real.families.data_range import in_range
 from real.images.base import ImageSource, Role
+from real.images.groups import read_groups
 from real.images.latents import latents_of, require_codec
 from real.images.opening import open_images
 from real.images.references import DIGITS, LATENTS
@@ -89,6 +90,7 @@ def opened(
     return open_images(
         options.data, role, shape, limit=options.images, batch_size=batch_size,
         data_root=options.data_root, download=options.download,
+        groups=read_groups(options.groups) if options.groups else None,
     )  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from theory.calibration.passes import Problem
-from theory.forward.forward_pass import Subset, observe
+from theory.forward.forward_pass import observe
 from theory.forward.images import Conditions, take
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Predict
@@ -58,13 +58,13 @@ def better_alternatives(problem: Problem) -> tuple[tuple[str, ...], int]:
         return (), 0
     generator = torch.Generator().manual_seed(problem.seed)
     rank = torch.randperm(count, generator=generator)
-    subset = Subset((rank < images).expand(len(times), count), rank)
-    own = _errors(problem, problem.network.predict, times, subset)
+    members = (rank < images).expand(len(times), count)
+    own = _errors(problem, problem.network.predict, times, members)
     scale = own.mean(1, keepdim=True).clamp(min=1e-300)
     quantile = float(student.isf(DOUBT / len(tried), images - 1))
     better = []
     for alternative in tried:
-        other = _errors(problem, alternative.of(problem.network.predict), times, subset)
+        other = _errors(problem, alternative.of(problem.network.predict), times, members)
         fall = torch.log((own / scale).sum(0) / (other / scale).sum(0).clamp(min=1e-300))
         if (fall.mean() - quantile * fall.std() / math.sqrt(images)).item() > 0:
             ratio = fall.mean().neg().exp().item()
@@ -80,14 +80,14 @@ def _times(problem: Problem) -> Tensor:
 
 
 def _errors(
-    problem: Problem, predict: Predict, times: Tensor, subset: Subset
+    problem: Problem, predict: Predict, times: Tensor, members: Tensor
 ) -> Float64[Tensor, "time image"]:
     """Squared errors, in the order of the images."""
     network = replace(problem.network, predict=predict, reference=None)
     errors: list[list[Tensor]] = [[] for _ in times]
     draws = Draws(problem.seed, PURPOSE)
     for seen in observe(
-        network, problem.images, times, draws, subset=subset, device=problem.device
+        network, problem.images, times, draws, members=members, device=problem.device
     ):
         errors[seen.time_index].append(seen.error.flatten(2).square().sum(2).mean(0).cpu())
     return torch.stack([torch.cat(column) for column in errors])

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float64, Real
+from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 
 from theory.calibration.accumulator import Accumulator, Tried
@@ -16,7 +16,7 @@ from theory.estimators.device_sums import Sums
 from theory.estimators.line_check import LineComparison
 from theory.estimators.parts import Measured, PartEstimator
 from theory.estimators.time_grid import TimeGrid
-from theory.forward.forward_pass import Observation, Subset, observe
+from theory.forward.forward_pass import GROUPS, Observation, observe
 from theory.forward.images import ImageSet
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network
@@ -63,11 +63,24 @@ class Problem:
         """Empty sums, one per time."""
         return [Accumulator(self.survey.mean_image, tried, self.parts) for _ in self.times]
 
-    def observe(self, draws: int, subset: Subset | None = None) -> Iterable[Observation]:
-        """The network's predictions on noised images, of all images or of a subset."""
+    def observe(
+        self,
+        draws: int,
+        members: Bool[Tensor, "time image"] | None = None,
+        order: Int64[Tensor, "image"] | None = None,
+    ) -> Iterable[Observation]:
+        """The network's predictions on noised images.
+
+        Args:
+            draws: noise draws per image and time.
+            members: (T, n), which images at which time (default: all).
+            order: (n,), the place of each image's unit, in which units are dealt out to groups
+                (default: as they come).
+        """
+        group = (self.survey.units if order is None else order) % GROUPS
         return observe(
-            self.network, self.images, self.times, Draws(self.seed, PURPOSE, draws), subset=subset,
-            device=self.device, on_progress=self.on_progress,
+            self.network, self.images, self.times, Draws(self.seed, PURPOSE, draws),
+            members=members, group=group, device=self.device, on_progress=self.on_progress,
         )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ gain is not certain (``theory.estimators.shift_selection``). Order 1 subtracts i
 the residual x_t and y_theta explain (``theory.estimators.slope_fit``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +53,7 @@ def calibrate(
     images: Images,
     times: Times | int,
     conditions: Conditions | None = None,
+    groups: Sequence[Any] | Tensor | None = None,
     estimator: Estimator = REGRESSION,
     goal: Goal | None = None,
     policy: Policy = CERTIFIED,
@@ -78,6 +79,8 @@ def calibrate(
             these may be fewer, as several may fall on the same step.
         conditions: one for each image, such as labels (n,) or n texts; the network is then called
             with them, and the shift is that of the joint law of images and conditions.
+        groups: one value for each image, such as its video or patient: images of one value are not
+            independent of each other. Copies and mirror images are found without.
         estimator: what is averaged, over all images, ``draws`` noise draws each.
         goal: in place of that, when to stop; estimator, images and draws are then chosen per time.
         policy: how much of the estimate is applied; the default shrinks it, and applies nothing
@@ -107,7 +110,7 @@ def calibrate(
     if goal is not None:
         require_kind("goal", goal, Goal)
     problem = pose(
-        network, ImageSet(images, conditions, batch_size), as_schedule_times(schedule, times),
+        network, ImageSet(images, conditions, batch_size, groups), as_schedule_times(schedule, times),
         parts_of(order, classes, conditions), seed=noise.seed, importance=importance,
         device=as_device(device), on_progress=on_progress,
     )  # fmt: skip
@@ -167,6 +170,8 @@ def conclude(
         "images": problem.survey.count, "seed": problem.seed, "evaluations": passed.evaluations,
         "order": int(SlopesEstimator() in problem.parts),
     }  # fmt: skip
+    if problem.survey.clustered:
+        made["independent"] = problem.survey.effective
     return Calibration(
         schedule=problem.network.schedule,
         target=problem.network.target,

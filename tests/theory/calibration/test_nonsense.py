@@ -62,6 +62,7 @@ WRONG = {
         "digits",
     ),
     "conditions": (5, LABELS[:3], "abc"),
+    "groups": (5, "abc", ["a"], LABELS[:3], {}),
     "reference": (5, "network"),
     "importance": ([1.0], "a", torch.tensor([1.0, -1.0, 1.0]), [0.0] * 3, [np.nan, 1.0, 1.0], 5),
     "device": ("foo", 1.5, []),
