@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
             __version__, arguments,
         )  # fmt: skip
     except (RuntimeError, MemoryError) as error:
-        from real.running.memory import is_out_of_memory
+        from theory.support.memory import is_out_of_memory
 
         if not is_out_of_memory(error):
             raise

@@ -51,6 +51,8 @@ def load_checkpoint(options: argparse.Namespace, device: torch.device) -> Checkp
         InputError: the checkpoint cannot be loaded, or its range cannot be set.
     """
     checkpoint = load(options.checkpoint, device, options.family)
+    for note in checkpoint.notes:
+        print(note)
     return in_range(checkpoint, *options.range) if options.range else checkpoint
 
 
@@ -87,11 +89,14 @@ def opened(
     Raises:
         InputError: as ``open_images``.
     """
-    return open_images(
+    source = open_images(
         options.data, role, shape, limit=options.images, batch_size=batch_size,
         data_root=options.data_root, download=options.download,
         groups=read_groups(options.groups) if options.groups else None,
     )  # fmt: skip
+    for note in source.notes:
+        print(note)
+    return source
 
 
 def images_for(

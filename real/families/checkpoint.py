@@ -49,6 +49,7 @@ class Checkpoint:
         scheduler_config: configuration of its diffusers scheduler; {} if it has none.
         codec: the autoencoder of a network on latents; None for a network on pixels.
         modules: its networks by name, such as {"unet": ...}, for those who change their weights.
+        notes: what was assumed to load it, a line each.
     """
 
     reference: str
@@ -63,6 +64,7 @@ class Checkpoint:
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
     codec: Codec | None = None
     modules: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def network(self) -> Network:

@@ -14,6 +14,7 @@ device, called in its own dtype, and set to evaluation; another callable looks a
 """
 
 import hashlib
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,6 +30,7 @@ from theory.diffusion.targets import Target
 from theory.forward.fingerprints import fingerprint
 from theory.forward.network import Predict
 from theory.support.errors import InputError, one_line_with_type
+from theory.support.memory import is_out_of_memory
 from theory.support.user_code import load_object
 
 NAME = "own"
@@ -126,9 +128,12 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
         inputs = (x_t.to(weights[0]), t.to(weights[0].device)) if weights else (x_t, t)
         try:
             y = network(*inputs) if condition is None else network(*inputs, condition)
-        except SystemExit as error:  # or the program would end without a word
+        except (Exception, SystemExit) as error:  # whatever the user's own code does
+            if isinstance(error, InputError) or is_out_of_memory(error):
+                raise
             raise InputError(
-                f"checkpoint: {reference} fails: {one_line_with_type(error)}"
+                f"checkpoint: {reference} fails at {_where(error, reference)}, called with x_t "
+                f"{tuple(x_t.shape)} at t = {t.flatten()[0].item():g}: {one_line_with_type(error)}"
             ) from error
         if not isinstance(y, Tensor) or y.shape != x_t.shape:
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
@@ -139,6 +144,14 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
         return y.to(x_t)
 
     return predict
+
+
+def _where(error: BaseException, reference: str) -> str:
+    """File and line of the user's code that was run last, or else of the code that raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = Path(reference.rpartition(":")[0]).resolve()
+    last = next((f for f in reversed(frames) if Path(f.filename).resolve() == own), frames[-1])
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def _fingerprint(network: Any, path: Path) -> str:

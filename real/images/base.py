@@ -28,6 +28,7 @@ class ImageSource:
         labels: of the images in their order.
         ids: identities int64 (n,) of the images, where their values do not tell them apart from
             others (``theory.forward.images``).
+        notes: what a user may not expect of how they were found, a line each.
         groups: n texts; images of one text belong together, such as frames of a video.
     """
 
@@ -38,6 +39,7 @@ class ImageSource:
     labels: Labels = None
     ids: Tensor | None = None
     groups: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, images: Tensor, **more: Any) -> "ImageSource":

@@ -128,7 +128,7 @@ def test_own_code_that_would_end_the_program_is_refused(tmp_path):
     file.write_text(LEAVING)
     with pytest.raises(InputError, match=r"factory\(\) fails: SystemExit: 3"):
         load(f"{file}:factory")
-    with pytest.raises(InputError, match="fails: SystemExit: 3"):
+    with pytest.raises(InputError, match=r"fails at mine.py:\d+, .*: SystemExit: 3"):
         load(f"{file}:leaves").predict(torch.zeros(1, 3, 8, 8), torch.zeros(1))
 
 

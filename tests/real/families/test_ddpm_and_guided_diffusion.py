@@ -466,3 +466,13 @@ def test_the_first_half_of_a_learned_variance_is_the_prediction(tmp_path):
         state["out.2.weight"][changed] += 0.1
         other = load(write(tmp_path / "other.pt", state, SMALL_SETTINGS)).predict(x_t, t)
         assert torch.equal(plain, other) == same
+
+
+def test_what_is_assumed_by_shape_alone_is_said(tmp_path, monkeypatch):
+    preset = Preset(SMALL_GUIDED, {"image_size": 16, "num_heads": 4, "schedule": "cosine"})
+    monkeypatch.setattr(guided, "PRESETS", (preset,))
+    (note,) = load(write(tmp_path / "bare.pt", guided_state())).notes
+    assert "num_heads 4, schedule cosine; bare.json beside it may say else" in note
+    partly = load(write(tmp_path / "partly.pt", guided_state(), {"schedule": "linear"})).notes
+    assert "num_heads 4" in partly[0] and "schedule" not in partly[0]
+    assert load(write(tmp_path / "all.pt", guided_state(), SMALL_SETTINGS)).notes == ()
