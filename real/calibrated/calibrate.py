@@ -78,7 +78,20 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     if calibration.class_shift:
         differing = int((calibration.class_shift.certificates > 0).sum())
         lines.append(f"classes: certain to differ at {differing} times")
-    return [*lines, f"certified: {_certified(calibration)}"]
+    return [*lines, f"certified: {_certified(calibration)}", *_exact(calibration)]
+
+
+def _exact(calibration: Calibration) -> list[str]:
+    """What betting on other images says, where that was asked for."""
+    exact = calibration.provenance.get("exact")
+    if exact is None:
+        return []
+    positive = sum(bound > 0 for bound in exact["times"])
+    total = f"at least {exact['total']:.4g} nats" if exact["total"] > 0 else "no gain in all"
+    return [
+        f"certified at every n, by betting on {exact['units']} other images, x_0 clipped: {total} "
+        f"(their mean {exact['mean']:.4g}); a gain at {positive} of {len(exact['times'])} times"
+    ]
 
 
 def _dependent(calibration: Calibration) -> list[str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from real.commands import arguments as given
+from real.commands import choices
 from real.commands.choices import ESTIMATORS, PUBLISHED, SOLVERS, require_one_of
 from theory.support.command_line import count
 from theory.support.errors import InputError
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from real.families.checkpoint import Checkpoint
+    from real.images.base import ImageSource
+    from theory.calibration import Calibration
 
 DEFAULT_TIMES = 50
 
@@ -42,6 +45,11 @@ def add(commands: Any) -> None:
         "--estimator", choices=ESTIMATORS, metavar="NAME",
         help=f"what is averaged: {', '.join(ESTIMATORS)} (default); --policy {PUBLISHED} stands for "
         "--estimator plain --policy unshrunk",
+    )  # fmt: skip
+    option(
+        "--certificate", choices=choices.CERTIFICATES, default="asymptotic",
+        help="exact: calibrate on half of the images, and bound the gain on the other half by betting, "
+        "at every n (asymptotic: Student's bound over groups of all of them)",
     )  # fmt: skip
     given.add_strict(command)
     option(
@@ -94,6 +102,10 @@ def run(options: argparse.Namespace) -> int:
     device = loading.on_device(options.device)
     checkpoint = loading.run_network(options, device)
     images = loading.images_for(checkpoint, options, "calibration", device)
+    held_out = None
+    if options.certificate == "exact":
+        _ = checkpoint.data_range  # refuses latents before anything is measured
+        images, held_out = images.every_other(0), images.every_other(1)
     draws = options.draws * min(options.batch_size, len(images))
     require_memory("draws", draws, checkpoint.shape)
     conditions = of_images(checkpoint, images, options.condition)
@@ -111,10 +123,35 @@ def run(options: argparse.Namespace) -> int:
             classes=checkpoint.conditions if options.per_class else None,
             provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
         )  # fmt: skip
+    if held_out is not None:
+        calibration = _certified_exactly(checkpoint, calibration, held_out, options, device)
     calibration.save(options.out)
     print(options.out)
     print("\n".join(calibration_summary(calibration)))
     return int(options.strict and calibration.warning() is not None)
+
+
+def _certified_exactly(
+    checkpoint: "Checkpoint",
+    calibration: "Calibration",
+    held_out: "ImageSource",
+    options: argparse.Namespace,
+    device: Any,
+) -> "Calibration":
+    """The calibration with its exact certificate, from images that it was not made from."""
+    from dataclasses import asdict
+
+    from real.calibrated.conditions import of_images
+    from theory.calibration.exact import exact_certificate
+
+    total = len(held_out) * len(calibration.times)
+    with given.counting(total, "certify", options.quiet) as on_progress:
+        found = exact_certificate(
+            checkpoint.predict, calibration, images=held_out, seed=options.seed, device=device,
+            conditions=of_images(checkpoint, held_out, options.condition),
+            data_range=checkpoint.data_range, on_progress=on_progress,
+        )  # fmt: skip
+    return calibration.with_provenance(exact=asdict(found))
 
 
 def _estimator_and_policy(options: argparse.Namespace) -> tuple[str, str]:

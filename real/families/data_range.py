@@ -33,5 +33,5 @@ def in_range(checkpoint: Checkpoint, low: float, high: float) -> Checkpoint:
     def decode(data: Tensor) -> Tensor:
         return (data - low) / (high - low) * 2 - 1
 
-    codec = Codec(checkpoint.shape, encode, decode, f"range {low:g} to {high:g}")
+    codec = Codec(checkpoint.shape, encode, decode, f"range {low:g} to {high:g}", (low, high))
     return replace(checkpoint, codec=codec)

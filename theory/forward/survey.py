@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
 from theory.forward.images import ImageSet, Unseen
@@ -43,6 +44,14 @@ class Survey:
     def effective(self) -> int:
         """How many of them are independent: the number of units."""
         return int(self.units.max()) + 1
+
+    @property
+    def firsts(self) -> Bool[Tensor, "image"]:
+        """True for the first image of each unit."""
+        _, first = np.unique(self.units.numpy(), return_index=True)
+        return torch.zeros(self.count, dtype=torch.bool).index_fill_(
+            0, torch.from_numpy(first), True
+        )
 
     @property
     def clustered(self) -> bool:
