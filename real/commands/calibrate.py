@@ -100,13 +100,16 @@ def run(options: argparse.Namespace) -> int:
     from theory.statistics.shrinkage import POLICIES
 
     device = loading.on_device(options.device)
-    checkpoint = loading.run_network(options, device)
-    images = loading.images_for(checkpoint, options, "calibration", device)
+    checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
+    batch_size = loading.settled_batch_size(options.batch_size, checkpoint, device)
+    images = loading.images_for(
+        checkpoint, loading.ImageRequest.of(options), "calibration", device, batch_size
+    )
     held_out = None
     if options.certificate == "exact":
         _ = checkpoint.data_range  # refuses latents before anything is measured
         images, held_out = images.every_other(0), images.every_other(1)
-    draws = options.draws * min(options.batch_size, len(images))
+    draws = options.draws * min(batch_size, len(images))
     require_memory("draws", draws, checkpoint.shape)
     conditions = of_images(checkpoint, images, options.condition)
     if options.per_class and not isinstance(checkpoint.conditions, int):

@@ -46,8 +46,11 @@ def run(options: argparse.Namespace) -> None:
     from theory.calibration.miscalibration import betting_test
 
     device = loading.on_device(options.device)
-    checkpoint = loading.run_network(options, device)
-    images = loading.images_for(checkpoint, options, "calibration", device)
+    checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
+    batch_size = loading.settled_batch_size(options.batch_size, checkpoint, device)
+    images = loading.images_for(
+        checkpoint, loading.ImageRequest.of(options), "calibration", device, batch_size
+    )
     generator = torch.Generator().manual_seed(options.seed)
     images = images.at(torch.randperm(len(images), generator=generator).tolist())
     schedule = checkpoint.schedule
