@@ -9,7 +9,7 @@ from PIL import Image
 from real import load
 from real.cli import main
 from real.families.data_range import in_range
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory import Calibration
 
 OWN = """

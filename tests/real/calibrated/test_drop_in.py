@@ -21,7 +21,7 @@ from real.calibrated.drop_in import attach, from_pretrained
 from real.checkpoints import load
 from tests.edited import with_shift
 from tests.real import tiny_pipelines
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.estimators.class_shift import ClassShift

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from real.cli import main
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory import Calibration
 
 OWN = """

@@ -16,7 +16,6 @@ from real.families.guided_diffusion import loader as guided
 from real.families.guided_diffusion import unet as guided_unet
 from real.families.sidecar_settings import Preset
 from real.files.state_dicts import state_of
-from tests.real.refusals import refusal
 from tests.real.state_files import (
     SMALL_DDPM,
     SMALL_GUIDED,
@@ -27,6 +26,7 @@ from tests.real.state_files import (
     upstream_outputs,
     write,
 )
+from tests.refusals import refusal
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.targets import DATA, NOISE

@@ -29,7 +29,7 @@ from real.families.diffusers.half_weights import HALVES
 from real.families.diffusers.network import network_fingerprint
 from real.families.diffusers.process import process_of, process_of_scheduler
 from tests.real import tiny_pipelines
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import RectifiedFlow

@@ -12,7 +12,6 @@ from real.families.edm import preconditioning
 from real.families.edm.dhariwal_unet import DhariwalUNet
 from real.families.edm.song_unet import SongUNet
 from real.files.network_pickles import PickledObject
-from tests.real.refusals import refusal
 from tests.real.state_files import upstream_outputs
 from tests.real.stored_networks import (
     calibrates_and_validates,
@@ -22,6 +21,7 @@ from tests.real.stored_networks import (
     source,
     stored,
 )
+from tests.refusals import refusal
 from theory.diffusion.targets import DATA
 
 OUTPUTS = upstream_outputs()

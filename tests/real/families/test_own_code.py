@@ -6,7 +6,7 @@ import torch
 
 from real.checkpoints import load
 from real.cli import main
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.diffusion.schedules import RectifiedFlow
 from theory.diffusion.targets import FLOW
 

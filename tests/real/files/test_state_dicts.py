@@ -4,8 +4,8 @@ import torch
 
 from real.checkpoints import load
 from real.files.state_dicts import state_of
-from tests.real.refusals import refusal
 from tests.real.state_files import SMALL_SETTINGS, guided_state, write
+from tests.refusals import refusal
 
 STATE = {"a.weight": torch.ones(2), "b.bias": torch.zeros(1)}
 AVERAGE = {"a.weight": torch.full((2,), 2.0), "b.bias": torch.ones(1)}

@@ -8,7 +8,7 @@ import pytest
 from real.cli import main
 from real.images.groups import read_groups
 from real.images.opening import open_images
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory import Calibration
 
 

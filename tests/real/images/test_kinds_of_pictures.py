@@ -7,7 +7,7 @@ from PIL import Image
 
 from real.images.opening import open_images
 from real.images.pixels import fitted
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 
 SHAPE = (1, 8, 8)
 HALF = np.repeat(np.array([[0], [255]], np.uint8), 4, 0).repeat(8, 1)

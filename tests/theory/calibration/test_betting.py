@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.edited import with_shift
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.calibration import calibrate
 from theory.calibration.exact import exact_certificate
 from theory.calibration.miscalibration import betting_test

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from tests.theory.known_pixels import SCHEDULE, SHAPE, TIMES, KnownPixels, images
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate

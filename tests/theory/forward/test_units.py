@@ -6,7 +6,7 @@ from itertools import product
 import pytest
 import torch
 
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.calibration import calibrate, validate
 from theory.diffusion.schedules import VPCosine
 from theory.forward.fingerprints import image_ids

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from tests.draws import normal
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.statistics.betting import BOLDNESS, bets, lower_bound, wealth
 
 N = 8
