@@ -131,6 +131,15 @@ def test_the_line_needs_an_excess_beyond_the_margin_and_beyond_doubt():
     assert warned(()) is None
 
 
+def test_a_line_that_is_beaten_at_one_of_many_times_by_chance_is_no_doubt():
+    """Beyond doubt for one time is not for forty."""
+    excess, doubtful = 2 * DIMENSION * MARGIN, DIMENSION * MARGIN / 2
+    lines = (line(excess, error=doubtful),) * 40
+    log_snrs = torch.linspace(0, 6, 40).tolist()
+    assert warned(lines[:1], RIGHT[:1], log_snrs[:1])
+    assert warned(lines, RIGHT * 20, log_snrs) is None
+
+
 def test_errors_count_as_errors_of_the_noise_whatever_the_target():
     """An error of x_0 as large as x_0 itself is one of the noise of SNR; beyond, of next to nothing."""
     whole = (line(DIMENSION),) * 2
