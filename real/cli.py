@@ -10,6 +10,7 @@ COMMANDS = {
         ("list", "listing", "list the networks that are known by name"),
         ("calibrate", "calibrate", "estimate the shift of a network at each time"),
         ("validate", "validate", "prove a calibration on held-out images, and write a report"),
+        ("test", "test", "say at which times a network is miscalibrated, and stop when it is known"),
         ("sample", "sample", "draw samples, with or without a calibration"),
         ("quality", "quality",
          "compare samples with and without a calibration against real images"),
@@ -37,10 +38,10 @@ def main(arguments: list[str]) -> int:
     try:
         return run_command(
             "python -m real", "Calibrate, validate and sample real image networks.", COMMANDS,
-            f"diffusion-martingale {__version__}", arguments,
+            __version__, arguments,
         )  # fmt: skip
     except (RuntimeError, MemoryError) as error:
-        from real.running.memory import is_out_of_memory
+        from theory.support.memory import is_out_of_memory
 
         if not is_out_of_memory(error):
             raise

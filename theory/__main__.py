@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory import __version__
-from theory.support.command_line import Parser, run
+from theory.support.command_line import Parser, add_version, run
 from theory.support.output import require_file, write_json
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def _parser() -> Parser:
         description="Prove every symbolic statement of the theory. Exit status 1 if one fails.",
         epilog="example: python -m theory --json proofs.json",
     )
-    parser.add_argument("--version", action="version", version=__version__)
+    add_version(parser, __version__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the proofs as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser

@@ -1,25 +1,32 @@
 """Calibrate a checkpoint on images, with the provenance that a file should carry."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import diffusers
 import numpy
 import torch
 
+from real.calibrated.conditions import missing_classes
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
-from theory.calibration import Calibration, calibrate
+from theory.calibration import Calibration, calibrate, calibrate_exactly
+from theory.calibration.result import ASYMPTOTIC, EXACT
+from theory.diffusion.data_range import DataRange
 from theory.diffusion.schedules import Times
+from theory.estimators.slopes import WIDEST_GAP
 from theory.statistics.intervals import LEVEL
 
 
 def calibrate_checkpoint(
     checkpoint: Checkpoint,
     images: ImageSource,
-    times: Times,
+    times: Times | int,
     *,
+    certificate: str = ASYMPTOTIC,
     provenance: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Calibration:
@@ -29,22 +36,29 @@ def calibrate_checkpoint(
         checkpoint: the network, its schedule and its target.
         images: as the network takes them.
         times: distinct times of the schedule, or how many.
+        certificate: of which kind; an exact one takes half of the images to judge the correction.
         provenance: anything else worth keeping with the result.
         options: those of ``theory.calibrate``.
 
     Raises:
-        InputError: as ``theory.calibrate``.
+        InputError: as ``theory.calibrate``; an exact certificate of a network on latents.
     """
     origin = {
         "checkpoint": checkpoint.reference,
         "fingerprint": checkpoint.fingerprint,
         "data": images.name,
+        **({"codec": checkpoint.codec.fingerprint} if checkpoint.codec else {}),
         "versions": {m.__name__: m.__version__ for m in (torch, diffusers, numpy)},
     }
-    return calibrate(
+    run: Callable[..., Calibration] = calibrate
+    if certificate == EXACT:
+        run = partial(calibrate_exactly, data_range=DataRange(*checkpoint.data_range))
+    calibration = run(
         checkpoint.predict, checkpoint.schedule, target=checkpoint.target, images=images,
         times=times, provenance=origin | dict(provenance or {}), **options,
     )  # fmt: skip
+    missing = missing_classes(checkpoint, options.get("conditions"))
+    return replace(calibration, doubts=(*calibration.doubts, *missing))
 
 
 def calibration_summary(calibration: Calibration) -> list[str]:
@@ -56,6 +70,7 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     warning = calibration.warning()
     lines = [
         *([f"warning: {warning}"] if warning else []),
+        *_dependent(calibration),
         f"{len(images)} times, {min(images)} to {max(images)} of "
         f"{calibration.provenance['images']} images, "
         f"{calibration.provenance['evaluations']:,} network evaluations ({'; '.join(used)})",
@@ -66,11 +81,33 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     ]
     if calibration.slopes:
         kinds = Counter(calibration.slopes.kinds)
-        lines.append("slopes: " + ", ".join(f"{kind} at {n}" for kind, n in kinds.items()))
+        found = ", ".join(f"{kind} at {n}" for kind, n in kinds.items())
+        lines.append(f"slopes: {found}{_wide_gaps(calibration)}")
     if calibration.class_shift:
         differing = int((calibration.class_shift.certificates > 0).sum())
         lines.append(f"classes: certain to differ at {differing} times")
-    return [*lines, f"certified: {_certified(calibration)}"]
+    return [*lines, f"certified: {_certified(calibration)}", *_exact(calibration)]
+
+
+def _exact(calibration: Calibration) -> list[str]:
+    """What an exact certificate took, and at which times it speaks for itself."""
+    if calibration.exact is None:
+        return []
+    held, bounds = calibration.exact.data_range, calibration.certified_gain(calibration.times)
+    return [
+        f"exact: made from {calibration.provenance['images']} images, judged by betting on "
+        f"{calibration.provenance['images_judging']} others, x_0 clipped to "
+        f"[{held.least:g}, {held.most:g}]; a gain at {int((bounds > 0).sum())} of {len(bounds)} times"
+    ]
+
+
+def _dependent(calibration: Calibration) -> list[str]:
+    independent, images = (calibration.provenance.get(key) for key in ("independent", "images"))
+    if independent is None:
+        return []
+    return [
+        f"{independent} independent units in {images} images: copies, and what belongs together, count once"
+    ]
 
 
 def _smoothed(calibration: Calibration) -> str:
@@ -82,6 +119,18 @@ def _smoothed(calibration: Calibration) -> str:
     return "".join(f"; {part}" for part in parts)
 
 
+def _wide_gaps(calibration: Calibration) -> str:
+    """Between which times the slopes are off, as these lie too far apart."""
+    grid = calibration.grid
+    wide = int((grid.log_snr[grid.order].diff() < -WIDEST_GAP).sum())
+    if not wide:
+        return ""
+    return (
+        f"; off between {wide} pair(s) of neighbouring times, more than {WIDEST_GAP:g} apart in log-SNR: "
+        "take more times"
+    )
+
+
 def _certified(calibration: Calibration) -> str:
     bound = calibration.total_certificate
     if not bound > 0:
@@ -89,4 +138,6 @@ def _certified(calibration: Calibration) -> str:
     solver = calibration.provenance.get("solver")
     trapezoid = f"the bound (trapezoid over these {len(calibration.times)} times)"
     of = f"the discrete bound of {solver}" if solver else trapezoid
-    return f"the whole gains at least {bound:.4g} nats of {of} ({LEVEL:.0%}, asymptotic)"
+    return (
+        f"the whole gains at least {bound:.4g} nats of {of} ({LEVEL:.0%}, {calibration.certainty})"
+    )

@@ -5,18 +5,23 @@ from pathlib import Path
 from real.families.checkpoint import Checkpoint
 from theory.calibration import Calibrated, Calibration
 from theory.forward.network import Predict
+from theory.support.errors import InputError
 
 
 def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
     """Read a calibration, and require that it was made for this network.
 
     Raises:
-        InputError: as ``Calibration.load``, or it was made for another network.
+        InputError: as ``Calibration.load``, or it was made for another network, range or autoencoder.
     """
     calibration = Calibration.load(path)
     calibration.require(
         checkpoint.schedule, checkpoint.target, checkpoint.shape, checkpoint.fingerprint
     )
+    made = calibration.provenance.get("codec")
+    own = checkpoint.codec.fingerprint if checkpoint.codec else None
+    if made != own and ("codec" in calibration.provenance or (own or "").startswith("range")):
+        raise InputError(f"calibration: made for another range or autoencoder: {made}, got {own}")
     return calibration
 
 

@@ -92,6 +92,26 @@ def of_images(
     return images.labels
 
 
+FEW = 0.5
+"""Share of the classes that a sample of all would show, at which some are missing."""
+
+
+def missing_classes(checkpoint: Checkpoint, conditions: Conditions | None) -> list[str]:
+    """A line if the labels show far fewer classes than as many images of all of them would.
+
+    n images that take C classes alike show C (1 - (1 - 1/C)^n) of them in the mean. A slice of a file
+    that is sorted by class shows one or two.
+    """
+    classes = checkpoint.conditions
+    if not isinstance(classes, int) or not isinstance(conditions, Tensor):
+        return []
+    shown = set(conditions.tolist()) - {checkpoint.null_condition}
+    expected = classes * (1 - (1 - 1 / classes) ** len(conditions))
+    if not shown or len(shown) > FEW * expected:
+        return []
+    return [f"the images are of {len(shown)} of the {classes} classes that it knows"]
+
+
 def of_samples(checkpoint: Checkpoint, count: int, wanted: str | None) -> Conditions | None:
     """Conditions of ``count`` samples: the wanted one, or all classes in turn.
 

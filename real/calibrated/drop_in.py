@@ -23,7 +23,8 @@ from torch.utils.hooks import RemovableHandle
 
 from real.families.diffusers.folder import load_part
 from real.families.diffusers.network import network_fingerprint, sample_shape
-from real.families.diffusers.process import process_of
+from real.families.diffusers.process import process_of_scheduler
+from real.files.hub_ids import is_hub_id
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
 from theory.support.output import exists
@@ -64,8 +65,7 @@ def attach(
     network = _network(pipe)
     original = getattr(network, "_orig_mod", network)  # what torch.compile was given
     _require_free(network, original)
-    scheduler = {**pipe.scheduler.config, "_class_name": type(pipe.scheduler).__name__}
-    process = process_of(scheduler)
+    process = process_of_scheduler(pipe.scheduler)
     if unconditional is not None and type(pipe).__name__ not in GUIDED:
         raise InputError(
             f"drop-in: a second calibration, for the unconditional branch, expects one of "
@@ -136,14 +136,17 @@ def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
         InputError: there is none, or it cannot be reached or read.
     """
     file = f"{FOLDER}/{name}.safetensors"
+    expected = f"calibration: expected a folder or a Hub id with {file}, got {reference!r:.200}"
+    if not isinstance(reference, str | Path):
+        raise InputError(expected)
     if Path(reference).is_dir():
         return Calibration.load(Path(reference) / file)
+    if exists(Path(reference)) or not is_hub_id(str(reference)):
+        raise InputError(expected)
     try:
         return Calibration.load(Path(hf_hub_download(str(reference), file)))
     except (HFValidationError, HfHubHTTPError, OSError) as error:
-        raise InputError(
-            f"calibration: expected a folder or a Hub id with {file}, got {str(reference)!r}"
-        ) from error
+        raise InputError(expected) from error
 
 
 def _loaded(given: Any) -> Calibration:

@@ -24,6 +24,7 @@ from theory.calibration.result import Calibration
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.forward.images import ImageSet, Unseen
 from theory.forward.network import Predict
+from theory.forward.survey import survey
 from theory.statistics.intervals import Estimate
 from theory.statistics.shrinkage import CERTIFIED, Policy
 
@@ -45,6 +46,7 @@ class Repair:
         calibration: made against the truth.
         against_full: made against the original's predictions, at as many evaluations.
         kept: the one of the two that the settings ask for.
+        units: (n,), which of the held-out images are copies or belong together.
         losses: (n, T) squared error of each image and time, by name: ``FULL``, ``NONE`` ...
     """
 
@@ -55,16 +57,17 @@ class Repair:
     against_full: Calibration
     kept: Calibration
     losses: Mapping[str, Tensor]
+    units: Tensor
 
     def loss(self, name: str) -> list[Estimate]:
         """Denoising loss per time."""
-        return [Estimate.of_mean(column) for column in self.losses[name].T]
+        return [Estimate.of_mean(column, self.units) for column in self.losses[name].T]
 
     def above_full(self, name: str) -> Estimate:
         """By how much the likelihood bound lies above full precision's, in nats, paired."""
         c = self.calibration
         weights = gain_weights(c.schedule, c.target, c.times)
-        return Estimate.of_mean((self.losses[name] - self.losses[FULL]) @ weights)
+        return Estimate.of_mean((self.losses[name] - self.losses[FULL]) @ weights, self.units)
 
 
 @dataclass(frozen=True)
@@ -128,9 +131,10 @@ def repair(
     }
     if not settings.order:
         del corrections[ORDER_1]
+    unseen = Unseen(ImageSet(held_out, conditions), calibration.image_ids, calibration.shape)
+    look = survey(unseen)
     judge = partial(
-        hold_out,
-        images=Unseen(ImageSet(held_out, conditions), calibration.image_ids, calibration.shape),
+        hold_out, images=unseen, units=look.units if look.clustered else None,
         times=settings.times, seed=settings.seed, draws=settings.draws, device=settings.device,
         on_progress=settings.on_progress,
     )  # fmt: skip
@@ -139,7 +143,7 @@ def repair(
         name: found.losses - gains for name, gains in found.gains.items()
     }
     kept = calibration if settings.against == TRUTH else against_full
-    return Repair(original, network, damage, calibration, against_full, kept, losses)
+    return Repair(original, network, damage, calibration, against_full, kept, losses, look.units)
 
 
 def _within_memory(network: Checkpoint) -> Checkpoint:

@@ -18,6 +18,7 @@ from real.families.score_sde import loader as score_sde
 from real.files.checkpoint_files import read_checkpoint_file, sidecar
 from real.files.hub import download
 from real.files.published_files import fetch
+from real.files.state_dicts import state_of
 from theory.support.errors import InputError
 from theory.support.output import exists
 
@@ -124,7 +125,10 @@ def _recognizing(source: Source, among: tuple[Family, ...]) -> Family:
         else f"another family than {among[0].name}"
     )
     holds = "is a folder" if source.path.is_dir() else f"holds {_summary(source.content)}"
-    raise InputError(f"checkpoint: {source.reference} is of {of}; it {holds}")
+    raise InputError(
+        f"checkpoint: {source.reference} is of {of}; it {holds}; a network of your own code is named as "
+        "FILE.py:NAME"
+    )
 
 
 def _names() -> str:
@@ -133,6 +137,6 @@ def _names() -> str:
 
 def _summary(content: Any) -> str:
     if isinstance(content, dict):
-        names = [str(name) for name in content]
+        names = [str(name) for name in state_of(content) or content]
         return f"{len(names)} entries: {', '.join(names[:3])[:100]}{' ...' * (len(names) > 3)}"
     return f"something of type {type(content).__name__}"

@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from real.checkpoints.references import require_known
 from real.commands import choices
+from real.images.groups import split_reference
 from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
 from theory.support.errors import InputError
@@ -32,7 +33,20 @@ def count_list(text: str) -> tuple[int, ...]:
 
 def number_list(text: str) -> list[float]:
     """Comma-separated numbers."""
-    return [float(part) for part in text.split(",")]
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"expected numbers with commas between, got {text!r:.60}"
+        ) from error
+
+
+def number_pair(text: str) -> list[float]:
+    """Two numbers with a comma between."""
+    numbers = number_list(text)
+    if len(numbers) != 2:
+        raise argparse.ArgumentTypeError(f"expected two numbers, got {text!r:.60}")
+    return numbers
 
 
 def fraction(text: str) -> float:
@@ -53,6 +67,10 @@ NETWORK.add_argument(
     "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
     help="digits (shipped, default), a name that `list` shows, a folder, a file, "
     "a Hub id, or your own network as FILE.py:NAME",
+)  # fmt: skip
+NETWORK.add_argument(
+    "--range", type=number_pair, metavar="LOW,HIGH",
+    help="range of the network's data, where it is not -1,1 (write --range=-0.5,0.5)",
 )  # fmt: skip
 NETWORK.add_argument("--family", metavar="NAME", help="family, where several know its content")
 SOLVER = Parser(add_help=False)
@@ -85,6 +103,11 @@ IMAGES.add_argument(
 )
 IMAGES.add_argument("--download", action="store_true", help="fetch a named set that is not there")
 IMAGES.add_argument("--images", type=count, metavar="N", help="use only N images, evenly spaced")
+IMAGES.add_argument(
+    "--groups", metavar="FILE[:COLUMN]",
+    help="what belongs together, such as a video or a patient: a line for each image, or a column of a "
+    "CSV file; copies and mirror images are found without",
+)  # fmt: skip
 DATA = Parser(add_help=False, parents=[IMAGES, BATCHES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
 RUNNING = Parser(add_help=False)
@@ -130,6 +153,13 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
         path = given.get(name)
         if path is not None and not path.is_file():
             raise InputError(f"calibration: expected a file, there is none at {path}")
+    if given.get("device") is not None:
+        choices.require_one_of("device", given["device"].partition(":")[0], choices.DEVICES)
+    if (
+        given.get("groups") is not None
+        and not (file := split_reference(given["groups"])[0]).is_file()
+    ):
+        raise InputError(f"groups: expected a file, there is none at {file}")
     known = {"solver": solvers, "quantize": choices.FORMATS, "features": choices.FEATURES}
     for name, names in known.items():
         choices.require_one_of(name, given.get(name), names)

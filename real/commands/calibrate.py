@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from real.commands import arguments as given
+from real.commands import choices
 from real.commands.choices import ESTIMATORS, PUBLISHED, SOLVERS, require_one_of
 from theory.support.command_line import count
 from theory.support.errors import InputError
@@ -42,6 +43,11 @@ def add(commands: Any) -> None:
         "--estimator", choices=ESTIMATORS, metavar="NAME",
         help=f"what is averaged: {', '.join(ESTIMATORS)} (default); --policy {PUBLISHED} stands for "
         "--estimator plain --policy unshrunk",
+    )  # fmt: skip
+    option(
+        "--certificate", choices=choices.CERTIFICATES, default="asymptotic",
+        help="exact: calibrate on half of the images, and bound the gain on the other half by betting, "
+        "at every n (asymptotic: Student's bound over groups of all of them)",
     )  # fmt: skip
     given.add_strict(command)
     option(
@@ -92,9 +98,12 @@ def run(options: argparse.Namespace) -> int:
     from theory.statistics.shrinkage import POLICIES
 
     device = loading.on_device(options.device)
-    checkpoint = loading.run_network(options, device)
-    images = loading.images_for(checkpoint, options, "calibration", device)
-    draws = options.draws * min(options.batch_size, len(images))
+    checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
+    batch_size = loading.settled_batch_size(options.batch_size, checkpoint, device)
+    images = loading.images_for(
+        checkpoint, loading.ImageRequest.of(options), "calibration", device, batch_size
+    )
+    draws = options.draws * min(batch_size, len(images))
     require_memory("draws", draws, checkpoint.shape)
     conditions = of_images(checkpoint, images, options.condition)
     if options.per_class and not isinstance(checkpoint.conditions, int):
@@ -109,6 +118,7 @@ def run(options: argparse.Namespace) -> int:
             estimator=NAMED[estimator], policy=POLICIES[policy], device=device, on_progress=on_progress,
             conditions=conditions, order=options.order, importance=importance,
             classes=checkpoint.conditions if options.per_class else None,
+            certificate=options.certificate,
             provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
         )  # fmt: skip
     calibration.save(options.out)

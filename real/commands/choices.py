@@ -13,6 +13,10 @@ PUBLISHED = "published"
 """The published calibration: the plain average, applied as it is."""
 
 ESTIMATORS = ("plain", "residual", "scalar", "regression")
+DEVICES = ("auto", "cpu", "cuda", "mps", "xpu", "hpu", "npu", "mtia", "privateuseone")
+"""Kinds of device; one of several is cuda:1 and the like."""
+
+CERTIFICATES = ("asymptotic", "exact")
 CONDITIONS = ("joint", "null")
 DTYPES = ("float32", "bfloat16", "float16")
 SOLVERS = (

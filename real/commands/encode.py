@@ -29,16 +29,22 @@ def run(options: argparse.Namespace) -> None:
     if options.out.suffix != LATENTS:
         raise InputError(f"output: expected a name with {LATENTS}, got {options.out}")
     given.require_inputs(options)
-    from real.commands.loading import load_checkpoint, on_device, opened
+    from real.commands.loading import (
+        ImageRequest,
+        NetworkRequest,
+        load_checkpoint,
+        on_device,
+        opened,
+    )
     from real.images.latents import latents_of, save_latents
 
     device = on_device(options.device)
-    checkpoint = load_checkpoint(options, device)
+    checkpoint = load_checkpoint(NetworkRequest.of(options), device)
     if not checkpoint.codec:
         raise InputError(
             f"checkpoint: {checkpoint.reference} has no autoencoder, images need no encoding"
         )
-    images = opened(options, "calibration", checkpoint.image_shape)
+    images = opened(ImageRequest.of(options), "calibration", checkpoint.image_shape)
     with given.counting(len(images), "encode", options.quiet) as on_progress:
         latents = latents_of(images, checkpoint.codec, device, on_progress)
     save_latents(latents, checkpoint.codec, options.out)

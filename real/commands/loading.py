@@ -3,6 +3,7 @@
 import argparse
 import warnings
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor
 from real.checkpoints.loading import load
 from real.commands.arguments import AUTO, counting
 from real.families.checkpoint import Checkpoint
+from real.families.data_range import in_range
 from real.images.base import ImageSource, Role
+from real.images.groups import read_groups
 from real.images.latents import latents_of, require_codec
 from real.images.opening import open_images
 from real.images.references import DIGITS, LATENTS
@@ -42,70 +45,139 @@ def on_device(name: str) -> torch.device:
     return device
 
 
-def load_checkpoint(options: argparse.Namespace, device: torch.device) -> Checkpoint:
-    """The checkpoint that ``NETWORK`` names, as it is.
+@dataclass(frozen=True)
+class NetworkRequest:
+    """Which network, and how it is run, as ``NETWORK`` and ``RUNNING`` say.
+
+    Attributes:
+        reference: name, folder, file, Hub id or FILE.py:NAME.
+        family: name of its family; None for the first that knows its content.
+        data_range: (low, high) of its data; None for its own.
+        dtype: what it computes in.
+        compile: whether it is compiled.
+    """
+
+    reference: str
+    family: str | None = None
+    data_range: tuple[float, float] | None = None
+    dtype: str = "float32"
+    compile: bool = False
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> "NetworkRequest":
+        """What a command's options ask for."""
+        given = vars(options)
+        return cls(
+            options.checkpoint, options.family, tuple(options.range) if options.range else None,
+            given.get("dtype", cls.dtype), given.get("compile", cls.compile),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ImageRequest:
+    """Which images, as ``IMAGES`` says.
+
+    Attributes:
+        reference: of the set, folder or file.
+        limit: use only so many, evenly spaced.
+        data_root: where torchvision's sets lie.
+        download: fetch a named set that is not there.
+        groups: FILE or FILE:COLUMN of what belongs together.
+        quiet: no progress bar.
+    """
+
+    reference: str
+    limit: int | None
+    data_root: Path | None
+    download: bool
+    groups: str | None
+    quiet: bool
+
+    @classmethod
+    def of(cls, options: argparse.Namespace) -> "ImageRequest":
+        """What a command's options ask for."""
+        return cls(
+            options.data, options.images, options.data_root, options.download, options.groups,
+            options.quiet,
+        )  # fmt: skip
+
+
+def load_checkpoint(wanted: NetworkRequest, device: torch.device) -> Checkpoint:
+    """The checkpoint as it is, on data of the range that is said.
 
     Raises:
-        InputError: the checkpoint cannot be loaded.
+        InputError: the checkpoint cannot be loaded, or its range cannot be set.
     """
-    return load(options.checkpoint, device, options.family)
+    checkpoint = load(wanted.reference, device, wanted.family)
+    for note in checkpoint.notes:
+        print(note)
+    return in_range(checkpoint, *wanted.data_range) if wanted.data_range else checkpoint
 
 
-def run_network(options: argparse.Namespace, device: torch.device) -> Checkpoint:
-    """The checkpoint that ``NETWORK`` names, run as ``RUNNING`` says, its batch size settled.
+def run_network(wanted: NetworkRequest, device: torch.device) -> Checkpoint:
+    """The checkpoint, run in the dtype and as compiled as is asked for.
 
     Raises:
         InputError: it cannot be loaded, or not compiled here.
     """
-    checkpoint = run_well(
-        load_checkpoint(options, device), device, dtype=options.dtype, compile=options.compile
-    )
-    settle_batch_size(checkpoint, options, device)
-    return checkpoint
+    checkpoint = load_checkpoint(wanted, device)
+    return run_well(checkpoint, device, dtype=wanted.dtype, compile=wanted.compile)
 
 
-def settle_batch_size(
-    checkpoint: Checkpoint, options: argparse.Namespace, device: torch.device
-) -> None:
-    """Measure the best batch size and put it in place of ``auto``."""
-    if options.batch_size == AUTO:
-        options.batch_size = best_batch_size(timed(checkpoint, device))
-        print(f"batch size {options.batch_size}")
+def settled_batch_size(asked: int | str, checkpoint: Checkpoint, device: torch.device) -> int:
+    """The batch size that is asked for; for ``auto`` the best one, measured."""
+    if asked != AUTO:
+        return int(asked)
+    best = best_batch_size(timed(checkpoint, device))
+    print(f"batch size {best}")
+    return best
 
 
 def opened(
-    options: argparse.Namespace,
-    role: Role,
-    shape: tuple[int, ...],
-    batch_size: int = DEFAULT_BATCH,
+    wanted: ImageRequest, role: Role, shape: tuple[int, ...], batch_size: int = DEFAULT_BATCH
 ) -> ImageSource:
-    """The images that ``IMAGES`` names, of that shape.
+    """The images, made to fit that shape.
 
     Raises:
         InputError: as ``open_images``.
     """
-    return open_images(
-        options.data, role, shape, limit=options.images, batch_size=batch_size,
-        data_root=options.data_root, download=options.download,
+    source = open_images(
+        wanted.reference, role, shape, limit=wanted.limit, batch_size=batch_size,
+        data_root=wanted.data_root, download=wanted.download,
+        groups=read_groups(wanted.groups) if wanted.groups else None,
     )  # fmt: skip
+    for note in source.notes:
+        print(note)
+    return source
 
 
 def images_for(
-    checkpoint: Checkpoint, options: argparse.Namespace, role: Role, device: torch.device
+    checkpoint: Checkpoint,
+    wanted: ImageRequest,
+    role: Role,
+    device: torch.device,
+    batch_size: int = DEFAULT_BATCH,
 ) -> ImageSource:
-    """The images that ``IMAGES`` names as the network takes them: latents, where it works on them.
+    """The images as the network takes them: latents, where it works on them.
+
+    Args:
+        checkpoint: the network.
+        wanted: which images.
+        role: what they are for, where a set comes in parts.
+        device: where they are encoded.
+        batch_size: images per batch.
 
     Raises:
         InputError: as ``open_images``, or latents of another autoencoder.
     """
     if not checkpoint.codec:
-        return opened(options, role, checkpoint.shape, options.batch_size)
-    if options.data.endswith(LATENTS):
-        latents = opened(options, role, checkpoint.shape, options.batch_size)
-        require_codec(Path(options.data), checkpoint.codec)
+        return opened(wanted, role, checkpoint.shape, batch_size)
+    if wanted.reference.endswith(LATENTS):
+        latents = opened(wanted, role, checkpoint.shape, batch_size)
+        require_codec(Path(wanted.reference), checkpoint.codec)
         return latents
-    images = opened(options, role, checkpoint.image_shape, options.batch_size)
-    with counting(len(images), "encode", options.quiet) as on_progress:
+    images = opened(wanted, role, checkpoint.image_shape, batch_size)
+    with counting(len(images), "encode", wanted.quiet) as on_progress:
         return latents_of(images, checkpoint.codec, device, on_progress)
 
 

@@ -47,7 +47,15 @@ def run(options: argparse.Namespace) -> None:
     require_folder(options.out)
     given.require_inputs(options)
     from real.calibrated.calibration_files import calibrated_by
-    from real.commands.loading import on_device, opened, run_network, two_parts
+    from real.commands.loading import (
+        ImageRequest,
+        NetworkRequest,
+        on_device,
+        opened,
+        run_network,
+        settled_batch_size,
+        two_parts,
+    )
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, measure_quality
     from real.reports.quality import quality_report
@@ -56,11 +64,14 @@ def run(options: argparse.Namespace) -> None:
     from real.solvers.sampling import evaluations_per_sample
 
     device = on_device(options.device)
-    checkpoint = run_network(options, device)
+    checkpoint = run_network(NetworkRequest.of(options), device)
+    batch_size = settled_batch_size(options.batch_size, checkpoint, device)
     calibrated = calibrated_by(checkpoint, options.calibration)
     solver = solver_or_default(options.solver, checkpoint.schedule)
     shape = checkpoint.image_shape
-    known, images = two_parts(options.data, partial(opened, options, shape=shape), "held-out")
+    known, images = two_parts(
+        options.data, partial(opened, ImageRequest.of(options), shape=shape), "held-out"
+    )
     samples = options.samples or len(images)
     require_memory("samples", samples, checkpoint.shape)
     in_turn = images.at([i % len(images) for i in range(samples)])
@@ -70,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
         solver,
         tuple(sorted({evaluations_per_sample(checkpoint, solver, nfe) for nfe in options.nfe})),
         tuple(range(options.seed, options.seed + options.seeds)),
-        samples, options.batch_size, device,
+        samples, batch_size, device,
         None if checkpoint.conditions is None else in_turn.labels,
     )  # fmt: skip
     features = features_for(options.features, known, shape, options.seed, device)

@@ -67,14 +67,15 @@ def run(options: argparse.Namespace) -> int:
 
     damage = Damage(options.quantize, options.prune)
     device = loading.on_device(options.device)
-    original = loading.load_checkpoint(options, device)
+    original = loading.load_checkpoint(loading.NetworkRequest.of(options), device)
     if original.family == REPAIRED:
         raise InputError(f"repair: {original.reference} is repaired already; name its original")
-    loading.settle_batch_size(original, options, device)
+    batch_size = loading.settled_batch_size(options.batch_size, original, device)
+    wanted = loading.ImageRequest.of(options)
     images, held_out = loading.two_parts(
-        options.data, lambda role: loading.images_for(original, options, role, device)
+        options.data, lambda role: loading.images_for(original, wanted, role, device, batch_size)
     )
-    draws = options.draws * min(options.batch_size, len(images))
+    draws = options.draws * min(batch_size, len(images))
     require_memory("draws", draws, original.shape)
     settings = RepairSettings(
         loading.spread_times(original.schedule, options.times), options.order,

@@ -52,10 +52,10 @@ def run(options: argparse.Namespace) -> None:
     from real.solvers.by_name import solver_or_default
 
     device = loading.on_device(options.device)
-    checkpoint = loading.load_checkpoint(options, device)
+    checkpoint = loading.load_checkpoint(loading.NetworkRequest.of(options), device)
     shape = checkpoint.image_shape
     images, held_out = loading.two_parts(
-        options.data, partial(loading.opened, options, shape=shape)
+        options.data, partial(loading.opened, loading.ImageRequest.of(options), shape=shape)
     )
     samples = options.samples or len(held_out)
     require_memory("samples", samples, checkpoint.shape)

@@ -43,14 +43,15 @@ def run(options: argparse.Namespace) -> None:
     from real.calibrated.calibration_files import calibrated_by
     from real.calibrated.conditions import of_samples
     from real.calibrated.guidance import Guided
-    from real.commands.loading import on_device, run_network
+    from real.commands.loading import NetworkRequest, on_device, run_network, settled_batch_size
     from real.reports.image_grid import image_grid
     from real.running import require_memory
     from real.solvers.by_name import solver_or_default
     from real.solvers.sampling import evaluations_per_sample, latents, sample
 
     device = on_device(options.device)
-    checkpoint = run_network(options, device)
+    checkpoint = run_network(NetworkRequest.of(options), device)
+    batch_size = settled_batch_size(options.batch_size, checkpoint, device)
     require_memory("samples", options.samples, checkpoint.shape)
     condition = of_samples(checkpoint, options.samples, options.condition)
     predict = calibrated_by(checkpoint, options.calibration)
@@ -63,7 +64,7 @@ def run(options: argparse.Namespace) -> None:
     with given.counting(total, "sample", options.quiet) as on_progress:
         samples = sample(
             checkpoint, predict, noise, solver=solver, nfe=options.nfe, seed=options.seed,
-            condition=condition, batch_size=options.batch_size, on_progress=on_progress,
+            condition=condition, batch_size=batch_size, on_progress=on_progress,
         )  # fmt: skip
     with replacing_file(options.out) as temporary:
         image_grid(samples.images).save(temporary, format="PNG")

@@ -32,13 +32,19 @@ def run(options: argparse.Namespace) -> None:
     require_folder(options.out)
     given.require_inputs(options)
     from real.calibrated.conditions import ConditionedImages
-    from real.commands.loading import load_checkpoint, on_device, spread_times, two_parts
+    from real.commands.loading import (
+        NetworkRequest,
+        load_checkpoint,
+        on_device,
+        spread_times,
+        two_parts,
+    )
     from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_study
     from real.experiments.estimator_study_report import estimator_study_report
     from real.images.opening import open_images
 
     device = on_device(options.device)
-    checkpoint = load_checkpoint(options, device)
+    checkpoint = load_checkpoint(NetworkRequest.of(options), device)
     shape = checkpoint.image_shape
     images, held_out = (
         ConditionedImages.of(checkpoint, source, options.condition, device)

@@ -35,22 +35,29 @@ def run(options: argparse.Namespace) -> None:
 
     from real.calibrated.calibrate import calibrate_checkpoint
     from real.calibrated.conditions import of_images
-    from real.commands.loading import images_for, on_device, run_network, spread_times
+    from real.commands.loading import (
+        ImageRequest,
+        NetworkRequest,
+        images_for,
+        on_device,
+        run_network,
+        settled_batch_size,
+        spread_times,
+    )
     from real.running import throughput
 
     device = on_device(options.device)
-    checkpoint = run_network(options, device)
-    images = images_for(checkpoint, options, "calibration", device)
+    checkpoint = run_network(NetworkRequest.of(options), device)
+    batch_size = settled_batch_size(options.batch_size, checkpoint, device)
+    images = images_for(checkpoint, ImageRequest.of(options), "calibration", device, batch_size)
     times = spread_times(checkpoint.schedule, options.times)
     whole = partial(
         calibrate_checkpoint, checkpoint, images, times, seed=options.seed, device=device,
         conditions=of_images(checkpoint, images, "joint"), order=options.order,
     )  # fmt: skip
-    found = throughput(
-        checkpoint, whole, len(images), times, options.batch_size, options.turns, device
-    )
+    found = throughput(checkpoint, whole, len(images), times, batch_size, options.turns, device)
     best = found.evaluations / min(found.bare)
-    print(f"{best:,.0f} bare network evaluations per second, batches of {options.batch_size}")
+    print(f"{best:,.0f} bare network evaluations per second, batches of {batch_size}")
     print(f"a calibration of order {options.order} runs at {found.ratio:.1%} of it (median)")
     if options.out:
         write_json(options.out, {"ratio": found.ratio, "device": str(device), **asdict(found)})

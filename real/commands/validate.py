@@ -33,7 +33,14 @@ def run(options: argparse.Namespace) -> int:
     given.require_inputs(options, (*SOLVERS, ANALYTIC))
     from real.calibrated.calibration_files import load_for
     from real.calibrated.conditions import of_images, of_samples
-    from real.commands.loading import images_for, on_device, run_network
+    from real.commands.loading import (
+        ImageRequest,
+        NetworkRequest,
+        images_for,
+        on_device,
+        run_network,
+        settled_batch_size,
+    )
     from real.reports.validation import validation_report
     from real.running import require_memory
     from real.solvers.by_name import solver_pair
@@ -41,13 +48,14 @@ def run(options: argparse.Namespace) -> int:
     from theory.calibration import Calibrated, validate
 
     device = on_device(options.device)
-    checkpoint = run_network(options, device)
+    checkpoint = run_network(NetworkRequest.of(options), device)
+    batch_size = settled_batch_size(options.batch_size, checkpoint, device)
     calibration = load_for(checkpoint, options.calibration)
     without, calibrated = solver_pair(options.solver, checkpoint.schedule, calibration)
     sampling = 2 * options.samples * evaluations_per_sample(checkpoint, without, options.nfe)
-    images = images_for(checkpoint, options, "held-out", device)
+    images = images_for(checkpoint, ImageRequest.of(options), "held-out", device, batch_size)
     require_memory("samples", options.samples, checkpoint.shape)
-    draws = options.draws * min(options.batch_size, len(images))
+    draws = options.draws * min(batch_size, len(images))
     require_memory("draws", draws, checkpoint.shape)
     conditions = of_images(checkpoint, images, calibration.provenance.get("condition", "joint"))
     measuring = len(images) * len(calibration.times) * options.draws
@@ -61,7 +69,7 @@ def run(options: argparse.Namespace) -> int:
         drawn = partial(
             sample, checkpoint, noise=noise, nfe=options.nfe, seed=options.seed,
             condition=of_samples(checkpoint, options.samples, None),
-            batch_size=options.batch_size, on_progress=on_progress,
+            batch_size=batch_size, on_progress=on_progress,
         )  # fmt: skip
         before = drawn(checkpoint.predict, solver=without)
         after = drawn(Calibrated(checkpoint.predict, calibration), solver=calibrated)

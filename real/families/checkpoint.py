@@ -10,6 +10,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.forward.network import Network, Predict
+from theory.support.errors import InputError
 
 LARGEST_SIDE = 2**13
 """No image has a longer side, in pixels; other sizes that a file names would only take memory."""
@@ -17,19 +18,21 @@ LARGEST_SIDE = 2**13
 
 @dataclass(frozen=True)
 class Codec:
-    """An autoencoder: images to the latents that a network works on, and back.
+    """Images to what a network works on, and back: an autoencoder, or a range of pixels.
 
     Attributes:
         shape: (c, h, w) of the images.
         encode: images (b, *shape) in [-1, 1] -> latents; deterministic (the posterior's mean).
         decode: latents -> images in [-1, 1].
-        fingerprint: digest of the autoencoder's weights and scale.
+        fingerprint: digest of the autoencoder's weights and scale, or the range.
+        data_range: of what the network works on; None if it has none, as latents.
     """
 
     shape: tuple[int, ...]
     encode: Callable[[Tensor], Tensor]
     decode: Callable[[Tensor], Tensor]
     fingerprint: str
+    data_range: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Checkpoint:
         scheduler_config: configuration of its diffusers scheduler; {} if it has none.
         codec: the autoencoder of a network on latents; None for a network on pixels.
         modules: its networks by name, such as {"unet": ...}, for those who change their weights.
+        notes: what was assumed to load it, a line each.
     """
 
     reference: str
@@ -63,11 +67,24 @@ class Checkpoint:
     scheduler_config: Mapping[str, Any] = field(default_factory=dict)
     codec: Codec | None = None
     modules: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     @property
     def network(self) -> Network:
         """The network as it is measured."""
         return Network(self.predict, self.schedule, self.target)
+
+    @property
+    def data_range(self) -> tuple[float, float]:
+        """(low, high) of what the network works on.
+
+        Raises:
+            InputError: latents, which have none.
+        """
+        found = self.codec.data_range if self.codec else (-1.0, 1.0)
+        if found is None:
+            raise InputError(f"range: {self.reference} works on latents, which have no range")
+        return found
 
     @property
     def image_shape(self) -> tuple[int, ...]:

@@ -3,7 +3,8 @@
 NAME is one of
 
 - a ``real.checkpoints.Checkpoint``, or any object with attributes ``predict``, ``schedule``,
-  ``target``, ``shape`` and, where it has them, ``conditions`` and ``null_condition``;
+  ``target``, ``shape`` and, where it has them, ``conditions``, ``null_condition`` and ``data_range``
+  (low, high) of its images, if that is not -1 to 1;
 - a tuple (predict, schedule, target, shape) or (predict, schedule, target, shape, conditions);
 - a function or class without arguments that makes one of these.
 
@@ -13,6 +14,7 @@ device, called in its own dtype, and set to evaluation; another callable looks a
 """
 
 import hashlib
+import traceback
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,16 +24,18 @@ from torch import Tensor, nn
 
 from real.families.checkpoint import Checkpoint
 from real.families.conditions import refuse_condition
+from real.families.data_range import in_range
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from theory.forward.fingerprints import fingerprint
 from theory.forward.network import Predict
 from theory.support.errors import InputError, one_line_with_type
+from theory.support.memory import is_out_of_memory
 from theory.support.user_code import load_object
 
 NAME = "own"
 NEEDED = ("predict", "schedule", "target", "shape")
-OPTIONAL = ("conditions", "null_condition")
+OPTIONAL = ("conditions", "null_condition", "data_range")
 
 
 def load(reference: str, device: Any) -> Checkpoint:
@@ -57,13 +61,15 @@ def load(reference: str, device: Any) -> Checkpoint:
     modules = {"network": network} if isinstance(network, nn.Module) else {}
     if modules:
         network.to(device).eval().requires_grad_(False)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         reference=reference, family=NAME,
         predict=_predictor(network, values["conditions"], reference), schedule=values["schedule"],
         target=values["target"], shape=shape, conditions=values["conditions"],
         null_condition=values["null_condition"],
         fingerprint=_fingerprint(network, Path(reference.rpartition(":")[0])), modules=modules,
     )  # fmt: skip
+    data_range = values["data_range"]
+    return checkpoint if data_range is None else in_range(checkpoint, *map(float, data_range))
 
 
 def _made(value: Any, reference: str) -> Any:
@@ -98,10 +104,18 @@ def _require_kinds(values: dict[str, Any], reference: str) -> None:
         ("a theory.diffusion.schedules.Schedule as schedule", scheduled),
         ("a theory.diffusion.targets.Target as target", isinstance(values["target"], Target)),
         ("positive whole numbers as shape", len(sides) > 0 and whole),
+        ("two numbers as data_range", _is_pair(values["data_range"])),
         ("a number of classes, 'text' or None as conditions", conditioned),
     ):
         if not holds:
             raise InputError(f"checkpoint: {reference}: expected {what}")
+
+
+def _is_pair(data_range: Any) -> bool:
+    if data_range is None:
+        return True
+    numbers = isinstance(data_range, tuple | list) and len(data_range) == 2
+    return numbers and all(isinstance(end, int | float) for end in data_range)
 
 
 def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
@@ -114,9 +128,12 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
         inputs = (x_t.to(weights[0]), t.to(weights[0].device)) if weights else (x_t, t)
         try:
             y = network(*inputs) if condition is None else network(*inputs, condition)
-        except SystemExit as error:  # or the program would end without a word
+        except (Exception, SystemExit) as error:  # whatever the user's own code does
+            if isinstance(error, InputError) or is_out_of_memory(error):
+                raise
             raise InputError(
-                f"checkpoint: {reference} fails: {one_line_with_type(error)}"
+                f"checkpoint: {reference} fails at {_where(error, reference)}, called with x_t "
+                f"{tuple(x_t.shape)} at t = {t.flatten()[0].item():g}: {one_line_with_type(error)}"
             ) from error
         if not isinstance(y, Tensor) or y.shape != x_t.shape:
             got = tuple(y.shape) if isinstance(y, Tensor) else type(y).__name__
@@ -127,6 +144,14 @@ def _predictor(network: Predict, conditions: Any, reference: str) -> Predict:
         return y.to(x_t)
 
     return predict
+
+
+def _where(error: BaseException, reference: str) -> str:
+    """File and line of the user's code that was run last, or else of the code that raised."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = Path(reference.rpartition(":")[0]).resolve()
+    last = next((f for f in reversed(frames) if Path(f.filename).resolve() == own), frames[-1])
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def _fingerprint(network: Any, path: Path) -> str:

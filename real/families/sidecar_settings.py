@@ -89,6 +89,19 @@ def settings_of(
     return known
 
 
+def assumed(source: Source, architecture: Any, presets: Sequence[Preset]) -> tuple[str, ...]:
+    """A line with the settings that only a published network of the same shapes tells."""
+    preset = next((p.settings for p in presets if p.architecture == architecture), {})
+    taken = {name: value for name, value in preset.items() if name not in sidecar_settings(source)}
+    if not taken:
+        return ()
+    said = ", ".join(f"{name} {value}" for name, value in taken.items())
+    return (
+        f"{source.reference}: assumed of the published network with these shapes: {said}; "
+        f"{source.path.with_suffix('.json').name} beside it may say else",
+    )
+
+
 def sidecar_settings(source: Source) -> dict[str, Any]:
     """The entries of the JSON beside a file, together with those of its ``config`` and ``kwargs``.
 

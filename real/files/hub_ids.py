@@ -1,5 +1,7 @@
 """Names of checkpoints as users write them, and the form of a Hub id. Imports no heavy library."""
 
+import re
+
 KINDS = (
     "'digits', a name that `python -m real list` shows, a folder, a checkpoint file, FILE.py:NAME "
     "or a Hub id"
@@ -7,9 +9,12 @@ KINDS = (
 """The kinds of name that a checkpoint may have."""
 
 
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+", re.ASCII)
+
+
 def is_hub_id(reference: str) -> bool:
     """Whether a name may be a Hub id, OWNER/NAME."""
-    return reference.count("/") == 1 and not reference.startswith((".", "/"))
+    return HUB_ID.fullmatch(reference) is not None
 
 
 def expected_kinds(reference: str) -> str:

@@ -12,8 +12,18 @@ from torch import Tensor, nn
 
 from theory.support.errors import InputError, one_line
 
-PREFIX = "module."
-"""Prefix that torch's data-parallel training puts before every name."""
+AVERAGES = ("ema", "ema_model", "model_ema", "ema_state_dict", "state_dict_ema")
+WEIGHTS = ("state_dict", "model_state_dict", "model", "net", "unet", "network")
+"""Names under which training programs save a network's weights, or their moving average."""
+
+PARALLEL = "module."
+"""What torch's data-parallel training puts before every name."""
+
+PREFIXES = (PARALLEL, "_orig_mod.", "model.diffusion_model.", "ema_model.", "model.")
+"""What training programs put before every name: data-parallel, compiled and wrapped networks."""
+
+WHOLE = "model.diffusion_model."
+"""Prefix of the denoiser in a file that also holds an autoencoder or a text network."""
 
 SHOWN = 3
 """How many names a message shows."""
@@ -23,17 +33,36 @@ Inferred = TypeVar("Inferred")
 
 
 def state_of(content: Any) -> dict[str, Tensor]:
-    """The state dictionary in a file's content, names without ``module.``; {} if there is none.
+    """The state dictionary in a file's content, without what wraps it; {} if there is none.
 
-    Of a list, as DDIM saves its training, the last entry counts: the moving average.
+    Of a list, as DDIM saves its training, the last entry counts. Of a mapping with weights and their
+    moving average, the average counts; of several weights none does, as nothing tells which.
     """
     if isinstance(content, list | tuple) and content:
         content = content[-1]
     if not isinstance(content, Mapping) or not content:
         return {}
-    if not all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items()):
-        return {}
-    return {name.removeprefix(PREFIX): tensor for name, tensor in content.items()}
+    if _is_state(content):
+        return _without_prefixes(content)
+    for names in (AVERAGES, WEIGHTS):
+        found = [content[name] for name in names if isinstance(content.get(name), Mapping)]
+        states = [state for state in map(state_of, found) if state]
+        if states:
+            return states[0] if len(states) == 1 else {}
+    return {}
+
+
+def _is_state(content: Mapping[Any, Any]) -> bool:
+    return all(isinstance(k, str) and isinstance(v, Tensor) for k, v in content.items())
+
+
+def _without_prefixes(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Names without the prefixes that all of them have; only the denoiser of a larger model."""
+    own = {name: tensor for name, tensor in state.items() if name.startswith(WHOLE)} or dict(state)
+    for prefix in PREFIXES:
+        if own and all(name.startswith(prefix) for name in own):
+            return _without_prefixes({n.removeprefix(prefix): t for n, t in own.items()})
+    return own
 
 
 def inferred(

@@ -28,6 +28,8 @@ class ImageSource:
         labels: of the images in their order.
         ids: identities int64 (n,) of the images, where their values do not tell them apart from
             others (``theory.forward.images``).
+        notes: what a user may not expect of how they were found, a line each.
+        groups: n texts; images of one text belong together, such as frames of a video.
     """
 
     name: str
@@ -36,6 +38,8 @@ class ImageSource:
     batch_size: int = DEFAULT_BATCH
     labels: Labels = None
     ids: Tensor | None = None
+    groups: Sequence[str] | None = None
+    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, name: str, images: Tensor, **more: Any) -> "ImageSource":
@@ -55,6 +59,7 @@ class ImageSource:
         return replace(
             self, count=len(positions), labels=take(self.labels, chosen),
             ids=None if self.ids is None else self.ids[chosen],
+            groups=None if self.groups is None else [self.groups[k] for k in positions],
             load=lambda some: self.load([positions[k] for k in some]),
         )  # fmt: skip
 
@@ -65,8 +70,23 @@ class ImageSource:
         return self.at([i * self.count // count for i in range(count)])
 
     def every_other(self, start: int) -> "ImageSource":
-        """The images start, start + 2, start + 4 ...: 0 and 1 give two halves."""
-        return self.at(range(start, self.count, 2))
+        """The images start, start + 2, start + 4 ...: 0 and 1 give two halves; so many groups, if known."""
+        if self.groups is None:
+            return self.at(range(start, self.count, 2))
+        number = {group: k for k, group in enumerate(dict.fromkeys(self.groups))}
+        return self.at([i for i, group in enumerate(self.groups) if number[group] % 2 == start])
+
+    def grouped(self, groups: Sequence[str]) -> "ImageSource":
+        """The same with what belongs together.
+
+        Raises:
+            InputError: not one text for each image.
+        """
+        if len(groups) != self.count:
+            raise InputError(
+                f"groups: expected one for each of {self.count} images of {self.name}, got {len(groups)}"
+            )
+        return replace(self, groups=groups)
 
 
 def whole_labels(values: Tensor, count: int, where: str) -> Tensor:

@@ -56,7 +56,7 @@ def latents_of(
             on_progress(len(latents))
     return ImageSource.of(
         source.name, torch.from_numpy(array), batch_size=source.batch_size, labels=source.labels,
-        ids=torch.cat(ids) if source.ids is None else source.ids,
+        ids=torch.cat(ids) if source.ids is None else source.ids, groups=source.groups,
     )  # fmt: skip
 
 

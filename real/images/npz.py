@@ -2,6 +2,7 @@
 
 ``images``: uint8 (n, h, w) or (n, h, w, c), which are fitted to the network, or floating point
 in [-1, 1] of shape (n, c, h, w), which must fit already. ``labels``: whole numbers (n,), optional.
+Where there are no ``images``, ``arr_0`` and ``arr_1`` are taken, as guided-diffusion saves samples.
 """
 
 import math
@@ -80,11 +81,13 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     try:
         _require_no_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
-            if "images" not in archive:
+            images, labels = ("images", "labels") if "images" in archive else ("arr_0", "arr_1")
+            if images not in archive:
                 raise InputError(
-                    f"data: expected an array 'images' in {path}, got {', '.join(archive) or 'none'}"
+                    f"data: expected an array 'images' or 'arr_0' in {path}, "
+                    f"got {', '.join(archive) or 'none'}"
                 )
-            return archive["images"], archive.get("labels", None)
+            return archive[images], archive.get(labels, None)
     except (
         OSError, ValueError, TypeError, AttributeError, EOFError, MemoryError, NotImplementedError,
         RuntimeError, zlib.error, zipfile.BadZipFile,

@@ -1,6 +1,6 @@
 """Which source a reference means."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,6 +64,7 @@ def open_images(
     batch_size: int = DEFAULT_BATCH,
     data_root: Path | None = None,
     download: bool = False,
+    groups: Sequence[str] | None = None,
 ) -> ImageSource:
     """Open images by reference.
 
@@ -80,6 +81,7 @@ def open_images(
         batch_size: images per batch.
         data_root: where torchvision's sets lie (default: ``CACHE``).
         download: fetch a named set that is not there.
+        groups: which images belong together, one text for each.
 
     Raises:
         InputError: nothing there, fewer than two images, or images that cannot be used.
@@ -87,6 +89,7 @@ def open_images(
     require_images(reference)
     wanted = Wanted(role, shape, data_root or CACHE.expanduser(), download)
     source = OPENERS[_kind(reference)](reference, wanted)
+    source = source if groups is None else source.grouped(groups)
     source = source if limit is None else source.spread(limit)
     if source.count < 2:
         raise InputError(f"data: expected at least two images, got {source.count} from {reference}")

@@ -6,13 +6,14 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from theory.support.errors import InputError
 
 MODES = {1: "L", 3: "RGB"}
 EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
+SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 """Other formats, whatever a file is called, can have a reader that starts other programs."""
@@ -52,19 +53,37 @@ def read_picture(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarra
 def fitted(picture: Image.Image, shape: tuple[int, ...]) -> np.ndarray:
     """A picture as uint8 (h, w, c): grey or colour, its central part, resized (see ``real.images``).
 
-    The filter is Lanczos', widened when shrinking, as in EDM's ``dataset_tool``.
+    It is turned as its camera says (EXIF). What is transparent lies on white. Grey of 16 bits is taken
+    to 8. The filter is Lanczos', widened when shrinking, as in EDM's ``dataset_tool``.
 
     Raises:
-        InputError: more than 8 bits per channel.
+        InputError: another mode, such as 32 bits.
     """
     channels, height, width = shape
-    if picture.mode not in EIGHT_BIT:
-        raise InputError(f"data: expected pictures of 8 bits per channel, got mode {picture.mode}")
-    picture = picture.convert(MODES[channels])
+    picture = _on_white(_in_eight_bits(ImageOps.exif_transpose(picture))).convert(MODES[channels])
     if picture.size != (width, height):
         box = _central_part(picture.size, (width, height))
         picture = picture.resize((width, height), Image.Resampling.LANCZOS, box=box)
     return np.asarray(picture).reshape(height, width, channels)
+
+
+def _in_eight_bits(picture: Image.Image) -> Image.Image:
+    if picture.mode in SIXTEEN_BIT:
+        return Image.fromarray(
+            (np.asarray(picture).astype(np.uint16) / 257).round().astype(np.uint8)
+        )
+    if picture.mode not in EIGHT_BIT:
+        raise InputError(
+            f"data: expected pictures of 8 or 16 bits per channel, got mode {picture.mode}"
+        )
+    return picture
+
+
+def _on_white(picture: Image.Image) -> Image.Image:
+    if not picture.has_transparency_data:
+        return picture
+    picture = picture.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture)
 
 
 def _central_part(size: tuple[int, int], wanted: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -60,6 +60,11 @@ def _numbers(checkpoint: Checkpoint, validation: Validation) -> dict[str, Any]:
         "images_calibration": len(calibration.image_ids),
         "images_held_out": validation.n,
         "images_left_out": validation.left_out,
+        **(
+            {"units_held_out": validation.independent}
+            if validation.independent < validation.n
+            else {}
+        ),
         "dimensions": dimensions,
         "confidence": LEVEL,
         "times": _rows(validation),
@@ -101,7 +106,8 @@ def _summary(report: dict[str, Any]) -> list[str]:
         *warning,
         *cautions("held-out images", report["images_held_out"]),
         f"held-out images: {report['images_held_out']} (calibrated on "
-        f"{report['images_calibration']}, none in common)",
+        f"{report['images_calibration']}, none in common)"
+        + (f", {units} independent units" if (units := report.get("units_held_out")) else ""),
         f"likelihood bound: {_change(nats, '.4f')} nats, {_change(bits, '.2e')} bits/dim, "
         f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
         *_parts(report),

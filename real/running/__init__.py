@@ -9,7 +9,7 @@ import torch
 
 from real.families.checkpoint import Checkpoint
 from real.running.batch_size import best_batch_size, timed
-from real.running.memory import WithinMemory, is_out_of_memory, require_memory
+from real.running.memory import WithinMemory, require_memory
 from real.running.precision import DTYPES, compiled, in_dtype
 from real.running.throughput import Throughput, throughput
 
@@ -20,7 +20,6 @@ __all__ = [
     "best_batch_size",
     "compiled",
     "in_dtype",
-    "is_out_of_memory",
     "require_memory",
     "run_well",
     "throughput",

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import torch
 
 from real.families.checkpoint import Checkpoint
-from real.running.memory import is_out_of_memory
 from real.running.trial import seconds_of, trial
 from theory.support.errors import InputError
+from theory.support.memory import is_out_of_memory
 
 MOST = 4096
 RISE = 1.05

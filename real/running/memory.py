@@ -9,19 +9,10 @@ from torch import Tensor
 
 from theory.forward.network import Predict
 from theory.support.errors import InputError
+from theory.support.memory import is_out_of_memory
 
 BYTES_PER_NUMBER = 24
 """Memory for noise as it is drawn (words, then float64), and for a result."""
-
-SIGNS = ("out of memory", "not enough memory", "can't allocate memory", "status_alloc_failed")
-"""Parts of the messages of CUDA, MPS, the CPU's allocator, cuBLAS and cuDNN."""
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that there is no memory left."""
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in SIGNS)
 
 
 def physical_memory() -> float:

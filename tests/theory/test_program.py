@@ -72,7 +72,7 @@ def test_the_version_is_that_of_the_package(capsys):
     with pytest.raises(SystemExit) as left:
         program.main(["--version"])
     assert left.value.code == 0
-    assert capsys.readouterr().out == f"{__version__}\n"
+    assert capsys.readouterr().out == f"diffusion-martingale {__version__}\n"
 
 
 ANSWERS = """

@@ -28,7 +28,7 @@ def answered(*arguments):
 ANSWERS = [
     (["--help"], 0, "try every claim"),
     (["verify", "--help"], 0, "--schedule FILE.py:NAME"),
-    (["--version"], 0, __version__),
+    (["--version"], 0, f"diffusion-martingale {__version__}"),
     ([], 2, "required: COMMAND"),
     (["verfy"], 2, "did you mean verify?"),
     (["verify", "--exmples", "3"], 2, "did you mean --examples?"),

@@ -1,4 +1,4 @@
-"""Calibrate a network, keep the calibration, apply it, validate it; this file is the room's face.
+"""Calibrate a network, keep the calibration, apply it, and validate it on held-out images.
 
 Imports every other room of ``theory``.
 """

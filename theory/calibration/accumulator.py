@@ -1,6 +1,7 @@
 """Everything that is summed over the images at one time, fed in one place."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from theory.estimators.control_variates import Collector, Estimator
 from theory.estimators.device_sums import Sums
@@ -54,7 +55,7 @@ class Accumulator:
         Where these are not all, the mean of all images is known beside them.
         """
         everyone = survey.mean_image if seen < survey.count else None
-        return self.kept().to_("cpu").moments(everyone)
+        return replace(self.kept().to_("cpu").moments(everyone), clustered=survey.clustered)
 
     def to_cpu(self) -> "Accumulator":
         """The same, with all sums on the CPU."""

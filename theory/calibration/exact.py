@@ -7,7 +7,7 @@ then has a bound that is known before the image is seen, and a lower bound by be
 clipping raises no error, the gain over the network as it is is no smaller.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from theory.calibration.arguments import as_device, as_importance, as_schedule_times, as_target
 from theory.calibration.exact_certificate import ExactCertificate
 from theory.calibration.held_out import PURPOSE, Correction, hold_out
 from theory.calibration.passes import likelihood_worth
@@ -22,7 +23,7 @@ from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.diffusion.data_range import DataRange, error_scale
 from theory.diffusion.schedules import Schedule, Times
-from theory.diffusion.targets import NOISE, Target, named
+from theory.diffusion.targets import NOISE, Target
 from theory.forward.forward_pass import observe
 from theory.forward.halves import chosen_images, two_halves
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet
@@ -48,6 +49,7 @@ def calibrate_exactly(
     images: Images,
     times: Times | int,
     conditions: Conditions | None = None,
+    groups: Sequence[Any] | Tensor | None = None,
     importance: Float64[Tensor, "time"] | None = None,
     seed: int = 0,
     draws: int = 1,
@@ -62,7 +64,7 @@ def calibrate_exactly(
         predict, schedule, target, times, importance, seed, draws, batch_size, device, on_progress: as
             for ``calibrate``.
         data_range: what every number of every image lies between.
-        images, conditions: as for ``calibrate``; at least four different images.
+        images, conditions, groups: as for ``calibrate``; at least four different images.
         options: the other ones of ``calibrate``, without a reference.
 
     Raises:
@@ -71,12 +73,12 @@ def calibrate_exactly(
     """
     if options.get("reference") is not None:
         raise InputError("exact certificate: expected no reference, whose errors have no bound")
-    network = Network(predict, schedule, named(target) if isinstance(target, str) else target)
-    times = schedule.times(schedule.grid(times) if isinstance(times, int) else times)
+    network = Network(predict, schedule, as_target(target))
+    times, noise = as_schedule_times(schedule, times), Draws(seed, PURPOSE, draws)
     error_scale(schedule, network.target, times)
-    halves = _Halves.of(ImageSet(images, conditions, batch_size), data_range, seed)
+    halves = _Halves.of(ImageSet(images, conditions, batch_size, groups), data_range, seed)
     inside = clipped(network, data_range)
-    measured: dict[str, Any] = {"device": device, "on_progress": on_progress}
+    measured: dict[str, Any] = {"device": as_device(device), "on_progress": on_progress}
     made = calibrate(
         inside.predict, schedule, target=network.target, images=halves.makes.images, times=times,
         conditions=halves.makes.conditions, importance=importance, seed=seed, draws=draws, **measured,
@@ -84,8 +86,12 @@ def calibrate_exactly(
     )  # fmt: skip
     limits = _limits(made, inside, halves.pilot, seed, measured)
     exact = ExactCertificate.unjudged(data_range, limits)
-    worth = likelihood_worth(network, times) if importance is None else importance
-    return _judged(made, exact, network, halves, worth, Draws(seed, PURPOSE, draws), measured)
+    worth = (
+        likelihood_worth(network, times)
+        if importance is None
+        else as_importance(importance, len(times))
+    )
+    return _judged(made, exact, network, halves, worth, noise, measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +111,13 @@ class _Halves:
     @classmethod
     def of(cls, whole: ImageSet, data_range: DataRange, seed: int) -> "_Halves":
         """Both halves of the images, which keep to the range."""
-        ids = survey(whole).ids
+        look = survey(whole)
         for batch in whole:
             data_range.require(batch.images)
-        makes, judges = two_halves(ids, seed)
+        makes, judges = two_halves(look, seed)
         pilot = makes & (makes.cumsum(0) <= PILOT)
-        return cls(ids, *(chosen_images(whole, chosen, ids) for chosen in (makes, pilot, judges)))
+        parts = (chosen_images(whole, look, chosen) for chosen in (makes, pilot, judges))
+        return cls(look.ids, *parts)
 
 
 def _limits(
@@ -168,6 +175,7 @@ def _judged(
         exact=replace(exact, bounds=bounds[:-1]),
         total_certificate=bounds[-1].item(),
         line_check=found.line_check,
+        eta_sq=found.eta_sq,
         image_ids=halves.ids,
     )
 
@@ -201,4 +209,4 @@ def _bounds(
     values = torch.cat([gains, (gains @ worth)[:, None]], 1)
     ends = torch.cat([largest, (largest @ worth)[None]])
     order = torch.randperm(len(values), generator=torch.Generator().manual_seed(seed))
-    return betting_lower_bounds(values[order], -ends, ends, len(ends) - len(ends) + 1, len(values))
+    return betting_lower_bounds(values[order], -ends, ends, len(ends), len(values))

@@ -9,11 +9,11 @@ statistical unit: draws on one image are averaged first.
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float64, Real
+from jaxtyping import Float64, Int64, Real
 from torch import Tensor
 
 from theory.estimators.line_check import LineComparison, LineSums
@@ -58,6 +58,7 @@ def hold_out(
     seed: int,
     draws: int = 1,
     mean_image: Float64[Tensor, "*shape"] | None = None,
+    units: Int64[Tensor, "image"] | None = None,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> HeldOut:
@@ -71,6 +72,7 @@ def hold_out(
         seed: key of the noise, so that losses of several networks are paired.
         draws: noise draws per image and time.
         mean_image: of other images, for the comparison with the best line; None for none.
+        units: (n,), which images belong together; None if none do.
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
 
@@ -82,8 +84,9 @@ def hold_out(
     moments: dict[int, Moments] = {}
     lines = [] if mean_image is None else [LineSums(mean_image) for _ in times]
     for seen in observe(
-        network, images, times, Draws(seed, PURPOSE, draws), device=device, on_progress=on_progress
-    ):
+        network, images, times, Draws(seed, PURPOSE, draws), device=device, on_progress=on_progress,
+        group=None if units is None else units % GROUPS,
+    ):  # fmt: skip
         k, units = seen.time_index, seen.residual.mean(0)
         losses[k].append(seen.residual.square().flatten(2).sum(2).mean(0).cpu())
         for name, correction in corrections.items():
@@ -96,7 +99,10 @@ def hold_out(
     return HeldOut(
         _table(losses),
         {name: _table(columns) for name, columns in gains.items()},
-        tuple(moments[k].to("cpu").squared_norm() for k in range(len(times))),
+        tuple(
+            replace(moments[k].to("cpu"), clustered=units is not None).squared_norm()
+            for k in range(len(times))
+        ),
         tuple(line.to_("cpu").comparison() for line in lines),
     )
 

@@ -1,22 +1,22 @@
 """What is calibrated, and a pass of the network over all of its images."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float64, Real
+from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 
 from theory.calibration.accumulator import Accumulator, Tried
+from theory.calibration.arguments import as_importance
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, Estimator
 from theory.estimators.device_sums import Sums
 from theory.estimators.line_check import LineComparison
 from theory.estimators.parts import Measured, PartEstimator
 from theory.estimators.time_grid import TimeGrid
-from theory.forward.forward_pass import Observation, Subset, observe
+from theory.forward.forward_pass import GROUPS, Observation, observe
 from theory.forward.images import ImageSet
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network
@@ -63,11 +63,24 @@ class Problem:
         """Empty sums, one per time."""
         return [Accumulator(self.survey.mean_image, tried, self.parts) for _ in self.times]
 
-    def observe(self, draws: int, subset: Subset | None = None) -> Iterable[Observation]:
-        """The network's predictions on noised images, of all images or of a subset."""
+    def observe(
+        self,
+        draws: int,
+        members: Bool[Tensor, "time image"] | None = None,
+        order: Int64[Tensor, "image"] | None = None,
+    ) -> Iterable[Observation]:
+        """The network's predictions on noised images.
+
+        Args:
+            draws: noise draws per image and time.
+            members: (T, n), which images at which time (default: all).
+            order: (n,), the place of each image's unit, in which units are dealt out to groups
+                (default: as they come).
+        """
+        group = (self.survey.units if order is None else order) % GROUPS
         return observe(
-            self.network, self.images, self.times, Draws(self.seed, PURPOSE, draws), subset=subset,
-            device=self.device, on_progress=self.on_progress,
+            self.network, self.images, self.times, Draws(self.seed, PURPOSE, draws),
+            members=members, group=group, device=self.device, on_progress=self.on_progress,
         )  # fmt: skip
 
 
@@ -91,27 +104,18 @@ def pose(
     Raises:
         InputError: images that ``survey`` refuses, or importances that are no weights.
     """
-    if importance is None:
-        importance = likelihood_worth(network, times)
-    _require_importance(importance, times)
-    return Problem(
-        network, images, survey(images), times, importance, parts, seed, device, on_progress
+    worth = (
+        likelihood_worth(network, times)
+        if importance is None
+        else as_importance(importance, len(times))
     )
+    return Problem(network, images, survey(images), times, worth, parts, seed, device, on_progress)
 
 
 def likelihood_worth(network: Network, times: Tensor) -> Tensor:
     """What a unit of gain at each time takes off the likelihood bound; ones for a single time."""
     weights = gain_weights(network.schedule, network.target, times)
     return weights if weights.sum() > 0 else torch.ones_like(weights)
-
-
-def _require_importance(importance: Tensor, times: Tensor) -> None:
-    fits = importance.shape == times.shape and bool((importance >= 0).all())
-    if not fits or not 0 < importance.sum().item() < math.inf:
-        raise InputError(
-            f"importance: expected {len(times)} numbers, none negative and not all zero, "
-            f"got {importance.tolist()}"
-        )
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,7 @@ class PassResult:
             time.
         evaluations: network evaluations spent in all.
         line_check: the network's errors beside those of the best line in x_t, per time.
+        doubts: what else speaks against the network's description.
     """
 
     measured: Measured
@@ -155,6 +160,7 @@ class PassResult:
     plain_error_energy: tuple[float, ...]
     evaluations: int
     line_check: tuple[LineComparison, ...]
+    doubts: tuple[str, ...] = ()
 
 
 def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:
@@ -173,10 +179,12 @@ def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:
         accumulator.keep(kept)
     choice = Choice(estimator.name, problem.survey.count, draws)
     choices = (choice,) * len(accumulators)
-    return result(problem, accumulators, choices, plain_errors, choice.evaluations * len(choices))
+    return pass_result(
+        problem, accumulators, choices, plain_errors, choice.evaluations * len(choices)
+    )
 
 
-def result(
+def pass_result(
     problem: Problem,
     accumulators: Sequence[Accumulator],
     choices: tuple[Choice, ...],

@@ -13,18 +13,21 @@ gain is not certain (``theory.estimators.shift_selection``). Order 1 subtracts i
 the residual x_t and y_theta explain (``theory.estimators.slope_fit``).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 from jaxtyping import Float64
 from torch import Tensor
 
+from theory.calibration.alternatives import better_alternatives
+from theory.calibration.arguments import as_device, as_provenance, as_schedule_times, as_target
 from theory.calibration.passes import PURPOSE, PassResult, Problem, full_pass, pose
 from theory.calibration.result import Calibration
 from theory.calibration.sequential import sequential_pass
 from theory.diffusion.schedules import Schedule, Times
-from theory.diffusion.targets import NOISE, Target, named
+from theory.diffusion.targets import NOISE, Target
 from theory.estimators.class_shift import ClassShiftEstimator
 from theory.estimators.constant_shift import ShiftEstimator
 from theory.estimators.control_variates import REGRESSION, Estimator
@@ -36,6 +39,7 @@ from theory.forward.network import Network, Predict
 from theory.statistics.lower_bounds import lower_bounds
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import CERTIFIED, Policy
+from theory.support.checks import require_at_least, require_kind
 from theory.support.errors import InputError
 
 ORDERS = (0, 1)
@@ -49,6 +53,7 @@ def calibrate(
     images: Images,
     times: Times | int,
     conditions: Conditions | None = None,
+    groups: Sequence[Any] | Tensor | None = None,
     estimator: Estimator = REGRESSION,
     goal: Goal | None = None,
     policy: Policy = CERTIFIED,
@@ -70,9 +75,12 @@ def calibrate(
         schedule: its times are those of the network.
         target: what the network predicts, or its name.
         images: (n, *shape) floating point, or a re-iterable of such batches; n at least 2.
-        times: distinct times of the schedule, or how many, spread evenly in log-SNR.
+        times: distinct times of the schedule, or how many, spread evenly in log-SNR; of a table
+            these may be fewer, as several may fall on the same step.
         conditions: one for each image, such as labels (n,) or n texts; the network is then called
             with them, and the shift is that of the joint law of images and conditions.
+        groups: one value for each image, such as its video or patient: images of one value are not
+            independent of each other. Copies and mirror images are found without.
         estimator: what is averaged, over all images, ``draws`` noise draws each.
         goal: in place of that, when to stop; estimator, images and draws are then chosen per time.
         policy: how much of the estimate is applied; the default shrinks it, and applies nothing
@@ -91,21 +99,26 @@ def calibrate(
         provenance: anything else worth keeping with the result.
 
     Raises:
-        InputError: times outside the schedule, fewer than two images, images that are not finite
-            floating point of one shape, another number of conditions, a prediction of another
-            shape or not finite.
+        InputError: an argument of another kind or outside its range; times outside the schedule,
+            fewer than two images, images that are not finite floating point of one shape, another
+            number of conditions; a prediction of another shape, or one that is not finite.
     """
-    target = named(target) if isinstance(target, str) else target
-    times = schedule.times(schedule.grid(times) if isinstance(times, int) else times)
-    draws = Draws(seed, PURPOSE, draws).count
+    network = Network(predict, schedule, as_target(target), reference)
+    noise, provenance = Draws(seed, PURPOSE, draws), as_provenance(provenance)
+    for what, value, kind in (("estimator", estimator, Estimator), ("policy", policy, Policy)):
+        require_kind(what, value, kind)
+    if goal is not None:
+        require_kind("goal", goal, Goal)
     problem = pose(
-        Network(predict, schedule, target, reference), ImageSet(images, conditions, batch_size),
-        times, parts_of(order, classes, conditions), seed=seed, importance=importance,
-        device=device, on_progress=on_progress,
+        network, ImageSet(images, conditions, batch_size, groups), as_schedule_times(schedule, times),
+        parts_of(order, classes, conditions), seed=noise.seed, importance=importance,
+        device=as_device(device), on_progress=on_progress,
     )  # fmt: skip
-    passed = (
-        full_pass(problem, estimator, draws) if goal is None else sequential_pass(problem, goal)
-    )
+    if goal is not None:
+        return conclude(problem, sequential_pass(problem, goal), policy, provenance)
+    doubts, spent = better_alternatives(problem)
+    passed = full_pass(problem, estimator, noise.count)
+    passed = replace(passed, doubts=doubts, evaluations=passed.evaluations + spent)
     return conclude(problem, passed, policy, provenance)
 
 
@@ -117,16 +130,15 @@ def parts_of(
     Raises:
         InputError: another order than 0 or 1, or classes without a label for each image.
     """
-    if order not in ORDERS:
-        raise InputError(f"order: expected 0 or 1, got {order}")
-    if classes is not None and (classes < 1 or conditions is None):
-        raise InputError(
-            f"classes: expected a positive number of them and a label for each image, got {classes}"
-            + ("" if conditions is not None else " and no labels")
-        )
+    if isinstance(order, bool) or order not in ORDERS:
+        raise InputError(f"order: expected 0 or 1, got {order!r:.60}")
+    if classes is not None:
+        require_at_least("classes", classes, 1)
+        if conditions is None:
+            raise InputError("classes: expected a label for each image, got no conditions")
     parts: list[PartEstimator] = [ShiftEstimator()]
     parts += [SlopesEstimator()] if order else []
-    parts += [ClassShiftEstimator(classes)] if classes else []
+    parts += [ClassShiftEstimator(int(classes))] if classes else []
     return tuple(parts)
 
 
@@ -158,6 +170,8 @@ def conclude(
         "images": problem.survey.count, "seed": problem.seed, "evaluations": passed.evaluations,
         "order": int(SlopesEstimator() in problem.parts),
     }  # fmt: skip
+    if problem.survey.clustered:
+        made["independent"] = problem.survey.effective
     return Calibration(
         schedule=problem.network.schedule,
         target=problem.network.target,
@@ -170,6 +184,7 @@ def conclude(
         plain_error_energy=torch.tensor(passed.plain_error_energy, dtype=torch.float64),
         choices=passed.choices,
         line_check=passed.line_check,
+        doubts=passed.doubts,
         mean_image=problem.survey.mean_image.mean,
         image_ids=problem.survey.ids,
         provenance=made | dict(provenance or {}),

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
-from math import inf
+from math import inf, prod
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Float, Float64, Int64, Real
 from torch import Tensor
 
+from theory.calibration.description import description_warning
 from theory.calibration.exact_certificate import ExactCertificate
 from theory.calibration.passes import Choice
 from theory.diffusion import targets
@@ -27,26 +28,24 @@ from theory.diffusion.schedules import Schedule, from_description
 from theory.diffusion.targets import Target
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.constant_shift import ConstantShift
-from theory.estimators.line_check import (
-    LineComparison,
-    as_tensor,
-    description_warning,
-    from_tensor,
-)
+from theory.estimators.line_check import LineComparison, as_tensor, from_tensor
 from theory.estimators.parts import Part, Prediction
 from theory.estimators.slopes import Slopes
 from theory.estimators.time_grid import TimeGrid
 from theory.statistics.intervals import Estimate
 from theory.support import stored
-from theory.support.checks import MOST, kind_of, require_finite, require_number
+from theory.support.checks import MOST, kind_of, require_finite, require_kind, require_number
 from theory.support.errors import InputError
 from theory.support.safe_reading import parse_json
 from theory.support.stored import Contents
 
 FORMAT = "diffusion-martingale calibration 2"
 
-KINDS: tuple[Any, ...] = (ConstantShift, Slopes, ClassShift)
+KINDS: tuple[type[Part], ...] = (ConstantShift, Slopes, ClassShift)
 """The kinds of part that a file may hold."""
+
+ASYMPTOTIC, EXACT = "asymptotic", "exact"
+"""Kinds of certificates: for many images, and for every number of them."""
 
 Kind = TypeVar("Kind")
 
@@ -74,6 +73,8 @@ class Calibration:
         mean_image: of the images that it was made from; None in one of an older version.
         exact: bounds that hold for every number of images, of which ``total_certificate`` is then one
             too, and what predictions are held to for it; None where certificates are asymptotic.
+        doubts: what else speaks against the description of the network, such as another under which it
+            predicts better.
 
     Raises:
         InputError: parts that do not belong together, or numbers that are not what they must be.
@@ -93,6 +94,7 @@ class Calibration:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     line_check: tuple[LineComparison, ...] = ()
     mean_image: Float64[Tensor, "*shape"] | None = None
+    doubts: tuple[str, ...] = ()
     exact: ExactCertificate | None = None
 
     def __post_init__(self) -> None:
@@ -128,6 +130,8 @@ class Calibration:
             raise InputError(f"calibration: expected {most} image_ids or more, got {len(ids)}")
         if not isinstance(self.provenance, Mapping):
             raise InputError(f"calibration: expected a provenance, got {kind_of(self.provenance)}")
+        if not isinstance(self.doubts, tuple) or not all(isinstance(d, str) for d in self.doubts):
+            raise InputError(f"calibration: expected doubts as texts, got {self.doubts!r:.60}")
 
     @cached_property
     def grid(self) -> TimeGrid:
@@ -193,11 +197,13 @@ class Calibration:
     @property
     def certainty(self) -> str:
         """Of what kind its certificates are: "exact" or "asymptotic"."""
-        return "asymptotic" if self.exact is None else "exact"
+        return ASYMPTOTIC if self.exact is None else EXACT
 
     def warning(self) -> str | None:
         """One line if the network does not fit its description; None if it does or is not known."""
-        return description_warning(self.line_check, self.times)
+        return description_warning(
+            self.grid, self.target, self.line_check, self.eta_sq, prod(self.shape), self.doubts
+        )
 
     def with_provenance(self, **more: Any) -> "Calibration":
         """The same calibration with more said of how it was made."""
@@ -324,6 +330,7 @@ class Calibration:
                 "total_certificate": json.dumps(self.total_certificate),
                 "choices": json.dumps([asdict(choice) for choice in self.choices]),
                 "provenance": json.dumps(dict(self.provenance)),
+                **({"doubts": json.dumps(self.doubts)} if self.doubts else {}),
             },
         )
         if self.line_check:
@@ -334,7 +341,7 @@ class Calibration:
             own |= part.stored()
         if self.exact is not None:
             own |= self.exact.stored()
-        stored.write(Path(path), own, FORMAT)
+        stored.write(stored.as_path("calibration", path), own, FORMAT)
 
     @classmethod
     def load(cls, path: Path | str) -> "Calibration":
@@ -343,7 +350,7 @@ class Calibration:
         Raises:
             InputError: there is no such file, or it is no calibration, or a damaged one.
         """
-        with stored.reading(Path(path), "calibration", FORMAT) as found:
+        with stored.reading(stored.as_path("calibration", path), "calibration", FORMAT) as found:
             tensors, texts = found.tensors, found.texts
             schedule = from_description(parse_json(texts["schedule"]))
             _require_times(schedule, tensors["times"])
@@ -363,6 +370,7 @@ class Calibration:
                 image_ids=tensors["image_ids"],
                 provenance=parse_json(texts["provenance"]),
                 mean_image=tensors.get("mean_image"),
+                doubts=tuple(parse_json(texts["doubts"]) if "doubts" in texts else ()),
                 line_check=from_tensor(tensors["line_check"]) if "line_check" in tensors else (),
                 exact=ExactCertificate.from_stored(found),
             )
@@ -370,22 +378,16 @@ class Calibration:
     def summary(self) -> dict[str, str]:
         """What it is, in a few words under a few headings."""
         times, made = len(self.times), self.provenance
-        made_from = made.get("images", len(self.image_ids))
-        evaluations = sum(choice.evaluations for choice in self.choices)
-        applied = {
-            "shift": self.constant,
-            "slopes": self.slopes,
-            "shift of each class": self.class_shift,
-        }
+        images = made.get("images", len(self.image_ids))
+        evaluations = made.get("evaluations", sum(choice.evaluations for choice in self.choices))
         return {
             "network": str(made.get("checkpoint", made.get("fingerprint", "not named"))),
             "predicts": f"{self.target.name}, images {self.shape}",
             "schedule": repr(self.schedule),
-            "made from": f"{made_from} images, {evaluations:,} network evaluations",
+            "made from": f"{images} images, {evaluations:,} network evaluations",
             **{
-                name: f"applied at {int(part.applied.sum())} of {times} times"
-                for name, part in applied.items()
-                if part is not None
+                part.title: f"applied at {int(part.applied.sum())} of {times} times"
+                for part in self.parts
             },
             "certified": f"a gain of at least {self.total_certificate:.4g} in all (95 %, {self.certainty})",
             **({"warning": text} if (text := self.warning()) else {}),
@@ -401,6 +403,18 @@ class Calibration:
             for name, text in self.summary().items()
         )
         return f"<table><caption>Calibration</caption>{''.join(rows)}</table>"
+
+
+def as_calibration(given: Any) -> Calibration:
+    """A calibration, or the one in a file.
+
+    Raises:
+        InputError: neither, or a file that ``Calibration.load`` refuses.
+    """
+    if isinstance(given, Path | str):
+        return Calibration.load(given)
+    require_kind("calibration", given, Calibration)
+    return given
 
 
 def _of_kind(parts: Iterable[Part], kind: type[Kind]) -> Iterator[Kind]:

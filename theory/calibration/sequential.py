@@ -8,9 +8,8 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from theory.calibration.accumulator import Tried
-from theory.calibration.passes import Choice, PassResult, Problem, result
+from theory.calibration.passes import Choice, PassResult, Problem, pass_result
 from theory.estimators.control_variates import NAMED, PLAIN, Collector
-from theory.forward.forward_pass import Subset
 from theory.statistics.moments import Moments
 from theory.statistics.neyman_allocation import (
     GROWTH,
@@ -40,8 +39,8 @@ def sequential_pass(problem: Problem, goal: Goal) -> PassResult:
 class _Sequential:
     """A pilot on few images, in antithetic pairs, tries every candidate.
 
-    At each time the one of least variance per evaluation goes on. Images come in an order drawn
-    from the seed.
+    At each time the one of least variance per evaluation goes on. Units come in an order drawn from
+    the seed, the images of one after the other.
     """
 
     def __init__(self, problem: Problem, goal: Goal) -> None:
@@ -54,7 +53,9 @@ class _Sequential:
                 f"({LEAST_IMAGES} images with {PILOT_DRAWS} draws at each), got {goal.evaluations}"
             )
         generator = torch.Generator().manual_seed(problem.seed)
-        self.rank = torch.randperm(problem.survey.count, generator=generator)
+        units = problem.survey.units
+        self.order = torch.randperm(problem.survey.effective, generator=generator)[units]
+        self.rank = torch.argsort(torch.argsort(self.order, stable=True))
         self.taken = torch.zeros(times, dtype=torch.int64)
         self.accumulators = problem.accumulators(CANDIDATES)
 
@@ -72,7 +73,7 @@ class _Sequential:
             for variance, choice in zip(self.plain_variance, choices, strict=True)
         ]
         accumulators = [accumulator.to_cpu() for accumulator in self.accumulators]
-        return result(self.problem, accumulators, choices, plain_errors, self.evaluations)
+        return pass_result(self.problem, accumulators, choices, plain_errors, self.evaluations)
 
     @property
     def evaluations(self) -> int:
@@ -146,5 +147,5 @@ class _Sequential:
     def _observe(self, draws: int, until: Int64[Tensor, "time"]) -> None:
         """Sum over the images of rank from ``taken`` to ``until``, per time."""
         members = (self.rank >= self.taken[:, None]) & (self.rank < until[:, None])
-        for seen in self.problem.observe(draws, Subset(members, self.rank)):
+        for seen in self.problem.observe(draws, members, self.order):
             self.accumulators[seen.time_index].add_(seen)

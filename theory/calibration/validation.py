@@ -4,26 +4,31 @@ One pass gives the fall of the denoising loss (``theory.calibration.held_out``).
 statistical unit, and intervals are taken over images.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from torch import Tensor
 
+from theory.calibration.arguments import as_device
+from theory.calibration.description import description_warning
 from theory.calibration.held_out import Correction, hold_out
-from theory.calibration.result import Calibration
+from theory.calibration.result import Calibration, as_calibration
 from theory.diffusion.likelihood_bound import gain_weights
-from theory.estimators.line_check import LineComparison, description_warning
+from theory.estimators.line_check import LineComparison
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet, Unseen
 from theory.forward.network import Network, Predict
+from theory.forward.survey import survey
 from theory.statistics.intervals import Estimate
 
 SHIFT, WHOLE = "shift", "whole"
 """The constant shift alone, and all parts of a calibration."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Validation:
     """What held-out images say of a calibration, per image and time, in the network's own target.
 
@@ -35,6 +40,7 @@ class Validation:
         eta_sq: unbiased |eta_t|^2 of the network without calibration, one per time.
         line_check: the network's errors beside those of the best line in x_t, one per time.
         left_out: how many of the images given were left out, as the calibration had seen them.
+        units: (n,), which of the images are copies of each other or belong together.
     """
 
     calibration: Calibration
@@ -44,23 +50,42 @@ class Validation:
     eta_sq: tuple[Estimate, ...]
     line_check: tuple[LineComparison, ...]
     left_out: int
+    units: Int64[Tensor, "image"]
 
     @property
     def n(self) -> int:
         """Number of held-out images."""
         return len(self.losses)
 
+    @property
+    def independent(self) -> int:
+        """Number of units: copies, and what belongs together, count once."""
+        return len(self.units.unique())
+
+    def __repr__(self) -> str:
+        gain = self.bound_gain()
+        rows = [
+            f"Validation on {self.n} held-out images at {len(self.calibration.times)} times",
+            f"  fall of the likelihood bound: {gain.value:.4g} nats "
+            f"({gain.lower:.4g} to {gain.upper:.4g}, 95 %)",
+            *([f"  warning: {text}"] if (text := self.warning()) else []),
+        ]
+        return "\n".join(rows)
+
     def warning(self) -> str | None:
         """One line if the network does not fit its description on these images; None if it does."""
-        return description_warning(self.line_check, self.calibration.times)
+        c = self.calibration
+        return description_warning(
+            c.grid, c.target, self.line_check, self.eta_sq, math.prod(c.shape), c.doubts
+        )
 
     def loss(self) -> list[Estimate]:
         """Denoising loss without calibration, per time."""
-        return [Estimate.of_mean(column) for column in self.losses.T]
+        return [Estimate.of_mean(column, self.units) for column in self.losses.T]
 
     def gain(self) -> list[Estimate]:
         """Fall of the denoising loss, per time; negative where the calibration harms."""
-        return [Estimate.of_mean(column) for column in self.gains.T]
+        return [Estimate.of_mean(column, self.units) for column in self.gains.T]
 
     def bound_gain(self) -> Estimate:
         """Fall of the likelihood bound in nats: 0.5 int gain |d lambda| over the calibrated times.
@@ -68,11 +93,11 @@ class Validation:
         The gain is taken in noise form; the interval is over images, so it knows that one image's
         gains at different times belong together.
         """
-        return Estimate.of_mean(self.gains @ self._nats())
+        return Estimate.of_mean(self.gains @ self._nats(), self.units)
 
     def shift_bound_gain(self) -> Estimate:
         """The same of the shift alone, without what order 1 adds."""
-        return Estimate.of_mean(self.shift_gains @ self._nats())
+        return Estimate.of_mean(self.shift_gains @ self._nats(), self.units)
 
     def _nats(self) -> Tensor:
         c = self.calibration
@@ -81,10 +106,11 @@ class Validation:
 
 def validate(
     predict: Predict,
-    calibration: Calibration,
+    calibration: Calibration | Path | str,
     *,
     images: Images,
     conditions: Conditions | None = None,
+    groups: Sequence[Any] | Tensor | None = None,
     seed: int = 0,
     draws: int = 1,
     batch_size: int = DEFAULT_BATCH,
@@ -95,24 +121,27 @@ def validate(
 
     Args:
         predict: the network without calibration.
-        calibration: what is validated.
-        images, conditions, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the
+        calibration: what is validated, or the file that holds it.
+        images, conditions, groups, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the
             noise is independent of the calibration's even with the same seed.
 
     Raises:
         InputError: fewer than two images remain; images or predictions that ``calibrate`` refuses.
     """
-    held_out = Unseen(
-        ImageSet(images, conditions, batch_size), calibration.image_ids, calibration.shape
-    )
+    calibration = as_calibration(calibration)
     network = Network(predict, calibration.schedule, calibration.target)
+    images = list(images) if isinstance(images, Iterator) else images  # they are read twice
+    held_out = Unseen(
+        ImageSet(images, conditions, batch_size, groups), calibration.image_ids, calibration.shape
+    )
+    look = survey(held_out)
     corrections: dict[str, Correction] = {SHIFT: calibration.shift_alone().correction}
     if len(calibration.parts) > 1:
         corrections[WHOLE] = calibration.correction
     found = hold_out(
         network, corrections, held_out, calibration.times, seed=seed, draws=draws,
-        mean_image=calibration.mean_image, device=device,
-        on_progress=on_progress,
+        mean_image=calibration.mean_image, device=as_device(device), on_progress=on_progress,
+        units=look.units if look.clustered else None,
     )  # fmt: skip
     return Validation(
         calibration=calibration,
@@ -122,4 +151,5 @@ def validate(
         eta_sq=found.eta_sq,
         line_check=found.line_check,
         left_out=held_out.left_out,
+        units=look.units,
     )

@@ -11,6 +11,7 @@ of determinant alpha_t B_t - sigma_t A_t, and with it every other target.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float64, Real
@@ -51,6 +52,10 @@ class Target:
 
     def __repr__(self) -> str:
         return f"Target({self.name!r})"
+
+    def __reduce__(self) -> Any:
+        """By name, where it has one: functions cannot be pickled."""
+        return (named, (self.name,)) if NAMED.get(self.name) == self else super().__reduce__()
 
 
 def _ones(t: Tensor) -> Tensor:

@@ -12,9 +12,10 @@ to the shared shift. It is applied at times where the gain on left-out groups of
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from theory.estimators.constant_shift import shift_of
@@ -42,6 +43,8 @@ class ClassShift(Part):
     Raises:
         InputError: parts that do not belong together, or numbers that are not finite.
     """
+
+    title = "shift of each class"
 
     shift: Float64[Tensor, "time label *shape"]
     weights: Float64[Tensor, "time label"]
@@ -72,12 +75,15 @@ class ClassShift(Part):
     def correction(self, at: Between, given: Prediction) -> Float[Tensor, "any *shape"]:
         """The shift of each image's class, linear between the times; zero for other conditions.
 
-        The condition is a tensor of labels (b,), or anything else for none.
+        The condition is labels (b,), or None for none.
+
+        Raises:
+            InputError: another condition.
         """
         y = given.y
-        if not isinstance(given.condition, Tensor):
+        if given.condition is None:
             return y.new_zeros(1, *y.shape[1:])
-        labels = given.condition.cpu()
+        labels = as_labels(given.condition, len(y)).cpu()
         classes = self.shift.shape[1]
         known = (labels >= 0) & (labels < classes)
         label = torch.where(known, labels, 0)
@@ -98,6 +104,24 @@ class ClassShift(Part):
         return cls(**{f.name: stored.tensors[f"class_{f.name}"] for f in fields(cls)})
 
 
+def as_labels(condition: Any, count: int) -> Int[Tensor, "b"]:
+    """Labels of so many images, from a tensor, an array, or a list of whole numbers.
+
+    Raises:
+        InputError: they are no whole numbers, or not one for each image.
+    """
+    try:
+        labels = torch.as_tensor(condition)
+    except (TypeError, ValueError, RuntimeError):
+        labels = torch.tensor(torch.nan)
+    whole = not (labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool)
+    if not whole or tuple(labels.shape) != (count,):
+        raise InputError(
+            f"classes: expected an integer label for each of {count} images, got {kind_of(condition)}"
+        )
+    return labels
+
+
 class ClassSums(Sums):
     """Takes in labelled observations of one time: sums of residual and noise by group and class."""
 
@@ -112,9 +136,7 @@ class ClassSums(Sums):
         Raises:
             InputError: its conditions are no labels of the classes.
         """
-        labels = seen.conditions
-        if not isinstance(labels, Tensor) or labels.dim() != 1 or labels.is_floating_point():
-            raise InputError("classes: expected an integer label for each image")
+        labels = as_labels(seen.conditions, len(seen.group))
         if not bool(((labels >= 0) & (labels < self.classes)).all()):
             raise InputError(
                 f"classes: expected labels from 0 to {self.classes - 1}, "

@@ -47,6 +47,8 @@ class ConstantShift(Part):
         InputError: parts that do not belong together, or numbers that are not what they must be.
     """
 
+    title = "shift"
+
     log_snr: Float64[Tensor, "time"]
     shift: Float64[Tensor, "time *shape"]
     weights: Float64[Tensor, "time"]

@@ -11,10 +11,10 @@ large part of the variance of y, and looks like a huge gain of any calibration.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
-from jaxtyping import Float64, Real
+from jaxtyping import Float64
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -23,10 +23,6 @@ from theory.forward.forward_pass import Observation
 from theory.statistics.intervals import LEVEL
 from theory.support.checks import require_finite
 from theory.support.errors import InputError
-
-MARGIN = 0.005
-"""Share of the variance of y by which a network may lose to the line: where nearly all of y is noise
-the line is nearly exact, and a right network loses to it by up to some ten thousandths."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +33,7 @@ class LineComparison:
         network: E|y_theta - y|^2.
         line: E|l(x_t) - y|^2.
         variance: E|y - E y|^2.
+        data_variance: E|x_0 - E x_0|^2.
         standard_error: of network - line, over images.
         images: how many were seen.
     """
@@ -44,18 +41,19 @@ class LineComparison:
     network: float
     line: float
     variance: float
+    data_variance: float
     standard_error: float
     images: int
 
     def excess(self, statements: int) -> float:
-        """Lower bound of (network - line) / variance, for so many times at once (Student)."""
-        if self.images < 2 or not self.variance > 0:
+        """Lower bound of network - line, for so many times at once (Student)."""
+        if self.images < 2:
             return -math.inf
         quantile = float(student.isf((1 - LEVEL) / statements, self.images - 1))
-        return (self.network - self.line - quantile * self.standard_error) / self.variance
+        return self.network - self.line - quantile * self.standard_error
 
 
-def as_tensor(comparisons: Sequence[LineComparison]) -> Float64[Tensor, "time 5"]:
+def as_tensor(comparisons: Sequence[LineComparison]) -> Float64[Tensor, "time 6"]:
     """The numbers of each time, for a file."""
     return torch.tensor([list(vars(c).values()) for c in comparisons], dtype=torch.float64)
 
@@ -68,10 +66,11 @@ def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
     """
     if not rows.numel():
         raise InputError("calibration: expected a line_check of each time, got none")
-    require_finite("calibration: line_check", rows, (len(rows), 5))
+    require_finite("calibration: line_check", rows, (len(rows), 6))
+    names = [f.name for f in fields(LineComparison)]
     return tuple(
-        LineComparison(network, line, variance, error, round(images))
-        for network, line, variance, error, images in rows.tolist()
+        LineComparison(**{**dict(zip(names, row, strict=True)), "images": round(row[-1])})
+        for row in rows.tolist()
     )
 
 
@@ -85,6 +84,7 @@ class LineSums(Sums):
         self.mean = mean_image
         self.count = 0
         self.total = torch.zeros(4, dtype=torch.float64)
+        self.data_variance = torch.zeros((), dtype=torch.float64)
         self.products = torch.zeros(4, 4, dtype=torch.float64)
 
     def add_(self, seen: Observation) -> None:
@@ -104,6 +104,7 @@ class LineSums(Sums):
         self.count += len(units)
         self.total += units.sum(0)
         self.products += units.T @ units
+        self.data_variance += cc.sum()
 
     def comparison(self) -> LineComparison:
         """What the sums say of the network."""
@@ -116,26 +117,7 @@ class LineSums(Sums):
         mean = weights @ self.total / n
         spread = (weights @ self.products @ weights / n - mean**2).clamp(min=0) / max(1, n - 1)
         line = variance - 2 * beta * with_x + beta**2 * of_x
-        return LineComparison(error.item(), line.item(), variance.item(), spread.sqrt().item(), n)
-
-
-CAUSES = "target, schedule or its direction, range of the images, order of channels, conditions"
-
-
-def description_warning(
-    comparisons: Sequence[LineComparison], times: Real[Tensor, "time"]
-) -> str | None:
-    """One line where a network loses to the line beyond doubt at some times; None where it does not."""
-    lost = [
-        (comparison.network / comparison.line, t)
-        for comparison, t in zip(comparisons, times.tolist(), strict=True)
-        if comparison.excess(len(comparisons)) > MARGIN
-    ]
-    if not lost:
-        return None
-    ratio, t = max(lost)
-    return (
-        f"the network does not fit its description: at {len(lost)} of {len(comparisons)} times it "
-        f"predicts worse than a straight line in x_t (at worst {ratio:.3g} times its squared error, "
-        f"t = {t:g}); check {CAUSES}"
-    )
+        return LineComparison(
+            error.item(), line.item(), variance.item(), self.data_variance.item() / n,
+            spread.sqrt().item(), n,
+        )  # fmt: skip

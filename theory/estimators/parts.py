@@ -11,7 +11,7 @@ where a calibration is made (``theory.calibration.procedure``) and read (``theor
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from jaxtyping import Bool, Float, Float64
 from torch import Tensor
@@ -38,11 +38,13 @@ class Part(ABC):
     """One term of what is subtracted from a prediction, at each of T times. Plain data.
 
     Attributes:
+        title: what it is called in a summary.
         gains: (T,), fall of the squared error to expect of it where it is applied, by leaving out
             groups of images.
         certificates: (T,), lower bounds of the gain, which hold together with those of all parts.
     """
 
+    title: ClassVar[str]
     gains: Float64[Tensor, "time"]
     certificates: Float64[Tensor, "time"]
 
@@ -62,6 +64,11 @@ class Part(ABC):
     @abstractmethod
     def stored(self) -> Contents:
         """The part as tensors and texts for a file."""
+
+    @classmethod
+    @abstractmethod
+    def from_stored(cls, stored: Contents, log_snr: Float64[Tensor, "time"]) -> "Part | None":
+        """The part that a file holds, at times of these log-SNR; None if it holds none."""
 
 
 @dataclass(frozen=True)

@@ -47,7 +47,7 @@ class SelectedShift:
 
 
 @dataclass(frozen=True, eq=False)
-class _Candidate:
+class _ShiftTried:
     """One way of making a shift: smooth over times, then shrink cell by cell.
 
     Everything is in the coordinates of the cells; ``common`` is the energy, at each time, of an
@@ -120,6 +120,7 @@ def select_shift(
     """The shift that left-out groups of images like best, from the moments of each time.
 
     Args:
+        moments: of each time.
         log_snr: of the times.
         importance: what a unit of gain at each time is worth.
         policy: how careful to be.
@@ -150,7 +151,7 @@ def _best(
     log_snr: Float64[Tensor, "time"],
     importance: Float64[Tensor, "time"],
     policy: Policy,
-) -> tuple[_Candidate, Float64[Tensor, "group time"]]:
+) -> tuple[_ShiftTried, Float64[Tensor, "group time"]]:
     """The candidate of the largest gain of the whole, and its gains."""
     shape = tuple(moments[0].mean.shape)
     tried = []
@@ -164,14 +165,14 @@ def _best(
 
 def _candidates(
     moments: Sequence[Moments], log_snr: Float64[Tensor, "time"], cells: Partition, policy: Policy
-) -> list[_Candidate]:
+) -> list[_ShiftTried]:
     common = torch.tensor([m.common_error for m in moments], dtype=torch.float64)
     matrices = [torch.eye(len(moments), dtype=torch.float64)]
     if policy.smoothed:
         errors = torch.tensor([m.error_energy() for m in moments], dtype=torch.float64)
         matrices = smoothers(log_snr, errors)
     return [
-        _Candidate(strength, matrix, cells, policy, common)
+        _ShiftTried(strength, matrix, cells, policy, common)
         for strength, matrix in zip(STRENGTHS, matrices, strict=False)
     ]
 

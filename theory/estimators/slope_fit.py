@@ -54,7 +54,7 @@ SMOOTHINGS = slice(0, None, 3)
 
 
 @dataclass(frozen=True, eq=False)
-class _Candidate:
+class _SlopesTried:
     """One way of fitting all times: its slopes, and its gains (G, T) on left-out groups.
 
     The slopes are (T, 2, cell), or (T, 2 rank, d) where there are no cells: those of low rank.
@@ -136,7 +136,7 @@ def fit_slopes(
     return Slopes(offset, pixel, cosine, kinds, nested.mean(0), bounds, dense), nested
 
 
-def _kind(candidate: _Candidate | None) -> str:
+def _kind(candidate: _SlopesTried | None) -> str:
     if candidate is None:
         return NONE
     return candidate.cells.name if candidate.cells else low_rank.NAME
@@ -163,7 +163,7 @@ def _candidates(
     cells: Partition,
     ridges: tuple[float, ...],
     log_snr: Float64[Tensor, "time"],
-) -> Iterator[_Candidate]:
+) -> Iterator[_SlopesTried]:
     """Every ridge and smoothing of one division into cells."""
     n, total = len(products), products.sum(0)
     mean = total / n
@@ -180,7 +180,7 @@ def _candidates(
             gains = torch.full(products.shape[:2], -torch.inf, dtype=torch.float64)
             if n >= LEAST_GROUPS:
                 gains = explained_variance(_smooth(matrix, left_out) / scale, products)
-            yield _Candidate(cells, _smooth(matrix, fitted) / scale, gains)
+            yield _SlopesTried(cells, _smooth(matrix, fitted) / scale, gains)
 
 
 def _smooth(matrix: Tensor, slopes: Tensor) -> Tensor:
@@ -202,7 +202,7 @@ def _low_rank_candidates(
     sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
     used: Bool[Tensor, "group"],
-) -> Iterator[_Candidate]:
+) -> Iterator[_SlopesTried]:
     """Every ridge of the slopes of low rank; none for what has no frequencies."""
     pairs = [
         s.low_rank.centred(s.draws, s.sums, c)
@@ -220,11 +220,11 @@ def _low_rank_candidates(
                 others = (square.sum(0) - square[g]) / (n - 1)
                 slopes = low_rank.ridge_map(others, (cross.sum(0) - cross[g]) / (n - 1), ridge)
                 gains[g] = low_rank.explained(slopes, square[g], cross[g])
-        yield _Candidate(None, low_rank.ridge_map(square.mean(0), cross.mean(0), ridge), gains)
+        yield _SlopesTried(None, low_rank.ridge_map(square.mean(0), cross.mean(0), ridge), gains)
 
 
 def _assemble(
-    chosen: list[_Candidate | None],
+    chosen: list[_SlopesTried | None],
     sums: Sequence[AffineSums],
     centres: Float64[Tensor, "time 3 d"],
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:

@@ -48,7 +48,7 @@ class Slopes(Part):
         cosine: the same on cosine coefficients; None where no time has any.
         kinds: what the slopes of each time are shared by; "none" where there are none.
         gains: (T,), fall of the squared error to expect of them, by leaving out images.
-        certificates: (T,), lower bounds of it, which hold together with those of the shift.
+        certificates: (T,), lower bounds of it, which hold together with those of all other parts.
         low_rank: (T, 2 rank, *shape), from the lowest frequencies of x_t and y_theta to every pixel;
             None where no time has any.
         noise_energy: (T, 2), E|e_theta|^2 / d without and with the whole calibration; None where
@@ -57,6 +57,8 @@ class Slopes(Part):
     Raises:
         InputError: parts that do not belong together, or numbers that are not finite.
     """
+
+    title = "slopes"
 
     offset: Float64[Tensor, "time *shape"]
     pixel: Float64[Tensor, "time 2 *shape"]

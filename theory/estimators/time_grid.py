@@ -80,6 +80,6 @@ class TimeGrid:
         right = torch.searchsorted(-grid, -log_snr).clamp(max=len(grid) - 1)
         left = (right - 1).clamp(min=0)
         later = (log_snr - grid[left]) / (grid[right] - grid[left])
-        beyond = (log_snr == grid[right]) | later.isnan()  # NaN: the left one lies at infinity
-        later = torch.where(beyond, 1.0, later)
+        at_right = (log_snr == grid[right]) | later.isnan()  # NaN: the left one lies at infinity
+        later = torch.where(at_right, 1.0, later)
         return Between(self.order[left], self.order[right], later, known, grid[left] - grid[right])

@@ -26,7 +26,7 @@ AHEAD = 2
 """Calls whose noise is drawn while the network runs."""
 
 GROUPS = 16
-"""Images are told apart by group = rank mod GROUPS wherever the error of a statistic is estimated."""
+"""Independent images are dealt out to so many groups, from whose spread errors are estimated."""
 
 
 @dataclass(frozen=True)
@@ -114,19 +114,6 @@ class Observation:
         return self.error if self.reference is None else self.prediction - self.reference
 
 
-@dataclass(frozen=True)
-class Subset:
-    """Which images are taken at which time, and the order in which they get their groups.
-
-    Attributes:
-        members: (T, n), true where an image is taken.
-        rank: (n,), the place of each image in the order in which images are taken.
-    """
-
-    members: Bool[Tensor, "time image"]
-    rank: Int64[Tensor, "image"]
-
-
 @torch.no_grad()
 def observe(
     network: Network,
@@ -134,7 +121,8 @@ def observe(
     times: Real[Tensor, "time"],
     draws: Draws,
     *,
-    subset: Subset | None = None,
+    members: Bool[Tensor, "time image"] | None = None,
+    group: Int64[Tensor, "image"] | None = None,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Observation]:
@@ -145,7 +133,8 @@ def observe(
         images: checked batches, such as an ``ImageSet``.
         times: of ``schedule.times``, (T,).
         draws: the noise draws of each image and time.
-        subset: which images to take at which time (default: all, in their order).
+        members: (T, n), true where an image is taken (default: all).
+        group: (n,), of each image, below ``GROUPS`` (default: dealt out in their order).
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
 
@@ -156,7 +145,7 @@ def observe(
     alphas, sigmas = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
     a_s, b_s = (c.tolist() for c in network.target.coefficients(schedule, times))
     predicts = [p for p in (network.predict, network.reference) if p is not None]
-    calls = _calls(images, len(times), subset)
+    calls = _calls(images, len(times), members)
     watch, placed = _Finite(), None
     for call, words in prefetch(partial(_words, draws), calls, AHEAD):
         if placed is None or placed.batch is not call.batch:
@@ -172,17 +161,17 @@ def observe(
                 predictions.append(y)
             if on_progress:
                 on_progress(len(x_t))
-        order = call.everyone if subset is None else subset.rank[call.everyone]
+        of_images = call.positions % GROUPS if group is None else group[call.positions]
         predicted, *held_against = map(torch.stack, found)
         yield Observation(
-            k, order % GROUPS, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
+            k, of_images, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
             held_against[0] if held_against else None, call.batch.conditions,
         )  # fmt: skip
     watch.finish()
 
 
 def _words(draws: Draws, call: "_Call") -> Tensor:
-    return draws.words(call.time_index, call.everyone, call.shape)
+    return draws.words(call.time_index, call.positions, call.shape)
 
 
 @dataclass(frozen=True)
@@ -191,7 +180,7 @@ class _Call:
 
     time_index: int
     batch: Batch
-    everyone: Int64[Tensor, "b"]
+    positions: Int64[Tensor, "b"]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -199,14 +188,16 @@ class _Call:
         return tuple(self.batch.images.shape[1:])
 
 
-def _calls(images: Iterable[Batch], times: int, subset: Subset | None) -> Iterator[_Call]:
+def _calls(
+    images: Iterable[Batch], times: int, members: Bool[Tensor, "time image"] | None
+) -> Iterator[_Call]:
     first = 0
     for batch in images:
-        everyone = torch.arange(first, first + len(batch))
+        positions = torch.arange(first, first + len(batch))
         for k in range(times):
-            if subset is None:
-                yield _Call(k, batch, everyone)
-            elif len(here := everyone[subset.members[k, everyone]]):
+            if members is None:
+                yield _Call(k, batch, positions)
+            elif len(here := positions[members[k, positions]]):
                 yield _Call(k, batch.select(here - first), here)
         first += len(batch)
 
@@ -240,6 +231,8 @@ def _sent(words: Tensor, device: torch.device) -> Tensor:
 def _predicted(predict: Predict, x_t: Tensor, t: Tensor, condition: Conditions | None) -> Tensor:
     t_batch = (t.to(x_t.dtype) if t.is_floating_point() else t).to(x_t.device).expand(len(x_t))
     y = predict(x_t, t_batch) if condition is None else predict(x_t, t_batch, condition)
+    if not isinstance(y, Tensor):
+        raise InputError(f"network: expected a prediction as a tensor, got {type(y).__name__}")
     if y.shape != x_t.shape:
         raise InputError(
             f"network: expected a prediction of shape {tuple(x_t.shape)}, got {tuple(y.shape)}"

@@ -3,23 +3,20 @@
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool
 from torch import Tensor
 
 from theory.forward.images import ImageSet, take
+from theory.forward.survey import Survey
 from theory.support.errors import InputError
 
 
 class _Chosen:
-    """The chosen images of a set, in batches that can be read again."""
+    """The chosen images of a set, in batches that can be read again; who they are is as in the set."""
 
-    def __init__(
-        self, whole: ImageSet, chosen: Bool[Tensor, "image"], ids: Int64[Tensor, "image"]
-    ) -> None:
-        self.whole, self.chosen, self.ids = whole, chosen, ids[chosen]
-
-    def __len__(self) -> int:
-        return len(self.ids)
+    def __init__(self, whole: ImageSet, look: Survey, chosen: Bool[Tensor, "image"]) -> None:
+        self.whole, self.chosen = whole, chosen
+        self.ids, self.groups = look.ids[chosen], look.units[chosen]
 
     def __iter__(self) -> Iterator[Tensor]:
         first = 0
@@ -30,31 +27,19 @@ class _Chosen:
                 yield batch.images[here.to(batch.images.device)]
 
 
-def chosen_images(
-    whole: ImageSet, chosen: Bool[Tensor, "image"], ids: Int64[Tensor, "image"]
-) -> ImageSet:
-    """The images of a set that are chosen, with their conditions and identities.
+def chosen_images(whole: ImageSet, look: Survey, chosen: Bool[Tensor, "image"]) -> ImageSet:
+    """The images of a set that are chosen, with their conditions, identities and units.
 
     Args:
         whole: the set.
+        look: what is known of it.
         chosen: (n,), true where an image is kept.
-        ids: (n,), of all images.
     """
     conditions = take(whole.conditions, chosen.nonzero()[:, 0])
-    return ImageSet(_Chosen(whole, chosen, ids), conditions, whole.batch_size)
+    return ImageSet(_Chosen(whole, look, chosen), conditions, whole.batch_size)
 
 
-def first_of_each(units: Int64[Tensor, "image"]) -> Bool[Tensor, "image"]:
-    """True at the first image of every unit: images of one unit are not independent."""
-    _, inverse = units.unique(return_inverse=True)
-    seen = torch.arange(len(units))
-    earliest = torch.full((len(units),), len(units)).scatter_reduce(0, inverse, seen, "amin")
-    return earliest[inverse] == seen
-
-
-def two_halves(
-    units: Int64[Tensor, "image"], seed: int
-) -> tuple[Bool[Tensor, "image"], Bool[Tensor, "image"]]:
+def two_halves(look: Survey, seed: int) -> tuple[Bool[Tensor, "image"], Bool[Tensor, "image"]]:
     """Which images make something, and which judge it: no unit is on both sides.
 
     Half of the units, drawn from the seed, come with all of their images, the others with one each,
@@ -63,9 +48,8 @@ def two_halves(
     Raises:
         InputError: fewer than four units.
     """
-    different, inverse = units.unique(return_inverse=True)
-    if len(different) < 4:
-        raise InputError(f"images: expected at least four different ones, got {len(different)}")
-    order = torch.randperm(len(different), generator=torch.Generator().manual_seed(seed))
-    makes = (order < len(different) // 2)[inverse]
-    return makes, first_of_each(units) & ~makes
+    if look.effective < 4:
+        raise InputError(f"images: expected at least four different ones, got {look.effective}")
+    order = torch.randperm(look.effective, generator=torch.Generator().manual_seed(seed))
+    makes = (order < look.effective // 2)[look.units]
+    return makes, look.firsts & ~makes

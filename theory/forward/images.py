@@ -1,6 +1,6 @@
 """Images and their conditions, checked and in batches."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,13 +9,15 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from theory.forward.fingerprints import image_ids
+from theory.support.checks import kind_of, require_at_least
 from theory.support.errors import InputError
 
 Images = Tensor | Iterable[Any]
 """Images (n, *shape), or an iterable of batches (b, *shape) of them; checked by ``ImageSet``.
 
 An iterable may have an attribute ``ids``, int64 (n,): who its images are, where their values do not
-tell, such as latents, which another batch size or device computes a little differently.
+tell, such as latents, which another batch size or device computes a little differently; and an
+attribute ``groups``, n values: which of them belong together.
 """
 
 Conditions = Tensor | Sequence[str]
@@ -26,11 +28,12 @@ DEFAULT_BATCH = 256
 
 @dataclass(frozen=True)
 class Batch:
-    """Images (b, *shape), their conditions if they have any, and who they are."""
+    """Images (b, *shape), their conditions if they have any, who they are, and what belongs together."""
 
     images: Float[Tensor, "b *shape"]
     conditions: Conditions | None = None
     given_ids: Int64[Tensor, "b"] | None = None
+    groups: Int64[Tensor, "b"] | None = None
 
     @property
     def ids(self) -> Int64[Tensor, "b"]:
@@ -43,8 +46,16 @@ class Batch:
     def select(self, chosen: Bool[Tensor, "b"] | Int64[Tensor, "k"]) -> "Batch":
         """The chosen ones, by mask or by position."""
         positions = chosen.nonzero()[:, 0] if chosen.dtype == torch.bool else chosen
-        ids = None if self.given_ids is None else self.given_ids[positions.cpu()]
-        return Batch(self.images[positions], take(self.conditions, positions), ids)
+        ids, groups = (
+            None if known is None else known[positions.cpu()]
+            for known in (self.given_ids, self.groups)
+        )
+        return Batch(self.images[positions], take(self.conditions, positions), ids, groups)
+
+
+def is_picture(shape: tuple[int, ...]) -> bool:
+    """Whether these are the pixels of a grey or coloured picture, whose mirror image is one, too."""
+    return len(shape) == 3 and shape[0] in (1, 3)
 
 
 def take(conditions: Conditions | None, positions: Int64[Tensor, "k"]) -> Conditions | None:
@@ -62,11 +73,13 @@ class ImageSet:
         images: (n, *shape) floating point, or a re-iterable of such batches.
         conditions: one for each image, if the network takes any.
         batch_size: of the batches that a tensor is split into; an iterable keeps its own.
+        groups: one value for each image; images of one value are not independent of each other.
     """
 
     images: Images
     conditions: Conditions | None = None
     batch_size: int = DEFAULT_BATCH
+    groups: Sequence[Any] | Tensor | None = None
 
     def __iter__(self) -> Iterator[Batch]:
         """Batches of checked images: floating point, finite, all of one shape.
@@ -75,10 +88,22 @@ class ImageSet:
             InputError: anything else, fewer than two images in all, or another number of conditions
                 or identities than of images.
         """
+        require_at_least("batch size", self.batch_size, 1)
+        if not isinstance(self.images, Iterable) or (
+            isinstance(self.images, Tensor) and (not self.images.dim() or self.images.requires_grad)
+        ):
+            raise InputError(
+                "images: expected a tensor (n, *shape) without gradients, or batches of them, "
+                f"got {kind_of(self.images)}"
+            )
+        if isinstance(self.conditions, str) or not isinstance(self.conditions, Sized | None):
+            raise InputError(
+                f"conditions: expected one for each image, got {kind_of(self.conditions)}"
+            )
         shape, count, ids = None, 0, getattr(self.images, "ids", None)
-        images_or_batches = self.images
+        images_or_batches, groups = self.images, self._group_numbers()
         if isinstance(images_or_batches, Tensor):
-            images_or_batches = images_or_batches.split(self.batch_size)
+            images_or_batches = images_or_batches.split(int(self.batch_size))
         for images in images_or_batches:
             _require_images(images)
             shape = shape or images.shape[1:]
@@ -87,12 +112,13 @@ class ImageSet:
                     f"images: expected shape {tuple(shape)} throughout, got {tuple(images.shape[1:])}"
                 )
             first, count = count, count + len(images)
-            self._require_as_many(count, ids)
+            self._require_as_many(count, ids, groups)
             positions = torch.arange(first, count)
             yield Batch(
                 images,
                 take(self.conditions, positions),
                 None if ids is None else ids[first:count],
+                None if groups is None else groups[first:count],
             )
         if count < 2:
             raise InputError(f"images: expected at least two, got {count}")
@@ -100,19 +126,36 @@ class ImageSet:
             raise InputError(
                 f"conditions: expected one for each of {count} images, got {len(self.conditions)}"
             )
+        if groups is not None and len(groups) != count:
+            raise InputError(f"groups: expected one for each of {count} images, got {len(groups)}")
 
-    def _require_as_many(self, count: int, ids: Tensor | None) -> None:
-        """At least as many conditions and identities as images so far."""
+    def _group_numbers(self) -> Int64[Tensor, "image"] | None:
+        """The groups as numbers, equal where they are."""
+        given = getattr(self.images, "groups", None) if self.groups is None else self.groups
+        if given is None:
+            return None
+        if isinstance(given, str) or not isinstance(given, Sequence | Tensor):
+            raise InputError(f"groups: expected one for each image, got {kind_of(given)}")
+        values = given.tolist() if isinstance(given, Tensor) else list(given)
+        number = {value: k for k, value in enumerate(dict.fromkeys(map(str, values)))}
+        return torch.tensor([number[str(value)] for value in values], dtype=torch.int64)
+
+    def _require_as_many(self, count: int, ids: Tensor | None, groups: Tensor | None) -> None:
+        """At least as many conditions, identities and groups as images so far."""
         if self.conditions is not None and len(self.conditions) < count:
             raise InputError(
                 f"conditions: expected one for each image, got {len(self.conditions)} for more images"
             )
         if ids is not None and len(ids) < count:
             raise InputError(f"images: expected one identity each, got {len(ids)} for more images")
+        if groups is not None and len(groups) < count:
+            raise InputError(
+                f"groups: expected one for each image, got {len(groups)} for more images"
+            )
 
 
 class Unseen:
-    """The images that a calibration was not made from, in batches; re-iterable.
+    """The images that a calibration was not made from, nor are mirror images of such; re-iterable.
 
     ``left_out`` counts, after a pass, those that it was made from.
     """
@@ -134,6 +177,8 @@ class Unseen:
             if got != self.shape:
                 raise InputError(f"images: expected shape {self.shape}, got {got}")
             seen = torch.isin(batch.ids, self.seen)
+            if batch.given_ids is None and is_picture(got):
+                seen |= torch.isin(image_ids(batch.images.flip(-1)), self.seen)
             self.left_out += int(seen.sum())
             unseen = batch.select(~seen)
             kept += len(unseen)

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
-from theory.support.errors import InputError
+from theory.support.checks import require_at_least
 
 WORDS_PER_BLOCK = 4
 BITS = 52
@@ -34,7 +34,7 @@ class Draws:
         count: noise draws per image and time.
 
     Raises:
-        InputError: a negative seed, or less than one draw.
+        InputError: a negative seed, less than one draw, or no whole numbers.
     """
 
     seed: int
@@ -42,10 +42,10 @@ class Draws:
     count: int = 1
 
     def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise InputError(f"seed: expected at least 0, got {self.seed}")
-        if self.count < 1:
-            raise InputError(f"draws: expected at least 1, got {self.count}")
+        require_at_least("seed", self.seed, 0)
+        require_at_least("draws", self.count, 1)
+        object.__setattr__(self, "seed", int(self.seed))
+        object.__setattr__(self, "count", int(self.count))
 
     def words(
         self, time_index: int, images: Int64[Tensor, "b"], shape: tuple[int, ...]

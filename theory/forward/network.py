@@ -9,6 +9,8 @@ from torch import Tensor
 from theory.diffusion.data_range import DataRange
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
+from theory.support.checks import kind_of, require_kind
+from theory.support.errors import InputError
 
 Predict = Callable[..., Tensor]
 """predict(x_t, t, condition=None) -> y, for x_t (b, *shape) and t (b,)."""
@@ -24,12 +26,22 @@ class Network:
         target: what the network predicts, y = A_t x_0 + B_t e.
         reference: another network of the same target, whose prediction takes the place of the
             known target; None for the known target itself.
+
+    Raises:
+        InputError: a network that cannot be called, or another kind of schedule or target.
     """
 
     predict: Predict
     schedule: Schedule
     target: Target
     reference: Predict | None = None
+
+    def __post_init__(self) -> None:
+        for what, call in (("network", self.predict), ("reference", self.reference)):
+            if not callable(call) and (call is not None or what == "network"):
+                raise InputError(f"{what}: expected a function of (x_t, t), got {kind_of(call)}")
+        require_kind("schedule", self.schedule, Schedule)
+        require_kind("target", self.target, Target)
 
 
 def clipped(network: Network, data_range: DataRange) -> Network:

@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
-from theory.forward.images import ImageSet
+from theory.forward.images import ImageSet, Unseen
+from theory.forward.units import thumbnails, units_of
 from theory.support.errors import InputError
 
 
@@ -21,19 +23,44 @@ class MeanImage:
 
 @dataclass(frozen=True)
 class Survey:
-    """The identities of all images, and their mean."""
+    """A first look at all images.
+
+    Attributes:
+        ids: their identities.
+        mean_image: their mean.
+        units: (n,), which of them are copies of each other or belong together; numbered from 0.
+    """
 
     ids: Int64[Tensor, "image"]
     mean_image: MeanImage
+    units: Int64[Tensor, "image"]
 
     @property
     def count(self) -> int:
         """How many images there are."""
         return len(self.ids)
 
+    @property
+    def effective(self) -> int:
+        """How many of them are independent: the number of units."""
+        return int(self.units.max()) + 1
 
-def survey(images: ImageSet) -> Survey:
-    """Read every image once, and count the conditions.
+    @property
+    def firsts(self) -> Bool[Tensor, "image"]:
+        """True for the first image of each unit."""
+        _, first = np.unique(self.units.numpy(), return_index=True)
+        return torch.zeros(self.count, dtype=torch.bool).index_fill_(
+            0, torch.from_numpy(first), True
+        )
+
+    @property
+    def clustered(self) -> bool:
+        """Whether some images belong together."""
+        return self.effective < self.count
+
+
+def survey(images: ImageSet | Unseen) -> Survey:
+    """Read every image once, count the conditions, and tell which images are copies.
 
     Raises:
         InputError: images that ``ImageSet`` refuses, or that can be read only once.
@@ -43,9 +70,12 @@ def survey(images: ImageSet) -> Survey:
             "images: expected a tensor or batches that can be read again, such as a list, "
             f"got {type(images.images).__name__}, which can be read only once"
         )
-    ids, total = [], torch.zeros(())
+    ids, small, groups, total = [], [], [], torch.zeros(())
     for batch in images:
         ids.append(batch.ids)
+        groups += [] if batch.groups is None else [batch.groups]
+        small.append(thumbnails(batch.images))
         total = total + batch.images.double().cpu().sum(0)
-    count = sum(map(len, ids))
-    return Survey(torch.cat(ids), MeanImage(total / count, count))
+    identities = torch.cat(ids)
+    units = units_of(identities, torch.cat(small), torch.cat(groups) if groups else None)
+    return Survey(identities, MeanImage(total / len(identities), len(identities)), units)

@@ -41,8 +41,17 @@ class Estimate:
         return cls(value, value - half, value + half)
 
     @classmethod
-    def of_mean(cls, per_image: Tensor) -> "Estimate":
-        """The mean of independent values (n,), one per image."""
+    def of_mean(cls, per_image: Tensor, units: Tensor | None = None) -> "Estimate":
+        """The mean of values (n,), one per image; of independent ones unless ``units`` says else.
+
+        Images of one unit (n,) may depend on each other: with m the mean, the squared error is
+        U/(U - 1) sum_u (sum_{i in u} (x_i - m))^2 / n^2 over U units.
+        """
         n = len(per_image)
+        if units is not None and (count := len(units.unique())) < n:
+            apart = torch.zeros(int(units.max()) + 1, dtype=per_image.dtype)
+            apart.index_add_(0, units, per_image - per_image.mean())
+            error = math.sqrt(count / max(1, count - 1) * apart.square().sum().item()) / n
+            return cls.from_error(float(per_image.mean()), error, count - 1)
         error = float(torch.std(per_image)) / math.sqrt(n) if n > 1 else math.inf
         return cls.from_error(float(per_image.mean()), error, n - 1)

@@ -46,6 +46,11 @@ class MeanZeroTest:
         """Whether the wealth has reached the threshold."""
         return self.log_e_value >= math.log(self.threshold)
 
+    @property
+    def e_value(self) -> float:
+        """The wealth."""
+        return math.exp(self.log_e_value)
+
     def add_(self, vectors: Float64[Tensor, "b *shape"]) -> None:
         """Bet on one vector after the other, in place, up to the threshold.
 

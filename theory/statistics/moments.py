@@ -37,6 +37,8 @@ class Moments:
         total: sums of r_i.
         square: sums of |r_i|^2.
         common_error: energy of an error that all units share, such as that of a mean image.
+        clustered: whether images of one group may depend on each other; errors are then taken from the
+            groups alone.
         contrast: separates the noise of the units from their variation between images; None if
             the images had too few draws for it.
     """
@@ -46,6 +48,7 @@ class Moments:
     square: Float64[Tensor, "g"]
     common_error: float = 0.0
     contrast: Contrast | None = None
+    clustered: bool = False
 
     @classmethod
     def empty(cls, shape: tuple[int, ...], groups: int) -> "Moments":
@@ -83,19 +86,32 @@ class Moments:
 
     def error_energy(self) -> float:
         """Unbiased estimate of E|mean - E r|^2 = tr Cov(r) / n, plus the common error."""
+        if self.clustered:
+            return self._spread_of_groups() + self.common_error
         n, square = self.n, self.square.sum().item()
         spread = (square - n * self.mean.square().sum().item()) / (n * (n - 1))
         return spread + self.common_error
 
+    def _spread_of_groups(self) -> float:
+        """E|mean - E r|^2 from the sums of the groups: G/(G - 1) sum_g |T_g - n_g mean|^2 / n^2."""
+        used = self.count > 0
+        groups, count = self.total[used].flatten(1), self.count[used]
+        k = len(groups)
+        apart = groups - count[:, None] * self.mean.flatten()
+        return (k / max(1, k - 1) * apart.square().sum() / self.n**2).item()
+
     def squared_norm(self) -> Estimate:
         """Unbiased |E r|^2 of the population, (|sum r_i|^2 - sum |r_i|^2) / (n (n - 1)).
 
-        It is unbiased for any n, and may be negative. The interval is Student's with a
+        It is unbiased for any n, and may be negative; where images depend on each other, only products
+        of different groups enter. The interval is Student's with a
         delete-a-group jackknife error (asymptotic; conservative if E r is zero).
         """
         used = self.count > 0
         count, square = self.count[used], self.square[used]
         groups = self.total[used].flatten(1)
+        if self.clustered:
+            return _squared_norm_of_groups(groups, count, self.common_error)
         total = groups.sum(0)
         value = _u_statistic(total.square().sum(), square.sum(), count.sum()) - self.common_error
         left = count.sum() - count
@@ -128,3 +144,23 @@ class Moments:
 
 def _u_statistic(norm_of_sum: Tensor, sum_of_norms: Tensor, n: Tensor) -> Tensor:
     return (norm_of_sum - sum_of_norms) / (n * (n - 1))
+
+
+def _squared_norm_of_groups(groups: Tensor, count: Tensor, common_error: float) -> Estimate:
+    """(|sum_g T_g|^2 - sum_g |T_g|^2) / (n^2 - sum_g n_g^2), with its delete-a-group jackknife error."""
+    k = len(groups)
+    norms = groups @ groups.T
+
+    def without(g: int | None) -> float:
+        kept = torch.arange(k) != (-1 if g is None else g)
+        inner, n = norms[kept][:, kept], count[kept]
+        return ((inner.sum() - inner.trace()) / (n.sum() ** 2 - n.square().sum())).item()
+
+    if k < 2:
+        return Estimate.from_error(0.0, math.inf, 0)
+    value = without(None) - common_error
+    if k < 3:
+        return Estimate.from_error(value, math.inf, 0)
+    left = torch.tensor([without(g) for g in range(k)], dtype=torch.float64)
+    error = ((k - 1) / k * (left - left.mean()).square().sum()).sqrt().item()
+    return Estimate.from_error(value, error, k - 1)

@@ -2,6 +2,7 @@
 
 import math
 import sys
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -54,6 +55,28 @@ def require_whole(what: str, value: Any) -> None:
     """
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise InputError(f"{what}: expected a positive whole number, got {value!r:.60}")
+
+
+def require_kind(what: str, value: Any, kind: type) -> None:
+    """Refuse anything but an object of this class.
+
+    Raises:
+        InputError: it is of another.
+    """
+    if not isinstance(value, kind):
+        raise InputError(f"{what}: expected a {kind.__name__}, got {kind_of(value)}")
+
+
+def require_at_least(what: str, value: Any, least: int) -> None:
+    """Refuse anything but a whole number from ``least`` on.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise InputError(f"{what}: expected a whole number, got {value!r:.60}")
+    if int(value) < least:
+        raise InputError(f"{what}: expected at least {least}, got {value}")
 
 
 def kind_of(value: Any) -> str:

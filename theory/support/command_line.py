@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import errno
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -14,6 +15,7 @@ from theory.support.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+NO_READER = 141
 LONGEST_SHOWN = 60
 MAX_COUNT = 10**12
 MAX_SEED = 2**63 - 1
@@ -84,7 +86,7 @@ def run_command(
         program: how the program is called, such as ``python -m toy``.
         description: of the program, for its help.
         commands: the subcommands by name.
-        version: what ``--version`` prints.
+        version: of the package.
         arguments: the command line.
 
     Returns:
@@ -94,7 +96,7 @@ def run_command(
         InputError: arguments that do not fit, or that the command refuses.
     """
     parser = Parser(prog=program, description=description)
-    parser.add_argument("--version", action="version", version=version)
+    add_version(parser, version)
     parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
     chosen = next((word for word in arguments if not word.startswith("-")), None)
     for name, command in commands.items():
@@ -104,6 +106,11 @@ def run_command(
             parsers.add_parser(name, help=command.says)
     options = parser.parse_args(arguments)
     return import_module(commands[options.command].module).run(options) or 0
+
+
+def add_version(parser: Parser, version: str) -> None:
+    """Add ``--version``, which prints the name of the distribution and this version."""
+    parser.add_argument("--version", action="version", version=f"diffusion-martingale {version}")
 
 
 def count(text: str) -> int:
@@ -126,10 +133,16 @@ def run(name: str, main: Callable[[list[str]], int]) -> None:
     """Run ``main`` on the command line and exit with its status.
 
     An ``InputError`` is printed as one line after the program's name and exits with status 2; an
-    interruption exits with status 130 and prints nothing.
+    interruption exits with status 130 and prints nothing, and so does, with status 141, a reader that
+    went away, such as ``head``.
     """
     try:
-        sys.exit(main(sys.argv[1:]))
+        status = main(sys.argv[1:])
+        sys.stdout.flush()
+        sys.exit(status)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(NO_READER)
     except InputError as error:
         _refuse(name, str(error))
     except OSError as error:

@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from theory.support.checks import kind_of
 from theory.support.errors import InputError
 from theory.support.output import replacing_file
 
@@ -25,6 +28,17 @@ class Contents:
 
     def __or__(self, other: "Contents") -> "Contents":
         return Contents({**self.tensors, **other.tensors}, {**self.texts, **other.texts})
+
+
+def as_path(what: str, path: Any) -> Path:
+    """The path of a file of that kind.
+
+    Raises:
+        InputError: it is no path.
+    """
+    if not isinstance(path, str | PathLike):
+        raise InputError(f"{what}: expected the path of a file, got {kind_of(path)}")
+    return Path(path)
 
 
 def write(path: Path, stored: Contents, format_: str) -> None:
@@ -46,6 +60,8 @@ def reading(path: Path, what: str, format_: str) -> Iterator[Contents]:
     Raises:
         InputError: there is no such file, it is of another format, or it or the block fails.
     """
+    if path.is_dir():
+        raise InputError(f"{what}: expected a file, {path} is a folder")
     if not path.is_file():
         raise InputError(f"{what}: expected a file, there is none at {path}")
     try:

@@ -3,7 +3,7 @@
 A constant calibration lowers J_SM by 0.5 int g^2 |E s_theta|^2 dt = 0.5 int |E e_theta|^2 |d lambda|,
 which ``gain_weights`` sums over times, for any target. Over a single step it lowers the discrete bound
 by 0.5 (SNR_s/SNR_t - 1) |eta|^2. Whether a divergence falls as well is another question:
-``toy.figures.calibrated``.
+``toy.figures.calibrated_likelihood``.
 """
 
 from collections.abc import Callable

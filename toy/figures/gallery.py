@@ -12,6 +12,7 @@ from torch import Tensor
 from theory.support.output import write_json
 from theory.support.plot_style import STYLE
 from toy.figures import (
+    betting,
     bounds,
     calibrated_likelihood,
     dynamics,
@@ -70,6 +71,7 @@ GALLERY = {
     "loss_and_shift": Entry(_exact(models.compute_loss), models.draw_loss_over_shift, 2, 2.8),
     "guidance": Entry(_exact(models.compute_guidance), models.draw_guidance, 2, 2.8),
     "planted_and_recovered": Entry(models.compute_recovery, models.draw_recovery, 2),
+    "betting_price": Entry(betting.compute_price, betting.draw_price, height=3.0),
     "order_0_and_1": Entry(orders.compute_orders, orders.draw_orders, 2, 2.8),
 }  # fmt: skip
 """By the name of the figure's files."""

@@ -15,7 +15,13 @@ from real.families.beta_tables import schedule_of_settings
 from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.conditions import refuse_condition
 from real.families.ddpm.unet import DDPMArchitecture, build, renamed
-from real.families.sidecar_settings import Preset, image_size, require_agreement, settings_of
+from real.families.sidecar_settings import (
+    Preset,
+    assumed,
+    image_size,
+    require_agreement,
+    settings_of,
+)
 from real.files.state_dicts import inferred, state_of, with_weights
 from theory.diffusion import targets
 from theory.forward.fingerprints import fingerprint
@@ -95,6 +101,7 @@ def load(source: Source, device: Any) -> Checkpoint:
         shape=(architecture.in_channels, size, size), conditions=None,
         fingerprint=fingerprint(network.state_dict().items(), config),
         modules={"unet": network},
+        notes=assumed(source, architecture, PRESETS),
     )  # fmt: skip
 
 

@@ -18,6 +18,10 @@ LAST_ALPHA_SQ = 2.0**-24
 """alpha^2 at the last time in place of zero, as in diffusers' own Euler and DPM schedulers."""
 
 
+TIME_AXIS = {"timestep_type": "discrete", "invert_sigmas": False}
+"""Settings that give the network another time, and their values that do not."""
+
+
 @dataclass(frozen=True)
 class Process:
     """How images are noised, and what the network predicts.
@@ -35,40 +39,66 @@ class Process:
 def process_of(config: Mapping[str, Any]) -> Process:
     """The process of a scheduler's configuration: a table of betas, or a rectified flow.
 
-    Where the last SNR of a table is zero (``rescale_betas_zero_snr``), alpha^2 is a little above zero
-    at the last time.
+    A class that diffusers has is built as it is, with its own defaults; of any other the configuration
+    must hold the betas.
 
     Raises:
-        InputError: the prediction type, the number of steps or the betas are not understood.
+        InputError: as ``process_of_scheduler``, or the library cannot build it.
     """
-    name, kind = config.get("_class_name"), config.get("prediction_type", "epsilon")
-    steps = config.get("num_train_timesteps", STEPS)
+    import diffusers
+
+    name, steps = config.get("_class_name"), config.get("num_train_timesteps", STEPS)
     if type(steps) is not int or not 1 <= steps <= MAX_STEPS:
         raise InputError(
             f"checkpoint: expected num_train_timesteps from 1 to {MAX_STEPS}, got {steps!r:.40}"
         )
-    if str(name).startswith("FlowMatch") or kind == "flow_prediction":
-        return Process(RectifiedFlow(), FLOW, steps)
+    kind: Any = getattr(diffusers.schedulers, str(name), None)
+    if not (isinstance(kind, type) and issubclass(kind, diffusers.SchedulerMixin)):
+        if "beta_schedule" not in config and "trained_betas" not in config:
+            raise InputError(f"checkpoint: expected a scheduler with betas, got {name or 'none'}")
+        kind = diffusers.DDPMScheduler
+    try:
+        with quiet():
+            scheduler = kind.from_config(config)
+    except Exception as error:  # whatever the library makes of values of other kinds
+        raise InputError(f"checkpoint: cannot read the schedule: {one_line(error)}") from error
+    return process_of_scheduler(scheduler)
+
+
+def process_of_scheduler(scheduler: Any) -> Process:
+    """The process of a scheduler: its own table, or a rectified flow.
+
+    Where the last SNR of a table is zero (``rescale_betas_zero_snr``), alpha^2 is a little above zero
+    at the last time.
+
+    Raises:
+        InputError: another kind of process, time or prediction; a noise that the network is to predict
+            where the image is lost altogether.
+    """
+    config, name = scheduler.config, type(scheduler).__name__
+    kind = config.get("prediction_type", "epsilon")
+    for field, usual in TIME_AXIS.items():
+        if config.get(field, usual) != usual:
+            raise InputError(f"checkpoint: expected {field} = {usual!r}, got {config[field]!r:.40}")
+    flow = name.startswith("FlowMatch") or kind == "flow_prediction"
+    if flow:
+        return Process(RectifiedFlow(), FLOW, config.get("num_train_timesteps", STEPS))
+    if config.get("use_flow_sigmas"):
+        raise InputError(f"checkpoint: use_flow_sigmas expects flow_prediction, got {kind!r:.40}")
     if not isinstance(kind, str) or kind not in PREDICTION_TYPES:
         raise InputError(
             f"checkpoint: expected prediction_type {', '.join(PREDICTION_TYPES)}, got {kind!r:.40}"
         )
-    return Process(_table(config), PREDICTION_TYPES[kind], 1)
-
-
-def _table(config: Mapping[str, Any]) -> DiscreteSchedule:
-    if "beta_schedule" not in config and "trained_betas" not in config:
+    table = getattr(scheduler, "alphas_cumprod", None)
+    if not isinstance(table, torch.Tensor):
+        raise InputError(f"checkpoint: expected a scheduler with betas, got {name}")
+    table = table.to("cpu", torch.float64, copy=True)
+    if config.get("rescale_betas_zero_snr") and PREDICTION_TYPES[kind] is NOISE:
         raise InputError(
-            f"checkpoint: expected a scheduler with betas, got {config.get('_class_name', 'none')}"
+            "checkpoint: rescale_betas_zero_snr expects prediction_type v_prediction or sample: at SNR 0 "
+            "a predicted noise tells nothing of the image"
         )
-    from diffusers import DDPMScheduler
-
-    try:
-        with quiet():
-            scheduler = DDPMScheduler.from_config(config)
-            table = scheduler.alphas_cumprod.to(torch.float64)
-    except Exception as error:  # whatever the library makes of values of other kinds
-        raise InputError(f"checkpoint: cannot read the schedule: {one_line(error)}") from error
-    if table.dim() == 1 and len(table) > 1 and table[-1] == 0:
+    rescaled = bool(config.get("rescale_betas_zero_snr"))
+    if table.dim() == 1 and len(table) > 1 and (rescaled or table[-1] == 0):
         table[-1] = min(LAST_ALPHA_SQ, table[-2].item() / 2)
-    return DiscreteSchedule(table)
+    return Process(DiscreteSchedule(table), PREDICTION_TYPES[kind], 1)

@@ -16,6 +16,7 @@ from real.families.conditions import Labels, refuse_condition
 from real.families.guided_diffusion.published import PRESETS
 from real.families.guided_diffusion.unet import GuidedArchitecture, GuidedUNet, Heads
 from real.families.sidecar_settings import (
+    assumed,
     image_size,
     require_agreement,
     settings_of,
@@ -131,6 +132,7 @@ def load(source: Source, device: Any) -> Checkpoint:
         shape=(architecture.in_channels, size, size), conditions=architecture.classes,
         fingerprint=fingerprint(network.state_dict().items(), *said),
         modules={"unet": network},
+        notes=assumed(source, architecture, PRESETS),
     )  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from real.families.checkpoint import Checkpoint, Family, Source
 from real.families.conditions import refuse_condition
 from real.families.score_sde.ncsnpp import NCSNpp
 from real.families.score_sde.settings import PRESETS, SDESettings, from_config
-from real.files.state_dicts import PREFIX, with_weights
+from real.files.state_dicts import PARALLEL, with_weights
 from theory.diffusion.targets import NOISE, SCORE
 from theory.forward.fingerprints import fingerprint
 from theory.support.errors import InputError, one_line
@@ -43,7 +43,7 @@ NAME = "score_sde"
 def _recognizes(source: Source) -> bool:
     """Whether the file has a ``model`` with score_sde's table of noise levels and list of layers."""
     model = source.content.get("model") if isinstance(source.content, dict) else None
-    names = {str(name).removeprefix(PREFIX) for name in model} if isinstance(model, dict) else ()
+    names = {str(name).removeprefix(PARALLEL) for name in model} if isinstance(model, dict) else ()
     return "sigmas" in names and any(name.startswith("all_modules.") for name in names)
 
 
@@ -99,7 +99,7 @@ def _network(settings: SDESettings, state: Mapping[str, Tensor]) -> NCSNpp:
 
 def _averaged(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """The model's state, with the averages in place of its trained weights."""
-    model = {str(k).removeprefix(PREFIX): v for k, v in content["model"].items()}
+    model = {str(k).removeprefix(PARALLEL): v for k, v in content["model"].items()}
     ema = content.get("ema")
     if not (isinstance(ema, dict) and isinstance(ema.get("shadow_params"), list)):
         raise InputError("checkpoint: expected averaged weights under ema, shadow_params; got none")

@@ -8,7 +8,7 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler, UNet2DModel
 
-from real.calibrated.conditions import of_images, of_samples
+from real.calibrated.conditions import missing_classes, of_images, of_samples
 from real.cli import main
 from real.images.opening import open_images
 from theory.calibration.result import Calibration
@@ -58,6 +58,30 @@ def test_images_have_their_labels_or_the_null_one(classes, checkpoint):
         of_images(replace(checkpoint, conditions=2), images, "joint")
     with pytest.raises(InputError, match="no condition that stands for none"):
         of_images(replace(checkpoint, null_condition=None), images, "null")
+
+
+def test_labels_of_one_class_are_said(classes, checkpoint, tmp_path, capsys):
+    labels = torch.arange(60) % 3
+    right = (
+        labels,
+        labels.clamp(max=1),
+        torch.full((60,), 3),
+        torch.tensor([0, 2]),
+        None,
+        ["a"] * 60,
+    )
+    assert [missing_classes(checkpoint, given) for given in right] == [[]] * len(right)
+    said = ["the images are of 1 of the 3 classes that it knows"]
+    assert missing_classes(checkpoint, torch.ones(60).long()) == said
+    assert missing_classes(checkpoint, torch.tensor([1, 3] * 30)) == said
+    assert missing_classes(replace(checkpoint, conditions=None), labels) == []
+    two = replace(checkpoint, conditions=2, null_condition=None)
+    assert missing_classes(two, labels.clamp(max=0)) and not missing_classes(two, labels % 2)
+    stored = np.load(classes / "images.npz")
+    np.savez(tmp_path / "one.npz", images=stored["images"], labels=np.ones(60, dtype=np.int64))
+    out = ["--data", str(tmp_path / "one.npz"), "--out", str(tmp_path / "c"), "--quiet"]
+    assert main(["calibrate", str(classes / "net"), *out, "--at", "500", "--strict"]) == 1
+    assert said[0] in capsys.readouterr().out
 
 
 def test_texts_are_no_labels(classes, checkpoint):

@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from real.calibrated.calibrate import calibrate_checkpoint, calibration_summary
 from real.checkpoints.reloading import damaged
 from real.cli import main
 from real.compress import Damage
+from real.images.base import ImageSource
 from real.images.digits import digits
 from theory import Calibration, DiscreteSchedule, InputError, calibrate
 from theory.diffusion.targets import named
@@ -117,3 +119,10 @@ def test_the_published_calibration_has_its_name(tmp_path):
 def test_settings_that_contradict_each_other_are_refused(tmp_path, more):
     with pytest.raises(InputError, match=r"^estimator: "):
         main(["calibrate", "digits", "--out", str(tmp_path / "c"), *more])
+
+
+def test_gaps_over_which_slopes_are_off_are_said(digits_checkpoint, images):
+    source = ImageSource.of("some", images[:30])
+    for times, said in ((3, "off between 2 pair(s) of neighbouring times"), (12, "off between")):
+        made = calibrate_checkpoint(digits_checkpoint, source, times, order=1)
+        assert (said in "\n".join(calibration_summary(made))) == (times == 3)

@@ -7,17 +7,21 @@ import jaxtyping
 import pytest
 import torch
 from diffusers import (
+    DDPMScheduler,
     DiffusionPipeline,
     DPMSolverMultistepScheduler,
     EulerDiscreteScheduler,
     HeunDiscreteScheduler,
+    LCMScheduler,
+    UnCLIPScheduler,
 )
 
 from real.calibrated import drop_in
-from real.calibrated.drop_in import attach
+from real.calibrated.drop_in import attach, from_pretrained
 from real.checkpoints import load
 from tests.edited import with_shift
 from tests.real import tiny_pipelines
+from tests.refusals import refusal
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.estimators.class_shift import ClassShift
@@ -60,8 +64,8 @@ def calibrated(checkpoint, scale, **provenance):
     return with_shift(made, scale * shift)
 
 
-def of_order_one(calibration):
-    """With slopes and a shift of each class, large enough to be seen."""
+def of_order_one(calibration, labelled):
+    """With slopes, and a shift of each class where there are labels, large enough to be seen."""
 
     def some(*shape):
         return torch.randn(*shape, dtype=torch.float64, generator=generator())
@@ -72,8 +76,8 @@ def of_order_one(calibration):
         kinds=("pixel",) * n, gains=some(n), certificates=some(n),
         noise_energy=some(n, 2).square(),
     )  # fmt: skip
-    of_classes = ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))
-    return replace(calibration, parts=(calibration.constant, slopes, of_classes))
+    of_classes = [ClassShift(some(n, 9, *shape), some(n, 9), some(n), some(n))] if labelled else []
+    return replace(calibration, parts=(calibration.constant, slopes, *of_classes))
 
 
 def generator():
@@ -128,7 +132,9 @@ def test_network_of_the_pipeline_is_the_calibrated_one(
     folders, checkpoints, calibrations, kind, order
 ):
     pipe, checkpoint = pipeline(folders[kind]), checkpoints[kind]
-    calibration = of_order_one(calibrations[kind]) if order else calibrations[kind]
+    calibration = calibrations[kind]
+    if order:
+        calibration = of_order_one(calibration, labelled=kind == "dit")
     model = Calibrated(checkpoint.predict, calibration)
     plain = sample(pipe, kind)
     with attach(pipe, calibration):
@@ -413,3 +419,34 @@ def test_absent_calibration_is_one_line(monkeypatch, tmp_path):
     for reference in ("no one/nothing", "someone/something-not-cached"):
         with pytest.raises(InputError, match="expected a folder or a Hub id with calibration"):
             drop_in.from_pretrained(reference)
+
+
+def test_where_no_calibration_can_lie_is_said_at_once(tmp_path):
+    (tmp_path / "it.safetensors").write_text("")
+    for reference in (
+        "digits",
+        tmp_path / "it.safetensors",
+        "./missing/one",
+        "a/b/c",
+        "/x",
+    ):
+        with refusal("calibration: expected a folder or a Hub id with calibration/", reference):
+            from_pretrained(reference)
+    with refusal("expected a file, there is none"):
+        from_pretrained(tmp_path)
+
+
+def test_a_scheduler_is_held_against_the_calibrations_own_table(folders, calibrations):
+    """Whatever its configuration says: what counts is the table that it holds."""
+    calibration = calibrations["ddpm"]
+    pipe = pipeline(folders["ddpm"])
+    betas = dict(beta_start=1e-4, beta_end=0.02, beta_schedule="linear")
+    for right in (LCMScheduler(**betas), HeunDiscreteScheduler(**betas), pipe.scheduler):
+        pipe.scheduler = right
+        attach(pipe, calibration).remove()
+    altered = DDPMScheduler(**betas)
+    altered.alphas_cumprod = altered.alphas_cumprod * 0.99
+    for wrong in (HeunDiscreteScheduler(), LCMScheduler(), UnCLIPScheduler(), altered):
+        pipe.scheduler = wrong
+        with refusal("made for another schedule", type(wrong).__name__):
+            attach(pipe, calibration)

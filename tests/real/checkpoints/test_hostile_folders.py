@@ -22,8 +22,8 @@ from real.images.edm_labels import labels_of
 from real.images.opening import open_images
 from real.images.pixels import read_picture
 from tests.real.conftest import save_pipeline
-from tests.real.refusals import refusal
 from tests.real.state_files import SMALL_DDPM, ddpm_state, write
+from tests.refusals import refusal
 from theory.calibration.result import Calibration
 from theory.support.safe_reading import parse_json, read_json
 

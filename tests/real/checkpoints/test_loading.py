@@ -13,7 +13,6 @@ from real.checkpoints import EMBEDDED, FAMILIES, load, loading, registry
 from real.cli import main
 from real.families.guided_diffusion import loader as guided_diffusion
 from real.families.sidecar_settings import Preset
-from tests.real.refusals import refusal
 from tests.real.state_files import (
     SMALL_GUIDED,
     SMALL_SETTINGS,
@@ -21,6 +20,7 @@ from tests.real.state_files import (
     guided_state,
     write,
 )
+from tests.refusals import refusal
 
 ADDRESS = "https://example.org/network.pt"
 

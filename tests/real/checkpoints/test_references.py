@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 from real.checkpoints import require_known
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 
 
 def test_names_that_can_only_be_wrong_are_refused(tmp_path):

@@ -11,7 +11,7 @@ from real.checkpoints.reloading import damaged
 from real.compress import Damage
 from real.compress import torchao_formats as library
 from real.compress.formats import weight_format
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 
 
 def state(checkpoint):

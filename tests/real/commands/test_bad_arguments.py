@@ -44,6 +44,8 @@ BAD = {
     ),
     "null": (["calibrate", "--condition", "null", "--out", "o", *SMALL], "no null condition"),
     "unconditional": (["sample", "--unconditional", "u", "--out", "o"], "expected --guidance"),
+    "device": (["calibrate", "--device", "foo", "--out", "o"], "device: expected one of auto, cpu"),
+    "numbers": (["calibrate", "--at", "9,x", "--out", "o"], "numbers with commas between, got '9,x'"),
     "cpu of many": (["sample", "--device", "cpu:5", "--out", "o"], "got 'cpu:5'"),
 }  # fmt: skip
 
@@ -126,7 +128,7 @@ def test_own_code_that_would_end_the_program_is_refused(tmp_path):
     file.write_text(LEAVING)
     with pytest.raises(InputError, match=r"factory\(\) fails: SystemExit: 3"):
         load(f"{file}:factory")
-    with pytest.raises(InputError, match="fails: SystemExit: 3"):
+    with pytest.raises(InputError, match=r"fails at mine.py:\d+, .*: SystemExit: 3"):
         load(f"{file}:leaves").predict(torch.zeros(1, 3, 8, 8), torch.zeros(1))
 
 

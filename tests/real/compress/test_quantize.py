@@ -7,7 +7,7 @@ from torch import nn
 
 from real.compress import Damage
 from real.compress.quantize import decode_into, encode_damaged, pruned
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 
 
 def weights(*shape, seed=0):

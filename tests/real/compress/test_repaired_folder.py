@@ -10,7 +10,7 @@ from real.checkpoints import load
 from real.checkpoints.reloading import damaged
 from real.compress import Damage
 from real.compress import repaired_folder as folder
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.forward.fingerprints import fingerprint
 
 

@@ -3,7 +3,7 @@
 import torch
 
 from real.families.conditions import Labels, Texts
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 
 
 def test_labels_are_whole_numbers_of_known_classes():

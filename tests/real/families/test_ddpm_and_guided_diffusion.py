@@ -16,7 +16,6 @@ from real.families.guided_diffusion import loader as guided
 from real.families.guided_diffusion import unet as guided_unet
 from real.families.sidecar_settings import Preset
 from real.files.state_dicts import state_of
-from tests.real.refusals import refusal
 from tests.real.state_files import (
     SMALL_DDPM,
     SMALL_GUIDED,
@@ -27,6 +26,7 @@ from tests.real.state_files import (
     upstream_outputs,
     write,
 )
+from tests.refusals import refusal
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.targets import DATA, NOISE
@@ -456,3 +456,23 @@ def test_settings_that_are_not_understood_are_refused(tmp_path):
         path = write(tmp_path / "small.pt", guided_state(), {**SMALL_SETTINGS, **setting})
         with refusal(match, setting):
             load(path)
+
+
+def test_the_first_half_of_a_learned_variance_is_the_prediction(tmp_path):
+    x_t, t = torch.ones(1, 3, 16, 16), torch.tensor([5])
+    plain = load(write(tmp_path / "plain.pt", guided_state(), SMALL_SETTINGS)).predict(x_t, t)
+    for changed, same in ((slice(3, 6), True), (slice(0, 3), False)):
+        state = guided_state()
+        state["out.2.weight"][changed] += 0.1
+        other = load(write(tmp_path / "other.pt", state, SMALL_SETTINGS)).predict(x_t, t)
+        assert torch.equal(plain, other) == same
+
+
+def test_what_is_assumed_by_shape_alone_is_said(tmp_path, monkeypatch):
+    preset = Preset(SMALL_GUIDED, {"image_size": 16, "num_heads": 4, "schedule": "cosine"})
+    monkeypatch.setattr(guided, "PRESETS", (preset,))
+    (note,) = load(write(tmp_path / "bare.pt", guided_state())).notes
+    assert "num_heads 4, schedule cosine; bare.json beside it may say else" in note
+    partly = load(write(tmp_path / "partly.pt", guided_state(), {"schedule": "linear"})).notes
+    assert "num_heads 4" in partly[0] and "schedule" not in partly[0]
+    assert load(write(tmp_path / "all.pt", guided_state(), SMALL_SETTINGS)).notes == ()

@@ -3,9 +3,12 @@
 import importlib.util
 import json
 import math
+import re
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
+import diffusers
 import pytest
 import torch
 from diffusers import (
@@ -24,13 +27,14 @@ from real.checkpoints import load
 from real.families.diffusers import text as diffusers_text
 from real.families.diffusers.half_weights import HALVES
 from real.families.diffusers.network import network_fingerprint
-from real.families.diffusers.process import process_of
+from real.families.diffusers.process import process_of, process_of_scheduler
 from tests.real import tiny_pipelines
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import RectifiedFlow
 from theory.diffusion.targets import FLOW, NOISE, VELOCITY
+from theory.support.errors import InputError
 
 LATENT = ("sd1", "sd2", "xl", "dit", "sd3", "sd3-t5")
 TEXTS = ["a cat", "", "dogs", "z"]
@@ -345,13 +349,71 @@ def test_empty_text_of_xl_is_zeros_only_where_its_pipeline_says_so(tmp_path, fol
 
 
 def test_zero_terminal_snr_keeps_its_last_time():
-    config = tiny_pipelines.SD_BETAS | {"rescale_betas_zero_snr": True}
+    zero_snr = {"rescale_betas_zero_snr": True, "prediction_type": "v_prediction"}
+    config = tiny_pipelines.SD_BETAS | zero_snr
     schedule = process_of({"_class_name": "DDIMScheduler", **config}).schedule
-    euler = EulerDiscreteScheduler(**tiny_pipelines.BETAS, rescale_betas_zero_snr=True)
+    euler = EulerDiscreteScheduler(**tiny_pipelines.BETAS, **zero_snr)
     alphas = schedule.alpha(torch.arange(1000))
     assert torch.allclose(alphas**2, euler.alphas_cumprod.double(), rtol=1e-6)
-    linear = process_of({"beta_schedule": "linear", "rescale_betas_zero_snr": True}).schedule
+    linear = process_of({"beta_schedule": "linear", **zero_snr}).schedule
     assert 0 < linear.alpha(torch.tensor([999])).item() < 2**-12
+    assert process_of_scheduler(euler).schedule == schedule
+    with refusal("at SNR 0 a predicted noise tells nothing"):
+        process_of(config | {"_class_name": "DDIMScheduler", "prediction_type": "epsilon"})
+
+
+def schedulers():
+    """Every scheduler of the library that can be built without arguments."""
+    for name in dir(diffusers.schedulers):
+        kind = getattr(diffusers.schedulers, name)
+        if isinstance(kind, type) and hasattr(kind, "from_config"):
+            with suppress(Exception):  # of an optional library, or with arguments that it needs
+                yield name, kind()
+
+
+def test_every_scheduler_of_the_library_is_read_as_it_is_or_refused():
+    """Its own table, with its own defaults, from the object and from its configuration alike."""
+    tables, flows, refused = [], [], []
+    for name, scheduler in schedulers():
+        try:
+            process = process_of_scheduler(scheduler)
+        except InputError as error:
+            refused.append(name)
+            assert "expected" in str(error), name
+            with refusal(re.escape(str(error)), name):
+                process_of({**scheduler.config, "_class_name": name})
+            continue
+        again = process_of({**scheduler.config, "_class_name": name})
+        assert (again.schedule, again.target) == (process.schedule, process.target), name
+        if process.target is FLOW:
+            flows.append(name)
+            continue
+        tables.append(name)
+        own = scheduler.alphas_cumprod.double()
+        assert process.schedule.alphas_cumprod == tuple(own.tolist()), name
+    assert {
+        "HeunDiscreteScheduler",
+        "LCMScheduler",
+        "CogVideoXDDIMScheduler",
+        "UnCLIPScheduler",
+    } <= {*tables}
+    assert {"IPNDMScheduler", "EDMEulerScheduler", "SCMScheduler"} <= {*refused}
+    assert len(tables) > 15 and len(flows) > 3
+
+
+def test_settings_that_move_the_time_axis_are_refused():
+    betas = {"beta_schedule": "linear"}
+    for name, config, said in (
+        ("EulerDiscreteScheduler", betas | {"timestep_type": "continuous"}, "timestep_type = 'discrete'"),
+        ("FlowMatchEulerDiscreteScheduler", {"invert_sigmas": True}, "invert_sigmas = False"),
+        ("DPMSolverMultistepScheduler", betas | {"use_flow_sigmas": True}, "use_flow_sigmas expects"),
+        ("AScheduler", {}, "expected a scheduler with betas, got AScheduler"),
+        ("DPMSolverMultistepScheduler", betas | {"prediction_type": "x"}, "cannot read|prediction_type"),
+    ):  # fmt: skip
+        with refusal(said, name):
+            process_of({"_class_name": name, **config})
+    mine = process_of({"_class_name": "MyScheduler", **betas})
+    assert mine == process_of({"_class_name": "DDPMScheduler", **betas})
 
 
 def test_published_dit_folders_name_another_class(tmp_path, folders):

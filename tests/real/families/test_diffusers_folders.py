@@ -11,7 +11,7 @@ from diffusers import DDPMPipeline, UNet2DModel
 
 from real.checkpoints import load
 from tests.real.conftest import save_pipeline
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.diffusion.targets import DATA, NOISE, VELOCITY
 
 

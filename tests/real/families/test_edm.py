@@ -12,7 +12,6 @@ from real.families.edm import preconditioning
 from real.families.edm.dhariwal_unet import DhariwalUNet
 from real.families.edm.song_unet import SongUNet
 from real.files.network_pickles import PickledObject
-from tests.real.refusals import refusal
 from tests.real.state_files import upstream_outputs
 from tests.real.stored_networks import (
     calibrates_and_validates,
@@ -22,6 +21,7 @@ from tests.real.stored_networks import (
     source,
     stored,
 )
+from tests.refusals import refusal
 from theory.diffusion.targets import DATA
 
 OUTPUTS = upstream_outputs()
@@ -306,3 +306,15 @@ def test_more_arguments_than_upstream_takes_are_refused(tmp_path):
     ema.meta["state"]["_init_args"] = tuple(range(20))
     with refusal("other arguments than upstream's"):
         edm.load(stored(tmp_path / "x.pkl", ema=ema), "cpu")
+
+
+def test_the_first_half_of_a_learned_variance_is_the_prediction(tmp_path, noisy):
+    def prediction(half, by):
+        content, state = small("iDDPMPrecond")
+        state["model.out_conv.weight"][half] += by
+        return edm.load(stored(tmp_path / "x.pkl", ema=content), "cpu").predict(*noisy)
+
+    channels = noisy[0].shape[1]
+    plain = prediction(slice(None), 0.0)
+    assert torch.equal(plain, prediction(slice(channels, None), 0.1))
+    assert not torch.equal(plain, prediction(slice(0, channels), 0.1))

@@ -12,7 +12,6 @@ from real.families.edm2 import loader as edm2
 from real.families.edm2 import unet as edm2_unet
 from real.files.network_pickles import PickledObject
 from tests.real import tiny_pipelines
-from tests.real.refusals import refusal
 from tests.real.stored_networks import (
     Persistent,
     calibrates_and_validates,
@@ -21,6 +20,7 @@ from tests.real.stored_networks import (
     random_state,
     stored,
 )
+from tests.refusals import refusal
 from theory.diffusion.targets import DATA
 
 KWARGS = {

@@ -6,7 +6,7 @@ import torch
 
 from real.checkpoints import load
 from real.cli import main
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.diffusion.schedules import RectifiedFlow
 from theory.diffusion.targets import FLOW
 
@@ -150,3 +150,36 @@ def test_it_calibrates_and_validates_from_the_command_line(tmp_path, brought):
     with refusal("made for another network"):
         main(["validate", brought("described"), *common, "--calibration", str(out),
               "--out", str(tmp_path / "report")])  # fmt: skip
+
+
+BROKEN = """
+import torch
+from theory.diffusion.schedules import RectifiedFlow
+from theory.diffusion.targets import FLOW
+
+def inner(x_t):
+    return x_t @ torch.ones(5, 5)
+
+def network(x_t, t):
+    return inner(x_t)
+
+def full(x_t, t):
+    raise RuntimeError("CUDA out of memory")
+
+mine = network, RectifiedFlow(), FLOW, (1, 8, 8)
+large = full, RectifiedFlow(), FLOW, (1, 8, 8)
+"""
+
+
+def test_a_network_that_fails_says_where_and_why(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(BROKEN)
+    x_t, t = torch.zeros(2, 1, 8, 8), torch.tensor([0.25, 0.25])
+    where = r"mine fails at mine.py:7, called with x_t \(2, 1, 8, 8\) at t = 0.25: RuntimeError: "
+    with refusal(where):
+        load(f"{file}:mine").predict(x_t, t)
+    with refusal(r"mine fails at mine.py:7"):
+        main(["calibrate", f"{file}:mine", "--at", "0.25", "--out", str(tmp_path / "c"), "--quiet"])
+    assert not (tmp_path / "c").exists()
+    with pytest.raises(RuntimeError, match="out of memory"):
+        load(f"{file}:large").predict(x_t, t)

@@ -16,8 +16,8 @@ from real.families.score_sde import loader as score_sde
 from real.families.score_sde.ddpm import DDPM, ConvResampling
 from real.families.score_sde.settings import SDESettings
 from real.files.state_dicts import with_weights
-from tests.real.refusals import refusal
 from tests.real.stored_networks import calibrates_and_validates, random_state, source
+from tests.refusals import refusal
 from theory.diffusion.schedules import DiscreteSchedule, SubVP, VEGeometric, VPLinear
 from theory.diffusion.targets import NOISE, SCORE
 

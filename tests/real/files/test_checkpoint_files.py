@@ -9,8 +9,8 @@ import torch
 
 from real.checkpoints import load
 from real.files.checkpoint_files import read_checkpoint_file
-from tests.real.refusals import refusal
 from tests.real.state_files import SMALL_DDPM, WRITERS, ddpm_state, write
+from tests.refusals import refusal
 
 WEIGHTS = {"a.weight": torch.arange(6.0).reshape(2, 3), "b": torch.tensor(1.0)}
 

@@ -13,7 +13,7 @@ from real.families.diffusers import pipelines
 from real.families.diffusers import vae as diffusers_vae
 from real.files import hub
 from tests.real import tiny_pipelines
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.support.errors import InputError
 
 

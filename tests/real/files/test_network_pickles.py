@@ -14,8 +14,8 @@ import torch
 from torch import nn
 
 from real.files.network_pickles import MAX_NESTING, MAX_TENSORS, PickledObject, unpickle
-from tests.real.refusals import refusal
 from tests.real.stored_networks import Persistent, install_persistence
+from tests.refusals import refusal
 
 pytestmark = pytest.mark.filterwarnings("ignore:TypedStorage is deprecated")
 

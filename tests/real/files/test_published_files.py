@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from real.files.published_files import fetch
-from tests.real.refusals import refusal
+from tests.refusals import refusal
 from theory.support.errors import InputError
 
 ADDRESS = "https://example.org/network.pt"

@@ -15,8 +15,8 @@ from real.checkpoints import load
 from real.files import torch_files
 from real.files.checkpoint_files import read_checkpoint_file
 from real.files.torch_files import LEGACY
-from tests.real.refusals import refusal
 from tests.real.state_files import SMALL_DDPM, ddpm_state, write
+from tests.refusals import refusal
 
 BEFORE = LEGACY + b"\x80\x02M\xe9\x03." + b"\x80\x02}."
 FORMS = ("zip", "legacy")

@@ -142,13 +142,6 @@ def test_broken_pictures_are_refused(tmp_path):
         list(source)
 
 
-def test_pictures_of_16_bits_are_refused(tmp_path):
-    for i in range(2):
-        Image.fromarray(np.full((8, 8), 60000, np.uint16)).save(tmp_path / f"{i}.png")
-    with pytest.raises(InputError, match="8 bits per channel"):
-        _all(tmp_path, (1, 8, 8))
-
-
 def test_a_picture_with_far_too_many_pixels_is_refused(tmp_path, monkeypatch):
     _pictures(tmp_path, [(8, 8), (40, 40)])
     for most in (1000, 100):  # Pillow warns of the first, and raises at twice as many

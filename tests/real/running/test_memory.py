@@ -5,9 +5,10 @@ import itertools
 import pytest
 import torch
 
-from real.running.memory import WithinMemory, is_out_of_memory
+from real.running.memory import WithinMemory
 from tests.real.running.crowded import Crowded, inputs
 from theory.support.errors import InputError
+from theory.support.memory import is_out_of_memory
 
 
 def test_results_are_those_of_one_large_call_in_order():

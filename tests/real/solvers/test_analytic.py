@@ -77,3 +77,22 @@ def test_noise_energies_are_the_exact_networks_own():
     variance = alpha**2 * data + sigma**2
     expected = (sigma**2 * (variance + (alpha * mean) ** 2) / model**2).mean(1)
     assert torch.allclose(calibration.noise_energy[:, 0], expected, rtol=0.1)
+
+
+def test_each_of_the_pair_has_its_own_energy():
+    """A network whose noise is twice too large: without calibration it has four times the energy."""
+    checkpoint = exact_checkpoint("vp")
+    images = 0.2 * keyed_noise(1, "x", 0, 0, torch.arange(400), (2, 1, 1))
+    calibration = calibrate(
+        lambda x_t, t: 2 * checkpoint.predict(x_t, t), checkpoint.schedule, images=images,
+        times=[0.3, 0.5, 0.7, 0.9], order=1,
+    )  # fmt: skip
+    before, after = calibration.noise_energy.unbind(1)
+    assert (after < before / 2).all()
+    schedule, state = calibration.schedule, torch.zeros(1, 2, 1, 1)
+    noise_added = []
+    for solver in solver_pair("ddpm-analytic", schedule, calibration):
+        run = solver.begin(schedule, 6, {})
+        noise_added.append(run.step(2, state, state, lambda: torch.ones_like(state)).max().item())
+    without, with_it = noise_added
+    assert without < with_it, "what a network tells of the noise need not be added"

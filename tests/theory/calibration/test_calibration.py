@@ -448,8 +448,8 @@ def test_a_prediction_of_another_shape_is_refused():
         ({"draws": 0}, "draws: expected at least 1, got 0"),
         ({"seed": -1}, "seed: expected at least 0, got -1"),
         ({"times": [0.5, 2.0]}, "times outside the schedule: .* got 2"),
-        ({"times": []}, "a list of times"),
-        ({"times": [0.5, 0.5]}, "distinct times"),
+        ({"times": []}, "times: expected a list of them"),
+        ({"times": [0.5, 0.5]}, "times: expected distinct ones"),
     ],
 )
 def test_bad_options_are_refused_before_the_network_runs(options, message):

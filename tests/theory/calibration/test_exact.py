@@ -17,6 +17,8 @@ from theory.calibration.validation import validate
 from theory.diffusion.data_range import DataRange
 from theory.diffusion.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY, data_and_noise
 from theory.forward.halves import two_halves
+from theory.forward.images import ImageSet
+from theory.forward.survey import survey
 from theory.statistics.betting import betting_lower_bounds
 from theory.statistics.intervals import LEVEL
 from theory.statistics.shrinkage import UNSHRUNK
@@ -102,14 +104,15 @@ class Named:
     """Images with identities that do not depend on their values."""
 
     def __init__(self, images):
-        self.images, self.ids = images, torch.arange(len(images))
+        self.images, self.ids, self.groups = images, torch.arange(len(images)), range(len(images))
 
     def __iter__(self):
         return iter(self.images.split(16))
 
 
 def test_the_other_half_changes_bounds_alone():
-    images, judges = drawn(40), two_halves(torch.arange(40), 0)[1]
+    images = drawn(40)
+    judges = two_halves(survey(ImageSet(Named(images))), 0)[1]
     others = torch.where(judges[:, None, None, None], drawn(40, 1), images)
     one, two = (certified(images=Named(some), policy=UNSHRUNK) for some in (images, others))
     assert torch.equal(one.shift, two.shift)

@@ -240,14 +240,18 @@ def test_bad_tables_are_refused(table, message):
 @pytest.mark.parametrize(
     ("schedule", "values", "message"),
     [
-        (VPLinear(), [], r"a list of times, got shape \(0,\)"),
-        (VPLinear(), torch.tensor(0.5), r"a list of times, got shape \(\)"),
-        (VPLinear(), torch.full((2, 2), 0.5), r"a list of times, got shape \(2, 2\)"),
+        (VPLinear(), [], r"times: expected a list of them, got shape \(0,\)"),
+        (VPLinear(), torch.tensor(0.5), r"times: expected a list of them, got shape \(\)"),
+        (
+            VPLinear(),
+            torch.full((2, 2), 0.5),
+            r"times: expected a list of them, got shape \(2, 2\)",
+        ),
         (VPLinear(), [0.5, 1.5], r"0 <= t <= 1 \(vp-linear\), got 1.5"),
         (EDM(), [0.001], r"0.002 <= t <= 80 \(edm\), got 0.001"),
         (VPLinear(), [0.5, math.nan], "outside the schedule: .* got nan"),
-        (VPLinear(), [0.5, 0.25, 0.5], "distinct times"),
-        (DISCRETE, [10, 10], "distinct times"),
+        (VPLinear(), [0.5, 0.25, 0.5], "times: expected distinct ones"),
+        (DISCRETE, [10, 10], "times: expected distinct ones"),
         (DISCRETE, [999, 1000], r"0 <= t <= 999 \(discrete\), got 1000"),
         (DISCRETE, [-1], "got -1"),
         (DISCRETE, [10.5], "integer indices"),

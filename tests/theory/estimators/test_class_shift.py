@@ -91,7 +91,7 @@ def test_a_budget_can_have_classes():
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        (None, "no labels"),
+        (None, "got no conditions"),
         (LABELS.double(), "an integer label"),
         (LABELS + 1, "from 0 to 2, got 1 to 3"),
         ([str(k) for k in LABELS.tolist()], "an integer label"),

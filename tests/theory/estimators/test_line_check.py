@@ -8,11 +8,9 @@ from theory.calibration import calibrate, validate
 from theory.diffusion.schedules import VPCosine
 from theory.diffusion.targets import DATA, NOISE, VELOCITY
 from theory.estimators.line_check import (
-    MARGIN,
     LineComparison,
     LineSums,
     as_tensor,
-    description_warning,
     from_tensor,
 )
 from theory.forward.forward_pass import GROUPS, Observation
@@ -47,6 +45,8 @@ def test_the_sums_are_those_of_every_draw():
     expected = (network - line).std().item() / IMAGES**0.5
     assert found.standard_error == pytest.approx(expected)
     assert found.images == IMAGES
+    data = (seen.x_0 - mean).flatten(1).square().sum(1).mean().item()
+    assert found.data_variance == pytest.approx(data)
 
 
 def test_no_other_line_is_better():
@@ -96,22 +96,12 @@ def test_validation_sees_it_for_itself():
 
 
 def comparison(excess, error=1e-6):
-    return LineComparison(1.0 + excess, 1.0, 1.0, error, 100)
-
-
-def test_a_warning_needs_an_excess_beyond_the_margin_and_beyond_doubt():
-    times = torch.tensor([1.0, 2.0], dtype=torch.float64)
-    small, large = comparison(MARGIN / 2), comparison(3 * MARGIN)
-    assert description_warning([small, small], times) is None
-    assert description_warning([small, comparison(3 * MARGIN, error=1.0)], times) is None
-    text = description_warning([small, large], times)
-    assert "at 1 of 2 times" in text and "t = 2" in text
-    assert description_warning([], times[:0]) is None
+    return LineComparison(1.0 + excess, 1.0, 1.0, 1.0, error, 100)
 
 
 def test_comparisons_survive_a_file_and_broken_ones_are_refused():
     both = (comparison(0.1), comparison(0.2))
     assert from_tensor(as_tensor(both)) == both
-    for broken in (as_tensor(both)[:, :4], as_tensor(both) * torch.nan, as_tensor(both).float()):
+    for broken in (as_tensor(both)[:, :5], as_tensor(both) * torch.nan, as_tensor(both).float()):
         with pytest.raises(InputError, match="line_check"):
             from_tensor(broken)

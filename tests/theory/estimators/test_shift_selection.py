@@ -1,6 +1,7 @@
 """From moments to what is applied: policies, smoothing, certificates."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -130,3 +131,13 @@ def test_a_smooth_shift_is_shrunk_by_bands_and_a_rough_one_as_a_whole():
     assert error < (as_a_whole - tint).square().sum() / 4
     rough = 0.3 * normal(5, 1, 8, 8)
     assert (of_image(rough).shift[0] - rough).square().sum() < 64 / 160
+
+
+def test_an_error_that_all_units_share_is_taken_off_the_gain():
+    """It is in the shift and in what the shift is tried on: 2 E|error|^2 of every gain is its own."""
+    moments = curve_moments(CURVE)
+    importance = torch.ones(TIMES).double()
+    alone = select_shift(moments, LOG_SNR, importance, UNSHRUNK)
+    shared = [replace(m, common_error=0.05) for m in moments]
+    found = select_shift(shared, LOG_SNR, importance, UNSHRUNK)
+    assert torch.allclose(found.gains, alone.gains - 0.1)

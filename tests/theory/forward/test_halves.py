@@ -3,45 +3,56 @@
 import pytest
 import torch
 
-from theory.forward.fingerprints import image_ids
-from theory.forward.halves import chosen_images, first_of_each, two_halves
+from tests.refusals import refusal
+from theory.forward.halves import chosen_images, two_halves
 from theory.forward.images import ImageSet
-from theory.support.errors import InputError
+from theory.forward.survey import survey
 
-UNITS = torch.tensor([5, 5, 2, 7, 2, 9, 5, 11, 13, 13])
+GROUPS = torch.tensor([5, 5, 2, 7, 2, 9, 5, 11, 13, 13])
+IMAGES = torch.arange(20.0).reshape(10, 2)
+
+
+def whole(batch_size=3):
+    return ImageSet(IMAGES, list("abcdefghij"), batch_size, GROUPS)
 
 
 def test_no_unit_is_on_both_sides():
-    makes, judges = two_halves(UNITS, 0)
-    assert not torch.isin(UNITS[makes], UNITS[judges]).any()
-    assert len(UNITS[judges].unique()) == len(UNITS[judges]) == 3
-    assert set(UNITS[makes].tolist()) | set(UNITS[judges].tolist()) == set(UNITS.tolist())
-    assert int(makes.sum()) == int(torch.isin(UNITS, UNITS[makes]).sum())
+    makes, judges = two_halves(survey(whole()), 0)
+    assert not torch.isin(GROUPS[makes], GROUPS[judges]).any()
+    assert len(GROUPS[judges].unique()) == len(GROUPS[judges]) == 3
+    assert set(GROUPS[makes].tolist()) | set(GROUPS[judges].tolist()) == set(GROUPS.tolist())
+    assert int(makes.sum()) == int(torch.isin(GROUPS, GROUPS[makes]).sum())
+
+
+def test_copies_and_mirror_images_are_on_one_side():
+    picture = torch.rand(6, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    images = torch.cat([picture, picture.flip(-1), picture])
+    for seed in range(5):
+        makes, judges = two_halves(survey(ImageSet(images)), seed)
+        assert torch.equal(makes[:6], makes[6:12]) and torch.equal(makes[:6], makes[12:])
+        assert int(judges.sum()) == 3
 
 
 def test_the_seed_draws_the_halves():
-    parts = [two_halves(UNITS, seed)[0].tolist() for seed in range(10)]
-    assert parts[0] == two_halves(UNITS, 0)[0].tolist()
+    look = survey(whole())
+    parts = [two_halves(look, seed)[0].tolist() for seed in range(10)]
+    assert parts[0] == two_halves(look, 0)[0].tolist()
     assert len({tuple(part) for part in parts}) > 1
 
 
-def test_the_first_of_each_unit():
-    assert UNITS[first_of_each(UNITS)].tolist() == [5, 2, 7, 9, 11, 13]
-
-
 def test_too_few_units_are_refused():
-    with pytest.raises(InputError, match="expected at least four different ones, got 3"):
-        two_halves(torch.tensor([1, 1, 2, 3]), 0)
+    look = survey(ImageSet(IMAGES[:4], groups=[1, 1, 2, 3]))
+    with refusal("expected at least four different ones, got 3"):
+        two_halves(look, 0)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_chosen_images_keep_conditions_and_identities(batch_size):
-    images, chosen = torch.arange(20.0).reshape(10, 2), UNITS == 5
-    whole = ImageSet(images, list("abcdefghij"), batch_size)
-    some = chosen_images(whole, chosen, UNITS)
+def test_chosen_images_keep_conditions_identities_and_groups(batch_size):
+    look, chosen = survey(whole()), torch.isin(GROUPS, torch.tensor([5, 2]))
+    some = chosen_images(whole(batch_size), look, chosen)
     for _ in range(2):
         batches = list(some)
-        assert torch.equal(torch.cat([b.images for b in batches]), images[chosen])
-        assert [c for b in batches for c in b.conditions] == ["a", "b", "g"]
-        assert torch.cat([b.ids for b in batches]).tolist() == [5, 5, 5]
-    assert not torch.isin(image_ids(images), UNITS).any()
+        assert torch.equal(torch.cat([b.images for b in batches]), IMAGES[chosen])
+        assert [c for b in batches for c in b.conditions] == ["a", "b", "c", "e", "g"]
+        assert torch.equal(torch.cat([b.ids for b in batches]), look.ids[chosen])
+    assert survey(some).units.tolist() == [0, 0, 1, 1, 0]

@@ -1,6 +1,7 @@
 """The command line: arguments, and what a user did wrong as one line with status 2."""
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -34,6 +35,17 @@ def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys):
 def test_an_interruption_is_status_130(monkeypatch, capsys):
     assert leave(monkeypatch, failing_with(KeyboardInterrupt())) == 130
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_reader_that_went_away_is_status_141():
+    program = (
+        "from theory.support.command_line import run; run('p', lambda _: print('x\\n' * 10**6))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 141)
 
 
 def test_the_program_gets_its_arguments_and_the_status_is_its_own(monkeypatch):

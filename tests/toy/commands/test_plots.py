@@ -11,7 +11,7 @@ from toy.__main__ import main
 
 FIGURES = [
     "schedules", "score_paths", "martingale_residual", "posterior_paths", "tower_residual",
-    "translation", "energy_identity", "supremum_tails", "azuma", "optional_stopping",
+    "translation", "energy_identity", "supremum_tails", "azuma", "betting_price", "optional_stopping",
     "likelihood_bounds", "calibrated_likelihood", "discrete_bound", "euler_maruyama",
     "martingale_drift", "loss_and_shift", "guidance", "planted_and_recovered", "order_0_and_1",
 ]  # fmt: skip

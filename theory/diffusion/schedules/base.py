@@ -90,9 +90,9 @@ class Schedule(ABC):
         """
         times = values if isinstance(values, Tensor) else _exactly(list(values))
         if times.dim() != 1 or len(times) == 0:
-            raise InputError(f"expected a list of times, got shape {tuple(times.shape)}")
+            raise InputError(f"times: expected a list of them, got shape {tuple(times.shape)}")
         if times.is_complex() or times.dtype == torch.bool:
-            raise InputError(f"expected real numbers as times, got {times.dtype}")
+            raise InputError(f"times: expected real numbers, got {times.dtype}")
         outside = times[~((times >= self.t_min) & (times <= self.t_max))]
         if len(outside):
             raise InputError(
@@ -101,7 +101,7 @@ class Schedule(ABC):
             )
         times = self._own_times(times)
         if len(times.unique()) < len(times):
-            raise InputError("expected distinct times, got the same time twice")
+            raise InputError("times: expected distinct ones, got the same time twice")
         return times
 
     def _own_times(self, times: Tensor) -> Tensor:

@@ -1,0 +1,177 @@
+"""Copies of an image, and images that belong together, are one unit wherever an error is told."""
+
+import math
+from itertools import product
+
+import pytest
+import torch
+
+from tests.refusals import refusal
+from theory.calibration import calibrate, validate
+from theory.diffusion.schedules import VPCosine
+from theory.forward.fingerprints import image_ids
+from theory.forward.forward_pass import GROUPS
+from theory.forward.images import ImageSet, Unseen
+from theory.forward.keyed_noise import keyed_noise
+from theory.forward.survey import survey
+from theory.forward.units import thumbnails, units_of
+from theory.statistics.intervals import Estimate
+from theory.statistics.moments import Moments
+from theory.statistics.neyman_allocation import Goal
+
+SCHEDULE, SPREAD = VPCosine(), 0.5
+
+
+def pictures(n, shape=(3, 16, 16), seed=0):
+    """Smooth pictures with a little noise."""
+    coarse = keyed_noise(seed, "coarse", 0, 0, torch.arange(n), (shape[0], 4, 4))
+    smooth = torch.nn.functional.interpolate(coarse, size=shape[1:], mode="bilinear")
+    return (smooth + 0.1 * keyed_noise(seed, "fine", 0, 0, torch.arange(n), shape)).float()
+
+
+def units(images, groups=None):
+    return survey(ImageSet(images, groups=groups)).units.tolist()
+
+
+def test_copies_mirror_images_and_near_copies_are_one_unit():
+    base = pictures(6)
+    rounded = ((base * 20).round() / 20 + 0.01).float()
+    for copy in (base, base.flip(3), rounded, 0.9 * base + 0.05):
+        assert units(torch.cat([base, copy])) == [*range(6), *range(6)]
+    assert units(torch.cat([base, base.flip(2)])) == list(range(12)), "upside down is another image"
+    assert units(pictures(200, seed=3)) == list(range(200))
+
+
+def test_other_shapes_have_exact_copies_alone():
+    for shape in ((4, 16, 16), (1, 4, 4), (16,)):
+        base = keyed_noise(0, "x", 0, 0, torch.arange(5), shape)
+        assert units(torch.cat([base, base])) == [*range(5), *range(5)]
+        assert units(torch.cat([base, 1.0001 * base])) == list(range(10))
+
+
+def test_flat_images_are_copies_only_where_they_are_equal():
+    flat = torch.linspace(-1, 1, 5).reshape(5, 1, 1, 1).expand(5, 1, 8, 8)
+    assert units(torch.cat([flat, flat[:2]])) == [0, 1, 2, 3, 4, 0, 1]
+    assert not thumbnails(flat).any()
+
+
+def test_groups_join_what_the_user_says_and_copies_join_groups():
+    base = pictures(6)
+    for groups in (["a", "b", "a", "c", "b", "d"], torch.tensor([5, 2, 5, 1, 2, 0])):
+        assert units(base, groups) == [0, 1, 0, 2, 1, 3]
+    joined = torch.cat([base[:3], base[2:3]])
+    assert units(joined, ["a", "b", "c", "a"]) == [0, 1, 0, 0]
+    for wrong in (["a"] * 5, ["a"] * 7, "abcdef"):
+        with refusal("groups: expected one for each", wrong):
+            units(base, wrong)
+
+
+def test_units_are_numbered_by_their_first_image():
+    ids = torch.tensor([9, 4, 9, 7, 4, 1])
+    assert units_of(ids, torch.zeros(6, 0)).tolist() == [0, 1, 0, 2, 1, 3]
+
+
+def imperfect(x_t, t):
+    """Exact for N(0, SPREAD^2), and wrong in a way that is another for every image, but not in the mean."""
+    alpha, sigma = SCHEDULE.alpha(t)[:, None], SCHEDULE.sigma(t)[:, None]
+    return sigma * x_t / (alpha**2 * SPREAD**2 + sigma**2) + 0.5 * torch.sin(3 * x_t.roll(1, 1))
+
+
+def false_certificates(copies, runs=8, n=120, d=128, **options):
+    found = 0
+    for seed in range(runs):
+        base = SPREAD * keyed_noise(seed, "images", 0, 0, torch.arange(n), (d,))
+        images = base.repeat_interleave(copies, 0)
+        made = calibrate(imperfect, SCHEDULE, images=images, times=[0.1, 0.5], seed=seed, **options)
+        found += bool((made.certificates > 0).any())
+    return found
+
+
+def test_copies_make_nothing_certain(monkeypatch):
+    """With eta = 0 each of 8 runs fails with probability 0.05 at most: more than 3 with 4e-4."""
+    assert false_certificates(1) <= 3
+    assert false_certificates(4) <= 3
+    assert false_certificates(4, goal=Goal(evaluations=4000)) <= 3
+    monkeypatch.setattr(
+        "theory.forward.survey.units_of", lambda ids, small, groups: torch.arange(len(ids))
+    )
+    assert false_certificates(4) >= 6, "copies that are taken for independent images do"
+
+
+def test_groups_of_the_user_make_nothing_certain_either():
+    """Frames of a video: the same picture with a little noise of its own."""
+    n, d, found, careless = 60, 128, 0, 0
+    for seed in range(6):
+        base = SPREAD * keyed_noise(seed, "images", 0, 0, torch.arange(n), (d,))
+        frames = base.repeat_interleave(6, 0)
+        frames = frames + 0.01 * keyed_noise(seed, "frames", 0, 0, torch.arange(6 * n), (d,))
+        groups = torch.arange(n).repeat_interleave(6)
+        for told in (groups, None):
+            made = calibrate(imperfect, SCHEDULE, images=frames, times=[0.1, 0.5], groups=told)
+            positive = bool((made.certificates > 0).any())
+            found, careless = (
+                found + (positive and told is not None),
+                careless + (told is None and positive),
+            )
+    assert found <= 2
+    assert careless >= 4
+
+
+def clustered_moments(values, group):
+    moments = Moments.empty((1,), GROUPS)
+    moments.add_(group, values[:, None])
+    return Moments(moments.count, moments.total, moments.square, clustered=True)
+
+
+def test_errors_from_groups_are_unbiased_over_all_signs():
+    """Six images in three groups, those of a group equal: every sign of each group is as likely."""
+    group, mean = torch.tensor([0, 0, 1, 1, 2, 2]), 0.7
+    squared, spread, truth = [], [], []
+    for signs in product((-1.0, 1.0), repeat=3):
+        values = mean + torch.tensor(signs, dtype=torch.float64)[group]
+        moments = clustered_moments(values, group)
+        squared.append(moments.squared_norm().value)
+        spread.append(moments.error_energy())
+        truth.append((values.mean().item() - mean) ** 2)
+    assert sum(squared) / 8 == pytest.approx(mean**2)
+    assert sum(spread) / 8 == pytest.approx(sum(truth) / 8)
+
+
+def test_an_interval_of_units_is_that_of_their_means():
+    values = keyed_noise(0, "x", 0, 0, torch.arange(50), (1,))[:, 0]
+    once, copies = Estimate.of_mean(values), values.repeat_interleave(3)
+    of_units = Estimate.of_mean(copies, torch.arange(50).repeat_interleave(3))
+    assert of_units.value == pytest.approx(once.value)
+    assert of_units.lower == pytest.approx(once.lower)
+    narrow = Estimate.of_mean(copies)
+    assert narrow.upper - narrow.lower < (once.upper - once.lower) / math.sqrt(2)
+    assert Estimate.of_mean(values, torch.arange(50)) == once
+
+
+def test_validation_counts_units_and_leaves_out_mirror_images():
+    base = pictures(30, (1, 8, 8))
+    predict = lambda x_t, t: 0.9 * x_t  # noqa: E731
+    made = calibrate(predict, SCHEDULE, images=base[:10], times=[0.5])
+    held_out = torch.cat([base[10:], base[10:].flip(3), base[:4], base[4:10].flip(3)])
+    found = validate(predict, made, images=held_out)
+    assert (found.n, found.independent, found.left_out) == (40, 20, 10)
+    once = validate(predict, made, images=base[10:])
+    assert once.independent == once.n == 20
+    one = validate(predict, made, images=base[10:], groups=[0] * 10 + [1] * 10)
+    assert one.independent == 2
+    seen = Unseen(ImageSet(base[:4]), image_ids(base[:2]), (1, 8, 8))
+    assert sum(map(len, seen)) == 2
+
+
+def test_what_is_distinct_is_dealt_out_as_ever():
+    made = calibrate(
+        imperfect,
+        SCHEDULE,
+        images=torch.eye(40, 16).double() + torch.arange(40)[:, None],
+        times=[0.5],
+    )
+    assert "independent" not in made.provenance
+    copies = torch.ones(40, 16).double() * (torch.arange(40) // 2)[:, None]
+    assert (
+        calibrate(imperfect, SCHEDULE, images=copies, times=[0.5]).provenance["independent"] == 20
+    )

@@ -1,0 +1,142 @@
+"""Does the network predict better under another description than the one given?
+
+Some mistakes leave a network better than any line in x_t: channels in the other order, labels that
+are off by one. They are found by trying: on a few of the images, at a few times, the network is run as
+it is described and as each alternative has it, on the same noise. Evaluations are few, about one in
+fifty of those of the calibration.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float64
+from scipy.stats import t as student
+from torch import Tensor
+
+from theory.calibration.passes import Problem
+from theory.forward.forward_pass import observe
+from theory.forward.images import Conditions, take
+from theory.forward.keyed_noise import Draws
+from theory.forward.network import Predict
+
+PURPOSE = "alternatives"
+LOG_SNRS = (-3.0, -1.0, 1.0, 3.0)
+"""Near which the network is run."""
+
+SHARE = 0.02
+"""Of the evaluations of the calibration."""
+
+LEAST_IMAGES, MOST_IMAGES = 16, 256
+DOUBT = 0.001
+"""Probability at which an alternative that is no better is taken for better."""
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """Another description.
+
+    Attributes:
+        says: how the network is run then.
+        of: makes the network's call under it from the network's call.
+    """
+
+    says: str
+    of: Callable[[Predict], Predict]
+
+
+def better_alternatives(problem: Problem) -> tuple[tuple[str, ...], int]:
+    """The alternatives under which the network predicts better beyond doubt; evaluations spent."""
+    given, shape = problem.images.conditions, tuple(problem.survey.mean_image.mean.shape)
+    tried = [*_channels(shape), *_labels(given)]
+    count, times = problem.survey.count, _times(problem)
+    spare = SHARE * count * len(problem.times) / (len(times) * (1 + len(tried)))
+    images = min(count, MOST_IMAGES, max(LEAST_IMAGES, round(spare)))
+    if not tried or images < LEAST_IMAGES:
+        return (), 0
+    generator = torch.Generator().manual_seed(problem.seed)
+    rank = torch.randperm(count, generator=generator)
+    members = (rank < images).expand(len(times), count)
+    own = _errors(problem, problem.network.predict, times, members)
+    scale = own.mean(1, keepdim=True).clamp(min=1e-300)
+    quantile = float(student.isf(DOUBT / len(tried), images - 1))
+    better = []
+    for alternative in tried:
+        other = _errors(problem, alternative.of(problem.network.predict), times, members)
+        fall = torch.log((own / scale).sum(0) / (other / scale).sum(0).clamp(min=1e-300))
+        if (fall.mean() - quantile * fall.std() / math.sqrt(images)).item() > 0:
+            ratio = fall.mean().neg().exp().item()
+            better.append(
+                f"it predicts better {alternative.says} ({ratio:.2g} times the squared error)"
+            )
+    return tuple(better), images * len(times) * (1 + len(tried))
+
+
+def _times(problem: Problem) -> Tensor:
+    nearest = {int((problem.grid.log_snr - near).abs().argmin()) for near in LOG_SNRS}
+    return problem.times[sorted(nearest)]
+
+
+def _errors(
+    problem: Problem, predict: Predict, times: Tensor, members: Tensor
+) -> Float64[Tensor, "time image"]:
+    """Squared errors, in the order of the images."""
+    network = replace(problem.network, predict=predict, reference=None)
+    errors: list[list[Tensor]] = [[] for _ in times]
+    draws = Draws(problem.seed, PURPOSE)
+    for seen in observe(
+        network, problem.images, times, draws, members=members, device=problem.device
+    ):
+        errors[seen.time_index].append(seen.error.flatten(2).square().sum(2).mean(0).cpu())
+    return torch.stack([torch.cat(column) for column in errors])
+
+
+def _channels(shape: tuple[int, ...]) -> list[Alternative]:
+    """Images (3, h, w) with the channels in the other order."""
+
+    def reversed_channels(predict: Predict) -> Predict:
+        def run(x_t: Tensor, t: Tensor, *condition: Any) -> Tensor:
+            return predict(x_t.flip(1), t, *condition).flip(1)
+
+        return run
+
+    fits = len(shape) == 3 and shape[0] == 3
+    return [Alternative("with the channels in reversed order", reversed_channels)] if fits else []
+
+
+def _labels(conditions: Conditions | None) -> list[Alternative]:
+    """Conditions that were given to other images; of labels also the next and the last one."""
+    if conditions is None:
+        return []
+    rolled = Alternative("under the conditions of other images", _with(_rolled))
+    if (
+        not isinstance(conditions, Tensor)
+        or conditions.dim() != 1
+        or conditions.is_floating_point()
+    ):
+        return [rolled]
+    low, high = int(conditions.min()), int(conditions.max())
+    if low == high:
+        return [rolled]
+
+    def moved(by: int) -> Callable[[Predict], Predict]:
+        return _with(lambda labels: low + (labels - low + by) % (high - low + 1))
+
+    return [
+        rolled,
+        Alternative("with labels one higher", moved(1)),
+        Alternative("with labels one lower", moved(-1)),
+    ]
+
+
+def _with(change: Callable[[Any], Any]) -> Callable[[Predict], Predict]:
+    """The network's call under changed conditions."""
+    return lambda predict: lambda x_t, t, condition: predict(x_t, t, change(condition))
+
+
+def _rolled(conditions: Conditions) -> Any:
+    """Each condition goes to the image half a batch on."""
+    half = (len(conditions) + 1) // 2
+    return take(conditions, torch.arange(len(conditions)).roll(half))
