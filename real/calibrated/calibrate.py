@@ -94,10 +94,12 @@ def _exact(calibration: Calibration) -> list[str]:
     if calibration.exact is None:
         return []
     held, bounds = calibration.exact.data_range, calibration.certified_gain(calibration.times)
+    applied = int(calibration.exact.applied.sum())
     return [
         f"exact: made from {calibration.provenance['images']} images, judged by betting on "
         f"{calibration.provenance['images_judging']} others, x_0 clipped to "
-        f"[{held.least:g}, {held.most:g}]; a gain at {int((bounds > 0).sum())} of {len(bounds)} times"
+        f"[{held.least:g}, {held.most:g}]; a gain at {int((bounds > 0).sum())} of the {applied} "
+        "times at which it is applied"
     ]
 
 

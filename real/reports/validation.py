@@ -11,8 +11,10 @@ from real.families.checkpoint import Checkpoint
 from real.reports.page import Report, interval
 from real.reports.validation_figure import draw_validation
 from real.solvers.sampling import Samples
-from theory.calibration import Validation
+from theory.calibration import Calibration, Validation
+from theory.calibration.result import EXACT
 from theory.diffusion.likelihood_bound import bits_per_dim
+from theory.estimators.parts import Part
 from theory.estimators.slopes import NONE
 from theory.statistics.intervals import LEVEL, Estimate, cautions
 
@@ -74,7 +76,9 @@ def _numbers(checkpoint: Checkpoint, validation: Validation) -> dict[str, Any]:
         "smoothing": calibration.smoothing,
         "bands": calibration.bands,
         "total_certificate": calibration.total_certificate,
+        "certainty": calibration.certainty,
         "warning": validation.warning(),
+        "clipping_bound_gain_nats": vars(validation.clipping_bound_gain()),
         "shift_bound_gain_nats": vars(validation.shift_bound_gain()),
         "bound_gain_nats": vars(nats),
         "bound_gain_bits_per_dim": vars(bits_per_dim(nats, dimensions)),
@@ -139,9 +143,17 @@ def _parts(report: dict[str, Any]) -> list[str]:
             f"; alone it {'lowers' if alone >= 0 else 'raises'} the bound by {abs(alone):.4f}"
         )
         lines.append(f"slopes: applied at {sloped} of {len(rows)} times")
+    if report["certainty"] == EXACT:
+        clipping = _change(report["clipping_bound_gain_nats"], ".4f")
+        lines.append(
+            f"x_0 is clipped with calibration and without; clipping alone: {clipping} nats"
+        )
     bound = report["total_certificate"]
     if bound is not None and bound > 0:
-        lines.append(f"certified before, from the calibration images: at least {bound:.4f} nats")
+        lines.append(
+            f"certified before, from the calibration images: at least {bound:.4f} nats"
+            + (f" ({EXACT})" if report["certainty"] == EXACT else "")
+        )
     return lines
 
 
@@ -162,15 +174,30 @@ def _rows(validation: Validation) -> list[dict[str, Any]]:
         "error_energy": c.error_energy.tolist(),
         "plain_error_energy": c.plain_error_energy.tolist(),
         "weight": c.weights.tolist(),
-        "certificate": c.certificates.tolist(),
+        "certificate": _certificates(c, c.constant),
         "shift_gain_expected": c.gains.tolist(),
         "shift_error_left_out": [
             max(0.0, e.value - gain) for e, gain in zip(c.eta_sq, c.gains.tolist(), strict=True)
         ],
-        "slopes": c.slopes.kinds if c.slopes else none,
-        "slope_certificate": c.slopes.certificates.tolist() if c.slopes else none,
+        "slopes": _slopes(c) or none,
+        "slope_certificate": _certificates(c, c.slopes) if c.slopes else none,
     }
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _certificates(calibration: Calibration, part: Part) -> list[float]:
+    """Lower bounds of the gain of a part; an exact certificate has only those of all parts together."""
+    bounds = part.certificates if calibration.exact is None else calibration.exact.bounds
+    return bounds.tolist()
+
+
+def _slopes(calibration: Calibration) -> list[str]:
+    """Their kind at each time, as far as they are applied; empty at order 0."""
+    slopes = calibration.slopes
+    if slopes is None:
+        return []
+    applied = calibration.applied(slopes).tolist()
+    return [kind if here else NONE for kind, here in zip(slopes.kinds, applied, strict=True)]
 
 
 def _intervals(name: str, estimates: Sequence[Estimate]) -> dict[str, list[float]]:

@@ -17,13 +17,15 @@ from torch import Tensor
 
 from theory.calibration.arguments import as_device, as_importance, as_schedule_times, as_target
 from theory.calibration.exact_certificate import ExactCertificate
-from theory.calibration.held_out import PURPOSE, Correction, hold_out
+from theory.calibration.held_out import PURPOSE, HeldOut, hold_out
 from theory.calibration.passes import likelihood_worth
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
+from theory.calibration.validation import CLIPPED, WHOLE
 from theory.diffusion.data_range import DataRange, error_scale
 from theory.diffusion.schedules import Schedule, Times
 from theory.diffusion.targets import NOISE, Target
+from theory.estimators.parts import Rules
 from theory.forward.forward_pass import observe
 from theory.forward.halves import chosen_images, two_halves
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet
@@ -31,13 +33,11 @@ from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network, Predict, clipped
 from theory.forward.survey import survey
 from theory.statistics.betting import betting_lower_bounds
+from theory.statistics.shrinkage import CERTIFIED, Policy
 from theory.support.errors import InputError
 
 PILOT = 32
 """Images, among those that make the correction, on which its largest step is measured."""
-
-CLIPPED, WHOLE = "clipped", "whole"
-"""Clipping alone, and the whole correction."""
 
 
 def calibrate_exactly(
@@ -50,6 +50,7 @@ def calibrate_exactly(
     times: Times | int,
     conditions: Conditions | None = None,
     groups: Sequence[Any] | Tensor | None = None,
+    policy: Policy = CERTIFIED,
     importance: Float64[Tensor, "time"] | None = None,
     seed: int = 0,
     draws: int = 1,
@@ -65,6 +66,8 @@ def calibrate_exactly(
             for ``calibrate``.
         data_range: what every number of every image lies between.
         images, conditions, groups: as for ``calibrate``; at least four different images.
+        policy: as for ``calibrate``; the default applies nothing at a time whose gain either half of the
+            images leaves in doubt, and the total is then the weighted sum of the bounds of the others.
         options: the other ones of ``calibrate``, without a reference.
 
     Raises:
@@ -81,8 +84,8 @@ def calibrate_exactly(
     measured: dict[str, Any] = {"device": as_device(device), "on_progress": on_progress}
     made = calibrate(
         inside.predict, schedule, target=network.target, images=halves.makes.images, times=times,
-        conditions=halves.makes.conditions, importance=importance, seed=seed, draws=draws, **measured,
-        **options,
+        conditions=halves.makes.conditions, importance=importance, policy=policy, seed=seed,
+        draws=draws, **measured, **options,
     )  # fmt: skip
     limits = _limits(made, inside, halves.pilot, seed, measured)
     exact = ExactCertificate.unjudged(data_range, limits)
@@ -91,7 +94,8 @@ def calibrate_exactly(
         if importance is None
         else as_importance(importance, len(times))
     )
-    return _judged(made, exact, network, halves, worth, noise, measured)
+    rules = Rules(policy, len(times) + 1, worth)
+    return _judged(made, exact, network, halves, rules, noise, measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +148,7 @@ def _judged(
     exact: ExactCertificate,
     network: Network,
     halves: _Halves,
-    worth: Float64[Tensor, "time"],
+    rules: Rules,
     draws: Draws,
     measured: Mapping[str, Any],
 ) -> Calibration:
@@ -155,45 +159,54 @@ def _judged(
         exact: its range and limits.
         network: without clipping.
         halves: the images.
-        worth: (T,), of a unit of gain at each time.
+        rules: whether what is not certain is left alone, and what a gain is worth.
         draws: seed and number of noise draws.
         measured: further options of ``hold_out``.
     """
     held = replace(made, exact=exact)
     found = hold_out(
-        network, {CLIPPED: _clipping(network, exact.data_range), WHOLE: held.correction},
-        halves.judges, made.times, seed=draws.seed, draws=draws.count, mean_image=made.mean_image,
+        network, {CLIPPED: held.clipping, WHOLE: held.correction}, halves.judges, made.times,
+        seed=draws.seed, draws=draws.count, mean_image=made.mean_image,
         **measured,
     )  # fmt: skip
     scale = error_scale(network.schedule, network.target, made.times)
-    gains = found.gains[WHOLE] - found.gains[CLIPPED]
-    bounds = _bounds(gains, exact.largest_gains(scale), worth, draws.seed)
+    largest = exact.largest_gains(scale)
+    gains = _without_rounding(found, largest)
+    bounds = _bounds(gains, largest, rules, draws.seed)
+    exact, total = replace(exact, bounds=bounds[:-1]), bounds[-1].item()
+    if rules.policy.certified:
+        exact = exact.where_certain()
+        total = (exact.bounds @ rules.importance).item()
     of_time = min(PILOT, made.provenance["images"]) + draws.count * len(gains)
     evaluations = made.provenance["evaluations"] + len(made.times) * of_time
     return replace(
-        held.with_provenance(evaluations=evaluations, images_judging=len(gains)),
-        exact=replace(exact, bounds=bounds[:-1]),
-        total_certificate=bounds[-1].item(),
+        made.with_provenance(evaluations=evaluations, images_judging=len(gains)),
+        exact=exact,
+        total_certificate=total,
         line_check=found.line_check,
         eta_sq=found.eta_sq,
         image_ids=halves.ids,
     )
 
 
-def _clipping(network: Network, data_range: DataRange) -> Correction:
-    """What clipping alone takes off a prediction."""
+def _without_rounding(
+    found: HeldOut, largest: Float64[Tensor, "time"]
+) -> Float64[Tensor, "image time"]:
+    """The gains beyond clipping, (n, T), which exceed the largest by rounding alone.
 
-    def correction(x_t: Tensor, t: Tensor, y: Tensor, condition: Any) -> Tensor:
-        """y less the same with its x_0 clipped."""
-        return y - data_range.clip(y, x_t, t, network.target, network.schedule)
-
-    return correction
+    Raises:
+        InputError: they exceed it by more.
+    """
+    gains = found.gains[WHOLE] - found.gains[CLIPPED]
+    if bool((gains.abs() > largest + 1e-9 * (largest + found.losses)).any()):
+        raise InputError("exact certificate: a gain is larger than any can be")
+    return gains.clamp(-largest, largest)
 
 
 def _bounds(
     gains: Float64[Tensor, "image time"],
     largest: Float64[Tensor, "time"],
-    worth: Float64[Tensor, "time"],
+    rules: Rules,
     seed: int,
 ) -> Float64[Tensor, "statement"]:
     """Lower bounds of the gain at each time and, last, of the weighted sum.
@@ -203,10 +216,10 @@ def _bounds(
     Args:
         gains: of independent images.
         largest: what no image's |gain| exceeds.
-        worth: weights of the sum.
+        rules: weights of the sum, and how many bounds hold together.
         seed: of the order.
     """
-    values = torch.cat([gains, (gains @ worth)[:, None]], 1)
-    ends = torch.cat([largest, (largest @ worth)[None]])
+    values = torch.cat([gains, (gains @ rules.importance)[:, None]], 1)
+    ends = torch.cat([largest, (largest @ rules.importance)[None]])
     order = torch.randperm(len(values), generator=torch.Generator().manual_seed(seed))
-    return betting_lower_bounds(values[order], -ends, ends, len(ends), len(values))
+    return betting_lower_bounds(values[order], -ends, ends, rules.statements, len(values))

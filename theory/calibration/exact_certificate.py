@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from math import inf
 
 import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from theory.diffusion.data_range import DataRange
 from theory.estimators.time_grid import Between
+from theory.support.broadcasting import along_batch
 from theory.support.checks import require_bounds, require_finite
 from theory.support.errors import InputError
 from theory.support.safe_reading import parse_json
@@ -82,6 +83,17 @@ class ExactCertificate:
         width = self.data_range.width
         steps = (self.limits.flatten(1) / scale[:, None]).clamp(max=width)
         return (steps * (2 * width - steps)).sum(1) * scale**2
+
+    @property
+    def applied(self) -> Bool[Tensor, "time"]:
+        """At which times more than clipping is done."""
+        return self.limits.flatten(1).any(1)
+
+    def where_certain(self) -> "ExactCertificate":
+        """The same with nothing subtracted at times whose gain has no positive bound."""
+        certain = self.bounds > 0
+        limits = self.limits * along_batch(certain.double(), self.limits)
+        return ExactCertificate(self.data_range, limits, torch.where(certain, self.bounds, 0.0))
 
     def stored(self) -> Contents:
         """The certificate as tensors and texts for a file."""

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from jaxtyping import Float, Float64, Int64, Real
+from jaxtyping import Bool, Float, Float64, Int64, Real
 from torch import Tensor
 
 from theory.calibration.description import description_warning
 from theory.calibration.exact_certificate import ExactCertificate
 from theory.calibration.passes import Choice
 from theory.diffusion import targets
+from theory.diffusion.data_range import DataRange
 from theory.diffusion.schedules import Schedule, from_description
 from theory.diffusion.targets import Target
 from theory.estimators.class_shift import ClassShift
@@ -162,7 +163,7 @@ class Calibration:
     @property
     def weights(self) -> Float64[Tensor, "time"]:
         """The share of the estimate that the constant shift applies, (T,)."""
-        return self.constant.weights
+        return torch.where(self.applied(self.constant), self.constant.weights, 0.0)
 
     @property
     def gains(self) -> Float64[Tensor, "time"]:
@@ -193,6 +194,10 @@ class Calibration:
     def shape(self) -> tuple[int, ...]:
         """Shape of one image."""
         return tuple(self.shift.shape[1:])
+
+    def applied(self, part: Part) -> Bool[Tensor, "time"]:
+        """At which times a part of it is subtracted, as far as the exact certificate lets it be."""
+        return part.applied if self.exact is None else part.applied & self.exact.applied
 
     @property
     def certainty(self) -> str:
@@ -273,10 +278,21 @@ class Calibration:
 
         if self.exact is None:
             return step(y)
-        clip = partial(
-            self.exact.data_range.clip, x_t=x_t, t=t, target=self.target, schedule=self.schedule
-        )
+        clip = partial(self._clipped, self.exact.data_range, x_t, t)
         return self.exact.correction(y, step, clip, at)
+
+    def clipping(
+        self,
+        x_t: Float[Tensor, "b *shape"],
+        t: Real[Tensor, "k"],
+        y: Float[Tensor, "b *shape"],
+        condition: Any = None,
+    ) -> Float[Tensor, "b *shape"]:
+        """What clipping alone subtracts from predictions y; zero without an exact certificate."""
+        return y - (y if self.exact is None else self._clipped(self.exact.data_range, x_t, t, y))
+
+    def _clipped(self, data_range: DataRange, x_t: Tensor, t: Tensor, y: Tensor) -> Tensor:
+        return data_range.clip(y, x_t, t, self.target, self.schedule)
 
     def noise_energy_at(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b 2"]:
         """E|e_theta|^2 / d without and with calibration, linear in log-SNR between the times.
@@ -301,13 +317,13 @@ class Calibration:
             InputError: a time outside the schedule.
         """
         at = self.grid.around(t)
-        applied = torch.stack([part.applied for part in self.parts])
-        bounds = torch.stack([part.certificates for part in self.parts])
-        if self.exact is not None:
-            applied, bounds = applied.any(0, keepdim=True), self.exact.bounds[None]
-        total = torch.where(applied, bounds, 0.0).sum(0)
+        total = self.exact.bounds if self.exact else self._sum_of_certificates()
         here = torch.where(at.later > 0, total[at.right], total[at.left])
         return torch.where(at.known & ((at.later == 0) | (at.later == 1)), here, 0.0)
+
+    def _sum_of_certificates(self) -> Float64[Tensor, "time"]:
+        bounds = [torch.where(part.applied, part.certificates, 0.0) for part in self.parts]
+        return torch.stack(bounds).sum(0)
 
     def save(self, path: Path | str) -> None:
         """Write the calibration as safetensors with JSON texts; the file appears whole or not at all.
@@ -386,7 +402,7 @@ class Calibration:
             "schedule": repr(self.schedule),
             "made from": f"{images} images, {evaluations:,} network evaluations",
             **{
-                part.title: f"applied at {int(part.applied.sum())} of {times} times"
+                part.title: f"applied at {int(self.applied(part).sum())} of {times} times"
                 for part in self.parts
             },
             "certified": f"a gain of at least {self.total_certificate:.4g} in all (95 %, {self.certainty})",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
 
@@ -24,8 +25,8 @@ from theory.forward.network import Network, Predict
 from theory.forward.survey import survey
 from theory.statistics.intervals import Estimate
 
-SHIFT, WHOLE = "shift", "whole"
-"""The constant shift alone, and all parts of a calibration."""
+CLIPPED, SHIFT, WHOLE = "clipped", "shift", "whole"
+"""Clipping alone, the constant shift without other parts, and all parts of a calibration."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,9 +35,11 @@ class Validation:
 
     Attributes:
         calibration: what was validated.
-        losses: (n, T), |y_theta - y|^2 without calibration, mean over draws.
+        losses: (n, T), |y_theta - y|^2 without calibration, mean over draws; under an exact certificate
+            of predictions that are clipped without calibration, too.
         gains: (n, T), how much the calibration takes off it.
         shift_gains: (n, T), how much its shift alone does: the same at order 0.
+        clipping_gains: (n, T), how much clipping alone does; zero without an exact certificate.
         eta_sq: unbiased |eta_t|^2 of the network without calibration, one per time.
         line_check: the network's errors beside those of the best line in x_t, one per time.
         left_out: how many of the images given were left out, as the calibration had seen them.
@@ -47,6 +50,7 @@ class Validation:
     losses: Float64[Tensor, "image time"]
     gains: Float64[Tensor, "image time"]
     shift_gains: Float64[Tensor, "image time"]
+    clipping_gains: Float64[Tensor, "image time"]
     eta_sq: tuple[Estimate, ...]
     line_check: tuple[LineComparison, ...]
     left_out: int
@@ -99,6 +103,10 @@ class Validation:
         """The same of the shift alone, without what order 1 adds."""
         return Estimate.of_mean(self.shift_gains @ self._nats(), self.units)
 
+    def clipping_bound_gain(self) -> Estimate:
+        """The same of clipping alone, which counts neither for the calibration nor for its shift."""
+        return Estimate.of_mean(self.clipping_gains @ self._nats(), self.units)
+
     def _nats(self) -> Tensor:
         c = self.calibration
         return gain_weights(c.schedule, c.target, c.times)
@@ -138,16 +146,20 @@ def validate(
     corrections: dict[str, Correction] = {SHIFT: calibration.shift_alone().correction}
     if len(calibration.parts) > 1:
         corrections[WHOLE] = calibration.correction
+    if calibration.exact is not None:
+        corrections[CLIPPED] = calibration.clipping
     found = hold_out(
         network, corrections, held_out, calibration.times, seed=seed, draws=draws,
         mean_image=calibration.mean_image, device=as_device(device), on_progress=on_progress,
         units=look.units if look.clustered else None,
     )  # fmt: skip
+    clipping = found.gains.get(CLIPPED, torch.zeros_like(found.losses))
     return Validation(
         calibration=calibration,
-        losses=found.losses,
-        gains=found.gains.get(WHOLE, found.gains[SHIFT]),
-        shift_gains=found.gains[SHIFT],
+        losses=found.losses - clipping,
+        gains=found.gains.get(WHOLE, found.gains[SHIFT]) - clipping,
+        shift_gains=found.gains[SHIFT] - clipping,
+        clipping_gains=clipping,
         eta_sq=found.eta_sq,
         line_check=found.line_check,
         left_out=held_out.left_out,

@@ -8,20 +8,24 @@ import torch
 from scipy.stats import binom
 
 from tests.draws import normal
+from tests.refusals import refusal
 from tests.theory.finite_data import SCHEDULE, TIMES, FiniteDataModel, drawn
-from theory.calibration.exact import PILOT, _bounds, calibrate_exactly
+from theory.calibration.exact import PILOT, _bounds, _without_rounding, calibrate_exactly
+from theory.calibration.held_out import HeldOut
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
-from theory.calibration.validation import validate
+from theory.calibration.validation import CLIPPED, WHOLE, validate
 from theory.diffusion.data_range import DataRange
+from theory.diffusion.likelihood_bound import gain_weights
 from theory.diffusion.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY, data_and_noise
+from theory.estimators.parts import Rules
 from theory.forward.halves import two_halves
 from theory.forward.images import ImageSet
 from theory.forward.survey import survey
 from theory.statistics.betting import betting_lower_bounds
 from theory.statistics.intervals import LEVEL
-from theory.statistics.shrinkage import UNSHRUNK
+from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK
 from theory.support.errors import InputError
 
 RANGE = DataRange(-1.0, 1.0)
@@ -34,7 +38,7 @@ def certified(network=WRONG, n=400, seed=0, **options):
 
 
 def gained(network, calibration, n=4000):
-    """The mean gain over the network as it is, on images of its own, (T,)."""
+    """The mean gain beyond clipping, on images of its own, (T,)."""
     found = validate(network, calibration, images=drawn(n, 99), batch_size=n)
     return torch.tensor([estimate.value for estimate in found.gain()], dtype=torch.float64)
 
@@ -60,11 +64,15 @@ def test_the_certificate_is_of_what_is_subtracted():
 def test_what_clipping_gains_is_not_counted():
     network = FiniteDataModel(1.5)
     calibration = certified(network, data_range=DataRange(-0.601, 0.601))
-    nothing = replace(calibration.constant, shift=0 * calibration.shift)
-    by_clipping = gained(network, replace(calibration, parts=(nothing,)))
+    found = validate(network, calibration, images=drawn(1000, 99))
     bounds = calibration.certified_gain(calibration.times)
-    assert (by_clipping > bounds).all()
-    assert (bounds <= gained(network, calibration) - by_clipping).all()
+    assert (found.clipping_gains.mean(0) > bounds).all()
+    assert (bounds <= found.gains.mean(0)).all()
+    plain = validate(network, replace(calibration, exact=None), images=drawn(1000, 99))
+    assert plain.clipping_gains.eq(0).all()
+    unclipped = plain.losses - found.losses
+    assert torch.allclose(unclipped, found.clipping_gains)
+    assert found.clipping_bound_gain().value > 0
 
 
 def test_bounds_hold_together_with_that_of_the_sum():
@@ -74,7 +82,7 @@ def test_bounds_hold_together_with_that_of_the_sum():
     values = values[torch.randperm(50, generator=torch.Generator().manual_seed(0))]
     ends = torch.tensor([6.0, 6.0, 6.0, 21.0], dtype=torch.float64)
     expected = betting_lower_bounds(values, -ends, ends, 4, 50)
-    assert torch.allclose(_bounds(gains, largest, worth, 0), expected)
+    assert torch.allclose(_bounds(gains, largest, Rules(UNSHRUNK, 4, worth), 0), expected)
 
 
 def false_certificates(repetitions, n, **options):
@@ -149,7 +157,8 @@ def test_gains_beyond_what_an_image_can_gain_are_refused():
     calibration = certified(n=40)
     with pytest.raises(InputError, match="betting: expected values within the bounds"):
         largest = torch.full((3,), 1e-6, dtype=torch.float64)
-        _bounds(torch.ones(5, 3, dtype=torch.float64), largest, calibration.gains, 0)
+        rules = Rules(UNSHRUNK, 4, calibration.gains)
+        _bounds(torch.ones(5, 3, dtype=torch.float64), largest, rules, 0)
 
 
 def test_files_keep_the_certificate(tmp_path):
@@ -166,6 +175,46 @@ def test_files_keep_the_certificate(tmp_path):
     asymptotic = calibrate(WRONG, SCHEDULE, images=drawn(80), times=TIMES)
     assert "(95 %, asymptotic)" in asymptotic.summary()["certified"]
     assert (asymptotic.exact, asymptotic.certainty) == (None, "asymptotic")
+
+
+def test_times_at_which_nothing_is_applied_gain_nothing():
+    """Rounding is no gain, however large the error that clipping takes away."""
+    calibration = certified(FiniteDataModel(1e-5), n=60, images=drawn(60).float())
+    assert not calibration.constant.applied.any()
+    assert calibration.exact.bounds.eq(0).all()
+    assert calibration.total_certificate == 0
+
+
+def test_times_in_doubt_are_left_alone_by_the_default_policy():
+    small = FiniteDataModel(0.3)
+    careful, whole = (certified(small, 80, policy=policy) for policy in (CERTIFIED, SHRUNK))
+    assert whole.exact.bounds.lt(0).all() and whole.total_certificate < 0
+    assert whole.exact.limits.any()
+    assert careful.exact.bounds.eq(0).all() and careful.total_certificate == 0
+    assert careful.constant.applied.any(), "the half that made it was certain"
+    assert careful.weights.eq(0).all() and careful.summary()["shift"] == "applied at 0 of 3 times"
+    x_t, t = drawn(5), torch.tensor(TIMES[:1], dtype=torch.float64)
+    assert careful.correction(x_t, t, small(x_t, t)).abs().max() < 1e-12
+    assert whole.correction(x_t, t, small(x_t, t)).abs().max() > 0.01
+
+
+def test_the_total_is_of_what_is_applied():
+    calibration = certified()
+    weights = gain_weights(SCHEDULE, NOISE, calibration.times)
+    assert calibration.total_certificate == pytest.approx(
+        (calibration.exact.bounds @ weights).item()
+    )
+    joint = certified(policy=SHRUNK)
+    assert joint.total_certificate != pytest.approx((joint.exact.bounds @ weights).item())
+
+
+def test_a_gain_larger_than_any_can_be_is_refused():
+    gains = {WHOLE: torch.ones(2, 1).double(), CLIPPED: torch.zeros(2, 1).double()}
+    found = HeldOut(torch.ones(2, 1).double(), gains, (), ())
+    with refusal("a gain is larger than any can be"):
+        _without_rounding(found, torch.full((1,), 0.5, dtype=torch.float64))
+    exactly = _without_rounding(found, torch.full((1,), 1 - 1e-12, dtype=torch.float64))
+    assert exactly.eq(1 - 1e-12).all()
 
 
 def test_evaluations_are_all_counted():
