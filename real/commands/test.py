@@ -69,7 +69,8 @@ def run(options: argparse.Namespace) -> None:
         print(f"t = {verdict.t:g}: {said} (e-value {verdict.e_value:.3g})")
     print(
         f"miscalibrated at {found.miscalibrated} of {len(found.times)} times, from {found.images} of "
-        f"{len(images)} images; an error of any kind has probability 0.05 at most"
+        f"{len(images)} images; enough is an e-value of {found.threshold:g} (Bonferroni), so that an error "
+        "of any kind has probability 0.05 at most"
     )
     if options.out:
-        write_json(options.out, {"images": found.images, "times": [asdict(v) for v in found.times]})
+        write_json(options.out, asdict(found))

@@ -46,10 +46,17 @@ class TimeVerdict:
 
 @dataclass(frozen=True)
 class MiscalibrationTest:
-    """The verdicts of all times, and how many independent images were seen."""
+    """What is known at all times together.
+
+    Attributes:
+        times: the verdicts.
+        images: how many independent images were seen.
+        threshold: the e-value that is enough at one of so many times (Bonferroni).
+    """
 
     times: tuple[TimeVerdict, ...]
     images: int
+    threshold: float
 
     @property
     def miscalibrated(self) -> int:
@@ -89,7 +96,8 @@ def betting_test(
     scales = error_scale(schedule, network.target, times).tolist()
     image_set = ImageSet(images, conditions, batch_size, groups)
     members = survey(image_set).firsts.expand(len(times), -1)
-    tests = [MeanZeroTest(held.width, len(times) / (1 - LEVEL)) for _ in times]
+    threshold = len(times) / (1 - LEVEL)
+    tests = [MeanZeroTest(held.width, threshold) for _ in times]
     seen_images = 0
     for seen in observe(
         network, image_set, times, Draws(seed, PURPOSE), members=members, device=as_device(device),
@@ -104,7 +112,7 @@ def betting_test(
             if all(test.rejected for test in tests):
                 break
     verdicts = (_verdict(t, test) for t, test in zip(times.double().tolist(), tests, strict=True))
-    return MiscalibrationTest(tuple(verdicts), seen_images)
+    return MiscalibrationTest(tuple(verdicts), seen_images, threshold)
 
 
 def _verdict(t: float, test: MeanZeroTest) -> TimeVerdict:

@@ -56,6 +56,8 @@ def test_a_biased_network_is_told_from_the_shipped_one(biased, tmp_path, capsys)
     assert "miscalibrated at 2 of 2 times" in said
     found = json.loads(out.read_text())
     assert found["images"] < 400, "it stops when it knows"
+    assert found["threshold"] == pytest.approx(40)
+    assert all(verdict["e_value"] >= 40 for verdict in found["times"])
     assert main(["test", "digits", *options]) == 0
     assert "t = 200: nothing is proven" in capsys.readouterr().out
 

@@ -16,7 +16,7 @@ from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.calibration.validation import CLIPPED, WHOLE, validate
-from theory.diffusion.data_range import DataRange
+from theory.diffusion.data_range import DataRange, error_scale
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.diffusion.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY, data_and_noise
 from theory.estimators.parts import Rules
@@ -61,6 +61,22 @@ def test_the_certificate_is_of_what_is_subtracted():
     assert (gained(WRONG, weaker) < calibration.certified_gain(calibration.times)).any()
 
 
+def by_class(x_t, t, label):
+    """Too bright for one class, too dark for the other."""
+    bright, dark = (FiniteDataModel(error)(x_t, t) for error in (0.4, -0.4))
+    return torch.where((label > 0)[:, None, None, None], bright, dark)
+
+
+def test_each_image_is_judged_under_its_own_label():
+    labels = torch.randint(2, (400,), generator=torch.Generator().manual_seed(0))
+    calibration = calibrate_exactly(
+        by_class, SCHEDULE, data_range=RANGE, images=drawn(400), times=TIMES, conditions=labels,
+        classes=2,
+    )  # fmt: skip
+    assert (calibration.class_shift.certificates > 0).all()
+    assert (calibration.exact.bounds > 0).all()
+
+
 def test_what_clipping_gains_is_not_counted():
     network = FiniteDataModel(1.5)
     calibration = certified(network, data_range=DataRange(-0.601, 0.601))
@@ -73,6 +89,18 @@ def test_what_clipping_gains_is_not_counted():
     unclipped = plain.losses - found.losses
     assert torch.allclose(unclipped, found.clipping_gains)
     assert found.clipping_bound_gain().value > 0
+    assert torch.equal(found.shift_gains, found.gains), "there is nothing but the shift"
+
+
+def test_a_description_is_held_against_the_network_as_it_is():
+    calibration = certified(FiniteDataModel(1.5))
+    scales = error_scale(SCHEDULE, NOISE, calibration.times).square() * 6
+    for scale, line, eta in zip(
+        scales.tolist(), calibration.line_check, calibration.eta_sq, strict=True
+    ):
+        assert line.network > 0.95 * 1.5**2 * scale
+        assert eta.value == pytest.approx(1.5**2 * scale, rel=0.1)
+    assert "predicts worse than a straight line" in calibration.warning()
 
 
 def test_bounds_hold_together_with_that_of_the_sum():
