@@ -15,8 +15,8 @@ from torch import Tensor
 
 from theory.support.errors import InputError
 
-FRACTIONS = torch.tensor([2.0**-k for k in range(1, 9)], dtype=torch.float64)
-"""Shares of the wealth that are staked, side by side."""
+MOST_STAKED = 0.9
+"""Share of the wealth that is staked at most."""
 
 
 class MeanZeroTest:
@@ -24,9 +24,12 @@ class MeanZeroTest:
 
     With v_i the sum of the vectors before r_i, which points where their mean seems to point, and
     |r_i| <= reach in each coordinate, p_i = v_i.r_i / (reach |v_i|_1) lies in [-1, 1] and has mean
-    zero if r_i has, given those before. The wealth is the mean over ``FRACTIONS`` of
+    zero if r_i has, given those before. The wealth is
 
-        prod_i (1 + f p_i).
+        prod_i (1 + lambda_i p_i),    lambda_i = sum_{j<i} p_j / sum_{j<i} p_j^2,
+
+    the stake that would have had the largest growth so far, to second order, from 0 to
+    ``MOST_STAKED``.
 
     Attributes:
         reach: bound of each coordinate, known beforehand.
@@ -39,7 +42,7 @@ class MeanZeroTest:
         self.reach, self.threshold = reach, threshold
         self.log_e_value, self.count = 0.0, 0
         self._sum = torch.zeros((), dtype=torch.float64)
-        self._log_wealth = torch.zeros(len(FRACTIONS), dtype=torch.float64)
+        self._powers = torch.zeros(2, dtype=torch.float64)
 
     @property
     def rejected(self) -> bool:
@@ -61,19 +64,29 @@ class MeanZeroTest:
             return
         if not bool((vectors.abs() <= self.reach * (1 + 1e-9)).all()):
             raise InputError("betting: expected vectors within the reach that was given for them")
-        stakes = self.projections(vectors.flatten(1)) / self.reach
-        path = self._log_wealth + torch.log1p(stakes[:, None] * FRACTIONS).cumsum(0)
-        wealth = path.logsumexp(1) - math.log(len(FRACTIONS))
+        along = self.projections(vectors.flatten(1)) / self.reach
+        powers = torch.stack([along, along**2], 1)
+        first, second = _sums_before(self._powers, powers).unbind(1)
+        stakes = (first / torch.where(second > 0, second, 1.0)).clamp(0, MOST_STAKED)
+        wealth = self.log_e_value + torch.log1p(stakes * along).cumsum(0)
         reached = (wealth >= math.log(self.threshold)).nonzero()
         last = int(reached[0]) if len(reached) else len(vectors) - 1
-        self.log_e_value, self._log_wealth = wealth[last].item(), path[last]
+        self.log_e_value = wealth[last].item()
         self.count += last + 1
         self._sum = self._sum + vectors.flatten(1).sum(0)
+        self._powers = self._powers + powers.sum(0)
 
     def projections(self, vectors: Float64[Tensor, "b d"]) -> Float64[Tensor, "b"]:
         """v_i.r_i / |v_i|_1 of the next vectors, and 0 where v_i is."""
-        first = self._sum.expand_as(vectors[:1])
-        directions = torch.cat([first, first + vectors[:-1].cumsum(0)])
+        directions = _sums_before(self._sum, vectors)
         size = directions.abs().sum(1)
         along = (directions * vectors).sum(1)
         return torch.where(size > 0, along / torch.where(size > 0, size, 1.0), 0.0)
+
+
+def _sums_before(
+    total: Float64[Tensor, "*d"], vectors: Float64[Tensor, "b d"]
+) -> Float64[Tensor, "b d"]:
+    """The sum of ``total`` and of all vectors before each; the last vector is not looked at."""
+    start = total.expand_as(vectors[:1])
+    return torch.cat([start, start + vectors[:-1].cumsum(0)])
