@@ -155,6 +155,7 @@ def test_the_mean_needs_a_share_beyond_the_margin_and_beyond_doubt():
     assert "the mean of its predictions is wrong" in warned(LINES, (eta(), eta(2 * margin)))
     unsure = Estimate(9.0, -1.0, 20.0)
     assert warned(LINES, (unsure, unsure)) is None
+    assert warned(LINES, (unsure, unsure), log_snrs=(-4.0, -3.0), target=DATA) is None
 
 
 def test_only_at_some_noise_does_the_mean_count_as_that_of_x_0():
