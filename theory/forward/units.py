@@ -53,10 +53,8 @@ def units_of(
         same.append(_equal(groups))
     first, second = np.concatenate(same, 0).T
     links = coo_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
-    _, label = connected_components(links, directed=False)
-    _, start, number = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(start))
-    return torch.from_numpy(rank[number]).long()
+    _, unit = connected_components(links, directed=False)
+    return torch.from_numpy(unit).long()
 
 
 def _equal(numbers: Int64[Tensor, "n"]) -> np.ndarray:
