@@ -102,7 +102,7 @@ def test_copies_make_nothing_certain(monkeypatch):
 def test_errors_of_a_calibration_are_those_of_its_units():
     base = SPREAD * keyed_noise(0, "images", 0, 0, torch.arange(160), (128,))
     once, copies = (
-        calibrate(imperfect, SCHEDULE, images=images, times=[0.1], estimator=RESIDUAL)
+        calibrate(lambda x_t, t: 5 * x_t, SCHEDULE, images=images, times=[0.1], estimator=RESIDUAL)
         for images in (base, base.repeat_interleave(8, 0))
     )
     assert copies.error_energy > 0.6 * once.error_energy, "not an eighth"
