@@ -107,6 +107,9 @@ def test_errors_of_a_calibration_are_those_of_its_units():
     )
     assert copies.error_energy > 0.6 * once.error_energy, "not an eighth"
     assert copies.eta_sq[0].lower < 0
+    held_out = SPREAD * keyed_noise(0, "held-out", 0, 0, torch.arange(160), (128,))
+    found = validate(lambda x_t, t: 5 * x_t, once, images=held_out.repeat_interleave(8, 0))
+    assert found.eta_sq[0].lower < 0
 
 
 def test_groups_of_the_user_make_nothing_certain_either():
