@@ -145,3 +145,25 @@ def test_images_outside_the_range_are_refused():
     ):
         with refusal(r"range: expected images in \[-1, 1\], got -1.5 to 1.5"):
             run()
+
+
+def test_the_more_times_the_more_must_be_won_at_each():
+    """Bonferroni: the same time, alone and among three, on the same noise."""
+    alone, among = [0.6], [0.6, 0.4, 0.8]
+    known = [
+        betting_test(network(0.2), SCHEDULE, target=DATA, images=images(600), times=times).times[0]
+        for times in (alone, among)
+    ]
+    assert known[0].known_after < known[1].known_after
+    shifted = [
+        with_shift(
+            calibrate(network(0.2), SCHEDULE, target=DATA, images=images(20), times=times),
+            torch.full((len(times), *SHAPE), 0.2, dtype=torch.float64),
+        )
+        for times in (alone, among)
+    ]
+    bounds = [
+        exact_certificate(network(0.2), made_at, images=images(100, first=500)).times[0]
+        for made_at in shifted
+    ]
+    assert bounds[0] > bounds[1]

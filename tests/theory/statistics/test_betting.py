@@ -56,6 +56,28 @@ def test_a_small_mean_is_found_and_none_is_not():
     assert false <= binom.isf(1e-6, 200, 0.05)
 
 
+def richest(values, mean):
+    """The largest wealth of bets that the mean of values in [0, 1] is larger, one factor at a time."""
+    wealth_now = largest = 1.0
+    for n, value in enumerate(values):
+        before = values[:n]
+        guess = (sum(before) + 0.5) / (n + 1)
+        variance = (sum(v * v for v in before) + 0.5) / (n + 1) - guess**2
+        stake = max(0.0, (guess - mean) / (variance + (guess - mean) ** 2))
+        wealth_now *= 1 + min(stake, BOLDNESS / mean) * (value - mean)
+        assert wealth_now >= 0
+        largest = max(largest, wealth_now)
+    return largest
+
+
+@given(st.lists(st.floats(0, 1), min_size=5, max_size=12), st.sampled_from([0.05, 0.3]))
+def test_a_lower_bound_is_the_largest_mean_that_makes_rich(values, error):
+    bound = lower_bound(torch.tensor(values, dtype=torch.float64), 0.0, 1.0, error)
+    if bound > 0:
+        assert richest(values, bound) >= 1 / error
+    assert richest(values, bound + 1 / 2000) < 1 / error
+
+
 def lognormal(u):
     """A fifth of a lognormal, cut at one, from uniform numbers."""
     return (torch.special.ndtri(u).exp() / 5).clamp(max=1)
