@@ -129,6 +129,8 @@ def test_the_line_needs_an_excess_beyond_the_margin_and_beyond_doubt():
     text = warned((line(), line(large)))
     assert "at 1 of 2 times it predicts worse than a straight line" in text
     assert warned(()) is None
+    exact_line = LineComparison(1.0, 0.0, 1.0, DIMENSION, 0.0, 100)
+    assert "straight line" in warned((exact_line, exact_line))
 
 
 def test_a_line_that_is_beaten_at_one_of_many_times_by_chance_is_no_doubt():
