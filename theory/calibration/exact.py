@@ -11,7 +11,7 @@ slopes only that clipping leaves R. The floor is known before any image is seen,
 betting (``theory.statistics.betting``) holds for every n.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,6 +60,7 @@ def exact_certificate(
     *,
     images: Images,
     conditions: Conditions | None = None,
+    groups: Sequence[Any] | Tensor | None = None,
     data_range: tuple[float, float] = (-1.0, 1.0),
     seed: int = 0,
     batch_size: int = DEFAULT_BATCH,
@@ -71,8 +72,8 @@ def exact_certificate(
     Args:
         predict: the network without calibration.
         calibration: what is certified, as it is.
-        images, conditions, seed, batch_size, device, on_progress: as for ``validate``. Of copies of an
-            image the first alone is bet on.
+        images, conditions, groups, seed, batch_size, device, on_progress: as for ``validate``. Of images
+            that belong together the first alone is bet on.
         data_range: to which predictions of x_0 are clipped, and in which the images lie.
 
     Raises:
@@ -80,7 +81,7 @@ def exact_certificate(
     """
     network = Network(predict, calibration.schedule, calibration.target)
     held_out = Unseen(
-        ImageSet(images, conditions, batch_size), calibration.image_ids, calibration.shape
+        ImageSet(images, conditions, batch_size, groups), calibration.image_ids, calibration.shape
     )
     firsts = survey(held_out).firsts
     times = calibration.times

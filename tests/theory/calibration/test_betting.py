@@ -72,6 +72,8 @@ def test_of_few_images_nothing_is_certain():
     assert seen.units == 5, "those that it was made from are left out"
     copies = images(6, first=1000).repeat(3, 1, 1, 1)
     assert exact_certificate(network(0.2), calibration, images=copies).units == 6
+    films = [k // 2 for k in range(18)]
+    assert exact_certificate(network(0.2), calibration, images=copies, groups=films).units == 3
 
 
 @given(st.floats(-3, 3), st.integers(0, 5))
