@@ -102,7 +102,7 @@ def _scales(
 def _line_doubt(scales: Sequence[_Scale], comparisons: Sequence[LineComparison]) -> str | None:
     """Where the network loses to the line by too large a share."""
     lost = [
-        (comparison.network / comparison.line, scale.t)
+        (comparison.network / max(comparison.line, TINY), scale.t)
         for comparison, scale in zip(comparisons, scales, strict=True)
         if scale.share(comparison.excess(len(comparisons))) > MARGIN
     ]

@@ -19,6 +19,9 @@ from theory.forward.images import is_picture
 SIDE = 8
 """Side of a thumbnail, in pixels."""
 
+AXES = 12
+"""Principal axes along which likely pairs are looked for; in all pixels that takes far longer."""
+
 LIKENESS = 0.999
 """Correlation of two thumbnails above which their images are copies: at JPEG quality 90 copies of
 photographs and of small drawings have 0.9995 and more, other images of their kind nearly never."""
@@ -53,10 +56,8 @@ def units_of(
         same.append(_equal(groups))
     first, second = np.concatenate(same, 0).T
     links = coo_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
-    _, label = connected_components(links, directed=False)
-    _, start, number = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(start))
-    return torch.from_numpy(rank[number]).long()
+    _, unit = connected_components(links, directed=False)
+    return torch.from_numpy(unit).long()
 
 
 def _equal(numbers: Int64[Tensor, "n"]) -> np.ndarray:
@@ -71,11 +72,19 @@ def _alike(small: Float[Tensor, "n pixel"]) -> np.ndarray:
     known = torch.nonzero(small.any(1))[:, 0].numpy() if small.shape[1] else np.empty(0, int)
     if len(known) < 2:
         return np.empty((0, 2), int)
-    points = small[known].double()
-    mirrored = points.reshape(-1, SIDE, SIDE).flip(2).flatten(1)
+    points = small[known].double().numpy()
+    mirrored = points.reshape(-1, SIDE, SIDE)[:, :, ::-1].reshape(points.shape)
+    _, _, axes = np.linalg.svd(points - points.mean(0), full_matrices=False)
+    first, other = (cKDTree(of @ axes[:AXES].T) for of in (points, mirrored))
     radius = (2 * (1 - LIKENESS)) ** 0.5
-    tree, other = cKDTree(points.numpy()), cKDTree(mirrored.numpy())
-    pairs = [tree.query_pairs(radius, output_type="ndarray")]
-    near = other.sparse_distance_matrix(tree, radius, output_type="ndarray")
-    pairs.append(np.stack([near["i"], near["j"]], 1))
+    same = first.query_pairs(radius, output_type="ndarray")
+    turned = other.sparse_distance_matrix(first, radius, output_type="ndarray")
+    turned = np.stack([turned["i"], turned["j"]], 1)
+    pairs = [_confirmed(points, points, same), _confirmed(mirrored, points, turned)]
     return known[np.concatenate(pairs, 0)]
+
+
+def _confirmed(left: np.ndarray, right: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The pairs that are alike in all of their pixels."""
+    alike = np.einsum("kp,kp->k", left[pairs[:, 0]], right[pairs[:, 1]])
+    return pairs[alike > LIKENESS]

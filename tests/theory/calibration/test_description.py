@@ -129,6 +129,8 @@ def test_the_line_needs_an_excess_beyond_the_margin_and_beyond_doubt():
     text = warned((line(), line(large)))
     assert "at 1 of 2 times it predicts worse than a straight line" in text
     assert warned(()) is None
+    exact_line = LineComparison(1.0, 0.0, 1.0, DIMENSION, 0.0, 100)
+    assert "straight line" in warned((exact_line, exact_line))
 
 
 def test_a_line_that_is_beaten_at_one_of_many_times_by_chance_is_no_doubt():
@@ -155,6 +157,7 @@ def test_the_mean_needs_a_share_beyond_the_margin_and_beyond_doubt():
     assert "the mean of its predictions is wrong" in warned(LINES, (eta(), eta(2 * margin)))
     unsure = Estimate(9.0, -1.0, 20.0)
     assert warned(LINES, (unsure, unsure)) is None
+    assert warned(LINES, (unsure, unsure), log_snrs=(-4.0, -3.0), target=DATA) is None
 
 
 def test_only_at_some_noise_does_the_mean_count_as_that_of_x_0():

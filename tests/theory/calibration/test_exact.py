@@ -146,6 +146,14 @@ class Named:
         return iter(self.images.split(16))
 
 
+def test_what_belongs_together_is_on_one_side():
+    """Films of four frames each; one frame of a film judges, and none that made the correction."""
+    films = [k // 4 for k in range(80)]
+    calibration = certified(n=80, groups=films)
+    assert calibration.provenance["images"] == 40
+    assert calibration.provenance["images_judging"] == 10
+
+
 def test_the_other_half_changes_bounds_alone():
     images = drawn(40)
     judges = two_halves(survey(ImageSet(Named(images))), 0)[1]

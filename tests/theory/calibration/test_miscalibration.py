@@ -80,3 +80,12 @@ def test_an_e_value_is_the_wealth_at_the_end_and_not_its_largest():
 def test_images_outside_the_range_are_refused():
     with refusal(r"range: expected images from -1 to 1, got -1.5 to 1.5"):
         betting_test(network(), SCHEDULE, target=DATA, images=3 * images(9), times=TIMES)
+
+
+def test_the_more_times_the_more_must_be_won_at_each():
+    """Bonferroni: the same time, alone and among three, on the same noise."""
+    known = [
+        betting_test(network(0.2), SCHEDULE, target=DATA, images=images(600), times=times).times[0]
+        for times in ([0.6], [0.6, 0.4, 0.8])
+    ]
+    assert known[0].known_after < known[1].known_after

@@ -9,6 +9,7 @@ import torch
 from tests.refusals import refusal
 from theory.calibration import calibrate, validate
 from theory.diffusion.schedules import VPCosine
+from theory.estimators.control_variates import RESIDUAL
 from theory.forward.fingerprints import image_ids
 from theory.forward.forward_pass import GROUPS
 from theory.forward.images import ImageSet, Unseen
@@ -96,6 +97,19 @@ def test_copies_make_nothing_certain(monkeypatch):
         "theory.forward.survey.units_of", lambda ids, small, groups: torch.arange(len(ids))
     )
     assert false_certificates(4) >= 6, "copies that are taken for independent images do"
+
+
+def test_errors_of_a_calibration_are_those_of_its_units():
+    base = SPREAD * keyed_noise(0, "images", 0, 0, torch.arange(160), (128,))
+    once, copies = (
+        calibrate(lambda x_t, t: 5 * x_t, SCHEDULE, images=images, times=[0.1], estimator=RESIDUAL)
+        for images in (base, base.repeat_interleave(8, 0))
+    )
+    assert copies.error_energy > 0.6 * once.error_energy, "not an eighth"
+    assert copies.eta_sq[0].lower < 0
+    held_out = SPREAD * keyed_noise(0, "held-out", 0, 0, torch.arange(160), (128,))
+    found = validate(lambda x_t, t: 5 * x_t, once, images=held_out.repeat_interleave(8, 0))
+    assert found.eta_sq[0].lower < 0
 
 
 def test_groups_of_the_user_make_nothing_certain_either():
