@@ -187,8 +187,11 @@ class Calibration:
 
     @property
     def noise_energy(self) -> Float64[Tensor, "time 2"] | None:
-        """E|e_theta|^2 / d without and with calibration, (T, 2); None at order 0."""
-        return None if self.slopes is None else self.slopes.noise_energy
+        """E|e_theta|^2 / d without and with calibration, (T, 2).
+
+        None at order 0, and where predictions are clipped, as it is that of predictions that are not.
+        """
+        return None if self.slopes is None or self.exact else self.slopes.noise_energy
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -303,7 +306,10 @@ class Calibration:
             InputError: a calibration of order 0, or a time outside the schedule.
         """
         if self.noise_energy is None:
-            raise InputError("calibration: expected one of order 1, which measures noise energies")
+            raise InputError(
+                "calibration: expected one of order 1 without an exact certificate, which measures "
+                "noise energies"
+            )
         return self.grid.around(t).interpolate(self.noise_energy)
 
     def certified_gain(self, t: Real[Tensor, "b"]) -> Float64[Tensor, "b"]:

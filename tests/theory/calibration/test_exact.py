@@ -299,3 +299,11 @@ def test_limits_must_fit():
     short = replace(calibration.exact, limits=limits, bounds=bounds)
     with pytest.raises(InputError, match="calibration: exact limits"):
         replace(calibration, exact=short)
+
+
+def test_noise_energies_are_of_predictions_that_are_not_clipped():
+    calibration = certified(order=1)
+    assert calibration.noise_energy is None
+    with refusal("order 1 without an exact certificate"):
+        calibration.noise_energy_at(calibration.times)
+    assert replace(calibration, exact=None).noise_energy is not None
