@@ -88,6 +88,10 @@ def run(options: argparse.Namespace) -> int:
     estimator, policy = _estimator_and_policy(options)
     if options.solver_and_nfe:
         require_one_of("solver", options.solver_and_nfe[0], SOLVERS)
+    if options.certificate == "exact" and (options.budget or options.precision):
+        raise InputError(
+            "certificate: expected no --budget or --precision beside exact, which measures all images"
+        )
     given.require_inputs(options)
     from real.calibrated.calibrate import calibrate_checkpoint, calibration_summary
     from real.calibrated.conditions import of_images

@@ -40,6 +40,13 @@ PILOT = 32
 """Images, among those that make the correction, on which its largest step is measured."""
 
 
+REFUSED = {
+    "reference": "whose predictions have no bound",
+    "goal": "as all images that judge are measured",
+}
+"""Options of ``calibrate`` that do not go with an exact certificate."""
+
+
 def calibrate_exactly(
     predict: Predict,
     schedule: Schedule,
@@ -68,14 +75,15 @@ def calibrate_exactly(
         images, conditions, groups: as for ``calibrate``; at least four different images.
         policy: as for ``calibrate``; the default applies nothing at a time whose gain either half of the
             images leaves in doubt, and the total is then the weighted sum of the bounds of the others.
-        options: the other ones of ``calibrate``, without a reference.
+        options: the other ones of ``calibrate``, without a reference or a goal.
 
     Raises:
         InputError: as ``calibrate``; images outside the range; a time at which a prediction tells
-            nothing of x_0; a reference.
+            nothing of x_0; a reference or a goal.
     """
-    if options.get("reference") is not None:
-        raise InputError("exact certificate: expected no reference, whose errors have no bound")
+    for name, why in REFUSED.items():
+        if options.get(name) is not None:
+            raise InputError(f"exact certificate: expected no {name}, {why}")
     network = Network(predict, schedule, as_target(target))
     times, noise = as_schedule_times(schedule, times), Draws(seed, PURPOSE, draws)
     error_scale(schedule, network.target, times)

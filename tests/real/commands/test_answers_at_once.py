@@ -19,6 +19,11 @@ ANSWERS = (
     (["validate", "--help"], 0, "usage: python -m real validate"),
     (["calibrate", "--oder", "1", "--out", "o"], 2, "did you mean --order?"),
     (["calibrate", "--policy", "certifed", "--out", "o"], 2, "did you mean certified?"),
+    (
+        ["calibrate", "--certificate", "exact", "--budget", "900", "--out", "o"],
+        2,
+        "expected no --budget",
+    ),
     (["calibrate", "--for", "magic:20", "--out", "o"], 2, "solver: expected one of ddim"),
     (["calibrate", "--data", "nofile.npz", "--out", "o"], 2, "which does not exist"),
     (["validate", *CALIBRATED], 2, "calibration: expected a file, there is none at nofile"),

@@ -25,6 +25,7 @@ from theory.forward.images import ImageSet
 from theory.forward.survey import survey
 from theory.statistics.betting import betting_lower_bounds
 from theory.statistics.intervals import LEVEL
+from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK
 from theory.support.errors import InputError
 
@@ -273,6 +274,7 @@ def test_a_part_of_it_is_not_what_was_certified():
         ({"images": drawn(3)}, "images: expected at least four different ones, got 3"),
         ({"images": drawn(3).repeat(5, 1, 1, 1)}, "at least four different ones, got 3"),
         ({"reference": RIGHT}, "exact certificate: expected no reference"),
+        ({"goal": Goal(1000)}, "exact certificate: expected no goal"),
         (
             {"times": [0.0, 0.5]},
             "range: expected times at which the prediction tells x_0, got t = 0",
