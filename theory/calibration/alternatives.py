@@ -47,13 +47,18 @@ class Alternative:
     of: Callable[[Predict], Predict]
 
 
-def better_alternatives(problem: Problem) -> tuple[tuple[str, ...], int]:
-    """The alternatives under which the network predicts better beyond doubt; evaluations spent."""
+def better_alternatives(problem: Problem, budget: int | None = None) -> tuple[tuple[str, ...], int]:
+    """The alternatives under which the network predicts better beyond doubt; evaluations spent.
+
+    Of a budget no more than ``SHARE`` is spent: nothing if that is too little to tell.
+    """
     given, shape = problem.images.conditions, tuple(problem.survey.mean_image.mean.shape)
     tried = [*_channels(shape), *_labels(given)]
     count, times = problem.survey.count, _times(problem)
-    spare = SHARE * count * len(problem.times) / (len(times) * (1 + len(tried)))
-    images = min(count, MOST_IMAGES, max(LEAST_IMAGES, round(spare)))
+    whole = count * len(problem.times) if budget is None else budget
+    spare = int(SHARE * whole / (len(times) * (1 + len(tried))))
+    least = LEAST_IMAGES if budget is None else 0
+    images = min(count, MOST_IMAGES, max(least, spare))
     if not tried or images < LEAST_IMAGES:
         return (), 0
     generator = torch.Generator().manual_seed(problem.seed)

@@ -114,10 +114,11 @@ def calibrate(
         parts_of(order, classes, conditions), seed=noise.seed, importance=importance,
         device=as_device(device), on_progress=on_progress,
     )  # fmt: skip
-    if goal is not None:
-        return conclude(problem, sequential_pass(problem, goal), policy, provenance)
-    doubts, spent = better_alternatives(problem)
-    passed = full_pass(problem, estimator, noise.count)
+    doubts, spent = better_alternatives(problem, None if goal is None else goal.evaluations)
+    if goal is None:
+        passed = full_pass(problem, estimator, noise.count)
+    else:
+        passed = sequential_pass(problem, goal.less(spent))
     passed = replace(passed, doubts=doubts, evaluations=passed.evaluations + spent)
     return conclude(problem, passed, policy, provenance)
 

@@ -6,7 +6,7 @@ given number of evaluations if n_k is proportional to sqrt(w_k V_k / c_k): Neyma
 stratified sample with unequal costs (Cochran, "Sampling Techniques", 1977, section 5.5).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float64, Int64
@@ -43,6 +43,14 @@ class Goal:
             raise InputError(f"budget: expected a positive number, got {self.evaluations}")
         if self.precision is not None and not self.precision > 0:
             raise InputError(f"precision: expected a positive number, got {self.precision}")
+
+    def less(self, spent: int) -> "Goal":
+        """The goal that is left when some evaluations are spent already."""
+        return (
+            self
+            if self.evaluations is None
+            else replace(self, evaluations=self.evaluations - spent)
+        )
 
 
 def allocate(

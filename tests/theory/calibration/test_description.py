@@ -9,6 +9,7 @@ from theory.diffusion.targets import DATA, NOISE
 from theory.estimators.line_check import LineComparison
 from theory.estimators.time_grid import TimeGrid
 from theory.statistics.intervals import Estimate
+from theory.statistics.neyman_allocation import Goal
 from theory.support.broadcasting import along_batch
 
 SCHEDULE = VPLinear()
@@ -65,6 +66,17 @@ def test_labels_that_are_off_by_one_are_found():
     assert made(predict, images, LABELS).warning() is None
     for by, says in ((1, "labels one lower"), (-1, "labels one higher")):
         assert says in made(predict, images, (LABELS + by) % 4).warning()
+
+
+def test_a_budget_is_kept_and_small_ones_are_spent_on_the_calibration_alone():
+    images, wrong = noised(of_label(LABELS)), (LABELS + 1) % 4
+    for budget, tried in ((20_000, True), (600, False)):
+        found = calibrate(
+            exact(of_label), SCHEDULE, target=DATA, images=images, times=TIMES, conditions=wrong,
+            goal=Goal(evaluations=budget),
+        )  # fmt: skip
+        assert ("labels one lower" in found.warning()) == tried
+        assert found.provenance["evaluations"] <= budget
 
 
 def test_conditions_that_do_not_matter_are_no_doubt():
