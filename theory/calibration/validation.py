@@ -154,11 +154,13 @@ def validate(
         units=look.units if look.clustered else None,
     )  # fmt: skip
     clipping = found.gains.get(CLIPPED, torch.zeros_like(found.losses))
+    applied = torch.stack([calibration.applied(part) for part in calibration.parts]).any(0)
+    gains = {name: torch.where(applied, g - clipping, 0.0) for name, g in found.gains.items()}
     return Validation(
         calibration=calibration,
         losses=found.losses - clipping,
-        gains=found.gains.get(WHOLE, found.gains[SHIFT]) - clipping,
-        shift_gains=found.gains[SHIFT] - clipping,
+        gains=gains.get(WHOLE, gains[SHIFT]),
+        shift_gains=gains[SHIFT],
         clipping_gains=clipping,
         eta_sq=found.eta_sq,
         line_check=found.line_check,

@@ -70,3 +70,24 @@ def test_what_cannot_be_tested_is_refused(biased, tmp_path):
     ):
         with refusal(said, arguments):
             main(arguments)
+
+
+def test_rounding_is_no_gain_at_times_that_are_left_alone(tmp_path):
+    out = tmp_path / "made"
+    made = [
+        "calibrate",
+        "digits",
+        "--at",
+        "440,600,999",
+        "--order",
+        "1",
+        "--out",
+        str(out),
+        "--quiet",
+    ]
+    assert main([*made, "--certificate", "exact"]) == 0
+    report = ["--samples", "2", "--nfe", "1", "--out", str(tmp_path / "r"), "--quiet"]
+    assert main(["validate", "digits", "--calibration", str(out), *report]) == 0
+    rows = json.loads((tmp_path / "r" / "report.json").read_text())["times"]
+    assert [row["heldout_gain"] > 0 for row in rows] == [row["weight"] > 0 for row in rows]
+    assert [row["weight"] > 0 for row in rows] == [False, False, True]

@@ -233,6 +233,8 @@ def test_times_in_doubt_are_left_alone_by_the_default_policy():
     x_t, t = drawn(5), torch.tensor(TIMES[:1], dtype=torch.float64)
     assert careful.correction(x_t, t, small(x_t, t)).abs().max() < 1e-12
     assert whole.correction(x_t, t, small(x_t, t)).abs().max() > 0.01
+    held_out = validate(small, careful, images=drawn(40, 99).float())
+    assert held_out.gains.eq(0).all() and held_out.shift_gains.eq(0).all()
 
 
 def test_the_total_is_of_what_is_applied():
