@@ -23,6 +23,7 @@ COMMANDS = {
         ("encode", "encode", "encode images for a network on latents, once"),
         ("throughput", "throughput",
          "how much of the bare network's throughput a calibration keeps"),
+        ("gpu-check", "gpu_check", "compare a GPU with the CPU, and measure its speed"),
         ("audit", "audit", "how much of a published plain average is noise"),
         ("train", "train", "train a network that ships"),
     )

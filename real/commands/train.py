@@ -1,6 +1,7 @@
 """Train the networks that ship."""
 
 import argparse
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,15 +37,25 @@ def add(commands: Any) -> None:
         help="where torchvision's sets lie (a cache folder)",
     )  # fmt: skip
     option("--download", action="store_true", help="fetch torchvision's set if it is not there")
-    option(
-        "--steps", type=count, help="optimizer steps (digits 5000, fashion 3600, cifar10 100000)"
+    length = command.add_mutually_exclusive_group()
+    length.add_argument(
+        "--steps", type=count, help="optimizer steps (digits 5000, fashion 3600, cifar10 20000)"
     )
+    length.add_argument(
+        "--minutes", type=float, metavar="M",
+        help="train for so long instead: fashion and cifar10; the steps are set from the speed of the "
+        "first hundred",
+    )  # fmt: skip
     option(
         "--precision", choices=PRECISIONS,
         help="of the forward pass; weights are always float32 (digits and fashion float32, cifar10 "
         "bfloat16)",
     )  # fmt: skip
     option("--device", default="cpu", help="cpu (default), cuda, cuda:1 ... or auto")
+    option(
+        "--compile", action="store_true",
+        help="compile the network first (torch.compile): fashion and cifar10, where it pays",
+    )  # fmt: skip
     option(
         "--out", type=Path, metavar="DIR", help="folder to write (build/ and the network's name)"
     )
@@ -56,6 +67,12 @@ def run(options: argparse.Namespace) -> None:
     require_folder(out)
     if options.network == "digits" and options.data:
         raise InputError("data: digits come with the toolkit, expected no --data")
+    if options.network == "digits" and (options.compile or options.minutes is not None):
+        raise InputError(
+            "train: digits are trained as they are, expected no --compile or --minutes"
+        )
+    if options.minutes is not None and not 0 < options.minutes < math.inf:
+        raise InputError(f"minutes: expected a positive number, got {options.minutes:g}")
     given.require_inputs(options)
     record = _record(options, out)
     print(f"{out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
@@ -83,4 +100,7 @@ def _record(options: argparse.Namespace, out: Path) -> dict[str, Any]:
         data_root=options.data_root, download=options.download,
     )  # fmt: skip
     data = training.labelled(images, len(assignment.classes))
-    return training.train_classes(assignment, data, out, recipe, device, options.quiet)
+    return training.train_classes(
+        assignment, data, out, recipe, device, options.quiet, options.compile,
+        seconds=None if options.minutes is None else 60 * options.minutes,
+    )  # fmt: skip

@@ -114,7 +114,6 @@ class Observation:
         return self.error if self.reference is None else self.prediction - self.reference
 
 
-@torch.no_grad()
 def observe(
     network: Network,
     images: Iterable[Batch],
@@ -228,6 +227,7 @@ def _sent(words: Tensor, device: torch.device) -> Tensor:
     return words.to(device, non_blocking=True)
 
 
+@torch.no_grad()
 def _predicted(predict: Predict, x_t: Tensor, t: Tensor, condition: Conditions | None) -> Tensor:
     t_batch = (t.to(x_t.dtype) if t.is_floating_point() else t).to(x_t.device).expand(len(x_t))
     y = predict(x_t, t_batch) if condition is None else predict(x_t, t_batch, condition)

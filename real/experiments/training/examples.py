@@ -33,6 +33,11 @@ class Examples:
         labels = None if self.labels is None else self.labels[chosen]
         return Examples(self.images[chosen], labels, self.null_label)
 
+    def to(self, device: torch.device) -> "Examples":
+        """The same on a device."""
+        labels = None if self.labels is None else self.labels.to(device)
+        return Examples(self.images.to(device), labels, self.null_label)
+
     def counts(self, classes: int) -> list[int]:
         """Images of each class."""
         return [] if self.labels is None else self.labels.bincount(minlength=classes).tolist()

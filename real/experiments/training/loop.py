@@ -1,7 +1,7 @@
 """The training loop: one step, many steps, and going on after an interruption, bit by bit."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,20 @@ from real.experiments.training.states import read_state, write_state
 
 POINTS = 50
 SAVE_SECONDS = 120.0
+TIMED = 50
+"""Steps from whose speed the length of a run is set, after as many that warm up."""
 
 
 @dataclass
 class Progress:
-    """How far a run is: steps taken, mean losses so far, losses since the last, seconds spent."""
+    """How far a run is: steps taken, mean losses so far, losses since the last, seconds spent.
+
+    The latest losses stay on the device, as reading one waits for it.
+    """
 
     step: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)
-    recent: list[float] = field(default_factory=list)
+    recent: list[Tensor] = field(default_factory=list)
     seconds: float = 0.0
 
 
@@ -33,21 +38,38 @@ class Trainer:
     """A network in training, with everything that the rest of the run depends on.
 
     Its schedule is DDPM's: 1,000 steps, betas that rise in a line from 1e-4 to 0.02.
+
+    Args:
+        network: untrained.
+        recipe: how it is trained.
+        device: where everything is drawn and computed.
+        compile: whether the network's steps are compiled (``torch.compile``).
     """
 
-    def __init__(self, network: UNet2DModel, recipe: TrainingRecipe, device: torch.device) -> None:
+    def __init__(
+        self,
+        network: UNet2DModel,
+        recipe: TrainingRecipe,
+        device: torch.device,
+        compile: bool = False,
+    ) -> None:
+        on_gpu = device.type == "cuda"
         self.network = network.to(device).train()
+        if on_gpu:
+            self.network.to(memory_format=torch.channels_last)
+        self.predict = torch.compile(self.network) if compile else self.network
         self.scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
         self.recipe, self.device = recipe, device
-        self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.generator = torch.Generator(device).manual_seed(recipe.seed)
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
-        self.average = EMAModel(network.parameters(), decay=recipe.ema_decay)
+            network.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay,
+            fused=on_gpu,
+        )  # fmt: skip
+        self.average = EMAModel(network.parameters(), decay=recipe.ema_decay, foreach=on_gpu)
         self.progress = Progress()
 
-    def step(self, examples: Examples) -> float:
-        """Take one optimizer step; returns the loss per pixel before it."""
+    def step(self, examples: Examples) -> Tensor:
+        """Take one optimizer step on examples on the device; returns the loss per pixel before it."""
         loss = self._loss(examples)
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate(self.progress.step)
@@ -57,27 +79,25 @@ class Trainer:
         self.optimizer.step()
         self.average.step(self.network.parameters())
         self.progress.step += 1
-        return loss.item()
+        return loss.detach()
 
     def _loss(self, examples: Examples) -> Tensor:
-        recipe, generator = self.recipe, self.generator
+        recipe, generator, device = self.recipe, self.generator, self.device
         n = recipe.batch_size
-        chosen = torch.randint(len(examples.images), (n,), generator=generator)
+        chosen = torch.randint(len(examples), (n,), generator=generator, device=device)
         x_0 = examples.images[chosen]
-        t = torch.randint(len(self.scheduler), (n,), generator=generator)
-        e = torch.randn(x_0.shape, generator=generator)
+        t = torch.randint(len(self.scheduler), (n,), generator=generator, device=device)
+        e = torch.randn(x_0.shape, generator=generator, device=device)
         labels = None
         if examples.labels is not None and examples.null_label is not None:
-            dropped = torch.rand(n, generator=generator) < recipe.drop_label
+            dropped = torch.rand(n, generator=generator, device=device) < recipe.drop_label
             labels = examples.labels[chosen].masked_fill(dropped, examples.null_label)
-            labels = labels.to(self.device)
         if recipe.flip:
-            mirrored = torch.rand(n, 1, 1, 1, generator=generator) < 0.5
+            mirrored = torch.rand(n, 1, 1, 1, generator=generator, device=device) < 0.5
             x_0 = torch.where(mirrored, x_0.flip(-1), x_0)
-        x_t, t, e = (x.to(self.device) for x in (self.scheduler.add_noise(x_0, e, t), t, e))
         half = recipe.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            y = self.network(x_t, t, class_labels=labels).sample
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            y = self.predict(self.scheduler.add_noise(x_0, e, t), t, class_labels=labels).sample
         return (y.float() - e).square().mean()
 
     def finish(self) -> UNet2DModel:
@@ -92,7 +112,7 @@ class Trainer:
             "optimizer": self.optimizer.state_dict(),
             "average": self.average.state_dict(),
             "generator": self.generator.get_state(),
-            "progress": vars(self.progress),
+            "progress": {**vars(self.progress), "recent": [x.item() for x in self.progress.recent]},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -103,6 +123,7 @@ class Trainer:
         self.average.to(self.device)
         self.generator.set_state(state["generator"])
         self.progress = Progress(**state["progress"])
+        self.progress.recent = [torch.tensor(x) for x in self.progress.recent]
 
 
 def run_training(
@@ -112,6 +133,7 @@ def run_training(
     identity: dict[str, Any],
     *,
     quiet: bool = False,
+    seconds: float | None = None,
     save_seconds: float = SAVE_SECONDS,
 ) -> None:
     """Train to the last step of the recipe.
@@ -122,6 +144,7 @@ def run_training(
         state: file that the run is saved in on its way, and goes on from if it is there.
         identity: plain data that an interrupted run and its continuation share.
         quiet: no progress bar.
+        seconds: how long to train; sets the steps of the recipe from the speed of the first few.
         save_seconds: how often the state is saved.
 
     Raises:
@@ -129,6 +152,9 @@ def run_training(
     """
     if state.exists():
         trainer.restore(read_state(state, identity))
+    examples = examples.to(trainer.device)
+    if seconds is not None:
+        trainer.recipe = replace(trainer.recipe, steps=_steps_within(seconds, trainer, examples))
     progress, steps = trainer.progress, trainer.recipe.steps
     every = max(1, steps // POINTS)
     begun = time.perf_counter() - progress.seconds
@@ -138,10 +164,29 @@ def run_training(
         progress.recent.append(trainer.step(examples))
         progress.seconds = time.perf_counter() - begun
         if progress.step % every == 0:
-            mean = sum(progress.recent) / len(progress.recent)
+            mean = torch.stack(progress.recent).mean().item()
             progress.curve.append((progress.step, round(mean, 5)))
             progress.recent.clear()
             bar.set_postfix(loss=f"{mean:.4f}")
         if time.perf_counter() - saved > save_seconds:
             write_state(state, identity, trainer.state())
             saved = time.perf_counter()
+
+
+def _steps_within(seconds: float, trainer: Trainer, examples: Examples) -> int:
+    """How many steps there is time for in all; takes the first of them.
+
+    The learning rate of a step does not depend on their number until it falls, so these count.
+    """
+    begun = time.perf_counter()
+    for timed in (False, True):
+        start = time.perf_counter()
+        for _ in range(TIMED):
+            loss = trainer.step(examples)
+            trainer.progress.recent.append(loss)
+        loss.item()  # waits for the device
+        if timed:
+            of_one = (time.perf_counter() - start) / TIMED
+    spent = trainer.progress.seconds + time.perf_counter() - begun
+    trainer.progress.seconds = spent
+    return trainer.progress.step + max(2 * TIMED, int((seconds - spent) / of_one))

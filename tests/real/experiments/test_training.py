@@ -154,7 +154,9 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
     second = trainer_of(SHORT)
     run(second)
     assert second.progress.step == 6
-    assert [round(loss, 5) for loss in steps] == [loss for _, loss in whole.progress.curve[:3]]
+    assert [round(loss.item(), 5) for loss in steps] == [
+        loss for _, loss in whole.progress.curve[:3]
+    ]
     assert all(map(torch.equal, weights(whole), weights(second)))
 
 
@@ -169,6 +171,16 @@ def test_a_run_does_not_go_on_from_another(tmp_path):
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(InputError, match=r"state\.pt cannot be read; remove it"):
         run_training(trainer_of(SHORT), examples_of(), state, SHORT.identity(), quiet=True)
+
+
+def test_a_run_of_so_many_seconds_is_the_run_of_the_steps_that_it_took(tmp_path):
+    timed = trainer_of(replace(SHORT, steps=10**6, cool_down=0.4))
+    state, identity = tmp_path / "state.pt", SHORT.identity()
+    run_training(timed, examples_of(), state, identity, quiet=True, seconds=0.01)
+    assert timed.progress.step == timed.recipe.steps == 200
+    whole = trainer_of(timed.recipe)
+    run_training(whole, examples_of(), state, identity, quiet=True)
+    assert all(map(torch.equal, weights(whole), weights(timed)))
 
 
 def seen_labels(recipe: TrainingRecipe) -> torch.Tensor:
@@ -205,7 +217,7 @@ def test_every_second_image_is_mirrored(monkeypatch):
 def test_half_precision_trains_too():
     trainer = trainer_of(replace(SHORT, precision="bfloat16"))
     exact = trainer_of(SHORT)
-    loss, expected = trainer.step(examples_of()), exact.step(examples_of())
+    loss, expected = (each.step(examples_of()).item() for each in (trainer, exact))
     assert loss != expected
     assert loss == pytest.approx(expected, rel=0.05)
 

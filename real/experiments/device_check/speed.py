@@ -1,0 +1,179 @@
+"""How fast networks run on a device, bare and calibrated, plain, compiled and as CUDA graphs."""
+
+import statistics
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from real.calibrated.calibrate import calibrate_checkpoint
+from real.calibrated.conditions import of_images, of_samples
+from real.experiments.device_check.agreement import relative
+from real.experiments.device_check.subjects import Scale, images_of, subject, weights
+from real.families.checkpoint import Checkpoint
+from real.running import best_batch_size, compiled, run_well, throughput, timed
+from real.running.trial import any_condition, seconds_of
+from real.solvers.sampling import latents, sample
+from theory.calibration import Calibrated, Calibration, validate
+
+CALLS = 10
+HALF_FROM = 10_000_000
+"""Networks of more weights are timed in bfloat16, as they are used."""
+
+
+def speeds(name: str, device: torch.device, scale: Scale) -> dict[str, Any]:
+    """Throughput of calibrations, validation and sampling over the bare network's, and peak memory."""
+    bare = subject(name, device)
+    dtype = "bfloat16" if weights(bare) > HALF_FROM else "float32"
+    checkpoint = run_well(bare, device, dtype=dtype)
+    size = best_batch_size(timed(checkpoint, device), scale.most)
+    times = checkpoint.schedule.times(checkpoint.schedule.grid(scale.times))
+    count = size * scale.batches
+    images = images_of(checkpoint, max(2, count), size)
+    conditions = of_images(checkpoint, images, "joint")
+    made = {
+        order: partial(
+            calibrate_checkpoint, checkpoint, images, times, order=order, device=device,
+            conditions=conditions,
+        )
+        for order in (0, 1)
+    }  # fmt: skip
+    calibrations = {order: make() for order, make in made.items()}
+    held_out = images_of(checkpoint, len(images), size, "held-out")
+    works: dict[str, Callable[[], object]] = {
+        "calibrate, order 0": made[0],
+        "calibrate, order 1": made[1],
+        "validate": partial(
+            validate, checkpoint.predict, calibrations[1], images=held_out,
+            conditions=conditions, device=device,
+        ),
+    }  # fmt: skip
+    rows = {}
+    for work, whole in works.items():
+        found = throughput(checkpoint, whole, len(images), times, size, scale.turns, device)
+        rows[work] = {
+            "ratio": found.ratio,
+            "evaluations_per_second": found.evaluations / min(found.whole),
+            "peak_bytes": _peak(whole, device),
+        }
+    return {
+        "network": name, "weights": weights(bare), "dtype": dtype, "batch_size": size,
+        "evaluations_per_second": found.evaluations / min(found.bare),
+        "peak_bytes": _peak(lambda: _call(checkpoint, size, device), device),
+        "against_the_bare_network": rows,
+        "sampling": _sampling(checkpoint, calibrations, size, device, scale),
+    }  # fmt: skip
+
+
+def _sampling(
+    checkpoint: Checkpoint,
+    calibrations: dict[int, Calibration],
+    size: int,
+    device: torch.device,
+    scale: Scale,
+) -> dict[str, float]:
+    """Seconds of calibrated sampling over bare sampling, medians over turns."""
+    noise = latents(checkpoint, size, 0).to(device)
+    predicts = {"bare": checkpoint.predict}
+    for order, calibration in calibrations.items():
+        predicts[f"order {order}"] = Calibrated(checkpoint.predict, calibration)
+    taken: dict[str, list[float]] = {name: [] for name in predicts}
+    for turn in range(1 + scale.turns):
+        for name, predict in predicts.items():
+            work = partial(
+                sample, checkpoint, predict, noise, solver="ddim", nfe=scale.nfe,
+                condition=of_samples(checkpoint, size, None), batch_size=size,
+            )  # fmt: skip
+            seconds = seconds_of(work, device)
+            if turn:
+                taken[name].append(seconds)
+    return {
+        f"order {order}": statistics.median(
+            a / b for a, b in zip(taken[f"order {order}"], taken["bare"], strict=True)
+        )
+        for order in calibrations
+    }
+
+
+def ways_to_call(name: str, device: torch.device, scale: Scale) -> list[dict[str, Any]]:
+    """Calls of a network as it is, as a CUDA graph, compiled, and both, at two batch sizes."""
+    checkpoint = subject(name, device)
+    sizes = (min(16, scale.most), min(256, scale.most))
+    expected = {size: _call(checkpoint, size, device) for size in sizes}
+    rows = []
+    for way in ("as it is", "compiled"):
+        if way == "compiled":
+            checkpoint = compiled(checkpoint, device)
+        for size in sizes:
+            call = partial(_call, checkpoint, size, device)
+            rows.append(_row(name, way, size, call, expected[size], device))
+            if device.type == "cuda":
+                replay = _graph(checkpoint, size, device)
+                rows.append(_row(name, f"{way}, CUDA graph", size, replay, expected[size], device))
+    return rows
+
+
+def _row(
+    name: str,
+    way: str,
+    size: int,
+    call: Callable[[], Tensor],
+    expected: Tensor,
+    device: torch.device,
+) -> dict[str, Any]:
+    difference = relative(call(), expected)
+
+    def several() -> None:
+        for _ in range(CALLS):
+            call()
+
+    seconds = min(seconds_of(several, device) for _ in range(3)) / CALLS
+    return {
+        "network": name, "way": way, "batch_size": size, "calls_per_second": 1 / seconds,
+        "difference": difference,
+    }  # fmt: skip
+
+
+@torch.no_grad()
+def _call(checkpoint: Checkpoint, size: int, device: torch.device) -> Tensor:
+    """One call, on noise."""
+    return checkpoint.predict(*_arguments(checkpoint, size, device))
+
+
+def _arguments(checkpoint: Checkpoint, size: int, device: torch.device) -> tuple[Any, ...]:
+    x_t = latents(checkpoint, 1, 0).to(device).repeat(size, 1, 1, 1)
+    t = checkpoint.schedule.times(checkpoint.schedule.grid(3))[1].to(device).expand(size)
+    condition = any_condition(checkpoint, size)
+    return (x_t, t) if condition is None else (x_t, t, condition.to(device))
+
+
+@torch.no_grad()
+def _graph(checkpoint: Checkpoint, size: int, device: torch.device) -> Callable[[], Tensor]:
+    """A call that replays a captured CUDA graph of the network."""
+    arguments = _arguments(checkpoint, size, device)
+    aside = torch.cuda.Stream()
+    with torch.cuda.stream(aside):
+        for _ in range(3):
+            checkpoint.predict(*arguments)
+    torch.cuda.current_stream().wait_stream(aside)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        y = checkpoint.predict(*arguments)
+
+    def replay() -> Tensor:
+        graph.replay()
+        return y
+
+    return replay
+
+
+def _peak(work: Callable[[], object], device: torch.device) -> int | None:
+    """Bytes that it takes on the device at most, beside what lies there; None on the CPU."""
+    if device.type != "cuda":
+        return None
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_allocated(device)
+    work()
+    return torch.cuda.max_memory_allocated(device) - before
