@@ -57,10 +57,16 @@ def _square(size: int) -> tuple[int, int, int]:
     return 3, size, size
 
 
-def _shipped(name: str, size: int) -> PublishedNetwork:
-    shape = 1, size, size
+def _shipped(name: str, channels: int, height: int, width: int) -> PublishedNetwork:
     return PublishedNetwork(
-        name, "diffusers-unet", shape, DDPM_LINEAR, "noise", APACHE, SHIPPED, tried=FULL
+        name,
+        "diffusers-unet",
+        (channels, height, width),
+        DDPM_LINEAR,
+        "noise",
+        APACHE,
+        SHIPPED,
+        tried=FULL,
     )
 
 
@@ -118,8 +124,9 @@ def _latent(
 
 
 REGISTRY = (
-    _shipped("digits", 8),
-    _shipped("fashion", 28),
+    _shipped("digits", 1, 8, 8),
+    _shipped("fashion", 1, 28, 28),
+    _shipped("cifar10", 3, 32, 32),
     _hub("ddpm-cifar10", 32, "google/ddpm-cifar10-32"),
     _hub("ddpm-celebahq-256", 256, "google/ddpm-celebahq-256"),
     _hub("ddpm-church-256", 256, "google/ddpm-church-256"),

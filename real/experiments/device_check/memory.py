@@ -20,6 +20,9 @@ def halving(device: torch.device) -> dict[str, Any] | None:
     """Call a network with too little memory for the batch; None where memory cannot be bounded."""
     if device.type != "cuda":
         return None
+    device = torch.device(
+        "cuda", torch.cuda.current_device() if device.index is None else device.index
+    )
     checkpoint = subject(NETWORK, device)
     x_t = latents(checkpoint, BATCH, 0).to(device)
     t = torch.full((BATCH,), 500, device=device)

@@ -23,6 +23,7 @@ def test_the_list_shows_every_network_and_what_was_tried(capsys):
     assert [line.split()[0] for line in lines if "full weights" in line] == [
         "digits",
         "fashion",
+        "cifar10",
     ]
     assert all("by hand" in line for line in lines if "drive.google" in line)
     assert [line.split()[0] for line in lines if "a mirror" in line] == ["stable-diffusion-2.1"]

@@ -1,3 +1,13 @@
+"""The forward pass over noised images."""
+
+import torch
+
+from theory.diffusion.schedules import VPLinear
+from theory.diffusion.targets import NOISE
+from theory.forward.forward_pass import observe
+from theory.forward.images import ImageSet
+from theory.forward.keyed_noise import Draws
+from theory.forward.network import Network
 
 
 def test_no_gradients_are_recorded_of_a_network_that_is_still_in_training():
