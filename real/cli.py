@@ -12,6 +12,7 @@ COMMANDS = {
         ("validate", "validate", "prove a calibration on held-out images, and write a report"),
         ("test", "test", "say at which times a network is miscalibrated, and stop when it is known"),
         ("sample", "sample", "draw samples, with or without a calibration"),
+        ("fit-solver", "fit_solver", "fit a solver of few evaluations to a network"),
         ("quality", "quality",
          "compare samples with and without a calibration against real images"),
         ("study", "study",

@@ -17,7 +17,7 @@ FORBIDDEN = {
 ROOMS = {
     "theory": (
         "support", "statistics", "diffusion", "bounds", "proofs", "forward", "estimators",
-        "calibration",
+        "calibration", "sampling",
     ),
     "toy": (
         "mixtures", "numerics", "strategies", "judge", "claims", "falsifier", "figures", "plots",

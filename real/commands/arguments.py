@@ -82,10 +82,22 @@ SOLVER.add_argument(
 )  # fmt: skip
 PICTURES = Parser(add_help=False, parents=[SOLVER])
 PICTURES.add_argument(
-    "--nfe", "--steps", type=count, default=20, metavar="N",
-    help="network evaluations per sample, at most (20)",
+    "--nfe", "--steps", type=count, metavar="N",
+    help=f"network evaluations per sample, at most ({choices.NFE})",
 )  # fmt: skip
 PICTURES.add_argument("--samples", type=count, default=64, help="number of samples (64)")
+GUIDANCE = Parser(add_help=False)
+GUIDANCE.add_argument(
+    "--condition", metavar="CLASS|TEXT", help="of every sample (default: all classes in turn)"
+)
+GUIDANCE.add_argument(
+    "--guidance", type=float, default=0.0, metavar="W",
+    help="classifier-free guidance, (1 + W) conditional - W unconditional (0)",
+)  # fmt: skip
+GUIDANCE.add_argument(
+    "--unconditional", type=Path, metavar="FILE",
+    help="calibration of the branch without condition (made with --condition null)",
+)  # fmt: skip
 BATCHES = Parser(add_help=False)
 BATCHES.add_argument(
     "--batch-size", type=batch_size, default=choices.BATCH_SIZE, metavar="N",
@@ -139,6 +151,14 @@ def add_strict(command: Parser) -> None:
     )  # fmt: skip
 
 
+FILES = {
+    "calibration": "calibration",
+    "unconditional": "calibration",
+    "fitted": "fitted solver",
+}
+"""What the options that name a file hold."""
+
+
 def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices.SOLVERS) -> None:
     """Require that what the options name exists, as far as that is known without loading anything.
 
@@ -149,10 +169,12 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
     given = vars(options)
     if given.get("checkpoint") is not None:
         require_known(given["checkpoint"])
-    for name in ("calibration", "unconditional"):
+    for name, what in FILES.items():
         path = given.get(name)
         if path is not None and not path.is_file():
-            raise InputError(f"calibration: expected a file, there is none at {path}")
+            raise InputError(f"{what}: expected a file, there is none at {path}")
+    if given.get("unconditional") and not given.get("guidance"):
+        raise InputError("unconditional: expected --guidance, without which that branch is not run")
     if given.get("device") is not None:
         choices.require_one_of("device", given["device"].partition(":")[0], choices.DEVICES)
     if (
@@ -168,7 +190,7 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
 
 
 @contextmanager
-def counting(total: int, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
-    """A progress bar over network evaluations."""
+def counting(total: int | None, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
+    """A progress bar over network evaluations; of an unknown number, a count."""
     with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=quiet, delay=1) as bar:
         yield bar.update

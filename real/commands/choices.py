@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from theory.support.errors import InputError
 
 BATCH_SIZE = 256
+NFE = 20
 POLICIES = ("certified", "shrunk", "unshrunk")
 PUBLISHED = "published"
 """The published calibration: the plain average, applied as it is."""

@@ -9,8 +9,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from real.calibrated.calibration_files import calibrated_by
+from real.calibrated.fitted_solvers import load_fitted
+from real.calibrated.guidance import Guided
 from real.checkpoints.loading import load
 from real.commands.arguments import AUTO, counting
+from real.commands.choices import NFE
 from real.families.checkpoint import Checkpoint
 from real.families.data_range import in_range
 from real.images.base import ImageSource, Role
@@ -19,8 +23,12 @@ from real.images.latents import latents_of, require_codec
 from real.images.opening import open_images
 from real.images.references import DIGITS, LATENTS
 from real.running import best_batch_size, run_well, timed
+from real.solvers.base import Solver
+from real.solvers.by_name import solver_named, solver_or_default
+from real.solvers.fitted import as_solver
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.forward.images import DEFAULT_BATCH
+from theory.forward.network import Predict
 from theory.support.errors import InputError
 
 EXPECTED_DEVICE = "auto, cpu or a usable device"
@@ -122,6 +130,41 @@ def run_network(wanted: NetworkRequest, device: torch.device) -> Checkpoint:
     """
     checkpoint = load_checkpoint(wanted, device)
     return run_well(checkpoint, device, dtype=wanted.dtype, compile=wanted.compile)
+
+
+def prediction_for(
+    checkpoint: Checkpoint, calibration: Path | None, unconditional: Path | None, guidance: float
+) -> Predict:
+    """The network's prediction, calibrated and guided as is said.
+
+    Raises:
+        InputError: a calibration of another network, or guidance of a network without null condition.
+    """
+    predict = calibrated_by(checkpoint, calibration)
+    if not guidance:
+        return predict
+    other = calibrated_by(checkpoint, unconditional)
+    return Guided(predict, other, checkpoint.null_condition, guidance)
+
+
+def solver_for(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[Solver, int]:
+    """The solver that the options name, fitted or not, and its number of evaluations.
+
+    Raises:
+        InputError: a solver fitted to another network, or in another way, than it is to be used.
+    """
+    if options.fitted is None:
+        name = solver_or_default(options.solver, checkpoint.schedule)
+        return solver_named(name), options.nfe or NFE
+    fitted = load_fitted(
+        checkpoint, options.fitted, guidance=options.guidance,
+        calibrations=(options.calibration, options.unconditional),
+    )  # fmt: skip
+    made = fitted.provenance
+    for what, asked in (("solver", options.solver), ("nfe", options.nfe)):
+        if asked not in (None, made[what]):
+            raise InputError(f"fitted solver: expected {what} {made[what]}, as fitted, got {asked}")
+    return as_solver(fitted), len(fitted.base)
 
 
 def settled_batch_size(asked: int | str, checkpoint: Checkpoint, device: torch.device) -> int:

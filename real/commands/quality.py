@@ -4,11 +4,18 @@ import argparse
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count
+from theory.support.errors import InputError
 from theory.support.output import require_folder
+
+if TYPE_CHECKING:
+    from real.families.checkpoint import Checkpoint
+    from real.quality.measure import Sampler
+
+DEFAULT_NFE = (5, 10, 20, 50)
 
 
 def add(commands: Any) -> None:
@@ -27,10 +34,14 @@ def add(commands: Any) -> None:
         "--nfe 5,10,20 --out quality",
     )  # fmt: skip
     option = command.add_argument
-    option("--calibration", type=Path, required=True, metavar="FILE")
+    option("--calibration", type=Path, metavar="FILE")
     option(
-        "--nfe", type=given.count_list, default=(5, 10, 20, 50), metavar="N,N,...",
-        help="network evaluations per sample, at most (5,10,20,50)",
+        "--fitted", type=Path, metavar="FILE",
+        help="solver that `fit-solver` wrote, with the calibration if it was fitted with one",
+    )  # fmt: skip
+    option(
+        "--nfe", type=given.count_list, metavar="N,N,...",
+        help="network evaluations per sample, at most (5,10,20,50; those of a fitted solver)",
     )  # fmt: skip
     option("--seeds", type=count, default=3, help="repetitions, at least 3 (3)")
     option("--samples", type=count, metavar="N", help="samples each time (as many as real images)")
@@ -45,8 +56,9 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Sample, compare, write the report and print its summary."""
     require_folder(options.out)
+    if options.calibration is None and options.fitted is None:
+        raise InputError("quality: expected --calibration or --fitted, to compare with neither")
     given.require_inputs(options)
-    from real.calibrated.calibration_files import calibrated_by
     from real.commands.loading import (
         ImageRequest,
         NetworkRequest,
@@ -60,14 +72,11 @@ def run(options: argparse.Namespace) -> None:
     from real.quality.measure import QualityPlan, Reference, measure_quality
     from real.reports.quality import quality_report
     from real.running import require_memory
-    from real.solvers.by_name import solver_or_default
-    from real.solvers.sampling import evaluations_per_sample
 
     device = on_device(options.device)
     checkpoint = run_network(NetworkRequest.of(options), device)
     batch_size = settled_batch_size(options.batch_size, checkpoint, device)
-    calibrated = calibrated_by(checkpoint, options.calibration)
-    solver = solver_or_default(options.solver, checkpoint.schedule)
+    samplers, evaluations = _samplers(checkpoint, options)
     shape = checkpoint.image_shape
     known, images = two_parts(
         options.data, partial(opened, ImageRequest.of(options), shape=shape), "held-out"
@@ -77,9 +86,8 @@ def run(options: argparse.Namespace) -> None:
     in_turn = images.at([i % len(images) for i in range(samples)])
     plan = QualityPlan(
         checkpoint,
-        {"before": checkpoint.predict, "after": calibrated},
-        solver,
-        tuple(sorted({evaluations_per_sample(checkpoint, solver, nfe) for nfe in options.nfe})),
+        samplers,
+        evaluations,
         tuple(range(options.seed, options.seed + options.seeds)),
         samples, batch_size, device,
         None if checkpoint.conditions is None else in_turn.labels,
@@ -89,8 +97,44 @@ def run(options: argparse.Namespace) -> None:
     with given.counting(plan.evaluations, "sample", options.quiet) as on_progress:
         rows = list(measure_quality(replace(plan, on_progress=on_progress), reference))
     floor = reference.of_real(known.spread(samples), options.seed)
-    settings = {"calibration": str(options.calibration), "data": options.data}
+    settings = {
+        "calibration": options.calibration and str(options.calibration),
+        "fitted": options.fitted and str(options.fitted),
+        "data": options.data,
+    }
     report = quality_report(plan, reference, rows, settings=settings, real_images=floor)
     report.write(options.out)
     print("\n".join(report.summary))
     print(options.out / "quality.png")
+
+
+def _samplers(
+    checkpoint: "Checkpoint", options: argparse.Namespace
+) -> tuple[dict[str, "Sampler"], tuple[int, ...]]:
+    """The network as it is and as the options say, and the numbers of evaluations."""
+    from real.calibrated.calibration_files import calibrated_by
+    from real.calibrated.fitted_solvers import load_fitted
+    from real.quality.measure import Sampler
+    from real.solvers.by_name import solver_or_default
+    from real.solvers.fitted import as_solver
+    from real.solvers.sampling import evaluations_per_sample
+
+    calibrated = calibrated_by(checkpoint, options.calibration)
+    if options.fitted is None:
+        solver = solver_or_default(options.solver, checkpoint.schedule)
+        asked = options.nfe or DEFAULT_NFE
+        nfe = tuple(sorted({evaluations_per_sample(checkpoint, solver, n) for n in asked}))
+        return {
+            "before": Sampler(checkpoint.predict, solver),
+            "after": Sampler(calibrated, solver),
+        }, nfe
+    fitted = load_fitted(
+        checkpoint, options.fitted, guidance=0.0, calibrations=(options.calibration, None)
+    )
+    own, solver = len(fitted.base), fitted.provenance["solver"]
+    if options.nfe not in (None, (own,)) or options.solver not in (None, solver):
+        raise InputError(f"fitted solver: expected {own} evaluations of {solver}, as it was fitted")
+    return {
+        "before": Sampler(checkpoint.predict, solver),
+        "after": Sampler(calibrated, as_solver(fitted)),
+    }, (own,)

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.errors import InputError
 from theory.support.output import replacing_file, require_file
 
 
@@ -13,40 +12,35 @@ def add(commands: Any) -> None:
     """Add the command and its options."""
     command = commands.add_parser(
         "sample",
-        parents=[given.NETWORK, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING, given.BATCHES],
+        parents=[
+            given.NETWORK, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING, given.BATCHES,
+            given.GUIDANCE,
+        ],
         description="Draw samples as a grid; the same seed starts from the same noise.",
         epilog="example: python -m real sample digits --calibration digits.safetensors "
         "--solver dpm-multi-2 --nfe 20 --out samples.png",
     )  # fmt: skip
     option = command.add_argument
     option("--calibration", type=Path, metavar="FILE")
-    option(
-        "--condition", metavar="CLASS|TEXT", help="of every sample (default: all classes in turn)"
-    )
-    option(
-        "--guidance", type=float, default=0.0, metavar="W",
-        help="classifier-free guidance, (1 + W) conditional - W unconditional (0)",
-    )  # fmt: skip
-    option(
-        "--unconditional", type=Path, metavar="FILE",
-        help="calibration of the branch without condition (made with --condition null)",
-    )  # fmt: skip
+    option("--fitted", type=Path, metavar="FILE", help="solver that `fit-solver` wrote")
     option("--out", type=Path, required=True, metavar="PNG", help="file to write")
 
 
 def run(options: argparse.Namespace) -> None:
     """Sample, write the grid and say what it took."""
     require_file(options.out)
-    if options.unconditional and not options.guidance:
-        raise InputError("unconditional: expected --guidance, without which that branch is not run")
     given.require_inputs(options)
-    from real.calibrated.calibration_files import calibrated_by
     from real.calibrated.conditions import of_samples
-    from real.calibrated.guidance import Guided
-    from real.commands.loading import NetworkRequest, on_device, run_network, settled_batch_size
+    from real.commands.loading import (
+        NetworkRequest,
+        on_device,
+        prediction_for,
+        run_network,
+        settled_batch_size,
+        solver_for,
+    )
     from real.reports.image_grid import image_grid
     from real.running import require_memory
-    from real.solvers.by_name import solver_or_default
     from real.solvers.sampling import evaluations_per_sample, latents, sample
 
     device = on_device(options.device)
@@ -54,22 +48,21 @@ def run(options: argparse.Namespace) -> None:
     batch_size = settled_batch_size(options.batch_size, checkpoint, device)
     require_memory("samples", options.samples, checkpoint.shape)
     condition = of_samples(checkpoint, options.samples, options.condition)
-    predict = calibrated_by(checkpoint, options.calibration)
-    if options.guidance:
-        unconditional = calibrated_by(checkpoint, options.unconditional)
-        predict = Guided(predict, unconditional, checkpoint.null_condition, options.guidance)
-    solver = solver_or_default(options.solver, checkpoint.schedule)
-    total = options.samples * evaluations_per_sample(checkpoint, solver, options.nfe)
+    predict = prediction_for(
+        checkpoint, options.calibration, options.unconditional, options.guidance
+    )
+    solver, nfe = solver_for(checkpoint, options)
+    total = options.samples * evaluations_per_sample(checkpoint, solver, nfe)
     noise = latents(checkpoint, options.samples, options.seed).to(device)
     with given.counting(total, "sample", options.quiet) as on_progress:
         samples = sample(
-            checkpoint, predict, noise, solver=solver, nfe=options.nfe, seed=options.seed,
+            checkpoint, predict, noise, solver=solver, nfe=nfe, seed=options.seed,
             condition=condition, batch_size=batch_size, on_progress=on_progress,
         )  # fmt: skip
     with replacing_file(options.out) as temporary:
         image_grid(samples.images).save(temporary, format="PNG")
     print(options.out)
     print(
-        f"{solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} samples "
+        f"{samples.solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} samples "
         f"in {samples.seconds:.1f} s"
     )

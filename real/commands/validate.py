@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from real.commands.choices import ANALYTIC, SOLVERS
+from real.commands.choices import ANALYTIC, NFE, SOLVERS
 from theory.support.output import require_folder
 
 
@@ -47,12 +47,12 @@ def run(options: argparse.Namespace) -> int:
     from real.solvers.sampling import evaluations_per_sample, latents, sample
     from theory.calibration import Calibrated, validate
 
-    device = on_device(options.device)
+    device, nfe = on_device(options.device), options.nfe or NFE
     checkpoint = run_network(NetworkRequest.of(options), device)
     batch_size = settled_batch_size(options.batch_size, checkpoint, device)
     calibration = load_for(checkpoint, options.calibration)
     without, calibrated = solver_pair(options.solver, checkpoint.schedule, calibration)
-    sampling = 2 * options.samples * evaluations_per_sample(checkpoint, without, options.nfe)
+    sampling = 2 * options.samples * evaluations_per_sample(checkpoint, without, nfe)
     images = images_for(checkpoint, ImageRequest.of(options), "held-out", device, batch_size)
     require_memory("samples", options.samples, checkpoint.shape)
     draws = options.draws * min(batch_size, len(images))
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
     noise = latents(checkpoint, options.samples, options.seed).to(device)
     with given.counting(sampling, "sample", options.quiet) as on_progress:
         drawn = partial(
-            sample, checkpoint, noise=noise, nfe=options.nfe, seed=options.seed,
+            sample, checkpoint, noise=noise, nfe=nfe, seed=options.seed,
             condition=of_samples(checkpoint, options.samples, None),
             batch_size=batch_size, on_progress=on_progress,
         )  # fmt: skip

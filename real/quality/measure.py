@@ -16,6 +16,7 @@ from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.quality.distances import frechet_distance, kernel_distance, tint
 from real.quality.features import Features, features_of
+from real.solvers.base import Solver
 from real.solvers.sampling import latents, sample
 from theory.forward.images import Conditions
 from theory.forward.network import Predict
@@ -72,13 +73,25 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Sampler:
+    """A way to sample: a prediction, and a solver or its name."""
+
+    predict: Predict
+    solver: Solver | str
+
+    @property
+    def name(self) -> str:
+        """Of the solver."""
+        return self.solver if isinstance(self.solver, str) else self.solver.name
+
+
+@dataclass(frozen=True)
 class QualityPlan:
     """What is sampled, and how.
 
     Attributes:
         checkpoint: the network's schedule, target and codec.
-        predicts: the predictions to compare, by name: ``before`` and ``after`` calibration.
-        solver: its name.
+        samplers: what is compared, by name: ``before`` and ``after`` calibration.
         nfe: numbers of network evaluations per sample.
         seeds: of the noise that samples start from.
         samples: how many, for each network, number of evaluations and seed.
@@ -92,8 +105,7 @@ class QualityPlan:
     """
 
     checkpoint: Checkpoint
-    predicts: dict[str, Predict]
-    solver: str
+    samplers: dict[str, Sampler]
     nfe: tuple[int, ...]
     seeds: tuple[int, ...]
     samples: int
@@ -109,7 +121,7 @@ class QualityPlan:
     @property
     def evaluations(self) -> int:
         """How many network evaluations the plan takes."""
-        return len(self.predicts) * self.samples * len(self.seeds) * sum(self.nfe)
+        return len(self.samplers) * self.samples * len(self.seeds) * sum(self.nfe)
 
 
 def measure_quality(plan: QualityPlan, reference: Reference) -> Iterator[dict[str, Any]]:
@@ -117,9 +129,9 @@ def measure_quality(plan: QualityPlan, reference: Reference) -> Iterator[dict[st
     for seed in plan.seeds:
         noise = latents(plan.checkpoint, plan.samples, seed).to(plan.device)
         for nfe in plan.nfe:
-            for network, predict in plan.predicts.items():
+            for network, sampler in plan.samplers.items():
                 drawn = sample(
-                    plan.checkpoint, predict, noise, solver=plan.solver, nfe=nfe, seed=seed,
+                    plan.checkpoint, sampler.predict, noise, solver=sampler.solver, nfe=nfe, seed=seed,
                     condition=plan.condition, batch_size=plan.batch_size,
                     on_progress=plan.on_progress,
                 )  # fmt: skip

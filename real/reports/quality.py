@@ -21,7 +21,8 @@ def quality_report(
     numbers = {
         "checkpoint": plan.checkpoint.reference,
         "fingerprint": plan.checkpoint.fingerprint,
-        "solver": plan.solver,
+        "solver": plan.samplers["before"].name,
+        "solver_after": plan.samplers["after"].name,
         "distance": reference.features.distance,
         "features": reference.features.description,
         "feature_width": reference.rows.shape[1],
@@ -39,13 +40,18 @@ def quality_report(
     )  # fmt: skip
 
 
+def _solvers(report: dict[str, Any]) -> str:
+    before, after = report["solver"], report["solver_after"]
+    return str(before) if before == after else f"{before} before, {after} after"
+
+
 def _summary(report: dict[str, Any]) -> list[str]:
     least = max(FEW_IMAGES, report["feature_width"] + 1)  # else the covariance is singular
     lines = [
         *cautions("images", report["images"], least),
         *cautions("samples", report["samples"], least),
         f"{report['distance']} of {report['samples']} samples to {report['images']} images; "
-        f"features: {report['features']}; {len(report['seeds'])} seeds, {report['solver']}; "
+        f"features: {report['features']}; {len(report['seeds'])} seeds, {_solvers(report)}; "
         f"other real images are at {report['real_images']['frechet']:.4g}",
     ]
     for row in report["over_seeds"]:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from real.solvers.base import Draw, Solver, SolverRun, variance_preserving
+from real.solvers.base import Draw, Solver, SolverRun, scaled, variance_preserving
 from real.solvers.grids import as_trained
 from theory.diffusion.reverse_variance import optimal_variance
 from theory.diffusion.schedules import Schedule
@@ -46,4 +46,4 @@ def begin_analytic(
             return x_0
         return of_data[i].item() * x_0 + of_x[i].item() * x + deviation[i].item() * draw()
 
-    return SolverRun(times, variance_preserving, 1.0, step)
+    return SolverRun(times, variance_preserving, scaled(1.0), step)

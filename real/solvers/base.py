@@ -48,14 +48,19 @@ class SolverRun:
     Attributes:
         times: (m,) where the network is evaluated, in this order; its length is the NFE.
         norm: the solver's scale.
-        start: standard deviation of the first x in that scale.
+        start: the first x in that scale, from standard noise.
         step: step(i, x_0, x, draw) -> next x, from the prediction of x_0 at times[i].
     """
 
     times: Tensor
     norm: Norm
-    start: float
+    start: Callable[[Tensor], Tensor]
     step: Callable[[int, Tensor, Tensor, Draw], Tensor]
+
+
+def scaled(deviation: float) -> Callable[[Tensor], Tensor]:
+    """Starts of that standard deviation."""
+    return lambda noise: noise * deviation
 
 
 @dataclass(frozen=True)

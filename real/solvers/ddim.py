@@ -12,7 +12,7 @@ import torch
 from diffusers import DDIMScheduler
 from torch import Tensor
 
-from real.solvers.base import Draw, Solver, SolverRun, variance_preserving
+from real.solvers.base import Draw, Solver, SolverRun, scaled, variance_preserving
 from real.solvers.grids import as_trained
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 
@@ -42,7 +42,7 @@ def begin_ddim(schedule: Schedule, nfe: int, hints: Mapping[str, Any], *, eta: f
         index = len(times) - 1 - i
         return solver.step(x_0, index, x, eta=eta, variance_noise=noise).prev_sample
 
-    return SolverRun(times, variance_preserving, 1.0, step)
+    return SolverRun(times, variance_preserving, scaled(1.0), step)
 
 
 SOLVERS = (

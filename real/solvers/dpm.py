@@ -11,7 +11,7 @@ from typing import Any
 
 from diffusers import DPMSolverMultistepScheduler, DPMSolverSinglestepScheduler
 
-from real.solvers.base import Solver, SolverRun, ratios, steps_of, variance_preserving
+from real.solvers.base import Solver, SolverRun, ratios, scaled, steps_of, variance_preserving
 from real.solvers.grids import evenly_in_log_snr
 from theory.diffusion.schedules import Schedule
 
@@ -37,7 +37,9 @@ def begin_dpm(
         solver_type="heun" if order == 3 else "midpoint", lower_order_final=True,
     )  # fmt: skip
     step = steps_of(solver, nfe, ratios(schedule, times))
-    return SolverRun(times, variance_preserving, 1.0, lambda i, x_0, x, draw: step(i, x_0, x))
+    return SolverRun(
+        times, variance_preserving, scaled(1.0), lambda i, x_0, x, draw: step(i, x_0, x)
+    )
 
 
 SOLVERS = tuple(

@@ -6,7 +6,16 @@ from typing import Any
 from diffusers import FlowMatchEulerDiscreteScheduler
 from torch import Tensor
 
-from real.solvers.base import Norm, Solver, SolverRun, flow, ratios, steps_of, variance_exploding
+from real.solvers.base import (
+    Norm,
+    Solver,
+    SolverRun,
+    flow,
+    ratios,
+    scaled,
+    steps_of,
+    variance_exploding,
+)
 from real.solvers.grids import evenly_in_flow, karras
 from theory.diffusion.schedules import Schedule
 
@@ -28,7 +37,7 @@ def _begin(times: Tensor, levels: Tensor, norm: Norm) -> SolverRun:
     """x - x_0 = level (e or e - x_0) in both scales, so that both take the same step."""
     step = steps_of(FlowMatchEulerDiscreteScheduler(), len(times), levels)
     return SolverRun(
-        times, norm, levels[0].item(),
+        times, norm, scaled(levels[0].item()),
         lambda i, x_0, x, draw: step(i, (x - x_0) / levels[i], x),
     )  # fmt: skip
 

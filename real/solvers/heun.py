@@ -14,7 +14,7 @@ import torch
 from diffusers import HeunDiscreteScheduler
 from torch import Tensor
 
-from real.solvers.base import Draw, Solver, SolverRun, ratios, steps_of, variance_exploding
+from real.solvers.base import Draw, Solver, SolverRun, ratios, scaled, steps_of, variance_exploding
 from real.solvers.grids import karras
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 
@@ -49,7 +49,7 @@ def begin_heun(
 
     times = torch.stack([departures[:-1], arrivals[1:]], 1).flatten()
     times = torch.cat([times, departures[-1:]])
-    return SolverRun(times, variance_exploding, departed[0].item(), step)
+    return SolverRun(times, variance_exploding, scaled(departed[0].item()), step)
 
 
 def _raised(schedule: Schedule, times: Tensor, churn: Churn) -> Tensor:

@@ -128,7 +128,7 @@ def _integrate(
 ) -> Tensor:
     """Take noise to samples, one network evaluation after the other."""
     schedule = checkpoint.schedule
-    x = noise * run.start
+    x = run.start(noise)
     for i, t in enumerate(run.times):
         x_t = x * run.norm(schedule.alpha(t), schedule.sigma(t)).item()
         t_batch = (t.to(x.dtype) if t.is_floating_point() else t).to(x.device).expand(len(x))

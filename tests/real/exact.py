@@ -32,7 +32,7 @@ def at_the_end(plan, schedule, noise):
     there are, and at the data if that time depends on their number.
     """
     first, last = plan.times[0], plan.times[-1]
-    x_t = noise * plan.start * plan.norm(schedule.alpha(first), schedule.sigma(first))
+    x_t = plan.start(noise) * plan.norm(schedule.alpha(first), schedule.sigma(first))
 
     def deviation(t):
         return (schedule.alpha(t) ** 2 * VARIANCE + schedule.sigma(t) ** 2).sqrt()

@@ -24,7 +24,7 @@ from real.quality.distances import (
     tint,
 )
 from real.quality.feature_choice import features_for
-from real.quality.measure import QualityPlan, Reference, measure_quality, over_seeds
+from real.quality.measure import QualityPlan, Reference, Sampler, measure_quality, over_seeds
 from real.quality.trained_features import train_features
 from tests.real.exact import MEAN, exact_checkpoint
 from theory.support.errors import InputError
@@ -238,8 +238,9 @@ def _measured(before, after, seeds=(0, 1, 2)):
     generator = torch.Generator().manual_seed(0)
     real = real + torch.randn(real.shape, generator=generator) * 0.14 + MEAN.float()
     source = ImageSource("real", 400, lambda chosen: real[list(chosen)])
+    biases = {"before": before, "after": after}
     plan = QualityPlan(
-        checkpoint, {"before": erring(before), "after": erring(after)}, "dpm-multi-2", (5, 10),
+        checkpoint, {name: Sampler(erring(by), "dpm-multi-2") for name, by in biases.items()}, (5, 10),
         seeds, 300, 128, "cpu",
     )  # fmt: skip
     return over_seeds(list(measure_quality(plan, Reference.of(features.PIXELS, source, "cpu"))))

@@ -1,0 +1,148 @@
+"""Fit a solver to a checkpoint, and read the file of one for it."""
+
+import hashlib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from real.calibrated.conditions import missing_classes
+from real.families.checkpoint import Checkpoint
+from real.images.base import ImageSource
+from real.solvers.fitted import clipping_of, linear_solver
+from theory.forward.images import Conditions
+from theory.forward.network import Network, Predict
+from theory.sampling.data_law import DataLaw
+from theory.sampling.fit import fit_solver
+from theory.sampling.fitted import PARTS, FittedSolver
+from theory.sampling.flow import Flow
+from theory.support.errors import InputError
+
+UNLIKE = 0.25
+"""Images of another law than the samples': a share of their variance by which means or variances differ."""
+
+
+def fit_checkpoint_solver(
+    checkpoint: Checkpoint,
+    predict: Predict,
+    solver: str,
+    nfe: int,
+    *,
+    images: ImageSource | None = None,
+    conditions: Conditions | None = None,
+    parts: Collection[str] = PARTS,
+    flow: dict[str, Any] | None = None,
+    provenance: dict[str, Any] | None = None,
+    **options: Any,
+) -> FittedSolver:
+    """Fit a solver to a network as it will be sampled from.
+
+    Args:
+        checkpoint: the network.
+        predict: its prediction, calibrated and guided as it will be.
+        solver, nfe: which is fitted, and its evaluations at most.
+        images: as the network takes them; only the trajectory can do without.
+        conditions: of samples, as they will be wanted; taken in turn.
+        parts: start, trajectory, marginals.
+        flow: batch_size, device and on_progress.
+        provenance: anything worth keeping with the result.
+        options: starts, fresh and seed of ``theory.sampling.fit_solver``.
+
+    Raises:
+        InputError: as ``linear_solver`` and ``fit_solver``.
+    """
+    network = Network(predict, checkpoint.schedule, checkpoint.target)
+    calls = Flow(network, clipping_of(checkpoint), **(flow or {}))
+    base = linear_solver(checkpoint, solver, nfe)
+    origin = {
+        "checkpoint": checkpoint.reference, "fingerprint": checkpoint.fingerprint,
+        "solver": solver, "nfe": len(base), **({} if images is None else {"data": images.name}),
+    }  # fmt: skip
+    return fit_solver(
+        calls, base, checkpoint.shape, parts=parts, law=None if images is None else DataLaw.of(images),
+        conditions=conditions, provenance=origin | (provenance or {}), **options,
+    )  # fmt: skip
+
+
+def doubts_of(
+    checkpoint: Checkpoint, fitted: FittedSolver, images: ImageSource | None
+) -> list[str]:
+    """What speaks against the images having the law of the samples, a line each."""
+    if images is None:
+        return []
+    labels = images.labels if isinstance(images.labels, torch.Tensor) else None
+    doubts = missing_classes(checkpoint, labels)
+    law = fitted.figures.get("law")
+    if law and law["mean"] > UNLIKE:
+        doubts.append(
+            f"the mean of the network's own fine samples is off that of the images by {law['mean']:.0%} "
+            "of their variance"
+        )
+    if law and abs(law["variance"] - 1) > UNLIKE:
+        doubts.append(
+            f"the network's own fine samples have {law['variance']:.2f} times the images' variance"
+        )
+    return doubts
+
+
+def fitted_summary(fitted: FittedSolver) -> list[str]:
+    """What was fitted, what it cost, and what it gained on fresh starts, a line each."""
+    found = fitted.figures
+    lines = [
+        f"{fitted.provenance['solver']}, {len(fitted.base)} evaluations: "
+        f"{', '.join(fitted.parts) or 'nothing'} fitted with {found['evaluations_fitting']:,} network "
+        f"evaluations, {found['evaluations'] - found['evaluations_fitting']:,} more on fresh starts"
+    ]
+    if "distance" in found:
+        before, after, fall = (found["distance"][name] for name in ("before", "after", "fall"))
+        lines.append(
+            f"squared distance to the network's own fine solution, per pixel: {before['value']:.3g} -> "
+            f"{after['value']:.3g}, a fall of {fall['value']:.3g} ({fall['lower']:.3g} to "
+            f"{fall['upper']:.3g}, 95 %); the fine solution's own error is "
+            f"{found['fine_solution_error']:.1g} of the first"
+        )
+    if "moments" in found:
+        m = found["moments"]
+        lines.append(
+            f"squared error of the moments on the way: {m['before']:.3g} -> {m['after']:.3g}, "
+            f"a fall of {m['fall']:.3g} (at least {m['fall_lower']:.3g}, 95 %)"
+        )
+    return lines
+
+
+def digest_of(path: Path | None) -> str | None:
+    """Digest of a file; None for none."""
+    return None if path is None else hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def load_fitted(
+    checkpoint: Checkpoint, path: Path, *, guidance: float, calibrations: tuple[Path | None, ...]
+) -> FittedSolver:
+    """Read a fitted solver, and require that it was fitted to just this network.
+
+    Args:
+        checkpoint: the network.
+        path: of the file.
+        guidance: as the network will be sampled with.
+        calibrations: the files of both branches.
+
+    Raises:
+        InputError: as ``FittedSolver.load``, or it was fitted to another network, with another guidance,
+            or with other calibrations.
+    """
+    fitted = FittedSolver.load(path)
+    made = fitted.provenance
+    if made.get("fingerprint") != checkpoint.fingerprint:
+        raise InputError(
+            f"fitted solver: made for {made.get('checkpoint', 'another network')}, whose weights are "
+            f"not those of {checkpoint.reference}"
+        )
+    if float(made.get("guidance", 0.0)) != guidance:
+        raise InputError(
+            f"fitted solver: expected guidance {made.get('guidance', 0.0):g}, as it was fitted, "
+            f"got {guidance:g}"
+        )
+    if made.get("calibrations", [None, None]) != [digest_of(file) for file in calibrations]:
+        raise InputError("fitted solver: expected the calibration that it was fitted with")
+    return fitted

@@ -1,0 +1,99 @@
+"""Fit a solver to a network, for few evaluations."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from real.commands import arguments as given
+from theory.support.command_line import count
+from theory.support.output import require_file
+
+PARTS = ("start", "trajectory", "marginals")
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """Comma-separated parts."""
+    found = tuple(text.split(","))
+    for part in found:
+        if part not in PARTS:
+            raise argparse.ArgumentTypeError(f"expected some of {', '.join(PARTS)}, got {part!r}")
+    return found
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    command = commands.add_parser(
+        "fit-solver",
+        parents=[
+            given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE,
+            given.RUNNING, given.GUIDANCE,
+        ],
+        description="Fit a solver of few evaluations to the network: its steps to the network's own fine "
+        "solution, its moments on the way to those that images have under the same noise, and its "
+        "start to the images at the first time. No gradients; minutes. The file is for `sample`, "
+        "`quality` and `real.fitted_scheduler`.",
+        epilog="example: python -m real fit-solver digits --data digits --solver ddim --nfe 5 --out "
+        "fitted.safetensors",
+    )  # fmt: skip
+    option = command.add_argument
+    option("--nfe", "--steps", type=count, required=True, metavar="N", help="network evaluations")
+    option(
+        "--parts", type=parts, default=PARTS, metavar="PART,...",
+        help="start, trajectory, marginals (default: all); the trajectory alone needs no images",
+    )  # fmt: skip
+    option("--starts", type=count, default=128, metavar="N", help="trajectories to fit to (128)")
+    option(
+        "--fresh", type=count, default=64, metavar="N", help="others, to measure the gain on (64)"
+    )
+    option("--calibration", type=Path, metavar="FILE", help="of the network, as it will be used")
+    option("--out", type=Path, required=True, metavar="FILE", help="file to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Fit, save, and say what was gained."""
+    require_file(options.out)
+    given.require_inputs(options)
+    from real.calibrated.conditions import of_samples
+    from real.calibrated.fitted_solvers import (
+        digest_of,
+        doubts_of,
+        fit_checkpoint_solver,
+        fitted_summary,
+    )
+    from real.commands.loading import (
+        ImageRequest,
+        NetworkRequest,
+        images_for,
+        on_device,
+        prediction_for,
+        run_network,
+        settled_batch_size,
+    )
+    from real.solvers.by_name import solver_or_default
+
+    device = on_device(options.device)
+    checkpoint = run_network(NetworkRequest.of(options), device)
+    batch_size = settled_batch_size(options.batch_size, checkpoint, device)
+    solver = solver_or_default(options.solver, checkpoint.schedule)
+    images, conditions = None, of_samples(checkpoint, options.starts, options.condition)
+    if set(options.parts) != {"trajectory"}:
+        images = images_for(checkpoint, ImageRequest.of(options), "calibration", device, batch_size)
+        if options.condition is None and checkpoint.conditions is not None:
+            conditions = images.labels if images.labels is not None else conditions
+    calibrations = options.calibration, options.unconditional
+    predict = prediction_for(checkpoint, *calibrations, options.guidance)
+    with given.counting(None, "fit-solver", options.quiet) as on_progress:
+        fitted = fit_checkpoint_solver(
+            checkpoint, predict, solver, options.nfe, images=images, conditions=conditions,
+            parts=options.parts, starts=options.starts, fresh=options.fresh, seed=options.seed,
+            flow={"batch_size": batch_size, "device": device, "on_progress": on_progress},
+            provenance={
+                "guidance": options.guidance, "calibrations": [digest_of(c) for c in calibrations],
+                "condition": options.condition, "dtype": options.dtype, "seed": options.seed,
+            },
+        )  # fmt: skip
+    fitted.save(options.out)
+    print(options.out)
+    for doubt in doubts_of(checkpoint, fitted, images):
+        print(f"warning: {doubt}; the law of the images must be that of the samples")
+    print("\n".join(fitted_summary(fitted)))

@@ -1,0 +1,251 @@
+"""Fit a solver to a network: its start, its trajectory, its marginals, and what each gained."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from theory.forward.images import Conditions, take
+from theory.forward.keyed_noise import keyed_noise
+from theory.sampling.cells import CellWeights
+from theory.sampling.data_law import DataLaw
+from theory.sampling.fitted import MARGINALS, PARTS, START, TRAJECTORY, FittedSolver
+from theory.sampling.flow import Flow, fine_times
+from theory.sampling.marginal_fit import GROUPS, KINDS, MomentMap, fit_moments, moment_errors
+from theory.sampling.multistep import Multistep, scales, with_end
+from theory.sampling.start import DataStart
+from theory.sampling.trajectory_fit import MOST_HISTORY, fit_step
+from theory.statistics.intervals import Estimate
+from theory.statistics.lower_bounds import lower_bounds
+from theory.support.checks import require_at_least
+from theory.support.errors import InputError
+
+PURPOSE, FRESH = "fit-solver", "fit-solver-fresh"
+"""Keys of the noise of starts; samples and calibrations have others."""
+DIVISIONS = (4, 8, 16, 32)
+FINE_ENOUGH = 0.01
+"""The fine solution's own error, over that of the solver which is fitted."""
+PROBED = 16
+"""Starts on which it is found how fine the fine solution must be."""
+LEAST_STARTS = 2 * GROUPS
+
+
+@dataclass(frozen=True, eq=False)
+class Starts:
+    """Independent starts of trajectories, with their conditions."""
+
+    noise: Float64[Tensor, "n *shape"]
+    conditions: Conditions | None
+
+    @classmethod
+    def drawn(
+        cls,
+        seed: int,
+        purpose: str,
+        count: int,
+        shape: tuple[int, ...],
+        conditions: Conditions | None,
+    ) -> "Starts":
+        """Standard noise of that key; conditions are taken in turn."""
+        noise = keyed_noise(seed, purpose, 0, 0, torch.arange(count), shape)
+        own = None
+        if conditions is not None:
+            own = take(conditions, torch.arange(count) % len(conditions))
+        return cls(noise, own)
+
+    def first(self, count: int) -> "Starts":
+        """The first of them."""
+        return Starts(self.noise[:count], take(self.conditions, torch.arange(count)))
+
+
+def fit_solver(
+    flow: Flow,
+    base: Multistep,
+    shape: tuple[int, ...],
+    *,
+    parts: Collection[str] = PARTS,
+    law: DataLaw | None = None,
+    conditions: Conditions | None = None,
+    starts: int = 128,
+    fresh: int = 64,
+    seed: int = 0,
+    provenance: Mapping[str, Any] | None = None,
+) -> FittedSolver:
+    """Fit the parts that are asked for, and measure on fresh starts what they gain.
+
+    Args:
+        flow: the network, as it will be sampled from.
+        base: the solver.
+        shape: of one image.
+        parts: of ``PARTS``.
+        law: of the images; only the trajectory can do without.
+        conditions: of samples, as they will be wanted; taken in turn.
+        starts: trajectories that are fitted to.
+        fresh: trajectories on which gains are measured.
+        seed: key of all starts.
+        provenance: anything worth keeping with the result.
+
+    Raises:
+        InputError: no part, an unknown one, one that needs images without them, or too few starts.
+    """
+    unknown = set(parts) - set(PARTS)
+    if unknown or not parts:
+        raise InputError(f"parts: expected some of {', '.join(PARTS)}, got {sorted(parts)!r:.60}")
+    if law is None and set(parts) != {TRAJECTORY}:
+        raise InputError("parts: start and marginals are fitted to images, got none")
+    require_at_least("starts", starts, LEAST_STARTS)
+    require_at_least("fresh starts", fresh, LEAST_STARTS)
+    drawn = Starts.drawn(seed, PURPOSE, starts, shape, conditions)
+    nothing = (None,) * len(base)
+    solver = FittedSolver(shape, base, nothing, nothing, clip=flow.clip)
+    if law is not None and START in parts:
+        a, s = scales(base.log_snr[:1])
+        solver = replace(solver, start=DataStart.of(law, a.item(), s.item()))
+    figures: dict[str, Any] = {}
+    if TRAJECTORY in parts:
+        division, error = _division(flow, solver, drawn.first(PROBED))
+        solver, choices, ends = _with_trajectory(flow, solver, drawn, division)
+        if law is not None:
+            figures["law"] = against(law, ends)
+        figures |= {
+            "division": division,
+            "fine_solution_error": error,
+            "trajectory": choices,
+        }
+    along = solver
+    if law is not None and MARGINALS in parts:
+        solver, choices = _with_marginals(flow, solver, drawn, law)
+        figures["marginals"] = choices
+    figures["evaluations_fitting"] = flow.evaluations
+    apart = Starts.drawn(seed, FRESH, fresh, shape, conditions)
+    if TRAJECTORY in parts:
+        figures["distance"] = _distance(flow, along, apart, division)
+    if law is not None and MARGINALS in parts:
+        figures["moments"] = _moments(flow, along, solver, apart, law)
+    figures["evaluations"] = flow.evaluations
+    return replace(solver, figures=figures, provenance=dict(provenance or {}))
+
+
+def run(flow: Flow, solver: FittedSolver, starts: Starts) -> list[Tensor]:
+    """u_0, ..., u_n of a fitted solver."""
+    u = solver.begin(starts.noise)
+    positions, data = [u], []
+    for i, t in enumerate(solver.base.times):
+        data.append(flow.data(u, t, starts.conditions))
+        u = solver.step(i, u, data)
+        positions.append(u)
+    return positions
+
+
+def _division(flow: Flow, solver: FittedSolver, starts: Starts) -> tuple[int, float]:
+    """How finely to divide intervals, and the squared error of that over the base solver's."""
+    u = solver.begin(starts.noise)
+    coarse = flow.solve(solver.base, u, starts.conditions)[-1]
+    now = flow.fine(solver.base, DIVISIONS[0], u, starts.conditions)[-1]
+    for division in DIVISIONS:
+        finer = flow.fine(solver.base, 2 * division, u, starts.conditions)[-1]
+        error = ((now - finer).square().sum() / (coarse - finer).square().sum()).item()
+        same = len(fine_times(flow.network, solver.base, division)) == len(
+            fine_times(flow.network, solver.base, 2 * division)
+        )
+        if error <= FINE_ENOUGH or same:
+            break
+        now = finer
+    return division, error
+
+
+def _with_trajectory(
+    flow: Flow, solver: FittedSolver, starts: Starts, division: int
+) -> tuple[FittedSolver, list[dict[str, Any]], Tensor]:
+    """The solver with what is added to its steps, how that was chosen, and the fine samples."""
+    u = solver.begin(starts.noise)
+    fine = flow.fine(solver.base, division, u, starts.conditions)
+    added: list[CellWeights | None] = []
+    choices, data = [], []
+    for i, t in enumerate(solver.base.times):
+        data.append(flow.data(u, t, starts.conditions))
+        known = [u, *reversed(data)][: 1 + max(MOST_HISTORY, solver.base.weights.shape[1] - 1)]
+        following = solver.base.step(i, u, data)
+        fit = fit_step(
+            torch.stack([x.flatten(1) for x in known]),
+            (fine[i + 1] - following).flatten(1),
+            solver.shape,
+        )
+        added.append(fit.added)
+        u = following if fit.added is None else following + fit.added.apply(known)
+        choices.append({
+            "t": t.item(), "before": fit.before, "after": fit.after,
+            "cells": fit.added.cells.name if fit.added else None,
+            "predictions": len(fit.added.weights) - 1 if fit.added else 0,
+        })  # fmt: skip
+    return replace(solver, added=tuple(added)), choices, fine[-1]
+
+
+def against(law: DataLaw, samples: Float64[Tensor, "n *shape"]) -> dict[str, float]:
+    """The law of samples against that of images.
+
+    ``mean``: the squared difference of the means, less its noise, over the sum of the variances;
+    ``variance``: the sum of the samples' variances over that of the images'.
+    """
+    flat = samples.flatten(1).cpu()
+    own, theirs = flat.var(0).sum(), law.images.var(0).sum()
+    difference = (flat.mean(0) - law.mean.flatten()).square().sum()
+    noise = own / len(flat) + theirs / law.count
+    return {"mean": ((difference - noise) / theirs).item(), "variance": (own / theirs).item()}
+
+
+def _with_marginals(
+    flow: Flow, solver: FittedSolver, starts: Starts, law: DataLaw
+) -> tuple[FittedSolver, list[dict[str, Any]]]:
+    u = solver.begin(starts.noise)
+    a, s = (values.tolist() for values in scales(with_end(solver.base.log_snr)))
+    maps: list[MomentMap | None] = []
+    choices, data = [], []
+    for i, t in enumerate(solver.base.times):
+        data.append(flow.data(u, t, starts.conditions))
+        u = solver.step(i, u, data)
+        last = i + 1 == len(solver.base)
+        if last:
+            maps.append(None)
+            continue
+        fit = fit_moments(u, law, a[i + 1], s[i + 1], KINDS)
+        maps.append(fit.map)
+        u = u if fit.map is None else fit.map.apply(u)
+        choices.append({
+            "after_t": t.item(), "before": fit.before, "after": fit.after,
+            "cells": fit.map.cells.name if fit.map else None,
+        })  # fmt: skip
+    return replace(solver, maps=tuple(maps)), choices
+
+
+def _distance(
+    flow: Flow, fitted: FittedSolver, starts: Starts, division: int
+) -> dict[str, dict[str, float]]:
+    """Mean squared distance of samples to the fine solution, per pixel: 95 % intervals over starts."""
+    u = fitted.begin(starts.noise)
+    fine = flow.fine(fitted.base, division, u, starts.conditions)[-1]
+    ends = {
+        "before": flow.solve(fitted.base, u, starts.conditions)[-1],
+        "after": run(flow, fitted, starts)[-1],
+    }
+    squares = {name: (end - fine).flatten(1).square().mean(1) for name, end in ends.items()}
+    squares["fall"] = squares["before"] - squares["after"]
+    return {name: vars(Estimate.of_mean(values)) for name, values in squares.items()}
+
+
+def _moments(
+    flow: Flow, before: FittedSolver, after: FittedSolver, starts: Starts, law: DataLaw
+) -> dict[str, float]:
+    """Squared error of the moments on the way, summed over the steps, and a lower bound of its fall."""
+    a, s = (values.tolist() for values in scales(with_end(before.base.log_snr)))
+    errors = {}
+    for name, solver in (("before", before), ("after", after)):
+        positions = run(flow, solver, starts)[1:-1]
+        each = [moment_errors(u, law, a[i + 1], s[i + 1]) for i, u in enumerate(positions)]
+        errors[name] = torch.stack(each).sum(0) if each else torch.zeros(1, dtype=torch.float64)
+    fall = errors["before"] - errors["after"]
+    means = {name: values.mean().item() for name, values in (*errors.items(), ("fall", fall))}
+    return {**means, "fall_lower": lower_bounds(fall, 1).item()}
