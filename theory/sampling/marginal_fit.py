@@ -140,17 +140,40 @@ def moment_map(
     """
     values = cells.coordinates(flat)
     n, mean, variance = len(flat), values.mean(0), values.var(0)
-    difference = known.mean - mean
     noise = variance / n + known.variance / known.count
-    kept = 1 - cells.sums(noise) / cells.sums(difference.square()).clamp(min=1e-300)
-    wanted = cells.sums(known.variance) / cells.sums(variance).clamp(min=1e-300)
-    logs = wanted.log() / 2
+    difference = cells.sums((known.mean - mean).square())
+    of_mean = (1 - cells.sums(noise) / difference.clamp(min=1e-300)).clamp(min=0)
     spread = (1 / n + 1 / known.count) / (2 * _effective(cells, variance))
-    logs = logs * (1 - spread / logs.square().clamp(min=1e-300)).clamp(min=0)
+    logs = _log_gain(cells, variance, known).square()
+    of_gain = (1 - spread / logs.clamp(min=1e-300)).clamp(min=0)
+    return map_between(mean, variance, known, cells, strength * of_mean, strength * of_gain)
+
+
+def map_between(
+    mean: Float64[Tensor, "d"],
+    variance: Float64[Tensor, "d"],
+    known: KnownMoments,
+    cells: Partition,
+    of_mean: Float64[Tensor, "*cell"],
+    of_gain: Float64[Tensor, "*cell"],
+) -> MomentMap:
+    """The map from one mean and variances to the known ones, or a part of the way.
+
+    Args:
+        mean, variance: that there are, in the coordinates of the partition.
+        known: that there should be.
+        cells: which coordinates share a gain, the root of the ratio of their summed variances.
+        of_mean, of_gain: shares of the way, of the means and of the logarithms of the gains.
+    """
     most = math.log(WIDEST) / 2
-    gain = (strength * logs).clamp(-most, most).exp()
-    offset = strength * kept.clamp(min=0)[cells.index] * difference
+    gain = (of_gain * _log_gain(cells, variance, known)).clamp(-most, most).exp()
+    offset = of_mean.expand(cells.count)[cells.index] * (known.mean - mean)
     return MomentMap(cells, gain, mean, offset)
+
+
+def _log_gain(cells: Partition, variance: Tensor, known: KnownMoments) -> Tensor:
+    """Logarithm of the gain that makes the sum of the variances of each cell the known one."""
+    return (cells.sums(known.variance) / cells.sums(variance).clamp(min=1e-300)).log() / 2
 
 
 def moment_errors(

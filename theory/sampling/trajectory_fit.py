@@ -64,7 +64,7 @@ def fit_step(
     before = (remainder.square().sum() / starts).item()
     best, chosen = before, None
     for cells in (partition(name, shape) for name in kinds or kinds_for(shape)):
-        products = _products(cells, features, remainder, fold)
+        products = fold_products(cells, features, remainder, fold)
         for count in range(2, len(features) + 1):
             kept = torch.cat([torch.arange(count), torch.tensor([len(features)])])
             some = products[:, kept][:, :, kept]
@@ -75,10 +75,10 @@ def fit_step(
     if chosen is None:
         return StepFit(None, before, before)
     cells, total, ridge = chosen
-    return StepFit(CellWeights(cells, _solved(total, ridge).T), before, best)
+    return StepFit(CellWeights(cells, ridge_weights(total, ridge).T), before, best)
 
 
-def _products(
+def fold_products(
     cells: Partition, features: Tensor, remainder: Tensor, fold: Int64[Tensor, "start"]
 ) -> Float64[Tensor, "fold f f cell"]:
     """Sums of products of the features and the remainder, of the starts of each fold, in each cell."""
@@ -97,15 +97,22 @@ def _left_out_errors(
     """Squared errors on the starts of each fold, of what is fitted to the others."""
     errors = []
     for own, others in zip(products, products.sum(0) - products, strict=True):
-        unit = torch.cat([-_solved(others, ridge), torch.ones(own.shape[-1], 1).double()], 1)
+        unit = torch.cat([-ridge_weights(others, ridge), torch.ones(own.shape[-1], 1).double()], 1)
         errors.append(torch.einsum("ci,ijc,cj->", unit, own, unit))
     return torch.stack(errors)
 
 
-def _solved(products: Float64[Tensor, "f f cell"], ridge: float) -> Float64[Tensor, "cell k"]:
-    """Weights of every cell, shrunk toward those of all cells together.
+def ridge_weights(products: Float64[Tensor, "f f cell"], ridge: float) -> Float64[Tensor, "cell k"]:
+    """Weights of every cell, shrunk toward those of all cells together:
 
-    (P + kappa D) v = p + kappa D v_whole with D = diag P, in features of unit size.
+        (P + kappa D) v = p + kappa D v_whole,    D = diag P.
+
+    The mean square of what is left never rises by them: v_whole does not raise it, and v minimizes
+    it plus kappa (v - v_whole) . D (v - v_whole), which is zero at v_whole.
+
+    Args:
+        products: P, and p in the last row and column, of every cell.
+        ridge: kappa.
     """
     whole = _ridge(products.sum(-1, keepdim=True), RIDGES[0], torch.zeros(()).double())
     return _ridge(products, ridge, whole)

@@ -15,6 +15,7 @@ from toy.claims import (
     extreme_identities,
     extremes,
     first_order,
+    fitted_solvers,
     gaussian_tails,
     guidance,
     likelihood,
@@ -38,7 +39,7 @@ FAMILIES = (
     azuma_hoeffding, maximal_inequalities, optional_stopping, calibration, estimation, coverage,
     denoising, guidance, tilting, likelihood, likelihood_whole, likelihood_gain, euler_maruyama,
     mixture_chains, convergence_orders, derivative_tower, energy, first_order, slope_certificates,
-    betting, reverse_variance, extremes, extreme_identities,
+    betting, fitted_solvers, reverse_variance, extremes, extreme_identities,
 )  # fmt: skip
 
 ALL: tuple[Claim, ...] = tuple(claim for family in FAMILIES for claim in family.CLAIMS)
