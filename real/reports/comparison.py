@@ -76,7 +76,7 @@ def _described(
     }
 
 
-def _rows(comparison: Comparison) -> list[dict[str, float]]:
+def _rows(comparison: Comparison) -> list[dict[str, Any]]:
     grid = comparison.grid
     columns = zip(
         grid.times.tolist(), grid.log_snr.tolist(), comparison.first.losses.mean(0).tolist(),

@@ -38,8 +38,8 @@ def draw_rise(ax: Axes, report: dict[str, Any]) -> None:
             ax.vlines(log_snr[chosen], lower[chosen], upper[chosen], color=colour, lw=1)
             ax.plot(log_snr[chosen], value[chosen], "o", ms=3, color=colour, label=label)
     ax.set(xlabel=LOG_SNR, ylabel="rise of the loss from A to B (%)")
-    ax.set_title(f"Same images, same noise; {report['confidence']:.0%} for all times at once")
-    ax.legend()
+    ax.set_title("Same images, same noise")
+    ax.legend(title=f"{report['confidence']:.0%} for all at once")
 
 
 def draw_samples(ax: Axes, samples: dict[str, Any]) -> None:
@@ -54,9 +54,9 @@ def draw_samples(ax: Axes, samples: dict[str, Any]) -> None:
         samples["real_images"]["frechet"], color=GREY, lw=0.8, ls="--", label="other real images"
     )
     ax.set_xticks([0, 1], ["A", "B"])
-    ax.set(xlim=(-0.3, 1.3), ylabel=samples["distance"])
     nfe = samples["over_seeds"][0]["nfe"]
-    ax.set_title(f"Samples from the same noise ({samples['solver']}, {nfe} evaluations)")
+    ax.set(xlim=(-0.3, 1.3), xlabel=f"{samples['solver']}, {nfe} evaluations per sample")
+    ax.set(ylabel=samples["distance"], title="Samples from the same noise")
     ax.legend()
 
 
