@@ -110,12 +110,14 @@ def test_the_same_weights_are_said_to_be_the_same(tmp_path, capsys):
 
 def test_two_networks_of_one_file_are_not_taken_for_one(tmp_path, capsys, own):
     """Their fingerprint is that of the file."""
-    found, said = compared(tmp_path, capsys, f"{own}:same", f"{own}:biased")
+    more = ["--samples", "16", "--nfe", "3"]
+    found, said = compared(tmp_path, capsys, f"{own}:same", f"{own}:biased", *more)
     assert found["A"]["fingerprint"] == found["B"]["fingerprint"] and not found["same_weights"]
     assert "same weights" not in said[0]
     at_noise = max(found["times"], key=lambda row: row["t"])
     assert at_noise["rise"] == pytest.approx(64 * 0.125**2, rel=0.2)
     assert at_noise["rise_lower"] > 0
+    assert found["samples"]["over_seeds"][0]["tint"]["change"]["lower"] > 0
 
 
 def test_images_that_are_all_one_give_no_certainty(tmp_path, capsys, quantized):

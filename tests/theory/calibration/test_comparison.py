@@ -196,6 +196,8 @@ def test_images_that_belong_together_count_once():
     assert (alone.independent, grouped.independent) == (12, 3)
     by_hand = Estimate.of_mean(grouped.rises[:, 0], groups, 1 - (1 - LEVEL) / len(TIMES))
     assert grouped.loss_rise()[0] == by_hand != alone.loss_rise()[0]
+    nats = grouped.rises @ bound_weights(SCHEDULE, grouped.grid.times)
+    assert grouped.bound_rise() == Estimate.of_mean(nats, groups) != Estimate.of_mean(nats)
     copied = of_gaussian(imperfect, GaussianNoise(), images=torch.cat([x_0, x_0]))
     assert (len(copied.rises), copied.independent) == (24, 12)
 
