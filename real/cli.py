@@ -10,6 +10,7 @@ COMMANDS = {
         ("list", "listing", "list the networks that are known by name"),
         ("calibrate", "calibrate", "estimate the shift of a network at each time"),
         ("validate", "validate", "prove a calibration on held-out images, and write a report"),
+        ("compare", "compare", "say which of two networks of one target is better, and where"),
         ("test", "test", "say at which times a network is miscalibrated, and stop when it is known"),
         ("sample", "sample", "draw samples, with or without a calibration"),
         ("fit-solver", "fit_solver", "fit a solver of few evaluations to a network"),

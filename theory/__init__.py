@@ -14,10 +14,13 @@ __all__, __getattr__, __dir__ = lazy_names(
     {
         "Calibrated": "theory.calibration",
         "Calibration": "theory.calibration",
+        "Comparison": "theory.calibration",
         "Validation": "theory.calibration",
         "calibrate": "theory.calibration",
         "calibrate_exactly": "theory.calibration",
+        "compare": "theory.calibration",
         "validate": "theory.calibration",
+        "Network": "theory.forward.network",
         "Goal": "theory.statistics.neyman_allocation",
         "InputError": "theory.support.errors",
         "DiscreteSchedule": "theory.diffusion.schedules",

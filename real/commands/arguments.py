@@ -62,17 +62,18 @@ COMMON.add_argument("--seed", type=seed, default=0, help="seed of everything ran
 COMMON.add_argument("--quiet", action="store_true", help="no progress bar")
 ON_DEVICE = Parser(add_help=False)
 ON_DEVICE.add_argument("--device", default="auto", help="auto (CUDA if there), cpu, cuda:1 ...")
-NETWORK = Parser(add_help=False)
+DESCRIBED = Parser(add_help=False)
+DESCRIBED.add_argument(
+    "--range", type=number_pair, metavar="LOW,HIGH",
+    help="range of the network's data, where it is not -1,1 (write --range=-0.5,0.5)",
+)  # fmt: skip
+DESCRIBED.add_argument("--family", metavar="NAME", help="family, where several know its content")
+NETWORK = Parser(add_help=False, parents=[DESCRIBED])
 NETWORK.add_argument(
     "checkpoint", nargs="?", default="digits", metavar="CHECKPOINT",
     help="digits (shipped, default), a name that `list` shows, a folder, a file, "
     "a Hub id, or your own network as FILE.py:NAME",
 )  # fmt: skip
-NETWORK.add_argument(
-    "--range", type=number_pair, metavar="LOW,HIGH",
-    help="range of the network's data, where it is not -1,1 (write --range=-0.5,0.5)",
-)  # fmt: skip
-NETWORK.add_argument("--family", metavar="NAME", help="family, where several know its content")
 SOLVER = Parser(add_help=False)
 SOLVER.add_argument(
     "--solver", metavar="NAME",
@@ -167,14 +168,15 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
             features; a calibration that is no file; or a reference to images that do not exist.
     """
     given = vars(options)
-    if given.get("checkpoint") is not None:
-        require_known(given["checkpoint"])
+    for name in ("checkpoint", "other"):
+        if given.get(name) is not None:
+            require_known(given[name])
+    if given.get("unconditional") and not given.get("guidance"):
+        raise InputError("unconditional: expected --guidance, without which that branch is not run")
     for name, what in FILES.items():
         path = given.get(name)
         if path is not None and not path.is_file():
             raise InputError(f"{what}: expected a file, there is none at {path}")
-    if given.get("unconditional") and not given.get("guidance"):
-        raise InputError("unconditional: expected --guidance, without which that branch is not run")
     if given.get("device") is not None:
         choices.require_one_of("device", given["device"].partition(":")[0], choices.DEVICES)
     if (

@@ -1,4 +1,5 @@
-"""Samples with and without calibration against real images: over evaluations, repeated over seeds.
+"""Samples of two networks against real images, such as with and without calibration: over evaluations,
+repeated over seeds.
 
 Both start from the same noise, and so do all numbers of evaluations of one seed; what is said of
 their difference is paired. Intervals are Student's over the seeds: they speak of the noise that
@@ -91,7 +92,7 @@ class QualityPlan:
 
     Attributes:
         checkpoint: the network's schedule, target and codec.
-        samplers: what is compared, by name: ``before`` and ``after`` calibration.
+        samplers: the two that are compared, by name, such as ``before`` and ``after`` calibration.
         nfe: numbers of network evaluations per sample.
         seeds: of the noise that samples start from.
         samples: how many, for each network, number of evaluations and seed.
@@ -139,21 +140,28 @@ def measure_quality(plan: QualityPlan, reference: Reference) -> Iterator[dict[st
                 yield row | reference.against(drawn.images, seed, plan.batch_size)
 
 
-def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Per number of evaluations: each measure before and after, and its paired change."""
+def over_seeds(
+    rows: list[dict[str, Any]], pair: tuple[str, str] = ("before", "after")
+) -> list[dict[str, Any]]:
+    """Per number of evaluations: each measure of the pair of networks, and its paired change."""
     return [
         {"nfe": nfe}
-        | {name: _paired([row for row in rows if row["nfe"] == nfe], name) for name in MEASURES}
+        | {
+            name: _paired([row for row in rows if row["nfe"] == nfe], name, pair)
+            for name in MEASURES
+        }
         for nfe in sorted({row["nfe"] for row in rows})
     ]
 
 
-def _paired(rows: list[dict[str, Any]], name: str) -> dict[str, dict[str, float]]:
+def _paired(
+    rows: list[dict[str, Any]], name: str, pair: tuple[str, str]
+) -> dict[str, dict[str, float]]:
     before, after = (
         torch.tensor([row[name] for row in rows if row["network"] == network], dtype=torch.float64)
-        for network in ("before", "after")
+        for network in pair
     )
     return {
         what: vars(Estimate.of_mean(values))
-        for what, values in (("before", before), ("after", after), ("change", after - before))
+        for what, values in ((pair[0], before), (pair[1], after), ("change", after - before))
     }

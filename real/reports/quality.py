@@ -21,8 +21,23 @@ def quality_report(
     numbers = {
         "checkpoint": plan.checkpoint.reference,
         "fingerprint": plan.checkpoint.fingerprint,
-        "solver": plan.samplers["before"].name,
-        "solver_after": plan.samplers["after"].name,
+        **more,
+        **distances(plan, reference, rows),
+    }
+    return Report(
+        "quality", numbers, distance_lines(numbers, ("before", "after")),
+        partial(draw_quality, report=numbers), (8.0, 6.0), ("quality.png", "quality.pdf"),
+    )  # fmt: skip
+
+
+def distances(
+    plan: QualityPlan, reference: Reference, rows: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """What was sampled, what it was compared with, and the rows with their means over seeds."""
+    first, second = plan.samplers
+    return {
+        "solver": plan.samplers[first].name,
+        "solver_after": plan.samplers[second].name,
         "distance": reference.features.distance,
         "features": reference.features.description,
         "feature_width": reference.rows.shape[1],
@@ -30,14 +45,9 @@ def quality_report(
         "samples": plan.samples,
         "seeds": list(plan.seeds),
         "confidence": LEVEL,
-        **more,
-        "over_seeds": over_seeds(rows),
+        "over_seeds": over_seeds(rows, (first, second)),
         "rows": rows,
     }
-    return Report(
-        "quality", numbers, _summary(numbers), partial(draw_quality, report=numbers), (8.0, 6.0),
-        ("quality.png", "quality.pdf"),
-    )  # fmt: skip
 
 
 def _solvers(report: dict[str, Any]) -> str:
@@ -45,7 +55,8 @@ def _solvers(report: dict[str, Any]) -> str:
     return str(before) if before == after else f"{before} before, {after} after"
 
 
-def _summary(report: dict[str, Any]) -> list[str]:
+def distance_lines(report: dict[str, Any], pair: tuple[str, str]) -> list[str]:
+    """The distances of the pair's samples and their changes in words, with cautions."""
     least = max(FEW_IMAGES, report["feature_width"] + 1)  # else the covariance is singular
     lines = [
         *cautions("images", report["images"], least),
@@ -56,10 +67,10 @@ def _summary(report: dict[str, Any]) -> list[str]:
     ]
     for row in report["over_seeds"]:
         for name in MEASURES:
-            before, after, change = (row[name][part] for part in ("before", "after", "change"))
+            before, after, change = (row[name][part] for part in (*pair, "change"))
             lines.append(
                 f"{row['nfe']} evaluations, {NAMES.get(name, report['distance'])}: "
-                f"{before['value']:.4g} before, {after['value']:.4g} after, change "
+                f"{before['value']:.4g} {pair[0]}, {after['value']:.4g} {pair[1]}, change "
                 f"{change['value']:+.2g} {interval(change, '+.2g')}"
             )
     return lines

@@ -3,10 +3,14 @@
 Imports every other room of ``theory``.
 """
 
+from theory.calibration.comparison import Comparison, compare
 from theory.calibration.exact import calibrate_exactly
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.calibration.validation import Validation, validate
 
-__all__ = ["Calibrated", "Calibration", "Validation", "calibrate", "calibrate_exactly", "validate"]
+__all__ = [
+    "Calibrated", "Calibration", "Comparison", "Validation", "calibrate", "calibrate_exactly", "compare",
+    "validate",
+]  # fmt: skip

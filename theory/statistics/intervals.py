@@ -23,7 +23,7 @@ def cautions(what: str, count: int, least: int = FEW_IMAGES) -> list[str]:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with a two-sided interval of confidence ``LEVEL``.
+    """A value with a two-sided interval, of confidence ``LEVEL`` unless another one was asked for.
 
     The interval is infinite if there were too few images to estimate an error.
     """
@@ -33,15 +33,19 @@ class Estimate:
     upper: float
 
     @classmethod
-    def from_error(cls, value: float, standard_error: float, degrees: int) -> "Estimate":
-        """Student interval: value -+ t_{degrees, (1 + LEVEL)/2} standard_error (asymptotic)."""
+    def from_error(
+        cls, value: float, standard_error: float, degrees: int, level: float = LEVEL
+    ) -> "Estimate":
+        """Student interval: value -+ t_{degrees, (1 + level)/2} standard_error (asymptotic)."""
         if degrees < 1 or not math.isfinite(standard_error):
             return cls(value, -math.inf, math.inf)
-        half = float(student.ppf((1 + LEVEL) / 2, degrees)) * standard_error
+        half = float(student.ppf((1 + level) / 2, degrees)) * standard_error
         return cls(value, value - half, value + half)
 
     @classmethod
-    def of_mean(cls, per_image: Tensor, units: Tensor | None = None) -> "Estimate":
+    def of_mean(
+        cls, per_image: Tensor, units: Tensor | None = None, level: float = LEVEL
+    ) -> "Estimate":
         """The mean of values (n,), one per image; of independent ones unless ``units`` says else.
 
         Images of one unit (n,) may depend on each other: with m the mean, the squared error is
@@ -52,6 +56,6 @@ class Estimate:
             apart = torch.zeros(int(units.max()) + 1, dtype=per_image.dtype)
             apart.index_add_(0, units, per_image - per_image.mean())
             error = math.sqrt(count / max(1, count - 1) * apart.square().sum().item()) / n
-            return cls.from_error(float(per_image.mean()), error, count - 1)
+            return cls.from_error(float(per_image.mean()), error, count - 1, level)
         error = float(torch.std(per_image)) / math.sqrt(n) if n > 1 else math.inf
-        return cls.from_error(float(per_image.mean()), error, n - 1)
+        return cls.from_error(float(per_image.mean()), error, n - 1, level)

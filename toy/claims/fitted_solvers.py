@@ -249,7 +249,7 @@ def about_zero(mean: Tensor, variance: Tensor, known: KnownMoments, cells: Parti
 
 CLAIMS = (
     exact_claim(
-        "solver-order-one", "11", "DDIM, written as weights, has order 1 to six digits on a known flow", FLOWS,
+        "solver-order-one", "11", "DDIM, written as weights, has order 1 to six digits", FLOWS,
         partial(order_error, order=1, make=first_order),
         make={"noise-of-the-old-size": without_noise_scale, "an-order-too-many": second_order},
     ),

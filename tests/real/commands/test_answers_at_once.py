@@ -39,6 +39,8 @@ ANSWERS = (
     (["encode", "--out", "o.npz"], 2, "expected a name with .safetensors"),
     (["throughput", "--data", "nofile.npz"], 2, "which does not exist"),
     (["train", "fashion", "--data", "nofile.npz", "--out", "o"], 2, "which does not exist"),
+    (["compare", "digits", "nofile", "--out", "o"], 2, "checkpoint: expected 'digits'"),
+    (["compare", "digits", "--out", "o"], 2, "the following arguments are required: B"),
     (["audit", "nofile", "--images", "9", "--dim", "9"], 2, "nofile does not exist"),
 )
 

@@ -58,3 +58,14 @@ def test_one_image_has_no_error_and_equal_images_have_error_zero():
     one, two = torch.tensor([3.0]).double(), torch.tensor([3.0, 3.0]).double()
     assert Estimate.of_mean(one) == Estimate(3.0, -math.inf, math.inf)
     assert Estimate.of_mean(two) == Estimate(3.0, 3.0, 3.0)
+
+
+@pytest.mark.parametrize("level", [0.5, 0.9975])
+def test_another_level_is_that_of_students_interval(level):
+    (row,) = samples(n=9, repetitions=1)
+    found = Estimate.of_mean(row, level=level)
+    expected = ttest_1samp(row.numpy(), 0).confidence_interval(level)
+    assert (found.lower, found.upper) == pytest.approx(tuple(expected), rel=1e-10)
+    twice, units = torch.cat([row, row]), torch.arange(9).repeat(2)
+    assert Estimate.of_mean(twice, units, level).upper == pytest.approx(found.upper, rel=1e-10)
+    assert Estimate.of_mean(twice, units).upper != pytest.approx(found.upper, rel=1e-3)
