@@ -17,6 +17,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "Checkpoint": "real.families.checkpoint",
         "attach": "real.calibrated.drop_in",
         "calibrate_checkpoint": "real.calibrated.calibrate",
+        "fitted_scheduler": "real.calibrated.fitted_scheduler",
         "from_pretrained": "real.calibrated.drop_in",
         "load": "real.checkpoints.loading",
         "open_images": "real.images.opening",

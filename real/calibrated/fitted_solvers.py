@@ -11,6 +11,7 @@ from real.calibrated.conditions import missing_classes
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.solvers.fitted import clipping_of, linear_solver
+from theory.diffusion.schedules import RectifiedFlow
 from theory.forward.images import Conditions
 from theory.forward.network import Network, Predict
 from theory.sampling.data_law import DataLaw
@@ -43,7 +44,7 @@ def fit_checkpoint_solver(
         predict: its prediction, calibrated and guided as it will be.
         solver, nfe: which is fitted, and its evaluations at most.
         images: as the network takes them; only the trajectory can do without.
-        conditions: of samples, as they will be wanted; taken in turn.
+        conditions: of samples, as they will be wanted, in any order.
         parts: start, trajectory, marginals.
         flow: batch_size, device and on_progress.
         provenance: anything worth keeping with the result.
@@ -57,12 +58,21 @@ def fit_checkpoint_solver(
     base = linear_solver(checkpoint, solver, nfe)
     origin = {
         "checkpoint": checkpoint.reference, "fingerprint": checkpoint.fingerprint,
-        "solver": solver, "nfe": len(base), **({} if images is None else {"data": images.name}),
+        "schedule": checkpoint.schedule.describe(), "target": checkpoint.target.name,
+        "time_scale": _time_scale(checkpoint), "solver": solver, "nfe": len(base),
+        **({} if images is None else {"data": images.name}),
     }  # fmt: skip
     return fit_solver(
         calls, base, checkpoint.shape, parts=parts, law=None if images is None else DataLaw.of(images),
         conditions=conditions, provenance=origin | (provenance or {}), **options,
     )  # fmt: skip
+
+
+def _time_scale(checkpoint: Checkpoint) -> int:
+    """The timestep of a diffusers network over the schedule's time."""
+    if not isinstance(checkpoint.schedule, RectifiedFlow):
+        return 1
+    return int(checkpoint.scheduler_config.get("num_train_timesteps", 1000))
 
 
 def doubts_of(

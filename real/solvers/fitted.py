@@ -34,13 +34,19 @@ def as_solver(fitted: FittedSolver) -> Solver:
                 f"fitted solver: expected {len(fitted.base)} evaluations, as it was fitted, got {nfe}"
             )
         data: list[Tensor] = []
+        own = [fitted]
+
+        def start(noise: Tensor) -> Tensor:
+            """The first u."""
+            own[0] = fitted.to(noise)
+            return own[0].begin(noise)
 
         def step(i: int, x_0: Tensor, x: Tensor, draw: Any) -> Tensor:
             """The next u."""
             data.append(fitted.clipped(x_0))
-            return fitted.step(i, x, data)
+            return own[0].step(i, x, data)
 
-        return SolverRun(fitted.base.times, variance_preserving, fitted.begin, step)
+        return SolverRun(fitted.base.times, variance_preserving, start, step)
 
     return Solver(f"fitted {fitted.provenance.get('solver', 'solver')}", begin)
 

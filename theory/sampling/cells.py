@@ -1,9 +1,9 @@
 """Ways to share numbers among the coordinates of an image, and least squares on such cells."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
-import torch
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from theory.statistics.image_bases import (
@@ -60,16 +60,23 @@ class CellWeights:
     """
 
     cells: Partition
-    weights: Float64[Tensor, "k cell"]
+    weights: Float[Tensor, "k cell"]
+
+    def to(self, like: Tensor) -> "CellWeights":
+        """The same where a tensor is, in its dtype."""
+        return CellWeights(self.cells, self.weights.to(like))
+
+    @cached_property
+    def of_coordinates(self) -> Float[Tensor, "k d"]:
+        """The weights of every coordinate."""
+        return self.weights[:, self.cells.index.to(self.weights.device)]
 
     def apply(self, features: list[Float[Tensor, "b *shape"]]) -> Float[Tensor, "b *shape"]:
         """Their weighted sum, in the coordinates of the partition; missing features count as zero."""
-        first = features[0]
-        total = None
-        for weight, feature in zip(self.weights, features, strict=False):
-            own = weight[self.cells.index].to(feature)
+        total: Tensor | None = None
+        for own, feature in zip(self.of_coordinates, features, strict=False):
             part = own * self.cells.coordinates(feature.flatten(1))
             total = part if total is None else total + part
         if total is None:
-            return torch.zeros_like(first)
-        return self.cells.flat(total).reshape(first.shape)
+            raise InputError("fitted solver: expected weights of a feature at least, got none")
+        return self.cells.flat(total).reshape(features[0].shape)

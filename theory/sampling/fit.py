@@ -49,12 +49,15 @@ class Starts:
         shape: tuple[int, ...],
         conditions: Conditions | None,
     ) -> "Starts":
-        """Standard noise of that key; conditions are taken in turn."""
+        """Standard noise of that key; conditions are taken in turn, in an order of their own.
+
+        Those of users' files are often sorted.
+        """
         noise = keyed_noise(seed, purpose, 0, 0, torch.arange(count), shape)
-        own = None
-        if conditions is not None:
-            own = take(conditions, torch.arange(count) % len(conditions))
-        return cls(noise, own)
+        if conditions is None:
+            return cls(noise, None)
+        order = torch.randperm(len(conditions), generator=torch.Generator().manual_seed(seed))
+        return cls(noise, take(conditions, order[torch.arange(count) % len(order)]))
 
     def first(self, count: int) -> "Starts":
         """The first of them."""
@@ -82,7 +85,7 @@ def fit_solver(
         shape: of one image.
         parts: of ``PARTS``.
         law: of the images; only the trajectory can do without.
-        conditions: of samples, as they will be wanted; taken in turn.
+        conditions: of samples, as they will be wanted, in any order.
         starts: trajectories that are fitted to.
         fresh: trajectories on which gains are measured.
         seed: key of all starts.

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,15 @@ class FittedSolver:
                 raise InputError(
                     f"fitted solver: expected {len(self.base)} {what}, got {len(steps)}"
                 )
+
+    def to(self, like: Tensor) -> "FittedSolver":
+        """The same for trajectories on the device and in the dtype of a tensor."""
+        return replace(
+            self,
+            added=tuple(part and part.to(like) for part in self.added),
+            maps=tuple(part and part.to(like) for part in self.maps),
+            start=self.start and self.start.to(like),
+        )
 
     def begin(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """u_0 from standard noise."""

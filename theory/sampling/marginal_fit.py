@@ -18,6 +18,7 @@ kind whose size is searched or set by hand.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Float64
@@ -47,16 +48,25 @@ class MomentMap:
     """
 
     cells: Partition
-    gain: Float64[Tensor, "cell"]
-    centre: Float64[Tensor, "d"]
-    offset: Float64[Tensor, "d"]
+    gain: Float[Tensor, "cell"]
+    centre: Float[Tensor, "d"]
+    offset: Float[Tensor, "d"]
+
+    def to(self, like: Tensor) -> "MomentMap":
+        """The same where a tensor is, in its dtype."""
+        return MomentMap(self.cells, self.gain.to(like), self.centre.to(like), self.offset.to(like))
+
+    @cached_property
+    def of_coordinates(self) -> tuple[Float[Tensor, "d"], Float[Tensor, "d"]]:
+        """Gain and shift of every coordinate: u -> gain u + shift."""
+        gain = self.gain[self.cells.index.to(self.gain.device)]
+        return gain, self.offset + (1 - gain) * self.centre
 
     def apply(self, u: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """The mapped samples."""
-        gain = self.gain[self.cells.index]
-        shift = self.cells.flat(self.offset + (1 - gain) * self.centre).to(u)
-        scaled = gain.to(u) * self.cells.coordinates(u.flatten(1))
-        return (self.cells.flat(scaled) + shift).reshape(u.shape)
+        gain, shift = self.of_coordinates
+        mapped = gain * self.cells.coordinates(u.flatten(1)) + shift
+        return self.cells.flat(mapped).reshape(u.shape)
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from jaxtyping import Float, Float64
+from jaxtyping import Float
 from torch import Tensor
 
 from theory.sampling.data_law import DataLaw
@@ -19,10 +19,16 @@ class DataStart:
         noise: s.
     """
 
-    mean: Float64[Tensor, "*shape"]
-    directions: Float64[Tensor, "k d"]
-    stretch: Float64[Tensor, "k"]
+    mean: Float[Tensor, "*shape"]
+    directions: Float[Tensor, "k d"]
+    stretch: Float[Tensor, "k"]
     noise: float
+
+    def to(self, like: Tensor) -> "DataStart":
+        """The same where a tensor is, in its dtype."""
+        return DataStart(
+            self.mean.to(like), self.directions.to(like), self.stretch.to(like), self.noise
+        )
 
     @classmethod
     def of(cls, law: DataLaw, a: float, s: float) -> "DataStart":
@@ -32,6 +38,6 @@ class DataStart:
 
     def from_noise(self, noise: Float[Tensor, "b *shape"]) -> Float[Tensor, "b *shape"]:
         """The starts that standard noise makes."""
-        flat, directions = noise.flatten(1), self.directions.to(noise)
-        along = (flat @ directions.T * self.stretch.to(noise)) @ directions
-        return self.mean.to(noise) + (self.noise * flat + along).reshape(noise.shape)
+        flat = noise.flatten(1)
+        along = (flat @ self.directions.T * self.stretch) @ self.directions
+        return self.mean + (self.noise * flat + along).reshape(noise.shape)

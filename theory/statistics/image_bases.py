@@ -60,7 +60,7 @@ class Partition:
 
 def dct(flat: Float[Tensor, "*many d"], shape: tuple[int, ...]) -> Float[Tensor, "*many d"]:
     """Orthonormal DCT-II coefficients of each channel of flattened images of shape (c, h, w)."""
-    rows, columns = (_dct_matrix(n).to(flat) for n in shape[1:])
+    rows, columns = (_dct_matrix(n, flat.dtype, flat.device) for n in shape[1:])
     images = flat.reshape(*flat.shape[:-1], *shape)
     return (rows @ images @ columns.T).reshape(flat.shape)
 
@@ -69,14 +69,14 @@ def inverse_dct(
     coefficients: Float[Tensor, "*many d"], shape: tuple[int, ...]
 ) -> Float[Tensor, "*many d"]:
     """Flattened images of shape (c, h, w) from their DCT coefficients: the inverse of ``dct``."""
-    rows, columns = (_dct_matrix(n).to(coefficients) for n in shape[1:])
+    rows, columns = (_dct_matrix(n, coefficients.dtype, coefficients.device) for n in shape[1:])
     images = coefficients.reshape(*coefficients.shape[:-1], *shape)
     return (rows.T @ images @ columns).reshape(coefficients.shape)
 
 
 @cache
-def _dct_matrix(n: int) -> Tensor:
-    return torch.from_numpy(scipy.fft.dct(np.eye(n), norm="ortho", axis=0))
+def _dct_matrix(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return torch.from_numpy(scipy.fft.dct(np.eye(n), norm="ortho", axis=0)).to(device, dtype)
 
 
 def undivided(shape: tuple[int, ...]) -> Partition:

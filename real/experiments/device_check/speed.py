@@ -10,13 +10,17 @@ from torch import Tensor
 
 from real.calibrated.calibrate import calibrate_checkpoint
 from real.calibrated.conditions import of_images, of_samples
+from real.calibrated.fitted_solvers import fit_checkpoint_solver
 from real.experiments.device_check.agreement import relative
 from real.experiments.device_check.subjects import Scale, images_of, subject, weights
 from real.families.checkpoint import Checkpoint
 from real.running import best_batch_size, compiled, run_well, throughput, timed
 from real.running.trial import any_condition, seconds_of
+from real.solvers.base import Solver
+from real.solvers.fitted import as_solver
 from real.solvers.sampling import latents, sample
 from theory.calibration import Calibrated, Calibration, validate
+from theory.forward.network import Predict
 
 CALLS = 10
 HALF_FROM = 10_000_000
@@ -74,26 +78,31 @@ def _sampling(
     device: torch.device,
     scale: Scale,
 ) -> dict[str, float]:
-    """Seconds of calibrated sampling over bare sampling, medians over turns."""
+    """Seconds of calibrated and of fitted sampling over bare sampling, medians over turns."""
     noise = latents(checkpoint, size, 0).to(device)
-    predicts = {"bare": checkpoint.predict}
+    ways: dict[str, tuple[Predict, Solver | str]] = {"bare": (checkpoint.predict, "ddim")}
     for order, calibration in calibrations.items():
-        predicts[f"order {order}"] = Calibrated(checkpoint.predict, calibration)
-    taken: dict[str, list[float]] = {name: [] for name in predicts}
+        ways[f"order {order}"] = Calibrated(checkpoint.predict, calibration), "ddim"
+    fitted = fit_checkpoint_solver(
+        checkpoint, checkpoint.predict, "ddim", scale.nfe, starts=16, fresh=16,
+        images=images_of(checkpoint, 64, 64), conditions=of_samples(checkpoint, 16, None),
+        flow={"device": device},
+    )  # fmt: skip
+    ways["fitted"] = checkpoint.predict, as_solver(fitted)
+    taken: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(1 + scale.turns):
-        for name, predict in predicts.items():
+        for name, (predict, solver) in ways.items():
             work = partial(
-                sample, checkpoint, predict, noise, solver="ddim", nfe=scale.nfe,
+                sample, checkpoint, predict, noise, solver=solver, nfe=scale.nfe,
                 condition=of_samples(checkpoint, size, None), batch_size=size,
             )  # fmt: skip
             seconds = seconds_of(work, device)
             if turn:
                 taken[name].append(seconds)
     return {
-        f"order {order}": statistics.median(
-            a / b for a, b in zip(taken[f"order {order}"], taken["bare"], strict=True)
-        )
-        for order in calibrations
+        name: statistics.median(a / b for a, b in zip(seconds, taken["bare"], strict=True))
+        for name, seconds in taken.items()
+        if name != "bare"
     }
 
 

@@ -43,7 +43,7 @@ class Scale:
     compiled: tuple[str, ...]
 
 
-WHOLE = Scale(8, 256, 10, 5, 3, 2048, (*SHIPPED, "unet-36m", "unet-265m"), ("digits", "unet-36m"))
+WHOLE = Scale(8, 256, 10, 3, 1, 2048, (*SHIPPED, "unet-36m", "unet-265m"), ("digits", "unet-36m"))
 SMALL = Scale(2, 16, 2, 1, 1, 4, (*SHIPPED, "unet-tiny"), ("unet-tiny",))
 
 

@@ -75,6 +75,9 @@ def process_of_scheduler(scheduler: Any) -> Process:
         InputError: another kind of process, time or prediction; a noise that the network is to predict
             where the image is lost altogether.
     """
+    known = getattr(scheduler, "process", None)
+    if isinstance(known, Process):  # of a fitted solver
+        return known
     config, name = scheduler.config, type(scheduler).__name__
     kind = config.get("prediction_type", "epsilon")
     for field, usual in TIME_AXIS.items():

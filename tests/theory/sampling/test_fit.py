@@ -1,0 +1,154 @@
+"""Fitting a solver whole: on a network whose flow is known, and on wrong ones."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from tests.theory.sampling.gaussian_flow import (
+    DEVIATION,
+    MEAN,
+    SCHEDULE,
+    SHAPE,
+    TIMES,
+    flow,
+    images,
+    solver,
+)
+from theory.diffusion.data_range import DataRange
+from theory.sampling.data_law import DataLaw
+from theory.sampling.fit import FRESH, PURPOSE, Starts, fit_solver, run
+from theory.sampling.fitted import FittedSolver
+from theory.sampling.flow import fine_times
+from theory.sampling.multistep import scales
+from theory.sampling.start import DataStart
+from theory.support.errors import InputError
+
+LAW = DataLaw.of(images(4000).split(1000))
+
+
+def fitted(parts, starts=64, law=LAW, **wrong):
+    return fit_solver(flow(**wrong), solver(), SHAPE, parts=parts, law=law, starts=starts)
+
+
+def ends(made, count=2000, **wrong):
+    starts = Starts.drawn(7, "elsewhere", count, SHAPE, None)
+    return run(flow(**wrong), made, starts)[-1]
+
+
+def test_the_trajectory_of_a_gaussian_is_followed_nearly_exactly():
+    """Its flow is linear, so that five steps suffice, one weight for each pixel."""
+    made = fitted(("trajectory",), law=None)
+    distance = made.figures["distance"]
+    assert distance["after"]["value"] < 1e-4 * distance["before"]["value"]
+    assert distance["fall"]["lower"] > 0
+    assert made.parts == ("trajectory",)
+
+
+def test_of_a_curved_network_less_is_left_on_fresh_starts():
+    made = fitted(("trajectory",), law=None, curved=0.3)
+    distance = made.figures["distance"]
+    assert distance["after"]["value"] < 0.2 * distance["before"]["value"]
+    assert made.figures["fine_solution_error"] < 0.02
+
+
+def test_marginals_mend_a_network_that_is_wrong():
+    wrong = {"bias": 0.15, "factor": 0.9}
+    nothing = FittedSolver(SHAPE, solver(), (None,) * 5, (None,) * 5)
+    made = fitted(("marginals",), starts=256, **wrong)
+    errors = [
+        ((ends(s, **wrong).mean(0) - MEAN) / DEVIATION).square().mean() for s in (nothing, made)
+    ]
+    assert errors[1] < 0.3 * errors[0]
+    assert made.figures["moments"]["fall_lower"] > 0
+    assert made.maps[-1] is None
+
+
+def test_of_a_right_network_no_fall_of_the_moment_error_is_certified():
+    times = torch.linspace(0.98, 0.02, 40, dtype=torch.float64)
+    made = fit_solver(flow(), solver(times), SHAPE, parts=("marginals",), law=LAW, starts=64)
+    assert made.figures["moments"]["fall_lower"] <= 0
+
+
+def test_the_start_has_the_moments_of_q():
+    a, s = 0.4, 0.9
+    start = DataStart.of(LAW, a, s)
+    noise = Starts.drawn(0, "start", 20_000, SHAPE, None).noise
+    u = start.from_noise(noise)
+    assert torch.allclose(u.mean(0), a * MEAN, atol=0.03)
+    assert torch.allclose(u.var(0), a**2 * DEVIATION**2 + s**2, rtol=0.06)
+
+
+def test_a_start_without_any_image_is_the_noise():
+    noise = Starts.drawn(0, "start", 5, SHAPE, None).noise
+    assert torch.allclose(DataStart.of(LAW, 0.0, 1.0).from_noise(noise), noise)
+
+
+def test_starts_of_fit_proof_and_samples_differ():
+    drawn = [Starts.drawn(0, key, 4, SHAPE, None).noise for key in (PURPOSE, FRESH, "sample")]
+    assert not any(torch.equal(drawn[i], drawn[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+
+
+def test_conditions_are_not_taken_in_the_order_of_the_file():
+    """A file that is sorted by class: the first 20 starts see all ten classes."""
+    labels = torch.arange(10).repeat_interleave(100)
+    starts = Starts.drawn(0, PURPOSE, 60, SHAPE, labels)
+    assert set(starts.conditions.tolist()) == set(range(10))
+
+
+def test_a_file_keeps_everything(tmp_path):
+    made = fitted(("start", "trajectory", "marginals"), bias=0.1, curved=0.2)
+    made = replace(made, clip=DataRange(-3.0, 3.0), provenance={"checkpoint": "c"})
+    made.save(tmp_path / "f.safetensors")
+    again = FittedSolver.load(tmp_path / "f.safetensors")
+    assert torch.equal(ends(made, 10, bias=0.1), ends(again, 10, bias=0.1))
+    assert again.parts == made.parts == ("start", "trajectory", "marginals")
+    assert again.figures == dict(made.figures)
+    assert repr(again) == repr(made)
+    assert "5 evaluations for c" in repr(made)
+
+
+def test_a_damaged_file_is_refused(tmp_path):
+    path = tmp_path / "f.safetensors"
+    fitted(("trajectory",), law=None).save(path)
+    whole = path.read_bytes()
+    for broken in (
+        whole[:100],
+        b"",
+        whole.replace(b'"pixel', b'"pixle'),
+        whole.replace(b"[1, 4, 4]", b"[1, 4, 5]"),
+    ):
+        path.write_bytes(broken)
+        with pytest.raises(InputError, match="fitted solver"):
+            FittedSolver.load(path)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"parts": ()}, "parts: expected"),
+        ({"parts": ("trajectory", "magic")}, "magic"),
+        ({"parts": ("marginals",), "law": None}, "fitted to images"),
+        ({"parts": ("trajectory",), "law": None, "starts": 3}, "starts: expected"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(arguments, match):
+    with pytest.raises(InputError, match=match):
+        fit_solver(flow(), solver(), SHAPE, **arguments)
+
+
+def test_fine_times_hold_the_solvers_own():
+    network = flow().network
+    times = fine_times(network, solver(), 4)
+    assert set(TIMES.tolist()) <= set(times.tolist())
+    assert torch.equal(times, times.sort(descending=True).values)
+    assert len(times) == 5 * 4 + 1
+    assert times[-1] == SCHEDULE.grid(2)[0]
+
+
+def test_predictions_are_clipped_as_the_flow_says():
+    clipped = replace(flow(), clip=DataRange(-0.1, 0.1))
+    x_0 = clipped.data(torch.ones(3, *SHAPE).double(), TIMES[2], None)
+    assert x_0.abs().max() <= 0.1
+    a, _ = scales(SCHEDULE.log_snr(TIMES))
+    assert a[0] < a[-1]
