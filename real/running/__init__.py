@@ -11,12 +11,13 @@ from real.families.checkpoint import Checkpoint
 from real.running.batch_size import best_batch_size, timed
 from real.running.memory import WithinMemory, require_memory
 from real.running.precision import DTYPES, compiled, in_dtype
-from real.running.throughput import Throughput, throughput
+from real.running.throughput import Throughput, bare_calls, throughput
 
 __all__ = [
     "DTYPES",
     "Throughput",
     "WithinMemory",
+    "bare_calls",
     "best_batch_size",
     "compiled",
     "in_dtype",

@@ -50,16 +50,17 @@ def throughput(
     """
     taken: list[tuple[float, float]] = []
     for _ in range(1 + turns):
-        bare = seconds_of(lambda: _bare(checkpoint, images, times, batch_size, device), device)
+        bare = seconds_of(lambda: bare_calls(checkpoint, images, times, batch_size, device), device)
         taken.append((bare, seconds_of(calibrate, device)))
     bare_seconds, whole_seconds = zip(*taken[1:], strict=True)
     return Throughput(images * len(times), bare_seconds, whole_seconds)
 
 
 @torch.no_grad()
-def _bare(
+def bare_calls(
     checkpoint: Checkpoint, images: int, times: Tensor, batch_size: int, device: torch.device
 ) -> None:
+    """Call the network on so many blank images at each time, in batches."""
     x_t = torch.zeros(min(images, batch_size), *checkpoint.shape, device=device)
     condition = any_condition(checkpoint, len(x_t))
     for first in range(0, images, batch_size):

@@ -57,7 +57,7 @@ def calibrate(
     estimator: Estimator = REGRESSION,
     goal: Goal | None = None,
     policy: Policy = CERTIFIED,
-    order: int = 0,
+    order: int = 1,
     classes: int | None = None,
     reference: Predict | None = None,
     importance: Float64[Tensor, "time"] | None = None,

@@ -12,9 +12,10 @@ from real.calibrated.calibrate import calibrate_checkpoint
 from real.calibrated.conditions import of_images, of_samples
 from real.calibrated.fitted_solvers import fit_checkpoint_solver
 from real.experiments.device_check.agreement import relative
-from real.experiments.device_check.subjects import Scale, images_of, subject, weights
+from real.experiments.device_check.subjects import ROLES, Scale, images_of, subject, weights
 from real.families.checkpoint import Checkpoint
-from real.running import best_batch_size, compiled, run_well, throughput, timed
+from real.images.base import ImageSource
+from real.running import bare_calls, best_batch_size, compiled, run_well, timed
 from real.running.trial import any_condition, seconds_of
 from real.solvers.base import Solver
 from real.solvers.fitted import as_solver
@@ -28,47 +29,86 @@ HALF_FROM = 10_000_000
 
 
 def speeds(name: str, device: torch.device, scale: Scale) -> dict[str, Any]:
-    """Throughput of calibrations, validation and sampling over the bare network's, and peak memory."""
+    """What calibrations, validation and sampling cost over the bare network, and peak memory.
+
+    A run of n images at T times takes a fixed time and one for each evaluation. Both follow from runs
+    of one batch and of several; the first does not grow with the images.
+    """
     bare = subject(name, device)
     dtype = "bfloat16" if weights(bare) > HALF_FROM else "float32"
     checkpoint = run_well(bare, device, dtype=dtype)
     size = best_batch_size(timed(checkpoint, device), scale.most)
     times = checkpoint.schedule.times(checkpoint.schedule.grid(scale.times))
-    count = size * scale.batches
-    images = images_of(checkpoint, max(2, count), size)
-    conditions = of_images(checkpoint, images, "joint")
-    made = {
-        order: partial(
-            calibrate_checkpoint, checkpoint, images, times, order=order, device=device,
-            conditions=conditions,
-        )
-        for order in (0, 1)
-    }  # fmt: skip
-    calibrations = {order: make() for order, make in made.items()}
-    held_out = images_of(checkpoint, len(images), size, "held-out")
-    works: dict[str, Callable[[], object]] = {
-        "calibrate, order 0": made[0],
-        "calibrate, order 1": made[1],
-        "validate": partial(
-            validate, checkpoint.predict, calibrations[1], images=held_out,
-            conditions=conditions, device=device,
+    counts = (max(2, size), max(4, size * scale.batches))
+    pairs = [[images_of(checkpoint, count, size, role) for role in ROLES] for count in counts]
+    made = [
+        partial(_calibration, checkpoint, pairs[0][0], times, order, device) for order in (0, 1)
+    ]
+    calibrations = {order: make() for order, make in enumerate(made)}
+    works: dict[str, Callable[[ImageSource, ImageSource], object]] = {
+        "calibrate, order 0": lambda own, _: _calibration(checkpoint, own, times, 0, device),
+        "calibrate, order 1": lambda own, _: _calibration(checkpoint, own, times, 1, device),
+        "validate": lambda _, others: validate(
+            checkpoint.predict, calibrations[1], images=others,
+            conditions=of_images(checkpoint, others, "joint"), device=device,
         ),
     }  # fmt: skip
-    rows = {}
-    for work, whole in works.items():
-        found = throughput(checkpoint, whole, len(images), times, size, scale.turns, device)
-        rows[work] = {
-            "ratio": found.ratio,
-            "evaluations_per_second": found.evaluations / min(found.whole),
-            "peak_bytes": _peak(whole, device),
-        }
+    evaluations = counts[1] * len(times)
+    rows = {
+        work: _cost(
+            [partial(run, *pair) for pair in pairs],
+            lambda: bare_calls(checkpoint, counts[1], times, size, device),
+            (counts[1] - counts[0]) * len(times), evaluations, device, scale.turns,
+        )
+        for work, run in works.items()
+    }  # fmt: skip
     return {
         "network": name, "weights": weights(bare), "dtype": dtype, "batch_size": size,
-        "evaluations_per_second": found.evaluations / min(found.bare),
+        "times": len(times), "images": list(counts),
+        "evaluations_per_second": max(row["bare_evaluations_per_second"] for row in rows.values()),
         "peak_bytes": _peak(lambda: _call(checkpoint, size, device), device),
         "against_the_bare_network": rows,
         "sampling": _sampling(checkpoint, calibrations, size, device, scale),
     }  # fmt: skip
+
+
+def _calibration(
+    checkpoint: Checkpoint, images: ImageSource, times: Tensor, order: int, device: torch.device
+) -> Calibration:
+    return calibrate_checkpoint(
+        checkpoint, images, times, order=order, device=device,
+        conditions=of_images(checkpoint, images, "joint"),
+    )  # fmt: skip
+
+
+def _cost(
+    runs: list[Callable[[], object]],
+    bare: Callable[[], object],
+    more: int,
+    evaluations: int,
+    device: torch.device,
+    turns: int,
+) -> dict[str, Any]:
+    """Fixed seconds of a run, and the throughput of its evaluations over that of bare calls.
+
+    Args:
+        runs: a small one and a large one.
+        bare: the calls of the large one.
+        more: how many evaluations the large one has beyond the small one.
+        evaluations: those of the large one.
+        device: where they run.
+        turns: of which medians are taken.
+    """
+    peak = _peak(runs[1], device)  # the run that does not count
+    taken = [[seconds_of(work, device) for work in (*runs, bare)] for _ in range(turns)]
+    small, large, alone = (statistics.median(each) for each in zip(*taken, strict=True))
+    of_one = (large - small) / more
+    return {
+        "ratio_of_evaluations": alone / evaluations / of_one,
+        "fixed_seconds": large - of_one * evaluations,
+        "bare_evaluations_per_second": evaluations / alone,
+        "peak_bytes": peak,
+    }
 
 
 def _sampling(

@@ -43,8 +43,8 @@ class Scale:
     compiled: tuple[str, ...]
 
 
-WHOLE = Scale(8, 256, 10, 3, 1, 2048, (*SHIPPED, "unet-36m", "unet-265m"), ("digits", "unet-36m"))
-SMALL = Scale(2, 16, 2, 1, 1, 4, (*SHIPPED, "unet-tiny"), ("unet-tiny",))
+WHOLE = Scale(4, 256, 10, 3, 4, 1024, (*SHIPPED, "unet-36m", "unet-265m"), ("digits", "unet-36m"))
+SMALL = Scale(2, 16, 2, 1, 2, 4, (*SHIPPED, "unet-tiny"), ("unet-tiny",))
 
 
 def _linear_alphas() -> torch.Tensor:
