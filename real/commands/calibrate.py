@@ -31,8 +31,10 @@ def add(commands: Any) -> None:
     option("--out", type=Path, required=True, metavar="FILE", help="file to write")
     _add_times(command.add_mutually_exclusive_group())
     option(
-        "--order", type=int, choices=[0, 1], default=0,
-        help="0 subtracts a constant (default), 1 also what is affine in x_t and the prediction",
+        "--order", type=int, choices=[0, 1],
+        help="1 subtracts what is affine in x_t and the prediction (default), 0 a constant alone: less to "
+        "estimate, but what it certifies is the loss, and samples that start at plain noise can get "
+        f"worse by it ({PUBLISHED} is of order 0)",
     )  # fmt: skip
     option(
         "--per-class", action="store_true",
@@ -86,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
     """Calibrate, save the calibration and say what was found."""
     require_file(options.out)
     estimator, policy = _estimator_and_policy(options)
+    order = (0 if options.policy == PUBLISHED else 1) if options.order is None else options.order
     if options.solver_and_nfe:
         require_one_of("solver", options.solver_and_nfe[0], SOLVERS)
     if options.certificate == "exact" and (options.budget or options.precision):
@@ -120,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
         calibration = calibrate_checkpoint(
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
             estimator=NAMED[estimator], policy=POLICIES[policy], device=device, on_progress=on_progress,
-            conditions=conditions, order=options.order, importance=importance,
+            conditions=conditions, order=order, importance=importance,
             classes=checkpoint.conditions if options.per_class else None,
             certificate=options.certificate,
             provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},

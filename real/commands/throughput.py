@@ -20,7 +20,7 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     option = command.add_argument
     option("--times", type=count, default=10, metavar="N", help="times (10)")
-    option("--order", type=int, choices=[0, 1], default=0, help="of calibration (0)")
+    option("--order", type=int, choices=[0, 1], default=1, help="of calibration (1)")
     option("--turns", type=count, default=5, metavar="N", help="of each (5)")
     option("--out", type=Path, metavar="FILE", help="write the seconds as JSON")
 

@@ -107,7 +107,7 @@ def run_estimator_study(plan: EstimatorStudyPlan) -> EstimatorStudy:
 
 
 def _problem(plan: EstimatorStudyPlan, images: ConditionedImages, seed: int) -> Problem:
-    return plan.problem(plan.checkpoint.network, images, seed, parts_of())
+    return plan.problem(plan.checkpoint.network, images, seed, parts_of(0))
 
 
 def _truth(plan: EstimatorStudyPlan) -> Tensor:

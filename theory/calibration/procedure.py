@@ -85,7 +85,9 @@ def calibrate(
         goal: in place of that, when to stop; estimator, images and draws are then chosen per time.
         policy: how much of the estimate is applied; the default shrinks it, and applies nothing
             at a time whose gain is not certain.
-        order: 0 subtracts a constant; 1 also what is affine in x_t and the prediction.
+        order: 1 subtracts what is affine in x_t and the prediction; 0 a constant alone. Both are certified
+            to lower the loss. Samples are another matter: a constant is right under q_t, and where a
+            sampler starts elsewhere it can move samples the wrong way, the more the fewer the steps.
         classes: how many classes the conditions label, for a shift of each, pooled toward the
             shared one; default: one for all.
         reference: a network of the same target to be repaired toward, such as the one that was
@@ -124,7 +126,7 @@ def calibrate(
 
 
 def parts_of(
-    order: int = 0, classes: int | None = None, conditions: Conditions | None = None
+    order: int = 1, classes: int | None = None, conditions: Conditions | None = None
 ) -> tuple[PartEstimator, ...]:
     """What is subtracted in a calibration of this order, for so many classes.
 

@@ -116,6 +116,7 @@ def _calibrations(seed: int, estimator: Estimator) -> list[tuple[PlantedErrorMod
             calibrate(
                 model, model.diffusion.schedule, target=model.target, images=images,
                 times=TIMES, estimator=estimator, policy=SHRUNK, seed=seed,
+                order=0,
             ),
         )
         for model, images in _planted(seed)

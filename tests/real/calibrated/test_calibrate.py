@@ -21,7 +21,7 @@ from theory.support.errors import InputError
 def measured(digits_checkpoint):
     images = open_images("digits", "calibration", digits_checkpoint.shape)
     return calibrate_checkpoint(
-        digits_checkpoint, images, [400, 800, 999], seed=0, draws=1, device="cpu"
+        digits_checkpoint, images, [400, 800, 999], seed=0, draws=1, device="cpu", order=0
     )
 
 

@@ -59,6 +59,7 @@ def calibrated(checkpoint, scale, **provenance):
     made = calibrate(
         checkpoint.predict, schedule, target=checkpoint.target, images=images, times=times,
         conditions=conditions, provenance={"fingerprint": checkpoint.fingerprint, **provenance},
+        order=0,
     )  # fmt: skip
     shift = torch.randn(made.shift.shape, dtype=torch.float64, generator=generator())
     return with_shift(made, scale * shift)

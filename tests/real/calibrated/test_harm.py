@@ -54,7 +54,7 @@ def gains(digits_checkpoint, held_out):
         order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
         problem = pose(
             replace(c.network, predict=remembering(c.predict)), ImageSet(images[order[:IMAGES]]),
-            c.schedule.grid(TIMES), parts_of(), seed=seed,
+            c.schedule.grid(TIMES), parts_of(0), seed=seed,
         )  # fmt: skip
         for name, estimator, policy in (
             ("certified", REGRESSION, CERTIFIED), ("published", PLAIN, UNSHRUNK),

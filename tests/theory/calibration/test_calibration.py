@@ -163,7 +163,7 @@ def test_provenance_and_progress():
     )  # fmt: skip
     assert sum(evaluations) == 10 * len(TIMES) * 3
     assert calibration.provenance == {
-        "images": 10, "seed": 5, "evaluations": 10 * len(TIMES) * 3, "order": 0,
+        "images": 10, "seed": 5, "evaluations": 10 * len(TIMES) * 3, "order": 1,
         "fingerprint": "abc",
     }  # fmt: skip
     assert calibration.choices == (Choice("regression", 10, 3),) * len(TIMES)

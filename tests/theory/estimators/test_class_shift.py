@@ -32,7 +32,7 @@ def network(biases=BIASES):
 def made(labels=LABELS, images=IMAGES, biases=BIASES, **options):
     return calibrate(
         network(biases), SCHEDULE, images=images, times=TIMES, conditions=labels, classes=3,
-        **options,
+        **{"order": 0} | options,
     )  # fmt: skip
 
 

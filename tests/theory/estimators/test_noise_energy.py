@@ -47,5 +47,5 @@ def test_energies_before_and_after_calibration(target):
 
 def test_a_calibration_of_order_zero_has_none():
     schedule = VPLinear()
-    calibration = calibrate(network(schedule, NOISE), schedule, images=IMAGES, times=TIMES)
+    calibration = calibrate(network(schedule, NOISE), schedule, images=IMAGES, times=TIMES, order=0)
     assert calibration.noise_energy is None
