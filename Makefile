@@ -17,7 +17,7 @@ demo: .venv/.ready
 	$(BIN)/python -m theory --json $(DEMO)/theory.json
 	$(BIN)/python -m toy verify --examples 50 --json $(DEMO)/verify.json
 	$(BIN)/python -m toy plots --out $(DEMO)/figures
-	$(BIN)/python -m real calibrate digits --order 1 --out $(DEMO)/digits.safetensors
+	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
 	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
 
 test: .venv/.ready lint
@@ -36,11 +36,12 @@ thorough: .venv/.ready
 	done
 	$(BIN)/python docs/thorough.py $(THOROUGH)/*.json
 
-# Fill README.md's figures from what the demo and the studies wrote (about 10 minutes more).
+# Fill README.md's figures from what the demo and the studies wrote (an hour more).
 readme: demo
 	$(BIN)/python -m real study digits --times 8 --seeds 3 --out build/study
 	$(BIN)/python -m real repair-study digits --times 12 --samples 200 --out build/repair-study
-	$(BIN)/python docs/readme.py $(DEMO) build/study build/repair-study
+	$(BIN)/python -m real solver-study digits --out build/solvers
+	$(BIN)/python docs/readme.py demo=$(DEMO) study=build/study repair=build/repair-study solvers=build/solvers
 
 clean:
 	rm -rf .venv build

@@ -1,6 +1,8 @@
 """Fill README.md from what commands wrote.
 
-``python docs/readme.py build/demo build/study build/repair-study``, and docs/thorough.json
+``python docs/readme.py demo=build/demo study=build/study ...``: each folder fills its own figures, and
+those of others stay as they are in docs/figures.json. docs/thorough.json and docs/gpu*.json are read in
+any case.
 """
 
 import json
@@ -18,11 +20,12 @@ DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures.json"
 SHOWN_TIMES = (400, 800, 999)
 REPAIR_NFE = 20
+SHOWN_SOLVERS = ("epsilon scaling", "fitted: trajectory", "fitted: marginals", "fitted")
 REPAIRS = ("none", "plain average", "order 0", "order 1", "order 1, shrunk")
 
 
-def figures(demo: Path, study: Path, repair: Path) -> dict[str, Any]:
-    """Every figure that the README names, from the files of the demo and of the studies."""
+def of_demo(demo: Path) -> dict[str, Any]:
+    """What `make demo` wrote."""
     proofs = _read(demo / "theory.json")["statements"]
     verified = _read(demo / "verify.json")
     report = _read(demo / "report" / "report.json")
@@ -62,13 +65,12 @@ def figures(demo: Path, study: Path, repair: Path) -> dict[str, Any]:
         "best_share": f"{best['heldout_gain'] / best['denoising_loss']:.0%}",
         "best_t": best["t"],
         "applied": sum(row["weight"] > 0 for row in rows),
-        "thorough": _read(DOCS / "thorough.json"),
-        "study": _study(_read(study / "study.json")),
-        "repair": _repair(_read(repair / "repair-study.json")),
     }
 
 
-def _study(study: dict[str, Any]) -> dict[str, Any]:
+def of_study(folder: Path) -> dict[str, Any]:
+    """What `python -m real study` wrote."""
+    study = _read(folder / "study.json")
     sizes = sorted({row["images"] for row in study["errors"]})
 
     def log_errors(name: str) -> float:
@@ -95,8 +97,9 @@ def _study(study: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _repair(study: dict[str, Any]) -> dict[str, Any]:
+def of_repair(folder: Path) -> dict[str, Any]:
     """Mean Frechet distance over the seeds at 20 evaluations, by network and correction."""
+    study = _read(folder / "repair-study.json")
     rows = [row for row in study["samples"] if row["nfe"] == REPAIR_NFE]
     networks = list(dict.fromkeys(row["network"] for row in rows))
 
@@ -120,6 +123,74 @@ def _repair(study: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def of_solvers(folder: Path) -> dict[str, Any]:
+    """A row for each number of evaluations: the best of diffusers' solvers, and what was fitted."""
+    study = _read(folder / "solver-study.json")
+    by_nfe: dict[int, dict[str, dict[str, Any]]] = {}
+    for row in study["over_seeds"]:
+        by_nfe.setdefault(row["nfe"], {})[row["solver"]] = row
+    rows = []
+    for nfe, own in sorted(by_nfe.items()):
+        known = {n: r for n, r in own.items() if not n.startswith(("fitted", "epsilon"))}
+        best = min(known, key=lambda name: known[name]["frechet"]["value"])
+        shown = [known[best], *(own.get(name) for name in SHOWN_SOLVERS)]
+        rows.append({
+            "nfe": nfe, "best": best, "spent": own.get("fitted", {}).get("spent"),
+            "distances": [row and f"{row['frechet']['value']:.3g}" for row in shown],
+        })  # fmt: skip
+    return {
+        "network": study["checkpoint"], "features": study["features"], "samples": study["samples"],
+        "images": study["images"], "seeds": study["seeds"],
+        "real_images": f"{study['real_images']['frechet']:.3g}", "rows": rows,
+    }  # fmt: skip
+
+
+def of_network(folder: Path) -> dict[str, Any]:
+    """A calibration of a network and its proof, as `real validate` wrote it."""
+    report = _read(folder / "report.json")
+    return {
+        "network": report["checkpoint"], "times": len(report["times"]),
+        "images": report["images_calibration"], "held_out": report["images_held_out"],
+        "nats": {k: f"{v:.3g}" for k, v in report["bound_gain_nats"].items()},
+        "certified": f"{report['total_certificate']:.3g}",
+        "better": sum(row["heldout_gain_lower"] > 0 for row in report["times"]),
+        "worse": sum(row["heldout_gain_upper"] < 0 for row in report["times"]),
+    }  # fmt: skip
+
+
+def of_gpu() -> dict[str, Any]:
+    """What `python -m real gpu-check` wrote: agreement, half precision, calls and speed."""
+    check, speed = _read(DOCS / "gpu.json"), _read(DOCS / "gpu-speed.json")
+    machine = check["machine"]
+    return {
+        "machine": f"{machine['name']}, torch {machine['torch']}, driver {machine['driver']}",
+        "tolerances": check["tolerances"],
+        "agreement": [
+            {k: v if k in ("network", "within") else f"{v:.0e}" for k, v in row.items()}
+            for row in check["agreement"]["found"]
+        ],
+        "half": [
+            {k: v if isinstance(v, str) else f"{v:.1g}" for k, v in row.items()}
+            for row in check["half_precision"]["found"]
+        ],
+        "calls": [
+            {**row, "calls_per_second": f"{row['calls_per_second']:,.0f}"}
+            for row in check["calls_digits"]["found"]
+        ],
+        "speed": [_speed(speed[f"speed_{name}"]["found"]) for name in ("digits", "fashion")],
+    }
+
+
+def _speed(found: dict[str, Any]) -> dict[str, Any]:
+    works = found["against_the_bare_network"]
+    return {
+        "network": found["network"], "batch_size": found["batch_size"],
+        "bare": f"{found['evaluations_per_second']:,.0f}",
+        "ratios": [f"{works[work]['ratio']:.2f}" for work in works],
+        "sampling": [f"{100 * (ratio - 1):+.0f}" for ratio in found["sampling"].values()],
+    }  # fmt: skip
+
+
 def _shipped() -> str:
     """The networks that ship, and their sizes."""
     sizes = {
@@ -134,17 +205,43 @@ def readme(values: dict[str, Any]) -> str:
     """The README with these figures."""
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters |= {"thousands": "{:,}".format, "scientific": "{:.0e}".format}
-    return environment.from_string((DOCS / "README.md.j2").read_text()).render(values)
+    known = dict.fromkeys(SECTIONS) | values
+    return environment.from_string((DOCS / "README.md.j2").read_text()).render(known)
 
 
 def _read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-if __name__ == "__main__":
-    demo_folder, study_folder, repair_folder = map(Path, sys.argv[1:])
-    values = figures(demo_folder, study_folder, repair_folder)
+SECTIONS = {
+    "demo": of_demo,
+    "study": of_study,
+    "repair": of_repair,
+    "solvers": of_solvers,
+    "solvers_fashion": of_solvers,
+    "solvers_cifar10": of_solvers,
+    "cifar10": of_network,
+}
+PICTURES = {
+    "demo": ("report/calibration.png", "calibration.png"),
+    "study": ("study.png", "study.png"),
+    "solvers": ("solver-study.png", "solvers.png"),
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Fill the figures of the folders that are given, then the README."""
+    values = json.loads(FIGURES.read_text())
+    for name, _, folder in (argument.partition("=") for argument in arguments):
+        found = SECTIONS[name](Path(folder))
+        values |= found if name == "demo" else {name: found}
+        if name in PICTURES:
+            source, copy = PICTURES[name]
+            shutil.copy(Path(folder) / source, DOCS / copy)
+    values |= {"thorough": _read(DOCS / "thorough.json"), "gpu": of_gpu()}
     FIGURES.write_text(json.dumps(values, indent=2) + "\n")
     (DOCS.parent / "README.md").write_text(readme(values))
-    shutil.copy(demo_folder / "report" / "calibration.png", DOCS / "calibration.png")
-    shutil.copy(study_folder / "study.png", DOCS / "study.png")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -7,6 +7,7 @@ from theory.proofs import (
     calibration,
     concentration,
     first_order,
+    fitted_solvers,
     likelihood,
     martingale,
     schedules,
@@ -22,4 +23,5 @@ STATEMENTS: tuple[Statement, ...] = (
     *likelihood.STATEMENTS,
     *first_order.STATEMENTS,
     *tower.STATEMENTS,
+    *fitted_solvers.STATEMENTS,
 )

@@ -1,0 +1,149 @@
+"""``fit-solver``, and what takes its file."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from real.cli import main
+from real.images.digits import digits_source
+from tests.refusals import refusal
+from theory.calibration import Calibration
+from theory.sampling.fitted import FittedSolver
+
+FEW = ["--starts", "16", "--fresh", "16", "--quiet"]
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fitted") / "f.safetensors"
+    assert main(["fit-solver", "digits", "--nfe", "3", "--out", str(path), *FEW]) == 0
+    return path
+
+
+def test_the_file_says_what_was_fitted_and_gained(fitted):
+    solver = FittedSolver.load(fitted)
+    assert len(solver.base) == 3
+    assert (solver.provenance["checkpoint"], solver.provenance["solver"]) == ("digits", "ddim")
+    assert solver.clip is not None  # as the network's own configuration says
+    distance = solver.figures["distance"]
+    assert distance["after"]["value"] < distance["before"]["value"]
+    assert solver.figures["evaluations"] > solver.figures["evaluations_fitting"] > 0
+
+
+def test_samples_are_drawn_with_it(fitted, tmp_path, capsys):
+    out = tmp_path / "s.png"
+    arguments = ["sample", "digits", "--fitted", str(fitted), "--samples", "4", "--quiet"]
+    assert main([*arguments, "--out", str(out)]) == 0
+    assert "fitted ddim: 3 network evaluations per sample" in capsys.readouterr().out
+    assert out.is_file()
+
+
+def test_quality_compares_it_with_its_solver(fitted, tmp_path, capsys):
+    arguments = ["quality", "digits", "--fitted", str(fitted), "--samples", "100", "--quiet"]
+    assert main([*arguments, "--out", str(tmp_path / "q")]) == 0
+    report = json.loads((tmp_path / "q" / "quality.json").read_text())
+    assert (report["solver"], report["solver_after"]) == ("ddim", "fitted ddim")
+    (row,) = report["over_seeds"]
+    assert row["nfe"] == 3
+    assert row["frechet"]["change"]["upper"] < 0
+    assert "ddim before, fitted ddim after" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "match"),
+    [
+        ("sample", ["--nfe", "4"], "expected nfe 3, as fitted, got 4"),
+        ("sample", ["--solver", "heun"], "expected solver ddim, as fitted, got heun"),
+        ("sample", ["--guidance", "1.5"], "null condition|guidance 0, as it was fitted, got 1.5"),
+        ("quality", ["--nfe", "5,10"], "expected 3 evaluations of ddim"),
+    ],
+)
+def test_what_was_not_fitted_is_refused(fitted, tmp_path, command, more, match):
+    out = str(tmp_path / "o")
+    with refusal(match):
+        main([command, "digits", "--fitted", str(fitted), "--out", out, "--quiet", *more])
+    assert not (tmp_path / "o").exists()
+
+
+def test_another_network_or_calibration_is_refused(fitted, tmp_path):
+    arguments = ["--fitted", str(fitted), "--out", str(tmp_path / "o.png"), "--quiet"]
+    with refusal("made for digits, whose weights are not those of fashion"):
+        main(["sample", "fashion", *arguments])
+    made = tmp_path / "c.safetensors"
+    assert (
+        main(
+            ["calibrate", "digits", "--times", "4", "--images", "40", "--out", str(made), "--quiet"]
+        )
+        == 0
+    )
+    assert Calibration.load(made).provenance["order"] == 1
+    with refusal("expected the calibration that it was fitted with"):
+        main(["sample", "digits", "--calibration", str(made), *arguments])
+
+
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (["--solver", "ddpm"], "without noise of its own"),
+        (["--solver", "magic"], "solver: expected one of"),
+        (["--starts", "3"], "starts: expected"),
+        (["--data", "nowhere"], "nowhere"),
+    ],
+)
+def test_bad_settings_are_one_line_and_no_file(tmp_path, more, match):
+    out = tmp_path / "f.safetensors"
+    with refusal(match):
+        main(["fit-solver", "digits", "--nfe", "3", "--out", str(out), "--quiet", *more])
+    assert not out.exists()
+
+
+def test_the_trajectory_alone_needs_no_images(tmp_path):
+    out = tmp_path / "f.safetensors"
+    arguments = ["fit-solver", "digits", "--nfe", "2", "--parts", "trajectory", "--out", str(out)]
+    assert main([*arguments, *FEW]) == 0
+    solver = FittedSolver.load(out)
+    assert solver.parts == ("trajectory",)
+    assert "data" not in solver.provenance
+
+
+def test_images_of_one_class_are_warned_of(tmp_path, capsys):
+    source = digits_source("calibration", (1, 8, 8))
+    ones = source.load((source.labels == 1).nonzero()[:, 0].tolist())
+    path = tmp_path / "ones.npz"
+    np.savez(path, images=((ones + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
+    out = tmp_path / "f.safetensors"
+    arguments = ["fit-solver", "digits", "--nfe", "4", "--data", str(path), "--out", str(out)]
+    assert main([*arguments, *FEW]) == 0
+    assert "warning: " in (said := capsys.readouterr().out)
+    assert "the law of the images must be that of the samples" in said
+
+
+def test_images_of_the_networks_law_are_not_warned_of(tmp_path, capsys):
+    out = tmp_path / "f.safetensors"
+    arguments = ["fit-solver", "digits", "--nfe", "4", "--out", str(out), "--starts", "64"]
+    assert main([*arguments, "--fresh", "16", "--quiet"]) == 0
+    assert "warning" not in capsys.readouterr().out
+
+
+def test_a_study_compares_solvers(tmp_path, capsys):
+    out = tmp_path / "study"
+    arguments = ["solver-study", "digits", "--nfe", "2,3", "--fit-up-to", "2", "--samples", "20"]
+    assert main([*arguments, "--seeds", "2", "--out", str(out), "--quiet"]) == 0
+    report = json.loads((out / "solver-study.json").read_text())
+    named = {(row["solver"], row["nfe"]) for row in report["over_seeds"]}
+    assert {("fitted", 2), ("epsilon scaling", 2), ("heun", 3), ("ddim", 3)} <= named
+    assert ("fitted", 3) not in named
+    assert (out / "solver-study.png").is_file()
+    assert "2 evaluations: ddim" in capsys.readouterr().out
+
+
+def test_gpu_check_runs_on_the_cpu(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("real.experiments.device_check.check.ways_to_call", lambda *_: [])
+    out = tmp_path / "g.json"
+    assert main(["gpu-check", "--device", "cpu", "--small", "--out", str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert found["machine"]["device"] == "cpu"
+    assert all(row["within"] for row in found["agreement"]["found"])
+    assert "agreement" in capsys.readouterr().out
