@@ -16,6 +16,7 @@ from toy.figures import (
     bounds,
     calibrated_likelihood,
     dynamics,
+    fitted_solvers,
     likelihood_bounds,
     martingales,
     models,
@@ -72,6 +73,7 @@ GALLERY = {
     "guidance": Entry(_exact(models.compute_guidance), models.draw_guidance, 2, 2.8),
     "planted_and_recovered": Entry(models.compute_recovery, models.draw_recovery, 2),
     "betting_price": Entry(betting.compute_price, betting.draw_price, height=3.0),
+    "few_steps": Entry(fitted_solvers.compute_few_steps, fitted_solvers.draw_few_steps, 2, 3.0),
     "order_0_and_1": Entry(orders.compute_orders, orders.draw_orders, 2, 2.8),
 }  # fmt: skip
 """By the name of the figure's files."""

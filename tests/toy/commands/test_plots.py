@@ -13,7 +13,7 @@ FIGURES = [
     "schedules", "score_paths", "martingale_residual", "posterior_paths", "tower_residual",
     "translation", "energy_identity", "supremum_tails", "azuma", "betting_price", "optional_stopping",
     "likelihood_bounds", "calibrated_likelihood", "discrete_bound", "euler_maruyama",
-    "martingale_drift", "loss_and_shift", "guidance", "planted_and_recovered", "order_0_and_1",
+    "few_steps", "martingale_drift", "loss_and_shift", "guidance", "planted_and_recovered", "order_0_and_1",
 ]  # fmt: skip
 
 
