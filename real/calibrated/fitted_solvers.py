@@ -89,7 +89,7 @@ def doubts_of(
             f"the mean of the network's own fine samples is off that of the images by {law['mean']:.0%} "
             "of their variance"
         )
-    if law and abs(law["variance"] - 1) > UNLIKE:
+    if law and abs(law["variance"] - 1) > UNLIKE + 3 * law["variance_error"]:
         doubts.append(
             f"the network's own fine samples have {law['variance']:.2f} times the images' variance"
         )

@@ -191,13 +191,19 @@ def against(law: DataLaw, samples: Float64[Tensor, "n *shape"]) -> dict[str, flo
     """The law of samples against that of images.
 
     ``mean``: the squared difference of the means, less its noise, over the sum of the variances;
-    ``variance``: the sum of the samples' variances over that of the images'.
+    ``variance``: the sum of the samples' variances over that of the images', and ``variance_error`` its
+    standard error, as if the coordinates were independent and normal.
     """
     flat = samples.flatten(1).cpu()
     own, theirs = flat.var(0).sum(), law.images.var(0).sum()
     difference = (flat.mean(0) - law.mean.flatten()).square().sum()
     noise = own / len(flat) + theirs / law.count
-    return {"mean": ((difference - noise) / theirs).item(), "variance": (own / theirs).item()}
+    energy = law.images.var(0).square().sum()
+    return {
+        "mean": ((difference - noise) / theirs).item(),
+        "variance": (own / theirs).item(),
+        "variance_error": (2 * energy / theirs**2 / len(flat)).sqrt().item(),
+    }
 
 
 def _with_marginals(

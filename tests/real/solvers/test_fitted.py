@@ -8,6 +8,7 @@ from real.solvers.fitted import as_solver, clipping_of, linear_solver
 from real.solvers.sampling import sample
 from tests.real.exact import exact_checkpoint
 from theory.sampling.fitted import FittedSolver
+from theory.sampling.multistep import first_order, second_order
 from theory.support.errors import InputError
 
 NOISE = torch.randn(50, 2, 1, 1, generator=torch.Generator().manual_seed(0)).double()
@@ -30,6 +31,14 @@ def test_a_solver_and_its_weights_draw_the_same_samples(family, name):
         for which in (name, solver)
     ]
     assert torch.allclose(*drawn, atol=2e-4)  # diffusers keeps float32 in places
+
+
+@pytest.mark.parametrize(("name", "make"), [("ddim", first_order), ("dpm-multi-2", second_order)])
+def test_the_weights_in_closed_form_are_those_of_diffusers(name, make):
+    checkpoint = exact_checkpoint("table")
+    found = linear_solver(checkpoint, name, 7)
+    expected = make(checkpoint.schedule, found.times)
+    assert torch.allclose(found.weights, expected.weights, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["ddpm", "heun-churn"])

@@ -29,6 +29,17 @@ def test_a_network_that_knows_the_image_is_followed_exactly(make):
         assert torch.allclose(u, a[i + 1] * x_0 + s[i + 1] * e, atol=1e-12)
 
 
+def test_the_second_order_takes_predictions_in_the_middle_of_the_step():
+    """On uneven times: what is a line in log-SNR is extrapolated to half the step."""
+    times = torch.tensor([0.95, 0.7, 0.62, 0.3, 0.1]).double()
+    plain, solver = (make(SCHEDULE, times) for make in (first_order, second_order))
+    for i in (1, 2, 3):
+        now, then = solver.log_snr[i], solver.log_snr[i + 1]
+        line = solver.weights[i, 1:] @ solver.log_snr[[i, i - 1]]
+        assert torch.allclose(line, plain.weights[i, 1] * (now + then) / 2, rtol=1e-12)
+    assert torch.equal(solver.weights[[0, 4], :2], plain.weights[[0, 4]])
+
+
 def test_a_first_time_without_any_image_has_finite_weights():
     solver = second_order(SCHEDULE, TIMES)
     lost = Multistep(TIMES, solver.log_snr, solver.weights)
