@@ -6,7 +6,7 @@ import torch
 from tests.theory.sampling.gaussian_flow import SCHEDULE, TIMES
 from theory.sampling.cells import CellWeights, kinds_for, partition
 from theory.sampling.multistep import first_order, scales
-from theory.sampling.trajectory_fit import fit_step
+from theory.sampling.trajectory_fit import fit_step, fold_products, ridge_weights
 
 SHAPE = (2, 4, 4)
 DRAWN = torch.Generator().manual_seed(0)
@@ -38,6 +38,15 @@ def test_the_error_that_is_told_is_that_of_left_out_starts():
     fit = fit_step(FEATURES, target, SHAPE, kinds=("pixel",))
     own = target - fit.added.apply(list(FEATURES.reshape(3, -1, *SHAPE))).flatten(1)
     assert own.square().sum(1).mean() < fit.after
+
+
+def test_a_strong_ridge_leaves_the_weights_of_all_cells_together():
+    products = fold_products(
+        partition("pixel", SHAPE), FEATURES, NOISE + 0.4 * FEATURES[1], torch.arange(64) % 4
+    ).sum(0)
+    (whole,) = ridge_weights(products.sum(-1, keepdim=True), 1e-6)
+    assert torch.allclose(ridge_weights(products, 1e9), whole.expand(32, 3), atol=1e-6)
+    assert (ridge_weights(products, 1e-6) - whole).abs().max() > 0.1
 
 
 def test_scaled_noise_is_in_the_span():
