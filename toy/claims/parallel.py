@@ -1,14 +1,11 @@
 """Claims judged in several processes, with the verdicts that one process would give.
 
-A process finds a claim in the table by its id. Cases and samples depend on the seed, and cases also on
-the constants in the modules of this package that are loaded, which Hypothesis tries: each process
-loads the modules that its caller has loaded, so that their number changes the time only.
+A process finds a claim in the table by its id. Cases and samples depend on the seed alone, so that the
+number of processes changes the time only.
 """
 
-import importlib
 import multiprocessing
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -20,26 +17,19 @@ import torch
 from toy.claims.table import ALL
 from toy.judge.verdicts import Verdict, judge
 
-PACKAGES = ("theory", "toy")
-
 
 def verify_in_processes(
     ids: Sequence[str], examples: int, seed: int, jobs: int
 ) -> Iterator[Verdict]:
     """The verdicts of these claims in this order, from so many processes."""
-    context, loaded = multiprocessing.get_context("spawn"), _loaded_modules()
-    pool = ProcessPoolExecutor(min(jobs, len(ids)), context, _prepare, (loaded,))
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(jobs, len(ids)), context, _prepare)
     try:
         with _interruptions_ignored():
             verdicts = pool.map(partial(_judge_by_id, examples=examples, seed=seed), ids)
         yield from verdicts
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _loaded_modules() -> list[str]:
-    names = (name for name in sys.modules if name.split(".")[0] in PACKAGES)
-    return sorted(name for name in names if not name.endswith("__main__"))
 
 
 @contextmanager
@@ -55,9 +45,7 @@ def _interruptions_ignored() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
 
 
-def _prepare(modules: list[str]) -> None:
-    for name in modules:
-        importlib.import_module(name)
+def _prepare() -> None:
     torch.set_num_threads(1)  # the tensors are small
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # an interrupted process leaves without a word
 

@@ -5,8 +5,10 @@ A statistical claim has a deviation that stays within 1 except with probability 
 has mutants: the same claim with a plausible mistake, which must be caught.
 """
 
+import hashlib
 import math
 import random
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from toy.judge.evidence import Evidence
+from toy.judge.local_constants import without_local_constants
 from toy.numerics.reported_errors import MeasuredError, UnresolvedError, measure_error
 
 EXACT_TOLERANCE = 1e-8
@@ -30,6 +33,10 @@ SEARCHED = 150
 
 SHRINKS = 15
 """Cases that are tried to shrink a mutant's counterexample: two hundred mutants take most of a run."""
+
+DIGEST_BYTES = 8
+ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+"""Where an object lies in memory, in the text of one that has no text of its own."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class ExactClaim:
         attempt = record.attempt
         most = math.ceil(self.share * examples)
         attempt_random = seed(run_seed)(_settings(most)(given(self.strategy)(attempt)))
-        with suppress(Falsified):
+        with suppress(Falsified), without_local_constants():
             for case in self.always:
                 attempt(case)
             attempt_random()
@@ -106,12 +113,13 @@ class ExactClaim:
     def _found(self, mutant: Mutant, examples: int, run_seed: int) -> Any | None:
         shrinking = _Shrinking(lambda case: self._catches(case, mutant))
         try:
-            return find(
-                self.strategy,
-                shrinking,
-                settings=_settings(max(examples, SEARCHED)),
-                random=random.Random(run_seed),
-            )
+            with without_local_constants():
+                return find(
+                    self.strategy,
+                    shrinking,
+                    settings=_settings(max(examples, SEARCHED)),
+                    random=random.Random(run_seed),
+                )
         except NoSuchExample:
             return None
         except SearchEnded:
@@ -150,12 +158,16 @@ class _Shrinking:
 
 
 class Record:
-    """The errors of an exact claim on the cases tried so far, and its counterexample if there is one."""
+    """The errors of an exact claim on the cases tried so far, and its counterexample if there is one.
+
+    A digest of the cases in their order is kept, which tells two runs apart that tried other ones.
+    """
 
     def __init__(self, claim: ExactClaim) -> None:
         self._claim = claim
         self._errors: list[MeasuredError] = []
         self._unresolved = 0
+        self._digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
         self._failure: tuple[MeasuredError, Any] | None = None
 
     @property
@@ -173,6 +185,7 @@ class Record:
             error = measure_error(self._claim.error, case)
         except UnresolvedError:
             self._unresolved += 1
+            self._digest_case(case)
         else:
             self.add(error, case)
 
@@ -183,9 +196,13 @@ class Record:
             Falsified: the claim does not hold on it.
         """
         self._errors.append(error)
+        self._digest_case(case)
         if not error.most <= self._claim.tolerance:
             self._failure = error, case
             raise Falsified(self._claim.id)
+
+    def _digest_case(self, case: Any) -> None:
+        self._digest.update(ADDRESS.sub("", repr(case)).encode() + b"\n")
 
     def add_simplest(self, simpler: Callable[[Any], Iterable[Any]]) -> None:
         """Replace the counterexample by the first simpler case on which the claim fails as well."""
@@ -204,7 +221,7 @@ class Record:
             claim.id, claim.section, "exact", n, max((e.most for e in errors), default=math.inf),
             claim.tolerance, counterexample=counterexample,
             quadrature=max((e.quadrature for e in errors), default=0.0),
-            unresolved=self._unresolved, open=left_open,
+            unresolved=self._unresolved, open=left_open, cases=self._digest.hexdigest(),
         )  # fmt: skip
 
 
@@ -302,5 +319,5 @@ def _settings(examples: int) -> Any:
     return settings(
         max_examples=examples, database=None, deadline=None, verbosity=Verbosity.quiet,
         report_multiple_bugs=False, print_blob=False, suppress_health_check=list(HealthCheck),
-        phases=(Phase.generate, Phase.shrink),
+        phases=(Phase.generate, Phase.shrink), derandomize=False, backend="hypothesis",
     )  # fmt: skip

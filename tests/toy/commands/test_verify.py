@@ -1,8 +1,10 @@
 """``python -m toy verify``: what it writes and returns, and in how many processes."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import strategies as st
@@ -20,7 +22,8 @@ SOME = tuple(
     for c in (*schedules.CLAIMS, *calibration.CLAIMS)
     if c.id in ("inverse", "transitions", "debiasing")
 )
-CLAIM_KEYS = {"id", "section", "kind", "examples", "worst", "tolerance", "level", "passed"}
+ROOT = Path(__file__).parents[3]
+CLAIM_KEYS = {"cases", "id", "section", "kind", "examples", "worst", "tolerance", "level", "passed"}
 MUTANT_KEYS = {"id", "claim", "caught", "counterexample"}
 
 
@@ -118,21 +121,28 @@ def test_claims_are_listed_and_not_tried(monkeypatch, capsys):
 SOME_AT_ONCE = ["--examples", "100", "--only", "debiasing,transitions,conversion", "--quiet"]
 
 
-def written(out, jobs):
-    """The verdicts of some claims, from a program of its own."""
-    command = ["-m", "toy", "verify", *SOME_AT_ONCE, "--jobs", jobs, "--json", str(out)]
-    subprocess.run([sys.executable, *command], check=True)
+OTHER_MODULES = "import scipy.stats, real.checkpoints.loading, real.experiments.estimator_study"
+
+
+def written(out, *arguments, first="", hash_seed="0"):
+    """The verdicts of some claims, from a program of its own that imports something first."""
+    code = f"{first}\nimport sys\nfrom toy.__main__ import main\nmain(sys.argv[1:])"
+    command = ["-c", code, "verify", *SOME_AT_ONCE, "--json", str(out), *arguments]
+    environment = os.environ | {"PYTHONHASHSEED": hash_seed}
+    subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, check=True)
     return json.loads(out.read_text())["claims"]
 
 
-def test_the_number_of_processes_changes_nothing(tmp_path):
-    """Cases depend on the constants of the modules that are loaded: they must be the same in each."""
-    one, two, other = (tmp_path / f"{name}.json" for name in ("one", "two", "other"))
-    claims = written(one, "1")
-    assert claims == written(two, "2")
-    assert [claim["id"] for claim in claims] == ["transitions", "conversion", "debiasing"]
-    main(["verify", *SOME_AT_ONCE, "--jobs", "1", "--seed", "1", "--json", str(other)])
-    assert claims != json.loads(other.read_text())["claims"]
+def test_a_seed_fixes_the_cases_whatever_is_imported_and_in_how_many_processes(tmp_path):
+    out = tmp_path / "verify.json"
+    claims = written(out, "--jobs", "1")
+    digests = {claim["id"]: claim["cases"] for claim in claims}
+    assert list(digests) == ["transitions", "conversion", "debiasing"]
+    assert [len(digest) for digest in digests.values()] == [16, 16, 0]
+    assert claims == written(out, "--jobs", "1", first=OTHER_MODULES, hash_seed="1")
+    assert claims == written(out, "--jobs", "2", first="import real")
+    others = {claim["cases"] for claim in written(out, "--jobs", "1", "--seed", "1")}
+    assert others & set(digests.values()) == {""}
 
 
 def test_an_error_in_a_process_is_not_hidden():

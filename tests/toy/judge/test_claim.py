@@ -196,6 +196,32 @@ def test_the_cases_depend_on_the_seed_only():
     assert cases_tried(1) != cases_tried(2)
 
 
+def test_the_evidence_has_a_digest_of_the_cases():
+    held, left_open, fallen = exact(below(1001)), exact(unresolved), exact(below(10))
+    digest = held.uphold(30, 1).cases
+    assert len(digest) == 16
+    assert digest == held.uphold(30, 1).cases == left_open.uphold(30, 1).cases
+    others = [held.uphold(30, 2), held.uphold(31, 1), fallen.uphold(30, 1)]
+    others.append(replace(held, always=(4,)).uphold(30, 1))
+    assert len({digest, *(evidence.cases for evidence in others)}) == 5
+    assert statistical(0.5).uphold(30, 1).cases == ""
+
+
+def test_the_digest_of_objects_without_a_text_is_the_same_everywhere():
+    class Named:
+        """A case that says where it lies in memory."""
+
+    several = [ExactClaim("claim", "0", "", st.builds(Named), below_all, ()) for _ in range(2)]
+    kept = [Named() for _ in range(100)]
+    assert len({claim.uphold(20, 0).cases for claim in several}) == 1
+    assert len({repr(case) for case in kept}) == 100
+
+
+def below_all(case):
+    """The error of a claim that always holds."""
+    return 0.0
+
+
 FALLS = exact(below(10), Mutant("mutant", below(5)))
 HOLDS = exact(below(1001), Mutant("mutant", below(5)))
 SURVIVED = exact(below(1001), Mutant("same", below(1001)))
