@@ -10,6 +10,8 @@ from real.reports.page import Report
 from theory.statistics.intervals import Estimate
 from theory.support.plot_style import BLUE, GREY, ORANGE
 
+LIMITING = ("ddim", "fitted")
+"""Solvers that are in the picture whatever the others do."""
 EMPHASIZED = {"fitted": BLUE, "fitted: trajectory": ORANGE}
 
 
@@ -67,6 +69,8 @@ def draw_study(figure: Figure, report: dict[str, Any]) -> None:
     ax.axhline(
         report["real_images"]["frechet"], color=GREY, lw=1, ls=":", label="other real images"
     )
+    shown = [row["frechet"]["value"] for row in rows if row["solver"] in LIMITING]
+    ax.set_ylim(top=1.5 * max(shown))  # others may leave the picture at the top
     ticks = sorted({row["nfe"] for row in rows})
     ax.set_xticks(ticks, map(str, ticks), minor=False)
     ax.set_xticks([], minor=True)
