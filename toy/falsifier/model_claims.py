@@ -23,6 +23,7 @@ from theory.diffusion.schedules import (
 )
 from theory.diffusion.targets import Target
 from toy.claims import calibration, denoising, schedules
+from toy.claims.table import ALL
 from toy.falsifier import model_errors, sweeps
 from toy.falsifier.model_errors import ModelPoint
 from toy.falsifier.model_mistakes import explain_model
@@ -82,10 +83,10 @@ def claims_on_model(model: Model) -> Iterator[Stage]:
     too_many = NotTried(len(of_sums), "so many components or dimensions need too many nodes")
     prediction = _prediction(cases, at_point, sweep)
     yield Stage((prediction, *of_sums)) if sums else Stage((prediction,), (too_many,))
-    yield Stage((
+    yield _last_stage(
         *(_without_error(cases, at_point) if dimension == 1 else _conservative(cases, at_point)),
         *_of_target(model.target, diffusion.schedule),
-    ))  # fmt: skip
+    )
 
 
 def claims_on_formula(formula: Formula) -> Iterator[Stage]:
@@ -102,7 +103,13 @@ def claims_on_formula(formula: Formula) -> Iterator[Stage]:
     prediction = _prediction_of_formula(formula, cases, at_point)
     yield Stage((prediction, *_sums(cases, at_point, 1.0)))
     solid = _conservative(st.one_of(plane, space), at_point)
-    yield Stage((*_without_error(line, at_point), *solid))
+    yield _last_stage(*_without_error(line, at_point), *solid)
+
+
+def _last_stage(*claims: ExactClaim) -> Stage:
+    """These claims, and how many of the table's are not among them."""
+    known = {claim.id for claim in ALL} & {claim.id for claim in claims}
+    return Stage(claims, (NotTried(len(ALL) - len(known), "they are not about one exact model"),))
 
 
 def _claim(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -40,7 +40,7 @@ def explain_model(point: ModelPoint) -> Explanation | None:
             where = ", ".join(f"{value:.6g}" for value in x.tolist())
             name = f"{model.target.name}{of_axis} at x_t = ({where}),"
             value, right = got[axis].item(), expected[axis].item()
-            return Explanation(name, t, right, value, likely_mistake(model, t))
+            return Explanation(name, t, right, value, likely_mistake(model, x, t))
     return None
 
 
@@ -61,33 +61,27 @@ def _of_score(model: Model, score: Tensor, x: Tensor, t: float) -> Tensor:
     return convert(score, x, float64(t), SCORE, model.target, model.diffusion.schedule)
 
 
-def likely_mistake(model: Model, t: float) -> str:
-    """The known mistake that gives the predictions at many times and points, or an empty text."""
-    samples = [_sample(model, u) for u in (t, *_times(model))]
-    got = torch.cat([sample.got for sample in samples])
-    largest = max(sample.error for sample in samples)
-    if is_rounding(largest, got, model.predict):
+def likely_mistake(model: Model, x: Tensor, t: float) -> str:
+    """The known mistake that gives the predictions at x (d,) and at many times and points.
+
+    It is an empty text if none does.
+    """
+    samples = [(t, torch.cat([x[None], _near(model, t)]))]
+    samples += [(u, _near(model, u)) for u in _times(model)]
+    got = torch.cat([model.at(points, u) for u, points in samples])
+    errors = torch.cat([prediction_errors(model, points, u) for u, points in samples])
+    if is_rounding(errors, got, model.predict):
         return FLOAT32
-    wrong = [_wrong(model, sample) for sample in samples]
+    wrong = [_wrong(model, points, u) for u, points in samples]
     return explaining(got, {name: torch.cat([w[name] for w in wrong]) for name in wrong[0]})
 
 
-@dataclass(frozen=True)
-class _Sample:
-    """Predictions at points (n, d) of a time, and the largest error of theirs."""
-
-    t: float
-    x: Tensor
-    got: Tensor
-    error: float
-
-
-def _sample(model: Model, t: float) -> _Sample:
+def _near(model: Model, t: float) -> Tensor:
+    """Points ``NEAR`` the components at time t, (n, d)."""
     law = model.diffusion.marginal(t)
     deviations = law.covariances().diagonal(dim1=1, dim2=2).sqrt()
     steps = float64(NEAR)[:, None, None] * torch.linspace(1, 0.6, law.dimension).double()
-    x = (law.means + steps * deviations).flatten(0, 1)
-    return _Sample(t, x, model.at(x, t), prediction_errors(model, x, t).max().item())
+    return (law.means + steps * deviations).flatten(0, 1)
 
 
 def _times(model: Model) -> list[float]:
@@ -96,9 +90,9 @@ def _times(model: Model) -> list[float]:
     return [t for t in times if schedule.log_snr(float64(t)).abs() <= REACH]
 
 
-def _wrong(model: Model, sample: _Sample) -> dict[str, Tensor]:
-    """The predictions of each known mistake, (n, d)."""
-    diffusion, t, x = model.diffusion, sample.t, sample.x
+def _wrong(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
+    """The predictions of each known mistake at points (n, d), (n, d)."""
+    diffusion = model.diffusion
     alpha, sigma = diffusion.scales(t)
     right, target = _exact(model, x, t), model.target.name
     found = {

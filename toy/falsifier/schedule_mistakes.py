@@ -56,8 +56,7 @@ class Compared:
     def explanation(self, schedule: Schedule, t: float) -> Explanation:
         """Of what differs at the counterexample's time."""
         known = self.expected.isfinite()
-        largest = self.errors()[known].max().item() if known.any() else math.inf
-        rounding = is_rounding(largest, self.got, schedule)
+        rounding = is_rounding(self.errors()[known], self.got, schedule)
         mistake = FLOAT32 if rounding else explaining(self.got, self.wrong)
         return Explanation(self.quantity, t, self.expected[0].item(), self.got[0].item(), mistake)
 
