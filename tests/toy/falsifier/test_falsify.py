@@ -357,7 +357,7 @@ def test_the_counterexample_is_small(user_file, tmp_path):
     [
         ("in_places", r"Point\(s=[\d.]{1,7}, t=[\d.]{1,7}, x_t=\(3\.[01]\d{0,3},\)\)"),
         ("far_out", r"Point\(s=[\d.]{1,8}, t=[\d.]{1,8}, x_t=\(-?[2-9]\d\.\d,\)\)"),
-        ("for_a_while", r"Point\(s=0\.40\d{1,3}, t=0\.40\d{1,3}, x_t=\(-?\d+\.\d,\)\)"),
+        ("for_a_while", r"Point\(s=[\d.]{1,8}, t=0\.40\d{1,3}, x_t=\(-?\d+\.\d,\)\)"),
         ("at_the_end", r"Point\(s=0\.999\d, t=0\.999\d, x_t=\(-?\d+\.\d,\)\)"),
     ],
 )

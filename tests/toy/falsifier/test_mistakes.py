@@ -9,9 +9,9 @@ import torch
 from theory.support.user_code import load_object
 from toy.claims.table import ALL
 from toy.falsifier.falsify import falsify, model_stages, schedule_stages
-from toy.falsifier.mistakes import FLOAT32, holds_float32
+from toy.falsifier.mistakes import FLOAT32, holds_float32, is_rounding
 from toy.falsifier.model_errors import ModelPoint
-from toy.falsifier.model_mistakes import explain_model, likely_mistake
+from toy.falsifier.model_mistakes import explain_model
 from toy.falsifier.schedule_mistakes import explain_schedule
 from toy.falsifier.validation import as_model, as_schedule
 from toy.judge.evidence import Explanation
@@ -207,6 +207,9 @@ noise = model(lambda y, x, alpha, sigma: -sigma * y)
 arithmetic = model(lambda y, x, alpha, sigma: y.float().double(), plane)
 shifted = model(lambda y, x, alpha, sigma: y + 0.01)
 slightly = model(lambda y, x, alpha, sigma: y * (1 + 1e-4))
+in_places_of_edm = model(
+    lambda y, x, alpha, sigma: torch.where((x > 3) & (x < 3.2), 1.1, 1.0) * y, schedule=EDM()
+)
 slightly_in_places = model(lambda y, x, alpha, sigma: y * (1 + 1e-7 * (x > 3) * (x < 3.2)))
 in_places = model(lambda y, x, alpha, sigma: torch.where((x > 3) & (x < 3.2), 1.1, 1.0) * y)
 
@@ -354,12 +357,22 @@ def test_a_right_model_with_float32_weights_says_so(tmp_path):
     assert list(report_lines(found))[-1].strip() == f"likely mistake: {FLOAT32}"
 
 
-def test_small_errors_in_few_places_are_not_taken_for_rounding(tmp_path):
-    model = as_model(loaded(tmp_path, MODELS, "slightly_in_places"), "slightly_in_places")
-    explanation = explain_model(ModelPoint(model, 0.0, 0.0, torch.tensor([3.1]).double()))
+@pytest.mark.parametrize("name", ["slightly_in_places", "in_places_of_edm", "slightly"])
+def test_what_no_mistake_explains_everywhere_is_not_explained(tmp_path, name):
+    model = as_model(loaded(tmp_path, MODELS, name), name)
+    explanation = explain_model(ModelPoint(model, 0.5, 0.5, torch.tensor([3.1]).double()))
+    assert explanation.t == 0.5 and explanation.got != explanation.expected
     assert explanation.mistake == ""
-    everywhere = as_model(loaded(tmp_path, MODELS, "slightly"), "slightly")
-    assert likely_mistake(everywhere, torch.tensor([3.1]).double(), 0.5) == ""
+
+
+def test_what_looks_like_rounding():
+    got = torch.tensor([0.1, 0.7], dtype=torch.float64)
+    layer, small, some = torch.nn.LayerNorm(2), torch.tensor([1e-7, 3e-8]), torch.tensor([1e-5] * 2)
+    assert is_rounding(small, got, None) and not is_rounding(some, got, None)
+    assert is_rounding(some, got, layer) and is_rounding(some, got.float().double(), None)
+    assert not is_rounding(torch.tensor([0.0] * 9 + [1e-7]), got, layer)
+    assert not is_rounding(torch.tensor([1e-2, 1e-7]), got, layer)
+    assert not is_rounding(torch.tensor([]), got, layer)
 
 
 def test_float32_is_found_where_a_function_has_it():
