@@ -208,7 +208,7 @@ arithmetic = model(lambda y, x, alpha, sigma: y.float().double(), plane)
 shifted = model(lambda y, x, alpha, sigma: y + 0.01)
 slightly = model(lambda y, x, alpha, sigma: y * (1 + 1e-4))
 in_places_of_edm = model(
-    lambda y, x, alpha, sigma: torch.where((x > 3) & (x < 3.2), 1.1, 1.0) * y, schedule=EDM()
+    lambda y, x, alpha, sigma: torch.where((x > 3.09) & (x < 3.11), 1.1, 1.0) * y, schedule=EDM()
 )
 slightly_in_places = model(lambda y, x, alpha, sigma: y * (1 + 1e-7 * (x > 3) * (x < 3.2)))
 in_places = model(lambda y, x, alpha, sigma: torch.where((x > 3) & (x < 3.2), 1.1, 1.0) * y)
