@@ -7,6 +7,9 @@ COMMANDS = {
     "verify": Command(
         "toy.commands.verify", "try every claim, and its mutants, which must be caught"
     ),
+    "example": Command(
+        "toy.commands.example", "print a schedule, model or score of your own to start from"
+    ),
     "plots": Command("toy.commands.plots", "draw the theory figures"),
 }
 

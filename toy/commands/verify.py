@@ -34,7 +34,9 @@ def add(commands: Any) -> None:
         "a mutant survives; 3 if none does, but for some claim too few cases could be resolved by "
         "quadrature (OPEN), which speaks neither for nor against it; 2 if what is given cannot be "
         "tried; else 0.",
-        epilog="example: python -m toy verify --examples 200 --json verify.json",
+        epilog="examples: python -m toy verify --examples 200 --json verify.json; "
+        "python -m toy example schedule > mine.py && "
+        "python -m toy verify --schedule mine.py:Mine",
     )
     parser.add_argument("--seed", type=seed, default=0, help="seed of everything random (0)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
@@ -49,20 +51,23 @@ def add(commands: Any) -> None:
     choice.add_argument(
         "--only",
         metavar="ID[,ID...]",
-        help="try only the claims of these ids (see --list), with their mutants",
+        help="try only the claims of these ids, or of what only one id begins with (see --list), "
+        "with their mutants",
     )
     choice.add_argument("--list", action="store_true", help="print the claims and try none")
     choice.add_argument(
         "--schedule",
         metavar="FILE.py:NAME",
         help="try this theory.Schedule instead, without mutants, on every exact claim that "
-        "takes a schedule (those that suppose a smooth one only if it is)",
+        "takes a schedule (those that suppose a smooth one only if it is); "
+        "python -m toy example schedule prints one",
     )
     choice.add_argument(
         "--model",
         metavar="FILE.py:NAME",
-        help="try this toy.Model, or function score(x_t, t, diffusion), instead, "
-        "without mutants, on the claims on exact models",
+        help="try this toy.Model, or function score(x_t, t, diffusion), or score(x_t, t) of the "
+        "one diffusion in its file, instead, without mutants, on the claims on exact models; "
+        "python -m toy example model (or score) prints one",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON")
 
@@ -107,15 +112,19 @@ def _of_table(options: argparse.Namespace) -> Any:
 
 
 def _named(ids: str, claims: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The claims of these ids, in the order of the table."""
-    wanted, known = [name.strip() for name in ids.split(",")], [claim.id for claim in claims]
-    unknown = sorted(set(wanted) - set(known))
-    if unknown:
-        raise InputError(
-            f"--only: no claim {', '.join(map(repr, unknown))} (see --list)"
-            f"{did_you_mean(unknown[0], known)}"
-        )
+    """The claims of these ids, or of what only one id begins with, in the order of the table."""
+    known = [claim.id for claim in claims]
+    wanted = {_whole_id(name.strip(), known) for name in ids.split(",")}
     return tuple(claim for claim in claims if claim.id in wanted)
+
+
+def _whole_id(name: str, known: list[str]) -> str:
+    found = [name] if name in known else [id_ for id_ in known if name and id_.startswith(name)]
+    if len(found) > 1:
+        raise InputError(f"--only: {name!r} begins several claims: {', '.join(found)}")
+    if not found:
+        raise InputError(f"--only: no claim {name!r} (see --list){did_you_mean(name, known)}")
+    return found[0]
 
 
 def _of_user(options: argparse.Namespace, user_object: Any, reference: str) -> Any:
@@ -134,16 +143,22 @@ def _report(found: Any, options: argparse.Namespace) -> int:
     """Print each verdict as it comes, and write them."""
     from tqdm import tqdm
 
-    from toy.judge.verdicts import Verdict, as_json, falls, report_lines, stands, summary_line
+    from toy.judge import verdicts as of
 
-    (verdicts, total), seen = found, []
-    progress: Iterator[Verdict] = tqdm(verdicts, "verify", total, disable=options.quiet, delay=1)
+    (verdicts, total), seen, not_tried = found, [], []
+    progress: Iterator[of.Verdict | of.NotTried] = tqdm(
+        verdicts, "verify", total, disable=options.quiet, delay=1
+    )
     for verdict in progress:
+        if isinstance(verdict, of.NotTried):
+            not_tried.append(verdict)
+            tqdm.write(verdict.line())
+            continue
         seen.append(verdict)
-        for line in report_lines(verdict):
+        for line in of.report_lines(verdict):
             tqdm.write(line)
-    print(summary_line(seen))
+    print(of.summary_line(seen))
     if options.json:
         asked_for = {"examples": options.examples, "seed": options.seed}
-        write_json(options.json, asked_for | as_json(seen))
-    return 0 if stands(seen) else 1 if falls(seen) else NOT_RESOLVED
+        write_json(options.json, asked_for | of.as_json(seen, not_tried))
+    return 0 if of.stands(seen) else 1 if of.falls(seen) else NOT_RESOLVED

@@ -23,13 +23,17 @@ from theory.diffusion.schedules import (
 )
 from theory.diffusion.targets import Target
 from toy.claims import calibration, denoising, schedules
+from toy.claims.table import ALL
 from toy.falsifier import model_errors, sweeps
 from toy.falsifier.model_errors import ModelPoint
-from toy.falsifier.schedule_claims import SHARE, TO_RESOLVE
+from toy.falsifier.model_mistakes import explain_model
+from toy.falsifier.rounding import rounder_cases
+from toy.falsifier.schedule_claims import SHARE, TO_RESOLVE, Stage
 from toy.falsifier.sweeps import ErrorAndCase, SweptClaim
 from toy.falsifier.user_cases import Point, moved_to_schedule, points_of
 from toy.falsifier.user_models import Formula, Model
-from toy.judge.claim import Claim, ExactClaim
+from toy.judge.claim import ExactClaim
+from toy.judge.verdicts import NotTried
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import float64
 from toy.strategies.mixtures import Components, ReverseCase, reverse_cases
@@ -37,8 +41,6 @@ from toy.strategies.mixtures import Components, ReverseCase, reverse_cases
 ToPoint = Callable[[Any], ModelPoint]
 """From a case to the model at a point."""
 
-
-TIMES = ("s", "t")
 OF_TARGET = ("conversion", "commutation")
 ON_PLANTED_ERROR = (*calibration.CLAIMS, *denoising.CLAIMS)
 WITHOUT_ERROR = ("loss-fall", "denoising-fall")
@@ -63,7 +65,7 @@ class Place:
     x_t: tuple[float, ...]
 
 
-def claims_on_model(model: Model) -> Iterator[tuple[Claim, ...]]:
+def claims_on_model(model: Model) -> Iterator[Stage]:
     """The claims on a model of one diffusion, by stages."""
     diffusion, dimension = model.diffusion, model.diffusion.data.dimension
 
@@ -77,17 +79,17 @@ def claims_on_model(model: Model) -> Iterator[tuple[Claim, ...]]:
 
     cases = points_of(diffusion)
     sums = len(diffusion.data.log_weights) * model_errors.NODES**dimension <= MOST_NODES
-    yield (
-        _prediction(cases, at_point, sweep),
-        *(_sums(cases, at_point, 1.0 if dimension < 3 else SPACE_SHARE) if sums else ()),
-    )
-    yield (
+    of_sums = tuple(_sums(cases, at_point, 1.0 if dimension < 3 else SPACE_SHARE))
+    too_many = NotTried(len(of_sums), "so many components or dimensions need too many nodes")
+    prediction = _prediction(cases, at_point, sweep)
+    yield Stage((prediction, *of_sums)) if sums else Stage((prediction,), (too_many,))
+    yield _last_stage(
         *(_without_error(cases, at_point) if dimension == 1 else _conservative(cases, at_point)),
         *_of_target(model.target, diffusion.schedule),
     )
 
 
-def claims_on_formula(formula: Formula) -> Iterator[tuple[Claim, ...]]:
+def claims_on_formula(formula: Formula) -> Iterator[Stage]:
     """The claims on a formula, over diffusions in one to three dimensions, by stages."""
 
     def at_point(case: ReverseCase) -> ModelPoint:
@@ -98,12 +100,43 @@ def claims_on_formula(formula: Formula) -> Iterator[tuple[Claim, ...]]:
     plane = reverse_cases(2, reach=4.0, least=0.3)
     space = reverse_cases(3, reach=1.5, least=0.8, most=1.2)
     cases = st.one_of(line, plane, space)
-    yield (_prediction_of_formula(formula, cases, at_point), *_sums(cases, at_point, 1.0))
-    yield *_without_error(line, at_point), *_conservative(st.one_of(plane, space), at_point)
+    prediction = _prediction_of_formula(formula, cases, at_point)
+    yield Stage((prediction, *_sums(cases, at_point, 1.0)))
+    solid = _conservative(st.one_of(plane, space), at_point)
+    yield _last_stage(*_without_error(line, at_point), *solid)
 
 
-def _claim(id_: str, section: str, says: str, cases: Any, error: Any, share: float) -> ExactClaim:
-    return ExactClaim(id_, section, says, cases, error, (), share=share, to_resolve=TO_RESOLVE)
+def _last_stage(*claims: ExactClaim) -> Stage:
+    """These claims, and how many of the table's are not among them."""
+    known = {claim.id for claim in ALL} & {claim.id for claim in claims}
+    return Stage(claims, (NotTried(len(ALL) - len(known), "they are not about one exact model"),))
+
+
+def _claim(
+    id_: str,
+    section: str,
+    says: str,
+    cases: st.SearchStrategy[Any],
+    error: Callable[[Any], float],
+    share: float,
+    to_point: ToPoint,
+) -> SweptClaim:
+    """A claim on points, without a sweep, whose counterexample is rounded and explained.
+
+    Args:
+        id_, section, says, error, share: as for ``ExactClaim``.
+        cases: a strategy.
+        to_point: from a case to its point.
+    """
+
+    def simpler(case: Any) -> Iterator[Any]:
+        """The case with fewer digits."""
+        return rounder_cases(case, to_point(case).model.diffusion.schedule)
+
+    return SweptClaim(
+        id_, section, says, cases, error, (), share=share, to_resolve=TO_RESOLVE,
+        explains=lambda case: explain_model(to_point(case)), simpler=simpler,
+    )  # fmt: skip
 
 
 def _at(error: Callable[[ModelPoint], float], to_point: ToPoint) -> Callable[[Any], float]:
@@ -115,14 +148,9 @@ def _prediction(
 ) -> SweptClaim:
     claim = _claim(
         "prediction", "4", "the prediction is E[y|x_t]", cases,
-        _at(model_errors.prediction_error, to_point), 1.0,
+        _at(model_errors.prediction_error, to_point), 1.0, to_point,
     )  # fmt: skip
-
-    def schedule_of(case: Any) -> Schedule:
-        """The schedule of a case."""
-        return to_point(case).model.diffusion.schedule
-
-    return SweptClaim(**vars(claim), sweep=sweep, simpler=_rounder(schedule_of))
+    return replace(claim, sweep=sweep)
 
 
 def _prediction_of_formula(
@@ -154,28 +182,33 @@ def _sums(cases: st.SearchStrategy[Any], to_point: ToPoint, share: float) -> Ite
             model_errors.model_martingale_error,
         ),
     ):
-        yield _claim(name, section, says, cases, _at(error, to_point), share)
+        yield _claim(name, section, says, cases, _at(error, to_point), share, to_point)
 
 
 def _conservative(cases: st.SearchStrategy[Any], to_point: ToPoint) -> Iterator[ExactClaim]:
     yield _claim(
         "conservative", "4", "the Jacobian of its score is symmetric", cases,
-        _at(model_errors.conservative_error, to_point), SHARE,
+        _at(model_errors.conservative_error, to_point), SHARE, to_point,
     )  # fmt: skip
 
 
 def _without_error(cases: st.SearchStrategy[Any], to_point: ToPoint) -> Iterator[ExactClaim]:
     """The claims on the fall of a loss, where the best shift is zero."""
 
+    def first(case: tuple[Any, float]) -> ModelPoint:
+        """The point of a case with a shift."""
+        return to_point(case[0])
+
     def for_model(error: Callable[[Any], float]) -> Callable[[tuple[Any, float]], float]:
         """The error of a point of the model and a shift."""
-        return lambda case: error(model_errors.user_model_case(to_point(case[0]), case[1]))
+        return lambda case: error(model_errors.user_model_case(first(case), case[1]))
 
     shifted = st.tuples(cases, st.floats(-2.0, 2.0))
     for claim in ON_PLANTED_ERROR:
         if isinstance(claim, ExactClaim) and claim.id in WITHOUT_ERROR:
             says = f"{claim.says}, for eta = 0"
-            yield _claim(claim.id, claim.section, says, shifted, for_model(claim.error), SHARE)
+            error = for_model(claim.error)
+            yield _claim(claim.id, claim.section, says, shifted, error, SHARE, first)
 
 
 def _of_target(target: Target, schedule: Schedule) -> Iterator[ExactClaim]:
@@ -184,7 +217,10 @@ def _of_target(target: Target, schedule: Schedule) -> Iterator[ExactClaim]:
         if claim.id in OF_TARGET:
             cases = moved_to_schedule(claim.strategy, schedule)
             own = cases.map(lambda case: replace(case, source=target))
-            yield _claim(claim.id, claim.section, claim.says, own, claim.error, SHARE)
+            yield ExactClaim(
+                claim.id, claim.section, claim.says, own, claim.error, (), share=SHARE,
+                to_resolve=TO_RESOLVE,
+            )  # fmt: skip
 
 
 def _swept(
@@ -197,21 +233,6 @@ def _swept(
             x = sweeps.points_around(diffusion.marginal(t), seed + k)
             error, worst = model_errors.prediction_errors(model, x, t).max(0)
             yield error.item(), case(t, tuple(x[worst].tolist()))
-
-
-def _rounder(schedule_of: Callable[[Any], Schedule]) -> Callable[[Any], Iterator[Any]]:
-    """From a swept point to points with fewer digits in their time and place."""
-
-    def simpler(case: Any) -> Iterator[Any]:
-        """The same point with one digit, with two, and so on."""
-        if isinstance(case, ReverseCase):
-            return
-        schedule = schedule_of(case)
-        for t in filter(partial(sweeps.is_time, schedule), sweeps.fewer_digits(case.t)):
-            for x_t in zip(*map(sweeps.fewer_digits, case.x_t), strict=True):
-                yield replace(case, **{key: t for key in TIMES if hasattr(case, key)}, x_t=x_t)
-
-    return simpler
 
 
 SWEPT_SCHEDULES: tuple[Schedule, ...] = (

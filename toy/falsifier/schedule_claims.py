@@ -5,8 +5,10 @@ claim whose cases have a schedule is tried on its own cases, moved to this one.
 """
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
+from typing import Any
 
 import torch
 
@@ -27,9 +29,13 @@ from toy.claims import (
     schedules,
     tilting,
 )
-from toy.falsifier.sweeps import SweptClaim, log_snr_grid, neighbouring_pairs, rounder_pairs
+from toy.claims.table import ALL
+from toy.falsifier.rounding import rounder_cases
+from toy.falsifier.schedule_mistakes import explain_rise, explain_schedule
+from toy.falsifier.sweeps import SweptClaim, log_snr_grid, neighbouring_pairs
 from toy.falsifier.user_cases import ends_of_parts, moved_to_schedule, times_found
 from toy.judge.claim import Claim, ExactClaim
+from toy.judge.verdicts import NotTried
 from toy.mixtures.mixture import float64
 from toy.strategies.time_pairs import TimePair
 
@@ -58,6 +64,14 @@ DEGREE, ROUGH = 14, 1e-9
 """A schedule is smooth where polynomials of this degree give log alpha and log sigma so well."""
 
 
+@dataclass(frozen=True)
+class Stage:
+    """Claims that are tried together, and those that cannot be tried on what a user brought."""
+
+    claims: tuple[Claim, ...]
+    left_out: tuple[NotTried, ...] = ()
+
+
 def decreasing_error(pair: TimePair) -> float:
     """0 if alpha and sigma are positive and finite and the log-SNR falls from s to t, else infinite."""
     schedule, times = pair.schedule, float64([pair.s, pair.t])
@@ -73,14 +87,19 @@ def monotone_claims(schedule: Schedule) -> tuple[Claim, ...]:
         "decreasing", "0", "alpha, sigma > 0 and the log-SNR falls",
         ends_of_parts(schedule), decreasing_error, (),
     )  # fmt: skip
-    return (_swept(claim, schedule),)
+    return (_swept(replace(claim, explains=explain_rise), schedule),)
 
 
 def consistency_claims(schedule: Schedule) -> tuple[Claim, ...]:
     """The claims that its functions agree with alpha and sigma."""
     strategy = times_found(schedule)
     return tuple(
-        _swept(replace(claim, strategy=strategy, mutants=()), schedule)
+        _swept(
+            replace(
+                claim, strategy=strategy, mutants=(), explains=partial(explain_schedule, schedule)
+            ),
+            schedule,
+        )
         for claim in schedules.CLAIMS
         if claim.id in OWN
     )
@@ -92,33 +111,49 @@ def _swept(claim: ExactClaim, schedule: Schedule) -> SweptClaim:
         sweep=lambda seed: (
             (claim.error(pair), pair) for pair in neighbouring_pairs(schedule, seed)
         ),
-        simpler=rounder_pairs,
+        simpler=partial(rounder_cases, schedule=schedule),
     )
 
 
-def other_claims(schedule: Schedule) -> tuple[Claim, ...]:
-    """Every other exact claim whose cases have a schedule."""
-    families = FAMILIES + (SMOOTH_FAMILIES if _is_smooth(schedule) else ())
+def other_claims(schedule: Schedule) -> Stage:
+    """Every other exact claim whose cases have a schedule, but those that this one cannot be tried on."""
     asked, least = CURVE
-    left_out = OWN + WITHOUT_SCHEDULE + (OF_CURVES if len(schedule.grid(asked)) <= least else ())
-    return tuple(
-        claim_on_schedule(claim, schedule)
+    on_curves = OF_CURVES if len(schedule.grid(asked)) <= least else ()
+    smooth, left_out = _is_smooth(schedule), []
+    if not smooth:
+        rough = len(_exact_claims(SMOOTH_FAMILIES))
+        left_out.append(NotTried(rough, "they suppose a smooth schedule, which this one is not"))
+    families = FAMILIES + (SMOOTH_FAMILIES if smooth else ())
+    found = [claim for claim in _exact_claims(families) if claim.id not in on_curves]
+    if on_curves:
+        left_out.append(NotTried(len(on_curves), "the schedule has too few times"))
+    without = len(ALL) - len(OWN) - len(_exact_claims(FAMILIES + SMOOTH_FAMILIES))
+    left_out.append(NotTried(without, "their cases take no schedule of your own"))
+    return Stage(tuple(claim_on_schedule(claim, schedule) for claim in found), tuple(left_out))
+
+
+def _exact_claims(families: tuple[Any, ...]) -> list[ExactClaim]:
+    """The exact claims of these families whose cases have a schedule, but those of ``OWN``."""
+    return [
+        claim
         for family in families
         for claim in family.CLAIMS
-        if isinstance(claim, ExactClaim) and claim.id not in left_out
-    )
+        if isinstance(claim, ExactClaim) and claim.id not in OWN + WITHOUT_SCHEDULE
+    ]
 
 
 def claim_on_schedule(claim: ExactClaim, schedule: Schedule) -> ExactClaim:
     """The claim on its own cases, moved to the schedule."""
-    return replace(
+    moved = replace(
         claim,
         strategy=moved_to_schedule(claim.strategy, schedule),
         mutants=(),
         always=(),
         share=SHARE * claim.share,
         to_resolve=TO_RESOLVE,
+        explains=partial(explain_schedule, schedule),
     )
+    return SweptClaim(**vars(moved), simpler=partial(rounder_cases, schedule=schedule))
 
 
 def _is_smooth(schedule: Schedule) -> bool:

@@ -2,7 +2,7 @@
 
 Times are stratified, one in each of many parts of the schedule and of the octaves towards either
 end, and its ends themselves. At each time there are points around every component of the law, out to
-thirty deviations. A counterexample is rounded to as few digits as it still fails with.
+thirty deviations.
 """
 
 import math
@@ -39,7 +39,6 @@ FAR = (12.0, 16.0, 22.0, 30.0)
 COMPONENTS = 8
 """Number of components with points around them at one time."""
 
-DIGITS = 17
 ErrorAndCase = tuple[float, Any]
 """An error, and the case that has it."""
 
@@ -120,18 +119,6 @@ def points_around(law: GaussianMixture, seed: int) -> Tensor:
     z = radius[..., None] * way / way.norm(dim=-1, keepdim=True)
     offsets = torch.einsum("kij,knj->kni", law.axes[chosen], z * law.variances[chosen, None].sqrt())
     return (law.means[chosen, None] + offsets).flatten(0, 1)
-
-
-def fewer_digits(value: float) -> Iterator[float]:
-    """The value with one significant digit, with two, and so on."""
-    return (float(f"{value:.{digits}g}") for digits in range(1, DIGITS + 1))
-
-
-def rounder_pairs(pair: TimePair) -> Iterator[TimePair]:
-    """The pair with fewer digits, as long as its times differ and lie within the schedule."""
-    for s, t in zip(fewer_digits(pair.s), fewer_digits(pair.t), strict=True):
-        if pair.schedule.t_min <= s < t <= pair.schedule.t_max:
-            yield TimePair(pair.schedule, s, t)
 
 
 def log_snr_grid(schedule: Schedule, step: float = 0.5) -> list[float]:

@@ -66,20 +66,22 @@ def times_apart(draw: Any, schedule: Schedule, other: TimePair) -> TimePair:
 def moved_to_schedule(draw: Any, cases: st.SearchStrategy[Any], schedule: Schedule) -> Any:
     """Cases of any claim on this schedule instead of their own; two times keep their distance."""
     case = draw(cases)
-    own = _times_of(case)
+    own = times_of(case)
     pair = times_found(schedule) if own is None else times_apart(schedule, own)
     return _moved(case, draw(pair))
 
 
-def _times_of(case: Any) -> TimePair | None:
+def times_of(case: Any) -> TimePair | None:
+    """The two times of a case, or of a case in it."""
     if isinstance(case, TimePair):
         return case
     inner = (getattr(case, f.name) for f in fields(case))
-    found = (_times_of(value) for value in inner if _is_case(value))
+    found = (times_of(value) for value in inner if is_case(value))
     return next((pair for pair in found if pair is not None), None)
 
 
-def _is_case(value: Any) -> bool:
+def is_case(value: Any) -> bool:
+    """Whether a value is a case with parts of its own."""
     return is_dataclass(value) and not isinstance(value, type | Schedule)
 
 
@@ -93,7 +95,7 @@ def _moved(case: Any, pair: TimePair) -> Any:
             changes[name] = pair.schedule
         elif name == "t":
             changes[name] = pair.t
-        elif _is_case(value):
+        elif is_case(value):
             changes[name] = _moved(value, pair)
     return replace(case, **changes)
 

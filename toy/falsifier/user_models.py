@@ -1,17 +1,17 @@
 """The schedules and models of a user that can be tried.
 
-A schedule is a ``theory.Schedule``, or a class of them that needs no arguments. A model is either of
+A schedule is a ``theory.Schedule``, or a class of them that needs no arguments. A model is one of
 
 - a ``Model``: predict(x_t, t, condition=None) -> y beside the diffusion that it is a model of and
   the target that it predicts;
-- a function score(x_t, t, diffusion) -> score, a formula for any diffusion of a mixture.
+- a function score(x_t, t, diffusion) -> score, a formula for any diffusion of a mixture;
+- a function score(x_t, t) -> score of the one ``Diffusion`` that its file holds.
 
 Points x_t are (n, d) and times t (n,), both float64; the result must be float64 and (n, d).
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
@@ -63,7 +63,7 @@ class Formula:
 
     def model(self, diffusion: Diffusion) -> Model:
         """The model of one diffusion."""
-        return Model(partial(self.score, diffusion=diffusion), diffusion)
+        return Model(lambda x_t, t: self.score(x_t, t, diffusion), diffusion)
 
 
 def require_like(expected: Tensor, value: Any, name: str) -> None:

@@ -4,7 +4,9 @@ Every function of a schedule must return float64 of the shape of its times, and 
 differentiation must see through alpha and sigma, as claims compare with their derivatives.
 """
 
+import inspect
 import math
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -49,17 +51,44 @@ def as_model(value: Any, reference: str) -> Model | Formula:
 
     Raises:
         InputError: neither a ``Model`` nor a function; a ``Model`` whose parts are of another kind,
-            or which answers differently when asked again.
+            or which answers differently when asked again; a function score(x_t, t) in a file that
+            does not hold exactly one diffusion.
     """
-    if isinstance(value, Model):
-        _require_model(value, reference)
-        return value
-    if isinstance(value, type) or not callable(value):
+    if isinstance(value, type) or not (isinstance(value, Model) or callable(value)):
         raise InputError(
-            f"{reference}: expected a toy.Model or a function score(x_t, t, diffusion), "
-            f"got {type(value).__name__}"
+            f"{reference}: expected a toy.Model or a function score(x_t, t, diffusion) or "
+            f"score(x_t, t), got {type(value).__name__}"
         )
-    return Formula(value)
+    if not isinstance(value, Model):
+        if _takes_diffusion(value):
+            return Formula(value)
+        value = Model(value, _only_diffusion(value, reference))
+    _require_model(value, reference)
+    return value
+
+
+def _takes_diffusion(function: Callable[..., Any]) -> bool:
+    """Whether a function has a third parameter that must be given, or that is named diffusion."""
+    try:
+        known = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        return True
+    several = any(p.kind is p.VAR_POSITIONAL for p in known)
+    third = [p for p in known if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)][2:3]
+    return several or any(p.default is p.empty or p.name == "diffusion" for p in third)
+
+
+def _only_diffusion(function: Callable[..., Any], reference: str) -> Diffusion:
+    """The diffusion in the file that a function comes from."""
+    held = getattr(sys.modules.get(getattr(function, "__module__", "")), "__dict__", {})
+    found = {name: value for name, value in held.items() if isinstance(value, Diffusion)}
+    if len({id(value) for value in found.values()}) != 1:
+        raise InputError(
+            f"{reference}: expected one toy.Diffusion in the file, whose score(x_t, t) it is, "
+            f"got {', '.join(found) or 'none'}; a toy.Model says which, and "
+            "score(x_t, t, diffusion) takes any"
+        )
+    return next(iter(found.values()))
 
 
 def require_schedule(schedule: Schedule, reference: str) -> None:
@@ -74,7 +103,7 @@ def require_schedule(schedule: Schedule, reference: str) -> None:
         raise InputError(f"{reference}: expected numbers t_min < t_max, got {ends[0]}, {ends[1]}")
     if type(schedule).__hash__ is None:  # cases are kept by their hash
         setattr(type(schedule), "__hash__", object.__hash__)  # noqa: B010
-    times = _places(schedule)
+    times = places(schedule)
     for t in (times, times[0]):
         for name in OF_TIME:
             require_like(t, _called(getattr(schedule, name), reference, name, t), name)
@@ -87,7 +116,8 @@ def require_schedule(schedule: Schedule, reference: str) -> None:
             require_like(t, part, "transition")
 
 
-def _places(schedule: Schedule) -> Tensor:
+def places(schedule: Schedule) -> Tensor:
+    """Times spread over the schedule, (``PLACES``,)."""
     shares = (torch.arange(PLACES, dtype=torch.float64) + 0.43) / PLACES
     return schedule.t_min + (schedule.t_max - schedule.t_min) * shares
 
@@ -102,7 +132,7 @@ def _called(function: Callable[..., Any], reference: str, name: str, *arguments:
 def _require_differentiable(schedule: Schedule, name: str, reference: str) -> None:
     """Refuse a function whose derivative differs from a difference quotient in most places."""
     length, value = schedule.t_max - schedule.t_min, getattr(schedule, name)
-    times, step = _places(schedule).requires_grad_(), 1e-6 * length
+    times, step = places(schedule).requires_grad_(), 1e-6 * length
     here = value(times)
     slopes = torch.zeros_like(times)
     if here.requires_grad:

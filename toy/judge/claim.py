@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, Verbosity, find, given, seed, setting
 from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
-from toy.judge.evidence import Evidence
+from toy.judge.evidence import Evidence, Explanation
 from toy.judge.local_constants import without_local_constants
 from toy.numerics.reported_errors import MeasuredError, UnresolvedError, measure_error
 
@@ -71,6 +71,7 @@ class ExactClaim:
         always: cases that are tried at every seed, as few seeds would find them.
         share: of the examples asked for that are tried, where a case takes long.
         to_resolve: the share of the cases that must be resolved; else the claim is left open.
+        explains: from a counterexample to what is wrong there, if that is known.
     """
 
     id: str
@@ -83,6 +84,7 @@ class ExactClaim:
     always: tuple[Any, ...] = ()
     share: float = 1.0
     to_resolve: float = 1.0
+    explains: Callable[[Any], Explanation | None] = lambda case: None
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """The evidence of so many cases, with a shrunk counterexample if the claim falls."""
@@ -215,13 +217,16 @@ class Record:
         """The error of the counterexample, if there is one; else the largest error."""
         claim, n, errors = self._claim, len(self._errors) + self._unresolved, self._errors
         counterexample, left_open = "", len(errors) < max(1, claim.to_resolve * n)
+        explanation = None
         if self._failure:
             errors, counterexample, left_open = [self._failure[0]], repr(self._failure[1]), False
+            explanation = claim.explains(self._failure[1])
         return Evidence(
             claim.id, claim.section, "exact", n, max((e.most for e in errors), default=math.inf),
             claim.tolerance, counterexample=counterexample,
             quadrature=max((e.quadrature for e in errors), default=0.0),
             unresolved=self._unresolved, open=left_open, cases=self._digest.hexdigest(),
+            explanation=explanation,
         )  # fmt: skip
 
 

@@ -1,10 +1,38 @@
 """The outcome of a claim, and the probability of a false alarm in a run."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 Kind = Literal["exact", "statistical"]
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What is wrong where a claim falls: a quantity that is not what it should be.
+
+    Attributes:
+        quantity: its name.
+        t: the time.
+        expected, got: its values, of a vector those that differ most.
+        mistake: that would explain it everywhere, or an empty text if none of those known does.
+    """
+
+    quantity: str
+    t: float
+    expected: float
+    got: float
+    mistake: str = ""
+
+    def lines(self) -> Iterator[str]:
+        """As text: the values and their ratio, and the mistake if one is known."""
+        ratio = f", ratio {self.got / self.expected:.6g}" if self.expected else ""
+        yield (
+            f"{self.quantity} at t = {self.t:.12g}: expected {self.expected:.10g}, "
+            f"got {self.got:.10g}{ratio}"
+        )
+        if self.mistake:
+            yield f"likely mistake: {self.mistake}"
 
 
 @dataclass(frozen=True)
@@ -25,6 +53,7 @@ class Evidence:
         open: whether those are too many for a verdict on the claim.
         cases: a digest of the cases of an exact claim in their order, the same wherever they are;
             an empty text for a statistical claim, whose sample its seed fixes.
+        explanation: of the counterexample, if there is one.
     """
 
     claim: str
@@ -39,6 +68,7 @@ class Evidence:
     unresolved: int = 0
     open: bool = False
     cases: str = ""
+    explanation: Explanation | None = None
 
     @property
     def passed(self) -> bool:

@@ -31,6 +31,26 @@ class Verdict:
     mutants: tuple[MutantVerdict, ...]
 
 
+@dataclass(frozen=True)
+class NotTried:
+    """Claims that were not tried.
+
+    Attributes:
+        count: how many of them.
+        why: as a clause.
+        or_more: whether they could not all be counted.
+    """
+
+    count: int
+    why: str
+    or_more: bool = False
+
+    def line(self) -> str:
+        """As text."""
+        least = "at least " if self.or_more else ""
+        return f"not tried: {least}{self.count} claim{'s' * (self.count != 1)}, as {self.why}"
+
+
 def judge(claim: Claim, examples: int, seed: int) -> Verdict:
     """Try one claim and its mutants."""
     evidence = claim.uphold(examples, seed)
@@ -74,6 +94,8 @@ def report_lines(verdict: Verdict) -> Iterator[str]:
     yield f"{word} §{e.section}  {e.claim:16} {verdict.says}; {measured}"
     if e.counterexample:
         yield f"          counterexample: {e.counterexample}"
+    if e.explanation:
+        yield from (f"          {line}" for line in e.explanation.lines())
     for mutant in verdict.mutants:
         word = "caught" if mutant.caught else "SURVIVES"
         yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"
@@ -97,8 +119,8 @@ def summary_line(verdicts: list[Verdict]) -> str:
     return f"{', '.join(parts)}; probability of a false alarm in the whole run: {chance}"
 
 
-def as_json(verdicts: list[Verdict]) -> dict[str, Any]:
-    """Plain data: ``claims``, ``mutants`` and the run's ``false_alarm_probability``."""
+def as_json(verdicts: list[Verdict], not_tried: list[NotTried]) -> dict[str, Any]:
+    """Plain data: ``claims``, ``mutants``, ``not_tried`` and ``false_alarm_probability``."""
     evidence = [v.evidence for v in verdicts]
     return {
         "claims": [
@@ -107,5 +129,6 @@ def as_json(verdicts: list[Verdict]) -> dict[str, Any]:
             for e in evidence
         ],
         "mutants": [asdict(m) | {"caught": m.caught} for v in verdicts for m in v.mutants],
+        "not_tried": [asdict(claims) for claims in not_tried],
         "false_alarm_probability": false_alarm_probability(evidence),
     }  # fmt: skip

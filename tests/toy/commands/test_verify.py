@@ -112,6 +112,19 @@ def test_unknown_claims_are_refused_with_one_line(monkeypatch):
         verify(monkeypatch, (FALLS, HOLDS), "--only", "claim-100")
 
 
+def test_a_claim_is_known_by_what_only_its_id_begins_with(monkeypatch, capsys):
+    claims = FALLS, HOLDS, SURVIVED, CHANCE
+    assert verify(monkeypatch, claims, "--only", "ch,claim-101") == 0
+    assert "2 of 2 claims hold" in capsys.readouterr().out
+    with pytest.raises(InputError, match=r"'claim-1' begins several claims: claim-101, claim-102"):
+        verify(monkeypatch, claims, "--only", "claim-1")
+    short = StatisticalClaim("claim", "0", "says", lambda seed: Trial(0.5, 9), ())
+    assert verify(monkeypatch, (*claims, short), "--only", "claim") == 0
+    for nothing in ("", "chance,", "hance"):
+        with pytest.raises(InputError, match="no claim"):
+            verify(monkeypatch, claims, "--only", nothing)
+
+
 def test_claims_are_listed_and_not_tried(monkeypatch, capsys):
     assert verify(monkeypatch, (FALLS, HOLDS), "--list") == 0
     lines = capsys.readouterr().out.splitlines()

@@ -229,6 +229,22 @@ calls = itertools.count()
 guessing = Model(lambda x, t: torch.full_like(x, next(calls)), diffusion)
 
 
+def score(x_t, t):
+    return formula(x_t, t, diffusion)
+
+
+def predict(x_t, t, condition=None):
+    return -score(x_t, t)
+
+
+def any_diffusion(x_t, t, diffusion=None):
+    return formula(x_t, t, diffusion)
+
+
+def other_name(x_t, t, of):
+    return formula(x_t, t, of)
+
+
 def wrong_in_the_plane(x_t, t, diffusion):
     return formula(x_t, t, diffusion) * (1.0 if x_t.shape[1] < 2 else 1.001)
 
@@ -341,7 +357,7 @@ def test_the_counterexample_is_small(user_file, tmp_path):
     [
         ("in_places", r"Point\(s=[\d.]{1,7}, t=[\d.]{1,7}, x_t=\(3\.[01]\d{0,3},\)\)"),
         ("far_out", r"Point\(s=[\d.]{1,8}, t=[\d.]{1,8}, x_t=\(-?[2-9]\d\.\d,\)\)"),
-        ("for_a_while", r"Point\(s=0\.40\d{1,3}, t=0\.40\d{1,3}, x_t=\(-?\d+\.\d,\)\)"),
+        ("for_a_while", r"Point\(s=[\d.]{1,8}, t=0\.40\d{1,3}, x_t=\(-?\d+\.\d,\)\)"),
         ("at_the_end", r"Point\(s=0\.999\d, t=0\.999\d, x_t=\(-?\d+\.\d,\)\)"),
     ],
 )
@@ -456,7 +472,28 @@ def test_both_at_once_are_refused(user_file):
 
 def test_the_kinds_of_model(user_file):
     assert isinstance(loaded_model(f"{user_file}:good"), Model)
-    assert isinstance(loaded_model(f"{user_file}:formula"), Formula)
+    for name in ("formula", "any_diffusion", "other_name"):
+        assert isinstance(loaded_model(f"{user_file}:{name}"), Formula)
+
+
+def test_a_score_without_a_diffusion_is_that_of_its_file(user_file, tmp_path):
+    x_t = torch.tensor([[0.5], [-3.0]], dtype=torch.float64)
+    good, bare, negative = (loaded_model(f"{user_file}:{n}") for n in ("good", "score", "predict"))
+    assert torch.equal(bare.at(x_t, 0.5), good.at(x_t, 0.5))
+    assert torch.equal(negative.at(x_t, 0.5), -good.at(x_t, 0.5))
+    assert isinstance(bare, Model)
+
+
+@pytest.mark.parametrize(
+    ("text", "got"),
+    [("", "none"), ("other = Diffusion(mixture, VPLinear(5.0, 9.0))", "diffusion, other")],
+)
+def test_a_score_without_a_diffusion_needs_one_in_its_file(tmp_path, text, got):
+    path = tmp_path / "mine.py"
+    head = USER_FILE if text else "def formula(x_t, t, diffusion): return x_t"
+    path.write_text(f"{head}\n{text}\ndef score(x_t, t): return x_t\n")
+    with pytest.raises(InputError, match=f"expected one toy.Diffusion in the file.*got {got};"):
+        loaded_model(f"{path}:score")
 
 
 def test_exit_status_of_the_program(user_file):

@@ -16,7 +16,11 @@ RARE = 987_654_321_987
 
 @pytest.fixture(autouse=True)
 def a_loaded_module(tmp_path, monkeypatch):
-    """A user's module, which holds a number that no strategy makes by chance."""
+    """The only module that Hypothesis has not seen yet: its number no strategy makes by chance."""
+    monkeypatch.setattr(providers, "_seen_modules", {id(m) for m in sys.modules.values()})
+    monkeypatch.setattr(providers, "_local_constants", providers.Constants())
+    monkeypatch.setattr(providers, "_sys_modules_len", None)
+    monkeypatch.setattr(providers, CACHE, type(providers.CONSTANTS_CACHE)(1024))
     path = tmp_path / "module_of_a_user.py"
     path.write_text(f"RARE = {RARE}\n")
     spec = importlib.util.spec_from_file_location(path.stem, path)

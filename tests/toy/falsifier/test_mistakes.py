@@ -1,0 +1,443 @@
+"""What falls is explained: which quantity, when, by how much, and the likely mistake."""
+
+import re
+from functools import partial
+
+import pytest
+import torch
+
+from theory.support.user_code import load_object
+from toy.claims.table import ALL
+from toy.falsifier.falsify import falsify, model_stages, schedule_stages
+from toy.falsifier.mistakes import FLOAT32, holds_float32, is_rounding
+from toy.falsifier.model_errors import ModelPoint
+from toy.falsifier.model_mistakes import explain_model
+from toy.falsifier.schedule_mistakes import explain_schedule
+from toy.falsifier.validation import as_model, as_schedule
+from toy.judge.evidence import Explanation
+from toy.judge.verdicts import NotTried, Verdict, report_lines
+from toy.strategies.time_pairs import TimePair
+
+SCHEDULES = """
+import torch
+
+from theory.schedules import DiscreteSchedule, EDM, RectifiedFlow, VPCosine, VPLinear
+
+
+class Right(VPLinear):
+    pass
+
+
+class RightFlow(RectifiedFlow):
+    pass
+
+
+class SlopeSign(VPLinear):
+    def d_log_snr(self, t):
+        return -super().d_log_snr(t)
+
+
+class NoiseSign(VPLinear):
+    def diffusion_sq(self, t):
+        return self.sigma(t) ** 2 * self.d_log_snr(t)
+
+
+class LogSnrSign(VPLinear):
+    def log_snr(self, t):
+        return 2 * (torch.log(self.sigma(t)) - torch.log(self.alpha(t)))
+
+
+class SigmaInLogSnr(VPLinear):
+    def log_snr(self, t):
+        return torch.log(self.alpha(t) ** 2 / self.sigma(t))
+
+
+class RatioNotSquared(VPLinear):
+    def log_snr(self, t):
+        return torch.log(self.alpha(t) / self.sigma(t))
+
+
+class SigmaInNoise(VPLinear):
+    def diffusion_sq(self, t):
+        return -self.sigma(t) * self.d_log_snr(t)
+
+
+class VarianceForSigma(VPLinear):
+    def sigma(self, t):
+        return 1 - self.alpha(t) ** 2
+
+    def d_sigma(self, t):
+        return -self.alpha(t) * self.d_alpha(t) / torch.sqrt(1 - self.alpha(t) ** 2)
+
+    def log_snr(self, t):
+        return 2 * (torch.log(self.alpha(t)) - torch.log(self.sigma(t)))
+
+
+class NoAlphaInDrift(VPCosine):
+    def drift(self, t):
+        return self.d_alpha(t)
+
+
+class NoAlphaInSlope(VPCosine):
+    def d_log_snr(self, t):
+        return -2 * self.d_sigma(t) / self.sigma(t)
+
+
+class HalfTheSlope(VPLinear):
+    def d_log_snr(self, t):
+        return super().d_log_snr(t) / 2
+
+
+class TwiceTheNoise(VPLinear):
+    def diffusion_sq(self, t):
+        return 2 * super().diffusion_sq(t)
+
+
+class NoiseNotSquared(VPLinear):
+    def diffusion_sq(self, t):
+        return super().diffusion_sq(t).sqrt()
+
+
+class HalfInverse(VPLinear):
+    def time_of(self, log_snr):
+        return super().time_of(2 * log_snr)
+
+
+class InverseSign(EDM):
+    def time_of(self, log_snr):
+        return torch.exp(log_snr / 2)
+
+
+class DeviationOfStep(VPLinear):
+    def transition(self, s, t):
+        a, v = super().transition(s, t)
+        return a, v.sqrt()
+
+
+class NoAlphaInStep(VPLinear):
+    def transition(self, s, t):
+        return super().transition(s, t)[0], self.sigma(t) ** 2 - self.sigma(s) ** 2
+
+
+class SingleSlope(VPCosine):
+    def d_alpha(self, t):
+        return super().d_alpha(t).float().double()
+
+
+class Backwards(RectifiedFlow):
+    def alpha(self, t):
+        return t.double()
+
+    def sigma(self, t):
+        return 1 - t.double()
+
+
+class Negative(RectifiedFlow):
+    def sigma(self, t):
+        return t.double() - 0.5
+
+
+class Rough(VPLinear):
+    def alpha(self, t):
+        return super().alpha(t) * torch.exp(-0.1 * (t.double() - 0.3).relu() ** 2)
+
+
+table = DiscreteSchedule([0.99, 0.7, 0.3, 0.01])
+
+
+class OnlyForAWhile(VPLinear):
+    def d_alpha(self, t):
+        return torch.where((t > 0.4) & (t < 0.41), 1.1, 1.0) * super().d_alpha(t)
+"""
+
+MODELS = '''
+import torch
+
+from theory.schedules import EDM, VPLinear
+from theory.targets import DATA, NOISE, SCORE, VELOCITY
+from toy import Diffusion, GaussianMixture, Model
+
+means, variances = torch.tensor([[-1.0], [2.0]]), torch.tensor([0.3, 0.5])
+data = GaussianMixture.diagonal(torch.tensor([0.4, 0.6]), means, variances)
+plane = GaussianMixture.diagonal(
+    torch.tensor([0.5, 0.5]), torch.tensor([[0.0, 1.0], [2.0, -1.0]]), torch.tensor([0.5, 1.0])
+)
+
+
+def model(change, law=data, schedule=VPLinear(), target=SCORE):
+    """A model whose prediction is changed: change(exact, x_t, alpha, sigma, law, schedule)."""
+    diffusion = Diffusion(law, schedule)
+
+    def predict(x_t, t, condition=None):
+        alpha, sigma = schedule.alpha(t[0]), schedule.sigma(t[0])
+        e, x_0 = -sigma * diffusion.score(x_t, t[0].item()), diffusion.posterior_mean(x_t, t[0].item())
+        a, b = target.coefficients(schedule, t[0])
+        return change(a * x_0 + b * e, x_t, alpha, sigma)
+
+    return Model(predict, diffusion, target)
+
+
+def marginal(mean, variance, noise, law=data):
+    """The score of a Gaussian mixture that is marginalized wrongly."""
+
+    def change(y, x, alpha, sigma):
+        scales = mean(alpha, sigma), variance(alpha, sigma), noise(alpha, sigma)
+        wrong = GaussianMixture.diagonal(
+            torch.exp(law.log_weights), scales[0] * law.means, scales[1] * law.variances + scales[2]
+        )
+        return wrong.score(x)
+
+    return model(change, law)
+
+
+right = model(lambda y, x, alpha, sigma: y)
+right_plane = model(lambda y, x, alpha, sigma: y, plane, target=NOISE)
+right_data = model(lambda y, x, alpha, sigma: y, schedule=EDM(), target=DATA)
+right_score = marginal(lambda a, s: a, lambda a, s: a**2, lambda a, s: s**2)
+sign = model(lambda y, x, alpha, sigma: -y)
+sign_of_noise = model(lambda y, x, alpha, sigma: -y, plane, target=NOISE)
+twice = model(lambda y, x, alpha, sigma: 2 * y, target=VELOCITY)
+half = model(lambda y, x, alpha, sigma: y / 2, schedule=EDM(), target=DATA)
+over_sigma = model(lambda y, x, alpha, sigma: y * sigma)
+noise_variance = marginal(lambda a, s: a, lambda a, s: a**2, lambda a, s: s)
+unscaled_means = marginal(lambda a, s: 1.0, lambda a, s: a**2, lambda a, s: s**2)
+unscaled_variances = marginal(lambda a, s: a, lambda a, s: 1.0, lambda a, s: s**2)
+times_alpha = model(lambda y, x, alpha, sigma: y * alpha)
+noise = model(lambda y, x, alpha, sigma: -sigma * y)
+arithmetic = model(lambda y, x, alpha, sigma: y.float().double(), plane)
+shifted = model(lambda y, x, alpha, sigma: y + 0.01)
+slightly = model(lambda y, x, alpha, sigma: y * (1 + 1e-4))
+in_places_of_edm = model(
+    lambda y, x, alpha, sigma: torch.where((x > 3.09) & (x < 3.11), 1.1, 1.0) * y, schedule=EDM()
+)
+slightly_in_places = model(lambda y, x, alpha, sigma: y * (1 + 1e-7 * (x > 3) * (x < 3.2)))
+in_places = model(lambda y, x, alpha, sigma: torch.where((x > 3) & (x < 3.2), 1.1, 1.0) * y)
+
+
+class Network(torch.nn.Module):
+    """A right score with float32 weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.mean = torch.nn.Parameter(torch.tensor([3.3]))
+        self.variance = torch.nn.Parameter(torch.tensor([0.7]))
+
+    def forward(self, x_t, t, condition=None):
+        alpha, sigma = VPLinear().alpha(t)[:, None], VPLinear().sigma(t)[:, None]
+        spread = alpha**2 * self.variance.double() + sigma**2
+        return -(x_t - alpha * self.mean.double()) / spread
+
+
+one = GaussianMixture.diagonal(
+    *(torch.tensor(v, dtype=torch.float64) for v in ([1.0], [[3.3]], [0.7]))
+)
+weights = Model(Network(), Diffusion(one, VPLinear()))
+weights_in_double = Model(
+    Network().double().requires_grad_(False), Diffusion(
+        GaussianMixture.diagonal(*(torch.tensor(v) for v in ([1.0], [[3.3]], [0.7]))), VPLinear()
+    )
+)
+
+
+def score(x_t, t, diffusion):
+    return diffusion.score(x_t, t[0].item())
+
+
+def negative_score(x_t, t, diffusion):
+    return -diffusion.score(x_t, t[0].item())
+'''
+
+
+def loaded(tmp_path, text, name):
+    path = tmp_path / "mine.py"
+    path.write_text(text)
+    return load_object(f"{path}:{name}")
+
+
+def found_of(stages):
+    """Everything that is found, up to the first claim that falls."""
+    found = []
+    for one in falsify(stages, 4, 0):
+        found.append(one)
+        if isinstance(one, Verdict) and one.evidence.counterexample:
+            return found
+    return found
+
+
+def of_schedule(tmp_path, name):
+    return schedule_stages(as_schedule(loaded(tmp_path, SCHEDULES, name), name))
+
+
+def of_model(tmp_path, name):
+    return model_stages(as_model(loaded(tmp_path, MODELS, name), name))
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity", "mistake", "ratio"),
+    [
+        ("SlopeSign", "d_log_snr", "the sign of d log-SNR", -1),
+        ("NoiseSign", "diffusion_sq", "the sign of d log-SNR", -1),
+        ("LogSnrSign", "log_snr", "the sign of log-SNR", -1),
+        ("SigmaInLogSnr", "log_snr", "sigma for sigma^2: log(alpha^2/sigma)", None),
+        ("RatioNotSquared", "log_snr", "sigma for sigma^2: log(alpha/sigma)", 0.5),
+        ("SigmaInNoise", "diffusion_sq", "sigma for sigma^2", None),
+        ("VarianceForSigma", "d_sigma", "sigma for sigma^2: sigma is what", None),
+        ("NoAlphaInDrift", "drift", "missing alpha", None),
+        ("NoAlphaInSlope", "d_log_snr", "missing alpha", None),
+        ("HalfTheSlope", "d_log_snr", "factor 2", 0.5),
+        ("TwiceTheNoise", "diffusion_sq", "factor 2: twice", 2),
+        ("NoiseNotSquared", "diffusion_sq", "g for g^2", None),
+        ("HalfInverse", "log_snr(time_of", "sigma for sigma^2", 2),
+        ("InverseSign", "log_snr(time_of", "the sign of log-SNR", -1),
+        ("DeviationOfStep", "V of transition", "sigma for sigma^2", None),
+        ("NoAlphaInStep", "V of transition", "missing alpha", None),
+        ("SingleSlope", "d_alpha", "float32", None),
+        ("Backwards", "log_snr", "time runs backwards", None),
+        ("Negative", "sigma", "sigma must be positive", None),
+        ("OnlyForAWhile", "d_alpha", "", 1.1),
+    ],
+)
+def test_a_mistake_in_a_schedule_is_named(tmp_path, name, quantity, mistake, ratio):
+    found = found_of(of_schedule(tmp_path, name))
+    explanation = found[-1].evidence.explanation
+    assert explanation.quantity.startswith(quantity)
+    assert explanation.mistake.startswith(mistake) and bool(mistake) == bool(explanation.mistake)
+    if ratio is not None:
+        assert explanation.got / explanation.expected == pytest.approx(ratio, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantity", "mistake", "ratio"),
+    [
+        ("sign", "score at", "the sign", -1),
+        ("sign_of_noise", "noise[", "the sign", -1),
+        ("twice", "velocity at", "factor 2: twice", 2),
+        ("half", "data at", "factor 2: half", 0.5),
+        ("over_sigma", "score at", "sigma for sigma^2", None),
+        ("noise_variance", "score at", "sigma for sigma^2: in the variance", None),
+        ("unscaled_means", "score at", "missing alpha: in the means", None),
+        ("unscaled_variances", "score at", "missing alpha: in the variance", None),
+        ("times_alpha", "score at", "missing alpha: alpha times", None),
+        ("noise", "score at", "another target: the noise", None),
+        ("arithmetic", "score[", "float32", None),
+        ("weights", "score at", "float32", None),
+        ("negative_score", "score", "the sign", -1),
+        ("shifted", "score at", "", None),
+        ("in_places", "score at", "", 1.1),
+    ],
+)
+def test_a_mistake_in_a_model_is_named(tmp_path, name, quantity, mistake, ratio):
+    found = found_of(of_model(tmp_path, name))
+    explanation = found[-1].evidence.explanation
+    assert explanation.quantity.startswith(quantity)
+    assert explanation.mistake.startswith(mistake) and bool(mistake) == bool(explanation.mistake)
+    if ratio is not None:
+        assert explanation.got / explanation.expected == pytest.approx(ratio, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["Right", "RightFlow"])
+def test_a_right_schedule_is_not_accused(tmp_path, name):
+    schedule = as_schedule(loaded(tmp_path, SCHEDULES, name), name)
+    for t in (0.1, 0.5, 0.9):
+        assert explain_schedule(schedule, TimePair(schedule, 0.05, t)) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["right", "right_plane", "right_data", "right_score", "weights_in_double"]
+)
+def test_a_right_model_is_not_accused(tmp_path, name):
+    model = as_model(loaded(tmp_path, MODELS, name), name)
+    x_t = torch.full((model.diffusion.data.dimension,), 0.3, dtype=torch.float64)
+    assert explain_model(ModelPoint(model, 0.3, 0.6, x_t)) is None
+
+
+def test_a_right_model_with_float32_weights_says_so(tmp_path):
+    found = found_of(of_model(tmp_path, "weights"))[-1]
+    assert found.evidence.worst < 1e-6
+    assert list(report_lines(found))[-1].strip() == f"likely mistake: {FLOAT32}"
+
+
+@pytest.mark.parametrize("name", ["slightly_in_places", "in_places_of_edm", "slightly"])
+def test_what_no_mistake_explains_everywhere_is_not_explained(tmp_path, name):
+    model = as_model(loaded(tmp_path, MODELS, name), name)
+    explanation = explain_model(ModelPoint(model, 0.5, 0.5, torch.tensor([3.1]).double()))
+    assert explanation.t == 0.5 and explanation.got != explanation.expected
+    assert explanation.mistake == ""
+
+
+def test_what_looks_like_rounding():
+    got = torch.tensor([0.1, 0.7], dtype=torch.float64)
+    layer, small, some = torch.nn.LayerNorm(2), torch.tensor([1e-7, 3e-8]), torch.tensor([1e-5] * 2)
+    assert is_rounding(small, got, None) and not is_rounding(some, got, None)
+    assert is_rounding(some, got, layer) and is_rounding(some, got.float().double(), None)
+    assert not is_rounding(torch.tensor([0.0] * 9 + [1e-7]), got, layer)
+    assert not is_rounding(torch.tensor([1e-2, 1e-7]), got, layer)
+    assert not is_rounding(torch.tensor([]), got, layer)
+
+
+def test_float32_is_found_where_a_function_has_it():
+    weights = torch.ones(2)
+    layer, double = torch.nn.LayerNorm(2), torch.ones(2, dtype=torch.float64)
+
+    class Holder:
+        def __init__(self, part):
+            self.part = part
+
+        def method(self, x_t, t):
+            return x_t
+
+    assert holds_float32(lambda x, t: x * weights) and not holds_float32(lambda x, t: x * double)
+    assert holds_float32(layer) and not holds_float32(torch.nn.LayerNorm(2).double())
+    assert holds_float32(Holder(layer).method) and not holds_float32(Holder(double).method)
+    assert holds_float32(partial(max, weights)) and not holds_float32(partial(max, double))
+    assert holds_float32(Holder([weights.numpy()])) and not holds_float32(3)
+
+
+def test_what_falls_is_told_in_two_lines(tmp_path):
+    fallen = found_of(of_schedule(tmp_path, "SlopeSign"))[-1]
+    lines = [line.strip() for line in report_lines(fallen)]
+    assert re.fullmatch(
+        r"d_log_snr at t = [\d.]{3,5}: expected -[\d.]+, got [\d.]+, ratio -1", lines[2]
+    )
+    assert lines[3] == "likely mistake: the sign of d log-SNR"
+    alone = Explanation("drift", 0.5, 0.0, 2.0)
+    assert list(alone.lines()) == ["drift at t = 0.5: expected 0, got 2"]
+
+
+def not_tried(stages):
+    """Why claims were not tried, and how many, and all verdicts."""
+    found = list(falsify(stages, 1, 0))
+    return {n.why: n for n in found if isinstance(n, NotTried)}, [
+        v for v in found if isinstance(v, Verdict)
+    ]
+
+
+def test_all_claims_are_tried_or_counted(tmp_path):
+    counts, held = not_tried(of_schedule(tmp_path, "RightFlow"))
+    of_table = {claim.id for claim in ALL} & {v.evidence.claim for v in held}
+    assert sum(n.count for n in counts.values()) + len(of_table) == len(ALL)
+    assert len(held) == len(of_table) + 1  # that the log-SNR falls is no claim of the table
+
+
+@pytest.mark.parametrize("name", ["SlopeSign", "Rough", "table"])
+def test_what_was_not_tried_is_counted_whatever_falls(tmp_path, name):
+    counts, tried = not_tried(of_schedule(tmp_path, name))
+    assert sum(n.count for n in counts.values()) + len(tried) - 1 == len(ALL)
+    presupposing = [n for why, n in counts.items() if why.startswith("they presuppose")]
+    assert len(presupposing) == (name != "table")
+    assert all("what fell: derivatives" in why for why in counts if "presuppose" in why)
+    assert any("smooth" in why for why in counts) == (name != "SlopeSign")
+    assert any("too few times" in why for why in counts) == (name == "table")
+
+
+def test_what_cannot_be_counted_is_said_to_be_more(tmp_path):
+    counts, tried = not_tried(of_schedule(tmp_path, "Backwards"))
+    (only,) = counts.values()
+    assert (len(tried), only.count, only.or_more) == (1, 4, True)
+    assert only.line() == "not tried: at least 4 claims, as they presuppose what fell: decreasing"
+    assert NotTried(1, "of this").line() == "not tried: 1 claim, as of this"
+
+
+def test_a_model_that_falls_leaves_the_rest_untried(tmp_path):
+    counts, _ = not_tried(of_model(tmp_path, "sign"))
+    assert [n.count for n in counts.values()] == [4, len(ALL) - 4]

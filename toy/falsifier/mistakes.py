@@ -1,0 +1,89 @@
+"""Which known mistake explains wrong values: the one that gives those very values everywhere."""
+
+import inspect
+from collections.abc import Iterator, Mapping
+from functools import partial
+from types import FunctionType, MethodType, ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+AGREES = 1e-6
+"""Relative difference up to which values are those of a mistake."""
+
+ROUNDED = 2e-6
+"""The largest relative error that float32's rounding alone is taken to be, some of its units."""
+
+ROUNDED_AND_AMPLIFIED = 1e-3
+"""The same where there is float32 to be seen."""
+
+NOTHING, SHARE = 1e-12, 0.25
+"""Float32's rounding gives more than so little error in this share of the places at least."""
+
+FLOAT32 = (
+    "float32 parameters or arithmetic: the error is everywhere as small as float32's rounding; "
+    "make the numbers in float64"
+)
+DEPTH = 4
+"""How deep float32 is looked for: of a function in an object in an object."""
+
+
+def explaining(got: Tensor, wrong: Mapping[str, Tensor]) -> str:
+    """The first mistake whose values are those that came, or an empty text.
+
+    Args:
+        got: the values that came; of a vector at each time, (n, ...).
+        wrong: by the name of a mistake the values that it gives, of the same shape.
+    """
+    return next((name for name, values in wrong.items() if _agree(got, values)), "")
+
+
+def _agree(got: Tensor, values: Tensor) -> bool:
+    known = got.isfinite() & values.isfinite()
+    size = torch.maximum(got.abs(), values.abs())
+    return bool(known.any()) and bool(((got - values).abs() <= AGREES * size)[known].all())
+
+
+def is_rounding(errors: Tensor, got: Tensor, of: Any) -> bool:
+    """Whether errors look like those of single precision: small, and nearly everywhere.
+
+    Args:
+        errors: relative ones, wherever they are known, (n,).
+        got: the values that came.
+        of: the function or object that gave them, in which float32 is looked for.
+    """
+    if len(errors) == 0 or not errors.quantile(1 - SHARE) > NOTHING:
+        return False
+    seen = torch.equal(got, got.float().double()) or holds_float32(of)
+    return bool(errors.max() <= (ROUNDED_AND_AMPLIFIED if seen else ROUNDED))
+
+
+def holds_float32(value: Any) -> bool:
+    """Whether an object, or a function with what it refers to, has tensors of single precision."""
+    return any(part.dtype in (torch.float32, np.float32) for part in _arrays(value, DEPTH))
+
+
+def _arrays(value: Any, depth: int) -> Iterator[Tensor | np.ndarray]:
+    if isinstance(value, Tensor | np.ndarray):
+        yield value
+    elif depth and not isinstance(value, ModuleType | type):
+        for part in _parts(value):
+            yield from _arrays(part, depth - 1)
+
+
+def _parts(value: Any) -> list[Any]:
+    """What a function refers to, or the parts of an object."""
+    if isinstance(value, torch.nn.Module):
+        return [*value.parameters(), *value.buffers()]
+    if isinstance(value, partial):
+        return [value.func, *value.args, *value.keywords.values()]
+    if isinstance(value, MethodType):
+        return [value.__self__, value.__func__]
+    if isinstance(value, FunctionType):
+        known = inspect.getclosurevars(value)
+        return [*known.nonlocals.values(), *known.globals.values(), *(value.__defaults__ or ())]
+    if isinstance(value, list | tuple):
+        return list(value)
+    return list(vars(value).values()) if hasattr(value, "__dict__") else []

@@ -1,0 +1,199 @@
+"""What is wrong with a schedule: which of its functions disagrees with alpha and sigma, and how.
+
+alpha and sigma are taken as they are. The rest follows from them by automatic differentiation:
+f = alpha'/alpha, lambda = 2 log(alpha/sigma), g^2 = -sigma^2 lambda', A = alpha_t/alpha_s and
+V = sigma_t^2 - A^2 sigma_s^2.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from theory.diffusion.schedules import Schedule
+from toy.falsifier.mistakes import FLOAT32, explaining, is_rounding
+from toy.falsifier.sweeps import usable
+from toy.falsifier.user_cases import times_of
+from toy.falsifier.validation import places
+from toy.judge.claim import EXACT_TOLERANCE
+from toy.judge.evidence import Explanation
+from toy.mixtures.mixture import float64
+from toy.strategies.time_pairs import TimePair
+
+LEAST = 1e-6
+"""Of the slope of log-SNR times the scale: smaller slopes lose digits."""
+
+BACKWARDS = "time runs backwards: there is data at t_min and noise at t_max"
+DERIVATIVE_SIGN = "the sign of d log-SNR"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A function of a schedule at the counterexample's time, first, and at others.
+
+    Attributes:
+        quantity: its name.
+        got, expected: its values, (n,).
+        least: below which a value is no more accurate, (n,).
+        wrong: the values that each known mistake gives.
+    """
+
+    quantity: str
+    got: Tensor
+    expected: Tensor
+    least: Tensor
+    wrong: Mapping[str, Tensor]
+
+    def errors(self) -> Tensor:
+        """|got - expected| relative to the larger of the two, (n,)."""
+        size = torch.maximum(self.got.abs(), self.expected.abs())
+        errors = (self.got - self.expected).abs() / torch.maximum(size, self.least)
+        return torch.where(self.got == self.expected, 0.0, errors).nan_to_num(nan=math.inf)
+
+    def explanation(self, schedule: Schedule, t: float) -> Explanation:
+        """Of what differs at the counterexample's time."""
+        known = self.expected.isfinite()
+        rounding = is_rounding(self.errors()[known], self.got, schedule)
+        mistake = FLOAT32 if rounding else explaining(self.got, self.wrong)
+        return Explanation(self.quantity, t, self.expected[0].item(), self.got[0].item(), mistake)
+
+
+def explain_schedule(schedule: Schedule, case: Any) -> Explanation | None:
+    """The first function that disagrees with alpha and sigma at the case's times, if one does."""
+    pair = times_of(case)
+    if pair is None:
+        return None
+    for t in (pair.t, pair.s):
+        for compared in comparisons(schedule, pair.s, t):
+            if not compared.errors()[0] <= EXACT_TOLERANCE:
+                return compared.explanation(schedule, t)
+    return None
+
+
+def explain_rise(pair: TimePair) -> Explanation | None:
+    """Why the log-SNR does not fall from s to t, or alpha or sigma is not positive."""
+    schedule, times = pair.schedule, float64([pair.s, pair.t])
+    for name, scale in (("alpha", schedule.alpha(times)), ("sigma", schedule.sigma(times))):
+        for value, t in zip(scale.tolist(), times.tolist(), strict=True):
+            if not 0 < value < math.inf:
+                return Explanation(name, t, math.inf, value, f"{name} must be positive and finite")
+    found = explain_schedule(schedule, pair)
+    if found is not None and found.quantity == "log_snr":
+        return found
+    early, late = schedule.log_snr(times).tolist()
+    ends = schedule.log_snr(places(schedule)[[0, -1]]).tolist()
+    return Explanation(
+        f"log_snr, which must fall below that of s = {pair.s:.12g},", pair.t, early, late,
+        BACKWARDS if ends[0] < ends[1] else "",
+    )  # fmt: skip
+
+
+def comparisons(schedule: Schedule, s: float, t: float) -> Iterator[Compared]:
+    """Every function of the schedule against what follows from alpha and sigma."""
+    others = [u for u in places(schedule).tolist() if usable(schedule, u)]
+    times = float64([t, *others])
+    yield from _of_time(schedule, times)
+    yield _of_inverse(schedule, times)
+    if s < t:
+        yield from _of_transition(schedule, float64([s, *others[:-1]]), float64([t, *others[1:]]))
+
+
+def _general(value: Tensor, sign: str = "the sign") -> dict[str, Tensor]:
+    return {
+        sign: -value,
+        "factor 2: twice what it should be": 2 * value,
+        "factor 2: half of what it should be": value / 2,
+    }
+
+
+def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
+    a, sigma = schedule.alpha(t), schedule.sigma(t)
+    d_a, d_sigma = _slopes(schedule.alpha, t), _slopes(schedule.sigma, t)
+    f, log_snr = d_a / a, 2 * (torch.log(a) - torch.log(sigma))
+    slope = 2 * (f - d_sigma / sigma)
+    g2, least = -(sigma**2) * slope, LEAST * slope.abs()
+    expected: dict[str, tuple[Tensor, Tensor, dict[str, Tensor]]] = {
+        "d_alpha": (d_a, a * least, {
+            "missing alpha: alpha'/alpha in place of alpha'": f,
+            "alpha for alpha^2: the derivative of alpha^2": 2 * a * d_a,
+        }),
+        "d_sigma": (d_sigma, sigma * least, {
+            "sigma for sigma^2: the derivative of sigma^2": 2 * sigma * d_sigma,
+            "sigma for sigma^2: sigma is what should be sigma^2": d_sigma / (2 * sigma.sqrt()),
+            "missing sigma: sigma'/sigma in place of sigma'": d_sigma / sigma,
+            "missing sigma: sigma sigma' in place of sigma'": d_sigma * sigma,
+        }),
+        "log_snr": (log_snr, 1 + log_snr.abs(), {
+            "sigma for sigma^2: log(alpha/sigma) in place of log(alpha^2/sigma^2)": log_snr / 2,
+            "sigma for sigma^2: log(alpha^2/sigma)": log_snr + torch.log(sigma),
+            "alpha for alpha^2: log(alpha/sigma^2)": log_snr - torch.log(a),
+            "missing alpha: -log(sigma^2)": -2 * torch.log(sigma),
+            "the sign of log-SNR: log(sigma^2/alpha^2)": -log_snr,
+        }),
+        "d_log_snr": (slope, least, {
+            "factor 2: the slope of log(alpha/sigma)": slope / 2,
+            "missing alpha: the slope of -log(sigma^2)": -2 * d_sigma / sigma,
+            "missing sigma: the slope of log(alpha^2)": 2 * f,
+            **_general(slope, DERIVATIVE_SIGN),
+        }),
+        "drift": (f, least, {"missing alpha: alpha' in place of alpha'/alpha": d_a}),
+        "diffusion_sq": (g2, sigma**2 * least, {
+            "g for g^2": g2.abs().sqrt(),
+            "sigma for sigma^2: -sigma d log-SNR/dt": -sigma * slope,
+            "missing sigma^2: -d log-SNR/dt": -slope,
+            "missing drift term -2 f sigma^2 of g^2": 2 * sigma * d_sigma,
+            "the sign of the drift term -2 f sigma^2 of g^2":
+                2 * sigma * d_sigma + 2 * f * sigma**2,
+            **_general(g2, DERIVATIVE_SIGN),
+        }),
+    }  # fmt: skip
+    for name, (value, smallest, wrong) in expected.items():
+        got = getattr(schedule, name)(t).detach()
+        yield Compared(name, got, value, smallest, wrong | _general(value))
+
+
+def _of_inverse(schedule: Schedule, t: Tensor) -> Compared:
+    """The log-SNR of the time of a log-SNR."""
+    log_snr = schedule.log_snr(t)
+    back = schedule.log_snr(schedule.time_of(log_snr))
+    wrong = {
+        "sigma for sigma^2: it takes log(alpha/sigma) in place of log(alpha^2/sigma^2)": 2
+        * log_snr,
+        "factor 2: it takes twice the log-SNR": log_snr / 2,
+        "the sign of log-SNR": -log_snr,
+    }
+    least = torch.ones_like(log_snr)
+    return Compared("log_snr(time_of(log_snr(t)))", back, log_snr, least, wrong)
+
+
+def _of_transition(schedule: Schedule, s: Tensor, t: Tensor) -> Iterator[Compared]:
+    got_a, got_v = schedule.transition(s, t)
+    (a_s, a_t), (early, late) = (
+        (function(s), function(t)) for function in (schedule.alpha, schedule.sigma)
+    )
+    a = a_t / a_s
+    v = -(late**2) * torch.expm1(2 * (torch.log(a) - torch.log(late / early)))
+    wrong_a = {
+        "missing alpha: alpha_t in place of alpha_t/alpha_s": a_t,
+        "missing alpha: 1 in place of alpha_t/alpha_s": torch.ones_like(a),
+        "alpha^2 for alpha": a**2,
+        "s and t are exchanged": 1 / a,
+    }
+    wrong_v = {
+        "sigma for sigma^2: the standard deviation in place of the variance": v.abs().sqrt(),
+        "missing alpha: sigma_t^2 - sigma_s^2": late**2 - early**2,
+        "alpha for alpha^2: A in place of A^2": late**2 - a * early**2,
+        "missing -A^2 sigma_s^2": late**2,
+    }
+    nothing = torch.zeros_like(a)
+    yield Compared("A of transition(s, t)", got_a.detach(), a, nothing, wrong_a | _general(a))
+    yield Compared("V of transition(s, t)", got_v.detach(), v, nothing, wrong_v | _general(v))
+
+
+def _slopes(value: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
+    t = t.clone().requires_grad_()
+    (slopes,) = torch.autograd.grad((value(t) + 0 * t).sum(), t)
+    return slopes
