@@ -64,7 +64,7 @@ class Multistep:
         return following
 
 
-def scales(log_snr: Float64[Tensor, "n"]) -> tuple[Float64[Tensor, "n"], Float64[Tensor, "n"]]:
+def scales(log_snr: Float64[Tensor, "*n"]) -> tuple[Float64[Tensor, "*n"], Float64[Tensor, "*n"]]:
     """(a, s) of u = a x_0 + s e: 1 and r over sqrt(1 + r^2), r^2 = exp(-log_snr)."""
     return log_snr.sigmoid().sqrt(), (-log_snr).sigmoid().sqrt()
 

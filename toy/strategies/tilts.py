@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from hypothesis import strategies as st
-from jaxtyping import Float64
+from jaxtyping import Real
 from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
@@ -66,7 +66,7 @@ class AmortizedCase:
     coefficients: Vector
     wave: float
 
-    def times(self, n: int = 24) -> Float64[Tensor, "n"]:
+    def times(self, n: int = 24) -> Real[Tensor, "n"]:
         """Times spread evenly between the schedule's ends."""
         return self.schedule.grid(n)
 
