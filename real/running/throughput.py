@@ -60,7 +60,15 @@ def throughput(
 def bare_calls(
     checkpoint: Checkpoint, images: int, times: Tensor, batch_size: int, device: torch.device
 ) -> None:
-    """Call the network on so many blank images at each time, in batches."""
+    """Call the network on blank images, in batches.
+
+    Args:
+        checkpoint: the network.
+        images: how many.
+        times: at each of which every image is shown.
+        batch_size: images per call.
+        device: of the network.
+    """
     x_t = torch.zeros(min(images, batch_size), *checkpoint.shape, device=device)
     condition = any_condition(checkpoint, len(x_t))
     for first in range(0, images, batch_size):

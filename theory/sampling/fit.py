@@ -52,6 +52,12 @@ class Starts:
         """Standard noise of that key; conditions are taken in turn, in an order of their own.
 
         Those of users' files are often sorted.
+
+        Args:
+            seed, purpose: key of the noise.
+            count: of starts.
+            shape: of one image.
+            conditions: of samples, as they will be wanted.
         """
         noise = keyed_noise(seed, purpose, 0, 0, torch.arange(count), shape)
         if conditions is None:

@@ -13,6 +13,7 @@ SECTIONS = {
     "likelihood": {"5"},
     "first_order": {"8"},
     "tower": {"9"},
+    "fitted_solvers": {"11"},
 }
 
 
