@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from jinja2 import Environment, StrictUndefined
 
+from real.experiments.device_check import WHOLE
+
 DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures.json"
 SHOWN_TIMES = (400, 800, 999)
@@ -177,8 +179,22 @@ def of_gpu() -> dict[str, Any]:
             {**row, "calls_per_second": f"{row['calls_per_second']:,.0f}"}
             for row in check["calls_digits"]["found"]
         ],
+        "missing": _unmeasured(check, speed),
         "speed": [_speed(speed[f"speed_{name}"]["found"]) for name in ("digits", "fashion")],
     }
+
+
+def _unmeasured(check: dict[str, Any], speed: dict[str, Any]) -> list[str]:
+    """What a whole check measures and neither file has."""
+    found = {name: part["found"] for name, part in (speed | check).items() if "found" in part}
+    rows = [part for name, part in found.items() if name.startswith("speed_")]
+    missing = [f"the speed of {n}" for n in WHOLE.networks if f"speed_{n}" not in found]
+    missing += [f"compiling {n}" for n in WHOLE.compiled if f"calls_{n}" not in found]
+    if not any("fitted" in row["sampling"] for row in rows):
+        missing.append("sampling with a fitted solver")
+    if not found["memory"]["settled_on"]:
+        missing.append("running out of memory")
+    return missing
 
 
 def _speed(found: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ FORMATS = (
 AGAINST = ("truth", "original")
 FEATURES = ("pixels", "trained", "inception")
 NETWORKS = ("digits", "fashion", "cifar10")
+PARTS = ("start", "trajectory", "marginals")
 PRECISIONS = ("float32", "bfloat16")
 
 

@@ -130,6 +130,7 @@ def _sampling(
     )  # fmt: skip
 
     def measure() -> dict[str, Any]:
+        """Sample from both, and compare with the images."""
         features = features_for(options.features, known, first.image_shape, options.seed, device)
         reference = Reference.of(features, images, device)
         with given.counting(plan.evaluations, "sample", options.quiet) as on_progress:

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
+from real.commands.choices import PARTS
 from theory.support.command_line import count
 from theory.support.output import require_file
-
-PARTS = ("start", "trajectory", "marginals")
 
 
 def parts(text: str) -> tuple[str, ...]:

@@ -28,9 +28,11 @@ def in_range(checkpoint: Checkpoint, low: float, high: float) -> Checkpoint:
         return checkpoint
 
     def encode(images: Tensor) -> Tensor:
+        """Images in [-1, 1] as the network takes them."""
         return low + (images + 1) / 2 * (high - low)
 
     def decode(data: Tensor) -> Tensor:
+        """The images that the network's data stand for."""
         return (data - low) / (high - low) * 2 - 1
 
     codec = Codec(checkpoint.shape, encode, decode, f"range {low:g} to {high:g}", (low, high))

@@ -97,6 +97,7 @@ def _probe(solver: Solver, checkpoint: Checkpoint, nfe: int, inputs: Any) -> tup
     given = inputs(len(log_snr))[:, :, None, None, None]
 
     def refuse() -> Tensor:
+        """Raises: InputError, as the solver would draw noise."""
         raise InputError(f"solver: expected one without noise of its own, got {solver.name}")
 
     x = run.start(given[0])

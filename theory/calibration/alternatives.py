@@ -102,7 +102,10 @@ def _channels(shape: tuple[int, ...]) -> list[Alternative]:
     """Images (3, h, w) with the channels in the other order."""
 
     def reversed_channels(predict: Predict) -> Predict:
+        """The network on images whose channels come the other way round."""
+
         def run(x_t: Tensor, t: Tensor, *condition: Any) -> Tensor:
+            """Its prediction, turned back."""
             return predict(x_t.flip(1), t, *condition).flip(1)
 
         return run
@@ -127,6 +130,7 @@ def _labels(conditions: Conditions | None) -> list[Alternative]:
         return [rolled]
 
     def moved(by: int) -> Callable[[Predict], Predict]:
+        """The network under labels that are moved on by so many."""
         return _with(lambda labels: low + (labels - low + by) % (high - low + 1))
 
     return [

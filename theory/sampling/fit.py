@@ -138,17 +138,6 @@ def fit_solver(
     return replace(solver, figures=figures, provenance=dict(provenance or {}))
 
 
-def run(flow: Flow, solver: FittedSolver, starts: Starts) -> list[Tensor]:
-    """u_0, ..., u_n of a fitted solver."""
-    u = solver.begin(starts.noise)
-    positions, data = [u], []
-    for i, t in enumerate(solver.base.times):
-        data.append(flow.data(u, t, starts.conditions))
-        u = solver.step(i, u, data)
-        positions.append(u)
-    return positions
-
-
 def _division(flow: Flow, solver: FittedSolver, starts: Starts) -> tuple[int, float]:
     """How finely to divide intervals, and the squared error of that over the base solver's."""
     u = solver.begin(starts.noise)
@@ -244,7 +233,7 @@ def _distance(
     fine = flow.fine(fitted.base, division, u, starts.conditions)[-1]
     ends = {
         "before": flow.solve(fitted.base, u, starts.conditions)[-1],
-        "after": run(flow, fitted, starts)[-1],
+        "after": flow.solve(fitted, u, starts.conditions)[-1],
     }
     squares = {name: (end - fine).flatten(1).square().mean(1) for name, end in ends.items()}
     squares["fall"] = squares["before"] - squares["after"]
@@ -258,7 +247,7 @@ def _moments(
     a, s = (values.tolist() for values in scales(with_end(before.base.log_snr)))
     errors = {}
     for name, solver in (("before", before), ("after", after)):
-        positions = run(flow, solver, starts)[1:-1]
+        positions = flow.solve(solver, solver.begin(starts.noise), starts.conditions)[1:-1]
         each = [moment_errors(u, law, a[i + 1], s[i + 1]) for i, u in enumerate(positions)]
         errors[name] = torch.stack(each).sum(0) if each else torch.zeros(1, dtype=torch.float64)
     fall = errors["before"] - errors["after"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Real
 from torch import Tensor
 
 from theory.diffusion.data_range import DataRange
@@ -54,6 +54,11 @@ class FittedSolver:
                 raise InputError(
                     f"fitted solver: expected {len(self.base)} {what}, got {len(steps)}"
                 )
+
+    @property
+    def times(self) -> Real[Tensor, "n"]:
+        """Where the network is evaluated, in this order."""
+        return self.base.times
 
     def to(self, like: Tensor) -> "FittedSolver":
         """The same for trajectories on the device and in the dtype of a tensor."""

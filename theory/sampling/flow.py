@@ -1,9 +1,9 @@
 """The probability flow of a network, as solvers call it, and its fine solution."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float64, Real
@@ -16,6 +16,18 @@ from theory.forward.images import DEFAULT_BATCH, Conditions, take
 from theory.forward.network import Network
 from theory.sampling.multistep import Multistep, second_order
 from theory.support.errors import NonFiniteError
+
+
+@runtime_checkable
+class Steps(Protocol):
+    """What a flow can be solved by: where it is evaluated, and u_{i+1} from u_i and D_0, ..., D_i."""
+
+    @property
+    def times(self) -> Tensor:
+        """(n,), in order."""
+
+    def step(self, i: int, u: Tensor, data: Sequence[Tensor]) -> Tensor:
+        """u_{i+1}."""
 
 
 @dataclass
@@ -66,12 +78,13 @@ class Flow:
 
     def solve(
         self,
-        solver: Multistep,
+        solver: Steps,
         u: Float64[Tensor, "b *shape"],
         conditions: Conditions | None = None,
     ) -> list[Float64[Tensor, "b *shape"]]:
-        """u_0, ..., u_n of a solver."""
-        positions, data = [u], []
+        """u_0, ..., u_n of a solver, fitted or not."""
+        positions: list[Tensor] = [u]
+        data: list[Tensor] = []
         for i, t in enumerate(solver.times):
             data.append(self.data(u, t, conditions))
             u = solver.step(i, u, data)

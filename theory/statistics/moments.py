@@ -152,6 +152,7 @@ def _squared_norm_of_groups(groups: Tensor, count: Tensor, common_error: float) 
     norms = groups @ groups.T
 
     def without(g: int | None) -> float:
+        """The statistic without one group."""
         kept = torch.arange(k) != (-1 if g is None else g)
         inner, n = norms[kept][:, kept], count[kept]
         return ((inner.sum() - inner.trace()) / (n.sum() ** 2 - n.square().sum())).item()

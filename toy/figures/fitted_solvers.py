@@ -9,7 +9,7 @@ from torch import Tensor
 from theory.diffusion.targets import NOISE
 from theory.forward.network import Network
 from theory.sampling.data_law import DataLaw
-from theory.sampling.fit import Starts, fit_solver, run
+from theory.sampling.fit import Starts, fit_solver
 from theory.sampling.fitted import FittedSolver
 from theory.sampling.flow import Flow
 from theory.sampling.multistep import first_order, second_order
@@ -69,7 +69,7 @@ def compute_few_steps(seed: int) -> FewSteps:
             ),
         }
         for name, solver in solvers.items():
-            ends = run(flow, solver, starts)[-1]
+            ends = flow.solve(solver, solver.begin(starts.noise))[-1]
             fine = flow.fine(base, FINE, replace(solver, start=None).begin(starts.noise))[-1]
             to_flow.setdefault(name, []).append((ends - fine).square().mean().sqrt().item())
             to_data.setdefault(name, []).append(

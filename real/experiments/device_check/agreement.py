@@ -29,10 +29,10 @@ this much at most."""
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a network says on one device: predictions, calibrations of both orders, and samples."""
+    """What a network says on one device: predictions, a calibration of order 1, and samples."""
 
     predictions: Tensor
-    calibrations: tuple[Calibration, Calibration]
+    calibration: Calibration
     samples: Tensor
 
 
@@ -44,7 +44,7 @@ def agreement(device: torch.device, scale: Scale) -> list[dict[str, Any]]:
         found = {
             "predictions": relative(there.predictions, here.predictions),
             "samples": (there.samples - here.samples).abs().max().item(),
-            **_difference(there.calibrations[1], here.calibrations[1]),
+            **_difference(there.calibration, here.calibration),
         }
         within = {key: found[key] <= most for key, most in TOLERANCES.items()}
         rows.append({"network": name, **found, "within": all(within.values())})
@@ -65,7 +65,7 @@ def half_precision(device: torch.device, scale: Scale) -> list[dict[str, Any]]:
                 "network": name, "dtype": dtype,
                 "predictions": relative(half.predictions, exact.predictions),
                 "samples": (half.samples - exact.samples).abs().max().item(),
-                **_difference(half.calibrations[1], exact.calibrations[1]),
+                **_difference(half.calibration, exact.calibration),
             })  # fmt: skip
     return rows
 
@@ -79,20 +79,16 @@ def relative(found: Tensor, expected: Tensor) -> float:
 def _outcome(checkpoint: Checkpoint, device: torch.device, scale: Scale) -> Outcome:
     images = images_of(checkpoint, scale.images, scale.images)
     times = checkpoint.schedule.times(checkpoint.schedule.grid(scale.times))
-    first, second = (
-        calibrate_checkpoint(
-            checkpoint, images, times, order=order, device=device,
-            conditions=of_images(checkpoint, images, "joint"),
-        )
-        for order in (0, 1)
-    )  # fmt: skip
+    made = calibrate_checkpoint(
+        checkpoint, images, times, device=device, conditions=of_images(checkpoint, images, "joint")
+    )
     count = min(scale.images, 64)
     samples = sample(
-        checkpoint, Calibrated(checkpoint.predict, second),
+        checkpoint, Calibrated(checkpoint.predict, made),
         latents(checkpoint, count, 0).to(device), solver="ddim", nfe=scale.nfe,
         condition=of_samples(checkpoint, count, None),
     )  # fmt: skip
-    return Outcome(_predictions(checkpoint, times, device), (first, second), samples.images)
+    return Outcome(_predictions(checkpoint, times, device), made, samples.images)
 
 
 @torch.no_grad()

@@ -175,6 +175,7 @@ def _row(
     difference = relative(call(), expected)
 
     def several() -> None:
+        """So many calls."""
         for _ in range(CALLS):
             call()
 
@@ -212,6 +213,7 @@ def _graph(checkpoint: Checkpoint, size: int, device: torch.device) -> Callable[
         y = checkpoint.predict(*arguments)
 
     def replay() -> Tensor:
+        """The prediction, where the graph puts it."""
         graph.replay()
         return y
 

@@ -116,31 +116,40 @@ def train_classes(
         )
     data = data.shuffled()
     training, kept = data.part(slice(0, end)), data.part(slice(end, None))
-    digest, null = training.sha256(), len(assignment.classes)
+    digest = training.sha256()
     trainer = Trainer(assignment.network(recipe.seed), recipe, device, compile)
     identity = {"network": assignment.name, "images": digest, **recipe.identity()}
     state = out / "state.pt"
     run_training(trainer, training, state, identity, quiet=quiet, seconds=seconds)
     trainer.finish()
-    record = {
+    record = _record(assignment, trainer, training, kept, digest)
+    samples = sample_classes(trainer, assignment.shape, record["null_class"])
+    save_trained(out, trainer, samples, record, title=assignment.title, source=assignment.source)
+    state.unlink(missing_ok=True)
+    return record
+
+
+def _record(
+    assignment: Assignment, trainer: Trainer, training: Examples, kept: Examples, digest: str
+) -> dict[str, Any]:
+    """What the network learned, from what, and how well."""
+    null = len(assignment.classes)
+    images = f"{len(training)} images of the training file, in the order of their blake2b"
+    return {
         "network": assignment.name,
         **training_record(trainer),
         "classes": list(assignment.classes),
         "null_class": null,
-        "trained_on": f"the first {end} images of the training file, in the order of their blake2b",
+        "trained_on": f"the first {images}",
         "kept_for_calibration": f"the other {len(kept)} images of the training file",
         "training_images_of_each_class": training.counts(null),
         "training_images_sha256": digest,
-        "device": _named(device),
+        "device": _named(trainer.device),
         "kept_images_loss_per_pixel": {
             "labels": held_out_loss(trainer, kept),
             "null label": held_out_loss(trainer, kept.without_labels()),
         },
     }
-    samples = sample_classes(trainer, assignment.shape, null)
-    save_trained(out, trainer, samples, record, title=assignment.title, source=assignment.source)
-    state.unlink(missing_ok=True)
-    return record
 
 
 def _named(device: torch.device) -> str:

@@ -12,6 +12,7 @@ from real.running import DTYPES
 from real.solvers import analytic
 from real.solvers.by_name import NAMED as SOLVERS
 from theory.forward.images import DEFAULT_BATCH
+from theory.sampling.fitted import PARTS
 from theory.statistics.shrinkage import POLICIES
 
 
@@ -26,6 +27,7 @@ def test_choices_are_the_tables_of_the_code():
         choices.AGAINST: repair.AGAINST,
         choices.FEATURES: feature_choice.CHOICES,
         choices.NETWORKS: ("digits", *ASSIGNMENTS),
+        choices.PARTS: PARTS,
         choices.PRECISIONS: precisions,
         references.TORCHVISION_SETS: torchvision_sets.SETS,
     }.items():

@@ -17,7 +17,7 @@ from tests.theory.sampling.gaussian_flow import (
 )
 from theory.diffusion.data_range import DataRange
 from theory.sampling.data_law import DataLaw
-from theory.sampling.fit import FRESH, PURPOSE, Starts, fit_solver, run
+from theory.sampling.fit import FRESH, PURPOSE, Starts, fit_solver
 from theory.sampling.fitted import FittedSolver
 from theory.sampling.flow import fine_times
 from theory.sampling.multistep import scales
@@ -33,7 +33,7 @@ def fitted(parts, starts=64, law=LAW, **wrong):
 
 def ends(made, count=2000, **wrong):
     starts = Starts.drawn(7, "elsewhere", count, SHAPE, None)
-    return run(flow(**wrong), made, starts)[-1]
+    return flow(**wrong).solve(made, made.begin(starts.noise))[-1]
 
 
 def test_the_trajectory_of_a_gaussian_is_followed_nearly_exactly():
