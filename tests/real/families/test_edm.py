@@ -72,13 +72,19 @@ def noisy():
 
 
 def recorded_error(path, change=lambda network: None):
+    """Greatest error, in the network's own output: what it denoises is sigma times that, and x.
+
+    Processors round the noise label differently; at sigma = 20 that alone moves what is denoised
+    by 6e-5 on some, which are 3e-6 of the network's output.
+    """
     checkpoint = edm.load(source(path), "cpu")
     change(checkpoint.modules["denoiser"])
     arrays = {key: torch.tensor(array) for key, array in np.load(path.with_suffix(".npz")).items()}
     labels = arrays["class_labels"].argmax(1) if "class_labels" in arrays else None
     with torch.no_grad():
         denoised = checkpoint.predict(arrays["x"], arrays["sigma"], labels)
-    return float((denoised - arrays["denoised"]).abs().max())
+    worst = (denoised - arrays["denoised"]).abs().amax((1, 2, 3))
+    return float((worst / arrays["sigma"].clamp(min=1)).max())
 
 
 @pytest.mark.skipif(not RECORDED, reason="no recorded outputs here")
