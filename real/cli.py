@@ -14,6 +14,7 @@ COMMANDS = {
         ("test", "test", "say at which times a network is miscalibrated, and stop when it is known"),
         ("sample", "sample", "draw samples, with or without a calibration"),
         ("fit-solver", "fit_solver", "fit a solver of few evaluations to a network"),
+        ("choose", "choose", "choose by samples how to sample: calibrated, fitted, or neither"),
         ("solver-study", "solver_study", "compare solvers, fitted and not, over evaluations"),
         ("quality", "quality",
          "compare samples with and without a calibration against real images"),

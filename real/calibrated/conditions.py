@@ -51,8 +51,8 @@ class ConditionedImages(ImageSet):
         return self.at(torch.arange(0, len(self), 2))
 
     def conditions_in_turn(self, count: int) -> Conditions | None:
-        """Conditions of ``count`` samples: those of the images in turn, again from the first."""
-        return take(self.conditions, torch.arange(count) % len(self))
+        """Conditions of ``count`` samples: those of all images alike often, or spread evenly."""
+        return take(self.conditions, torch.arange(count) * len(self) // count)
 
 
 def of_images(

@@ -18,6 +18,7 @@ from theory.sampling.data_law import DataLaw
 from theory.sampling.fit import fit_solver
 from theory.sampling.fitted import PARTS, FittedSolver
 from theory.sampling.flow import Flow
+from theory.sampling.multistep import Multistep
 from theory.support.errors import InputError
 
 UNLIKE = 0.25
@@ -56,16 +57,33 @@ def fit_checkpoint_solver(
     network = Network(predict, checkpoint.schedule, checkpoint.target)
     calls = Flow(network, clipping_of(checkpoint), **(flow or {}))
     base = linear_solver(checkpoint, solver, nfe)
-    origin = {
+    data = {} if images is None else {"data": images.name}
+    return fit_solver(
+        calls, base, checkpoint.shape, parts=parts, law=None if images is None else DataLaw.of(images),
+        conditions=conditions, provenance=_origin(checkpoint, solver, base) | data | (provenance or {}),
+        **options,
+    )  # fmt: skip
+
+
+def unfitted_solver(checkpoint: Checkpoint, solver: str, nfe: int) -> FittedSolver:
+    """A solver with nothing fitted to it: what a fit starts from.
+
+    Raises:
+        InputError: as ``linear_solver``.
+    """
+    base = linear_solver(checkpoint, solver, nfe)
+    return FittedSolver.unfitted(
+        checkpoint.shape, base, clipping_of(checkpoint), _origin(checkpoint, solver, base)
+    )
+
+
+def _origin(checkpoint: Checkpoint, solver: str, base: Multistep) -> dict[str, Any]:
+    """What a solver is for."""
+    return {
         "checkpoint": checkpoint.reference, "fingerprint": checkpoint.fingerprint,
         "schedule": checkpoint.schedule.describe(), "target": checkpoint.target.name,
         "time_scale": _time_scale(checkpoint), "solver": solver, "nfe": len(base),
-        **({} if images is None else {"data": images.name}),
     }  # fmt: skip
-    return fit_solver(
-        calls, base, checkpoint.shape, parts=parts, law=None if images is None else DataLaw.of(images),
-        conditions=conditions, provenance=origin | (provenance or {}), **options,
-    )  # fmt: skip
 
 
 def _time_scale(checkpoint: Checkpoint) -> int:

@@ -120,7 +120,7 @@ def _sampling(
     open_part = partial(opened, ImageRequest.of(options), shape=first.image_shape)
     known, images = two_parts(options.data, open_part, "held-out")
     require_memory("samples", samples, first.shape)
-    in_turn = images.at([i % len(images) for i in range(samples)])
+    in_turn = images.in_turn(samples)
     plan = QualityPlan(
         first,
         {name: Sampler(own.predict, solver) for name, own in zip(NAMES, networks, strict=True)},

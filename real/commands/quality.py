@@ -83,7 +83,7 @@ def run(options: argparse.Namespace) -> None:
     )
     samples = options.samples or len(images)
     require_memory("samples", samples, checkpoint.shape)
-    in_turn = images.at([i % len(images) for i in range(samples)])
+    in_turn = images.in_turn(samples)
     plan = QualityPlan(
         checkpoint,
         samplers,

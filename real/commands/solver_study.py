@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> None:
     )
     samples = options.samples or len(images)
     require_memory("samples", samples, shape)
-    in_turn = images.at([i % len(images) for i in range(samples)])
+    in_turn = images.in_turn(samples)
     features = features_for(options.features, known, shape, options.seed, device)
     reference = Reference.of(features, images, device)
     with given.counting(None, "sample", options.quiet) as on_progress:

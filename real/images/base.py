@@ -65,8 +65,10 @@ class ImageSource:
 
     def spread(self, count: int) -> "ImageSource":
         """At most ``count`` images, evenly spaced, as sets are often sorted by class."""
-        if count >= self.count:
-            return self
+        return self if count >= self.count else self.in_turn(count)
+
+    def in_turn(self, count: int) -> "ImageSource":
+        """``count`` images, all of them alike often or spread evenly, as sets are often sorted by class."""
         return self.at([i * self.count // count for i in range(count)])
 
     def every_other(self, start: int) -> "ImageSource":

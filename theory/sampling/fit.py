@@ -108,8 +108,7 @@ def fit_solver(
     require_at_least("starts", starts, LEAST_STARTS)
     require_at_least("fresh starts", fresh, LEAST_STARTS)
     drawn = Starts.drawn(seed, PURPOSE, starts, shape, conditions)
-    nothing = (None,) * len(base)
-    solver = FittedSolver(shape, base, nothing, nothing, clip=flow.clip)
+    solver = FittedSolver.unfitted(shape, base, flow.clip, dict(provenance or {}))
     if law is not None and START in parts:
         a, s = scales(base.log_snr[:1])
         solver = replace(solver, start=DataStart.of(law, a.item(), s.item()))
@@ -135,7 +134,7 @@ def fit_solver(
     if law is not None and MARGINALS in parts:
         figures["moments"] = _moments(flow, along, solver, apart, law)
     figures["evaluations"] = flow.evaluations
-    return replace(solver, figures=figures, provenance=dict(provenance or {}))
+    return replace(solver, figures=figures)
 
 
 def _division(flow: Flow, solver: FittedSolver, starts: Starts) -> tuple[int, float]:

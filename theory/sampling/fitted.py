@@ -55,6 +55,18 @@ class FittedSolver:
                     f"fitted solver: expected {len(self.base)} {what}, got {len(steps)}"
                 )
 
+    @classmethod
+    def unfitted(
+        cls,
+        shape: tuple[int, ...],
+        base: Multistep,
+        clip: DataRange | None,
+        provenance: Mapping[str, Any],
+    ) -> "FittedSolver":
+        """The solver itself, with nothing fitted to it."""
+        nothing = (None,) * len(base)
+        return cls(shape, base, nothing, nothing, clip=clip, provenance=provenance)
+
     @property
     def times(self) -> Real[Tensor, "n"]:
         """Where the network is evaluated, in this order."""

@@ -1,0 +1,107 @@
+"""Choose how to sample a network, by its samples."""
+
+import argparse
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from real.commands import arguments as given
+from theory.support.command_line import count
+from theory.support.errors import InputError
+from theory.support.output import require_file
+
+SAMPLES = 100
+LEAST_IMAGES = 64
+"""Half of them are fitted to, a quarter chooses, a quarter decides in eight parts."""
+
+
+def add(commands: Any) -> None:
+    """Add the command and its options."""
+    command = commands.add_parser(
+        "choose",
+        parents=[
+            given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE,
+            given.RUNNING,
+        ],
+        description="Calibrate the network and fit solvers to it in several ways, and choose one by its "
+        "samples: nothing, other solvers (unless --solver names one), order 0, order 1, order 1 at high "
+        "noise, start, trajectory, marginals and sums of them. The worse half goes after each round; what "
+        "is left is held against nothing with other noise and other images, and chosen only if it is "
+        "certainly better. Half of the images are fitted to and train the features, a quarter chooses, "
+        "a quarter decides. The file is for --fitted of `sample` and `quality`; where a calibration is "
+        "chosen, a second one beside it is for --calibration.",
+        epilog="example: python -m real choose digits --data digits --nfe 10 --out chosen.safetensors",
+    )  # fmt: skip
+    option = command.add_argument
+    option("--nfe", "--steps", type=count, required=True, metavar="N", help="network evaluations")
+    option(
+        "--samples", type=count, default=SAMPLES, metavar="N",
+        help=f"samples in each trial ({SAMPLES})",
+    )  # fmt: skip
+    option(
+        "--features", metavar="NAME",
+        help="trained (on the images; default), pixels or inception",
+    )  # fmt: skip
+    option("--out", type=Path, required=True, metavar="FILE", help="file to write")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Make the candidates, choose, save and say why."""
+    require_file(options.out)
+    given.require_inputs(options)
+    from real.calibrated.candidates import OTHER_SOLVERS, Candidates
+    from real.commands import loading
+    from real.images.latents import latents_of
+    from real.quality.choice import choose
+    from real.quality.feature_choice import features_for
+    from real.quality.measure import Reference, Sampler
+    from real.quality.trials import Trials
+    from real.reports.choice import choice_lines
+    from real.running import require_memory
+    from real.solvers.by_name import solver_or_default
+
+    device = loading.on_device(options.device)
+    checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
+    batch_size = loading.settled_batch_size(options.batch_size, checkpoint, device)
+    open_part = partial(
+        loading.opened, loading.ImageRequest.of(options), shape=checkpoint.image_shape
+    )
+    known, others = loading.two_parts(options.data, open_part)
+    if len(known) + len(others) < LEAST_IMAGES:
+        raise InputError(
+            f"data: expected {LEAST_IMAGES} images at least, got {len(known) + len(others)}"
+        )
+    require_memory("samples", options.samples, checkpoint.shape)
+    features = features_for(
+        options.features or "trained", known, checkpoint.image_shape, options.seed, device
+    )
+    fitted_to = latents_of(known, checkpoint.codec, device) if checkpoint.codec else known
+    solver = solver_or_default(options.solver, checkpoint.schedule)
+    with given.counting(None, "choose", options.quiet) as on_progress:
+        flow = {"batch_size": batch_size, "device": device, "on_progress": on_progress}
+        plan = Candidates(
+            checkpoint, fitted_to, solver, options.nfe,
+            () if options.solver else tuple(name for name in OTHER_SOLVERS if name != solver),
+            options.seed, flow,
+        )  # fmt: skip
+        candidates = dict(plan.made())
+        trials = Trials(
+            checkpoint,
+            {name: Sampler(*each.sampler(checkpoint)) for name, each in candidates.items()},
+            {name: len(each.fitted.base) for name, each in candidates.items()},
+            Reference.of(features, others.every_other(0), device),
+            Reference.of(features, others.every_other(1), device),
+            options.samples,
+            None if checkpoint.conditions is None else others.in_turn(options.samples).labels,
+            options.seed, batch_size, on_progress,
+        )  # fmt: skip
+        choice = choose(list(candidates), trials.to_choose, trials.to_decide)
+    settings = {"features": features.description, "samples": options.samples}
+    files = candidates[choice.chosen].save(
+        options.out, {"choice": asdict(choice) | settings},
+        {"condition": None, "dtype": options.dtype, "seed": options.seed},
+    )  # fmt: skip
+    for path in files:
+        print(path)
+    print("\n".join(choice_lines(choice, features.distance)))
