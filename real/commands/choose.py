@@ -13,7 +13,7 @@ from theory.support.output import require_file
 
 SAMPLES = 100
 LEAST_IMAGES = 64
-"""Half of them are fitted to, a quarter chooses, a quarter decides in eight parts."""
+"""Half of them are fitted to, a sixth chooses, a third decides in twelve parts."""
 
 
 def add(commands: Any) -> None:
@@ -28,8 +28,8 @@ def add(commands: Any) -> None:
         "samples: nothing, other solvers (unless --solver names one), order 0, order 1, order 1 at high "
         "noise, start, trajectory, marginals and sums of them. The worse half goes after each round; what "
         "is left is held against nothing with other noise and other images, and chosen only if it is "
-        "certainly better. Half of the images are fitted to and train the features, a quarter chooses, "
-        "a quarter decides. The file is for --fitted of `sample` and `quality`; where a calibration is "
+        "certainly better. Half of the images are fitted to and train the features, a sixth chooses, "
+        "a third decides. The file is for --fitted of `sample` and `quality`; where a calibration is "
         "chosen, a second one beside it is for --calibration.",
         epilog="example: python -m real choose digits --data digits --nfe 10 --out chosen.safetensors",
     )  # fmt: skip
@@ -78,6 +78,8 @@ def run(options: argparse.Namespace) -> None:
     )
     fitted_to = latents_of(known, checkpoint.codec, device) if checkpoint.codec else known
     solver = solver_or_default(options.solver, checkpoint.schedule)
+    choosing = range(0, len(others), 3)
+    deciding = [i for i in range(len(others)) if i % 3]
     with given.counting(None, "choose", options.quiet) as on_progress:
         flow = {"batch_size": batch_size, "device": device, "on_progress": on_progress}
         plan = Candidates(
@@ -90,8 +92,8 @@ def run(options: argparse.Namespace) -> None:
             checkpoint,
             {name: Sampler(*each.sampler(checkpoint)) for name, each in candidates.items()},
             {name: len(each.fitted.base) for name, each in candidates.items()},
-            Reference.of(features, others.every_other(0), device),
-            Reference.of(features, others.every_other(1), device),
+            Reference.of(features, others.at(choosing), device),
+            Reference.of(features, others.at(deciding), device),
             options.samples,
             None if checkpoint.conditions is None else others.in_turn(options.samples).labels,
             options.seed, batch_size, on_progress,

@@ -2,8 +2,8 @@
 
 The first way is to do nothing. The others compete on trials, each a seed of the noise that all start
 from, and the worse half of them goes after each round (Jamieson and Talwalkar 2016). What is left is
-held against nothing on trials of their own. It is chosen only if both of its distances are certain to
-be smaller there; so what is certainly worse than nothing never is.
+held against nothing on trials of their own. It is chosen only if both of its distances are certain (95 %)
+to be smaller there; so what is certainly worse than nothing never is.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import torch
 
-from theory.statistics.intervals import Estimate
+from theory.statistics.intervals import LEVEL, Estimate
 
 ROUNDS = (2, 4, 8)
 """Trials after which the worse half goes."""
-DECIDING = 8
+DECIDING = 12
 """Trials of their own on which what is left is held against nothing."""
 
 
@@ -33,7 +33,10 @@ Measure = Callable[[str, int], Distances]
 
 @dataclass(frozen=True)
 class Fall:
-    """A distance without and with what was best, and its fall: means of trials, 95 % intervals."""
+    """A distance without and with what was best, and its fall: means of trials.
+
+    The intervals are of 90 %, so that either end is a bound of 95 %.
+    """
 
     before: Estimate
     after: Estimate
@@ -43,7 +46,7 @@ class Fall:
     def of(cls, before: Sequence[float], after: Sequence[float]) -> "Fall":
         """From the values of the same trials."""
         b, a = (torch.tensor(values, dtype=torch.float64) for values in (before, after))
-        return cls(*(Estimate.of_mean(values) for values in (b, a, b - a)))
+        return cls(*(Estimate.of_mean(x, level=2 * LEVEL - 1) for x in (b, a, b - a)))
 
 
 @dataclass(frozen=True)

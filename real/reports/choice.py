@@ -1,7 +1,6 @@
 """What ``python -m real choose`` found, in words."""
 
 from real.quality.choice import Choice, Fall
-from real.reports.page import interval
 
 
 def choice_lines(choice: Choice, frechet: str) -> list[str]:
@@ -29,7 +28,7 @@ def _fall(distance: str, found: Fall) -> str:
     return (
         f"{distance}, noise and images that had no part in choosing: {found.before.value:.4g} -> "
         f"{found.after.value:.4g}, a fall of {found.fall.value:.2g} "
-        f"{interval(vars(found.fall), '.2g')}"
+        f"(at least {found.fall.lower:.2g}, 95 %)"
     )
 
 
