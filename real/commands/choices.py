@@ -22,7 +22,7 @@ CONDITIONS = ("joint", "null")
 DTYPES = ("float32", "bfloat16", "float16")
 SOLVERS = (
     "ddim", "ddpm", "dpm-single-1", "dpm-single-2", "dpm-single-3", "dpm-multi-1", "dpm-multi-2",
-    "dpm-multi-3", "unipc", "heun", "heun-churn", "euler", "flow-euler",
+    "dpm-multi-3", "unipc", "deis", "heun", "heun-churn", "euler", "flow-euler",
 )  # fmt: skip
 ANALYTIC = "ddpm-analytic"
 """The solver that needs a calibration; ``validate`` alone takes it."""

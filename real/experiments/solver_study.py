@@ -20,7 +20,7 @@ from real.solvers.sampling import latents, sample
 from theory.diffusion.targets import data_and_noise
 from theory.forward.images import Conditions
 
-SOLVERS = ("ddim", "dpm-multi-2", "dpm-multi-3", "unipc", "heun")
+SOLVERS = ("ddim", "dpm-multi-2", "dpm-multi-3", "unipc", "deis", "heun")
 FITTED = {
     "fitted: trajectory": ("trajectory",),
     "fitted: marginals": ("marginals",),

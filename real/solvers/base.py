@@ -82,12 +82,14 @@ def ratios(schedule: Schedule, times: Tensor) -> Tensor:
     return torch.exp(-schedule.log_snr(times) / 2)
 
 
-def steps_of(scheduler: Any, steps: int, levels: Tensor) -> Callable[[int, Tensor, Tensor], Tensor]:
+def steps_of(
+    scheduler: Any, steps: int, levels: Tensor, end: float = 0.0
+) -> Callable[[int, Tensor, Tensor], Tensor]:
     """Steps of one of diffusers' schedulers: (i, prediction, x) -> next x.
 
-    It is started on these noise levels in their order, and ends at zero.
+    It is started on these noise levels in their order, and ends at ``end``.
     """
     scheduler.set_timesteps(steps)
-    scheduler.sigmas = torch.cat([levels.double(), torch.zeros(1)])
+    scheduler.sigmas = torch.cat([levels.double(), torch.tensor([end]).double()])
     scheduler.set_begin_index(0)
     return lambda i, y, x: scheduler.step(y, scheduler.timesteps[i], x).prev_sample

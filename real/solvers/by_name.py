@@ -1,6 +1,6 @@
 """Solvers by name, and the one that a network is usually sampled with."""
 
-from real.solvers import analytic, ddim, dpm, euler, heun, unipc
+from real.solvers import analytic, ddim, deis, dpm, euler, heun, unipc
 from real.solvers.base import Solver
 from theory.calibration.result import Calibration
 from theory.diffusion.schedules import EDM, RectifiedFlow, Schedule
@@ -8,7 +8,7 @@ from theory.support.errors import InputError
 
 NAMED = {
     solver.name: solver
-    for module in (ddim, dpm, unipc, heun, euler)
+    for module in (ddim, dpm, unipc, deis, heun, euler)
     for solver in module.SOLVERS
 }  # fmt: skip
 

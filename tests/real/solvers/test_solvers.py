@@ -22,7 +22,7 @@ FIRST, SECOND, THIRD = (0.8, 1.2), (1.7, 2.5), (2.7, 3.5)
 ORDER = {
     "ddim": FIRST, "dpm-single-1": FIRST, "dpm-multi-1": FIRST, "euler": FIRST,
     "flow-euler": FIRST, "dpm-single-2": SECOND, "dpm-multi-2": SECOND, "heun": SECOND,
-    "unipc": THIRD,  # its corrector adds one
+    "deis": SECOND, "unipc": THIRD,  # its corrector adds one
     "dpm-single-3": THIRD, "dpm-multi-3": (2.2, 3.5),  # its first steps are of lower order
 }  # fmt: skip
 
