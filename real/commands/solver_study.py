@@ -18,8 +18,8 @@ def add(commands: Any) -> None:
         "solver-study",
         parents=[given.NETWORK, given.IMAGES, given.COMMON, given.ON_DEVICE, given.RUNNING],
         description="Distances of samples to real images against network evaluations: DDIM, DPM-Solver++ "
-        "2M and 3M, UniPC, DEIS, Heun (odd numbers only), DDIM with searched epsilon scaling, and DDIM with what "
-        "`fit-solver` fits, from the same starts. Images other than the digits are dealt into two: "
+        "2M and 3M, UniPC, DEIS, Heun (odd numbers only), DDIM with searched epsilon scaling, and DDIM with "
+        "what `fit-solver` fits, from the same starts. Images other than the digits are dealt into two: "
         "every other one is fitted to and trains the features, the rest are compared with.",
         epilog="example: python -m real solver-study digits --out build/solvers",
     )  # fmt: skip

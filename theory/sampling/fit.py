@@ -30,6 +30,8 @@ FINE_ENOUGH = 0.01
 """The fine solution's own error, over that of the solver which is fitted."""
 PROBED = 16
 """Starts on which it is found how fine the fine solution must be."""
+COMPARED = 32
+"""Starts whose fine samples are held against the images, where no trajectory is fitted."""
 LEAST_STARTS = 2 * GROUPS
 
 
@@ -123,6 +125,10 @@ def fit_solver(
             "fine_solution_error": error,
             "trajectory": choices,
         }
+    elif law is not None:
+        some = drawn.first(min(COMPARED, starts))
+        ends = flow.fine(solver.base, DIVISIONS[0], solver.begin(some.noise), some.conditions)[-1]
+        figures["law"] = against(law, ends)
     along = solver
     if law is not None and MARGINALS in parts:
         solver, choices = _with_marginals(flow, solver, drawn, law)

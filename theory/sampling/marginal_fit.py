@@ -27,6 +27,7 @@ from torch import Tensor
 from theory.sampling.cells import kinds_for, partition
 from theory.sampling.data_law import DataLaw
 from theory.statistics.image_bases import Partition
+from theory.support.errors import InputError
 
 FOLDS = 4
 GROUPS = 8
@@ -191,31 +192,35 @@ def moment_errors(
 ) -> Float64[Tensor, "group"]:
     """Squared error of the sampler's moments, an unbiased value from each of eight groups.
 
-    With d the standardized differences (m_j - m*_j) / sqrt(v*_j) and (v_j / v*_j - 1) / sqrt(2) of a
-    group of trajectories, a group's value is d . (mean d of the other groups), whose expectation is
-    the squared error of the law that the sampler visits. The known moments are those of the images.
+    With d the standardized differences (m_j - m*_j) / sqrt(v*_j) and (v_j - v*_j) / (sqrt(2) v*_j) of a
+    group of trajectories and a group of images, which has the known moments, a group's value is
+    d . (mean d of the other groups). No image is in two groups, so its expectation is the squared error
+    against the law of the images, and groups differ by the noise of both. Of the scales alone all
+    images know.
 
     Args:
         u: positions of independent trajectories, two for each group at least.
-        law: of the images.
+        law: of the images, two for each group at least.
         a, s: of the time that they are at.
+
+    Raises:
+        InputError: fewer images than that.
     """
+    if len(law.images) < 2 * GROUPS:
+        raise InputError(f"images: expected {2 * GROUPS} at least, got {len(law.images)}")
     shape = tuple(u.shape[1:])
     cells = partition("frequency" if "frequency" in kinds_for(shape) else "pixel", shape)
-    known, values = KnownMoments.of(law, cells, a, s), cells.coordinates(u.flatten(1))
-    differences = torch.stack(
-        [
-            torch.cat(
-                [
-                    (some.mean(0) - known.mean) / known.variance.sqrt(),
-                    (some.var(0) / known.variance - 1) / math.sqrt(2),
-                ]
-            )
-            for some in (values[g::GROUPS] for g in range(GROUPS))
-        ]
-    )
-    others = (differences.sum(0) - differences) / (GROUPS - 1)
-    return (differences * others).sum(1)
+    scale = KnownMoments.of(law, cells, a, s).variance
+    values, images = cells.coordinates(u.flatten(1)), cells.coordinates(law.images)
+    differences = []
+    for g in range(GROUPS):
+        own, theirs = values[g::GROUPS], images[g::GROUPS]
+        mean = own.mean(0) - a * theirs.mean(0)
+        variance = own.var(0) - a**2 * theirs.var(0) - s**2
+        differences.append(torch.cat([mean / scale.sqrt(), variance / (math.sqrt(2) * scale)]))
+    d = torch.stack(differences)
+    others = (d.sum(0) - d) / (GROUPS - 1)
+    return (d * others).sum(1)
 
 
 def _effective(cells: Partition, variance: Tensor) -> Tensor:

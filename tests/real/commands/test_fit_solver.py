@@ -108,14 +108,15 @@ def test_the_trajectory_alone_needs_no_images(tmp_path):
     assert "data" not in solver.provenance
 
 
-def test_images_of_one_class_are_warned_of(tmp_path, capsys):
+@pytest.mark.parametrize("parts", ["start,trajectory,marginals", "marginals"])
+def test_images_of_one_class_are_warned_of(tmp_path, capsys, parts):
     source = digits_source("calibration", (1, 8, 8))
     ones = source.load((source.labels == 1).nonzero()[:, 0].tolist())
     path = tmp_path / "ones.npz"
     np.savez(path, images=((ones + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy())
     out = tmp_path / "f.safetensors"
     arguments = ["fit-solver", "digits", "--nfe", "4", "--data", str(path), "--out", str(out)]
-    assert main([*arguments, *FEW]) == 0
+    assert main([*arguments, "--parts", parts, *FEW]) == 0
     assert "warning: " in (said := capsys.readouterr().out)
     assert "the law of the images must be that of the samples" in said
 

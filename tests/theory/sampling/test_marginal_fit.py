@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.refusals import refusal
 from tests.theory.sampling.gaussian_flow import DEVIATION, MEAN, SHAPE, images
 from theory.sampling.cells import partition
 from theory.sampling.data_law import DataLaw
@@ -73,6 +74,19 @@ def test_moment_errors_are_unbiased():
     )
     expected = (0.25 / deviation() ** 2).sum()
     assert abs(off.mean() - expected) < 4 * off.std() / 60**0.5 + 0.02 * expected
+
+
+def test_moment_errors_know_of_the_noise_in_images():
+    """Of 40 images the moments are off by much; held against the law of the images they are right."""
+    errors = []
+    for seed in range(100):
+        law = DataLaw.of([images(40, 200 + seed)])
+        errors.append(moment_errors(positions(64, seed=400 + 2 * seed), law, A, S).mean())
+    found = torch.stack(errors)
+    own_noise = len(LAW.mean.flatten()) * A**2 * (DEVIATION**2 / deviation() ** 2).mean() / 40
+    assert abs(found.mean()) < 4 * found.std() / 100**0.5 < own_noise
+    with refusal("images: expected 16 at least, got 9"):
+        moment_errors(positions(64), DataLaw.of([images(9, 1)]), A, S)
 
 
 def test_a_known_mean_correction_is_a_special_case():
