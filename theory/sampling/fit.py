@@ -14,7 +14,14 @@ from theory.sampling.cells import CellWeights
 from theory.sampling.data_law import DataLaw
 from theory.sampling.fitted import MARGINALS, PARTS, START, TRAJECTORY, FittedSolver
 from theory.sampling.flow import Flow, fine_times
-from theory.sampling.marginal_fit import GROUPS, KINDS, MomentMap, fit_moments, moment_errors
+from theory.sampling.marginal_fit import (
+    GROUPS,
+    KINDS,
+    MomentFit,
+    MomentMap,
+    fit_moments,
+    moment_errors,
+)
 from theory.sampling.multistep import Multistep, scales, with_end
 from theory.sampling.start import DataStart
 from theory.sampling.trajectory_fit import MOST_HISTORY, fit_step
@@ -114,31 +121,28 @@ def fit_solver(
     if law is not None and START in parts:
         a, s = scales(base.log_snr[:1])
         solver = replace(solver, start=DataStart.of(law, a.item(), s.item()))
+    matched = law is not None and MARGINALS in parts
+    led = Matching(law, solver.base) if law is not None and matched else None
     figures: dict[str, Any] = {}
+    division = DIVISIONS[0]
+    path: list[Tensor] | None = None
     if TRAJECTORY in parts:
         division, error = _division(flow, solver, drawn.first(PROBED))
-        solver, choices, ends = _with_trajectory(flow, solver, drawn, division)
-        if law is not None:
-            figures["law"] = against(law, ends)
-        figures |= {
-            "division": division,
-            "fine_solution_error": error,
-            "trajectory": choices,
-        }
-    elif law is not None:
-        some = drawn.first(min(COMPARED, starts))
-        ends = flow.fine(solver.base, DIVISIONS[0], solver.begin(some.noise), some.conditions)[-1]
-        figures["law"] = against(law, ends)
-    along = solver
-    if law is not None and MARGINALS in parts:
-        solver, choices = _with_marginals(flow, solver, drawn, law)
-        figures["marginals"] = choices
+        u = solver.begin(drawn.noise)
+        path = flow.fine(solver.base, division, u, drawn.conditions, led)
+        figures |= {"division": division, "fine_solution_error": error}
+    if law is not None:
+        figures["law"] = against(
+            law, _own_samples(flow, solver, drawn) if led or not path else path[-1]
+        )
+    if path is not None or matched:
+        solver, figures["steps"] = _with_steps(flow, solver, drawn, path, law if matched else None)
     figures["evaluations_fitting"] = flow.evaluations
     apart = Starts.drawn(seed, FRESH, fresh, shape, conditions)
     if TRAJECTORY in parts:
-        figures["distance"] = _distance(flow, along, apart, division)
-    if law is not None and MARGINALS in parts:
-        figures["moments"] = _moments(flow, along, solver, apart, law)
+        figures["distance"] = _distance(flow, solver, apart, division, led)
+    if law is not None and matched:
+        figures["moments"] = _moments(flow, solver, apart, law)
     figures["evaluations"] = flow.evaluations
     return replace(solver, figures=figures)
 
@@ -160,31 +164,83 @@ def _division(flow: Flow, solver: FittedSolver, starts: Starts) -> tuple[int, fl
     return division, error
 
 
-def _with_trajectory(
-    flow: Flow, solver: FittedSolver, starts: Starts, division: int
-) -> tuple[FittedSolver, list[dict[str, Any]], Tensor]:
-    """The solver with what is added to its steps, how that was chosen, and the fine samples."""
+class Matching:
+    """Leads positions at a solver's times to the known moments, by maps fitted to the first that come."""
+
+    def __init__(self, law: DataLaw, base: Multistep) -> None:
+        self.law = law
+        self.a, self.s = (values.tolist() for values in scales(with_end(base.log_snr)))
+        self.maps: dict[int, MomentMap | None] = {}
+
+    def fit(self, k: int, u: Tensor) -> MomentFit:
+        """The map at the k-th time."""
+        return fit_moments(u, self.law, self.a[k], self.s[k], KINDS)
+
+    def __call__(self, k: int, u: Tensor) -> Tensor:
+        """Where positions at the k-th time are led to."""
+        if k not in self.maps:
+            self.maps[k] = self.fit(k, u).map
+        found = self.maps[k]
+        return u if found is None else found.apply(u)
+
+
+def _own_samples(flow: Flow, solver: FittedSolver, starts: Starts) -> Tensor:
+    """Fine samples of the network from some starts, led nowhere."""
+    some = starts.first(min(COMPARED, len(starts.noise)))
+    return flow.fine(solver.base, DIVISIONS[0], solver.begin(some.noise), some.conditions)[-1]
+
+
+def _with_steps(
+    flow: Flow,
+    solver: FittedSolver,
+    starts: Starts,
+    path: list[Tensor] | None,
+    law: DataLaw | None,
+) -> tuple[FittedSolver, list[dict[str, Any]]]:
+    """The solver with what is added to its steps and with maps after them, and how these were chosen.
+
+    Args:
+        flow: the network.
+        solver: with its start.
+        starts: to fit to.
+        path: positions at the solver's times that its steps are fitted to; None for none.
+        law: whose moments its positions are led to; None for none.
+    """
     u = solver.begin(starts.noise)
-    fine = flow.fine(solver.base, division, u, starts.conditions)
+    matching = None if law is None else Matching(law, solver.base)
     added: list[CellWeights | None] = []
+    maps: list[MomentMap | None] = []
     choices, data = [], []
     for i, t in enumerate(solver.base.times):
         data.append(flow.data(u, t, starts.conditions))
-        known = [u, *reversed(data)][: 1 + max(MOST_HISTORY, solver.base.weights.shape[1] - 1)]
+        choice: dict[str, Any] = {"t": t.item()}
         following = solver.base.step(i, u, data)
-        fit = fit_step(
-            torch.stack([x.flatten(1) for x in known]),
-            (fine[i + 1] - following).flatten(1),
-            solver.shape,
-        )
-        added.append(fit.added)
-        u = following if fit.added is None else following + fit.added.apply(known)
-        choices.append({
-            "t": t.item(), "before": fit.before, "after": fit.after,
-            "cells": fit.added.cells.name if fit.added else None,
-            "predictions": len(fit.added.weights) - 1 if fit.added else 0,
-        })  # fmt: skip
-    return replace(solver, added=tuple(added)), choices, fine[-1]
+        step = mapped = None
+        if path is not None:
+            known = [u, *reversed(data)][: 1 + max(MOST_HISTORY, solver.base.weights.shape[1] - 1)]
+            fit = fit_step(
+                torch.stack([x.flatten(1) for x in known]),
+                (path[i + 1] - following).flatten(1),
+                solver.shape,
+            )
+            step = fit.added
+            following = following if step is None else following + step.apply(known)
+            choice["trajectory"] = {
+                "before": fit.before, "after": fit.after, "cells": step and step.cells.name,
+                "predictions": len(step.weights) - 1 if step else 0,
+            }  # fmt: skip
+        if matching is not None and i + 1 < len(solver.base):
+            found = matching.fit(i + 1, following)
+            mapped = found.map
+            following = following if mapped is None else mapped.apply(following)
+            choice["marginals"] = {
+                "before": found.before, "after": found.after, "cells": mapped and mapped.cells.name
+            }  # fmt: skip
+        u = following
+        added.append(step)
+        maps.append(mapped)
+        choices.append(choice)
+    return replace(solver, added=tuple(added), maps=tuple(maps)), choices
 
 
 def against(law: DataLaw, samples: Float64[Tensor, "n *shape"]) -> dict[str, float]:
@@ -206,36 +262,12 @@ def against(law: DataLaw, samples: Float64[Tensor, "n *shape"]) -> dict[str, flo
     }
 
 
-def _with_marginals(
-    flow: Flow, solver: FittedSolver, starts: Starts, law: DataLaw
-) -> tuple[FittedSolver, list[dict[str, Any]]]:
-    u = solver.begin(starts.noise)
-    a, s = (values.tolist() for values in scales(with_end(solver.base.log_snr)))
-    maps: list[MomentMap | None] = []
-    choices, data = [], []
-    for i, t in enumerate(solver.base.times):
-        data.append(flow.data(u, t, starts.conditions))
-        u = solver.step(i, u, data)
-        last = i + 1 == len(solver.base)
-        if last:
-            maps.append(None)
-            continue
-        fit = fit_moments(u, law, a[i + 1], s[i + 1], KINDS)
-        maps.append(fit.map)
-        u = u if fit.map is None else fit.map.apply(u)
-        choices.append({
-            "after_t": t.item(), "before": fit.before, "after": fit.after,
-            "cells": fit.map.cells.name if fit.map else None,
-        })  # fmt: skip
-    return replace(solver, maps=tuple(maps)), choices
-
-
 def _distance(
-    flow: Flow, fitted: FittedSolver, starts: Starts, division: int
+    flow: Flow, fitted: FittedSolver, starts: Starts, division: int, led: Matching | None
 ) -> dict[str, dict[str, float]]:
     """Mean squared distance of samples to the fine solution, per pixel: 95 % intervals over starts."""
     u = fitted.begin(starts.noise)
-    fine = flow.fine(fitted.base, division, u, starts.conditions)[-1]
+    fine = flow.fine(fitted.base, division, u, starts.conditions, led)[-1]
     ends = {
         "before": flow.solve(fitted.base, u, starts.conditions)[-1],
         "after": flow.solve(fitted, u, starts.conditions)[-1],
@@ -245,14 +277,12 @@ def _distance(
     return {name: vars(Estimate.of_mean(values)) for name, values in squares.items()}
 
 
-def _moments(
-    flow: Flow, before: FittedSolver, after: FittedSolver, starts: Starts, law: DataLaw
-) -> dict[str, float]:
+def _moments(flow: Flow, fitted: FittedSolver, starts: Starts, law: DataLaw) -> dict[str, float]:
     """Squared error of the moments on the way, summed over the steps, and a lower bound of its fall."""
-    a, s = (values.tolist() for values in scales(with_end(before.base.log_snr)))
-    errors = {}
-    for name, solver in (("before", before), ("after", after)):
-        positions = flow.solve(solver, solver.begin(starts.noise), starts.conditions)[1:-1]
+    a, s = (values.tolist() for values in scales(with_end(fitted.base.log_snr)))
+    errors, u = {}, fitted.begin(starts.noise)
+    for name, solver in (("before", fitted.base), ("after", fitted)):
+        positions = flow.solve(solver, u, starts.conditions)[1:-1]
         each = [moment_errors(u, law, a[i + 1], s[i + 1]) for i, u in enumerate(positions)]
         errors[name] = torch.stack(each).sum(0) if each else torch.zeros(1, dtype=torch.float64)
     fall = errors["before"] - errors["after"]

@@ -30,6 +30,35 @@ class Steps(Protocol):
         """u_{i+1}."""
 
 
+Led = Callable[[int, Tensor], Tensor]
+"""led(k, u): where positions u at the k-th time of a solver are led to."""
+
+
+@dataclass(frozen=True)
+class LedSteps:
+    """Steps after some of which positions are led elsewhere.
+
+    Attributes:
+        steps: the steps.
+        marks: number of the coarse time, by the place among the times that is arrived at.
+        led: where to.
+    """
+
+    steps: Multistep
+    marks: dict[int, int]
+    led: Led
+
+    @property
+    def times(self) -> Tensor:
+        """(n,), in order."""
+        return self.steps.times
+
+    def step(self, i: int, u: Tensor, data: Sequence[Tensor]) -> Tensor:
+        """u_{i+1}."""
+        following = self.steps.step(i, u, data)
+        return self.led(self.marks[i + 1], following) if i + 1 in self.marks else following
+
+
 @dataclass
 class Flow:
     """Predictions of x_0 along trajectories, in their own conditions.
@@ -97,15 +126,30 @@ class Flow:
         division: int,
         u: Float64[Tensor, "b *shape"],
         conditions: Conditions | None = None,
+        led: Led | None = None,
     ) -> list[Float64[Tensor, "b *shape"]]:
         """Where the fine solution is at a solver's times: X_0, ..., X_n.
 
         DPM-Solver++ 2M with each interval divided evenly in log-SNR.
+
+        Args:
+            solver: the coarse one.
+            division: of its intervals.
+            u: the starts.
+            conditions: theirs.
+            led: where X_k is led to at its time, 0 < k < n; the solution goes on from there.
         """
         times = fine_times(self.network, solver, division)
-        positions = self.solve(second_order(self.network.schedule, times), u, conditions)
         place = {t: k for k, t in enumerate(times.tolist())}
-        return [*(positions[place[t]] for t in solver.times.tolist()), positions[-1]]
+        marks = [place[t] for t in solver.times.tolist()]
+        fine = second_order(self.network.schedule, times)
+        steps = (
+            fine
+            if led is None
+            else LedSteps(fine, {place: k for k, place in enumerate(marks)}, led)
+        )
+        positions = self.solve(steps, u, conditions)
+        return [*(positions[k] for k in marks), positions[-1]]
 
 
 def fine_times(network: Network, solver: Multistep, division: int) -> Real[Tensor, "m"]:
