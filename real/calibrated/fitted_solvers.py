@@ -125,7 +125,7 @@ def fitted_summary(fitted: FittedSolver) -> list[str]:
     if "distance" in found:
         before, after, fall = (found["distance"][name] for name in ("before", "after", "fall"))
         lines.append(
-            f"squared distance to the network's own fine solution, per pixel: {before['value']:.3g} -> "
+            f"squared distance to the network's own fine solution{_led(fitted)}, per pixel: {before['value']:.3g} -> "
             f"{after['value']:.3g}, a fall of {fall['value']:.3g} ({fall['lower']:.3g} to "
             f"{fall['upper']:.3g}, 95 %); the fine solution's own error is "
             f"{found['fine_solution_error']:.1g} of the first"
@@ -137,6 +137,10 @@ def fitted_summary(fitted: FittedSolver) -> list[str]:
             f"a fall of {m['fall']:.3g} (at least {m['fall_lower']:.3g}, 95 %)"
         )
     return lines
+
+
+def _led(fitted: FittedSolver) -> str:
+    return ", led to the images' moments" if "moments" in fitted.figures else ""
 
 
 def digest_of(path: Path | None) -> str | None:

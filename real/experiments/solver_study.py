@@ -20,6 +20,8 @@ from real.solvers.sampling import latents, sample
 from theory.diffusion.targets import data_and_noise
 from theory.forward.images import Conditions
 
+OWN = ("ddim", "dpm-multi-2")
+"""What is compared beyond the evaluations at which solvers are fitted: how good the network itself is."""
 SOLVERS = ("ddim", "dpm-multi-2", "dpm-multi-3", "unipc", "deis", "heun")
 FITTED = {
     "fitted: trajectory": ("trajectory",),
@@ -73,9 +75,9 @@ def solver_study(plan: SolverPlan, reference: Reference) -> Iterator[dict[str, A
 def _samplers(plan: SolverPlan, reference: Reference, nfe: int) -> dict[str, tuple[Sampler, int]]:
     """Every way to sample with so many evaluations, and what was spent to find it."""
     own = plan.checkpoint.predict
-    found = {name: (Sampler(own, name), 0) for name in SOLVERS if name != "heun" or nfe % 2}
     if nfe > plan.fitted_up_to:
-        return found
+        return {name: (Sampler(own, name), 0) for name in OWN}
+    found = {name: (Sampler(own, name), 0) for name in SOLVERS if name != "heun" or nfe % 2}
     found[EPSILON] = _searched(plan, reference, nfe)
     for name, parts in FITTED.items():
         fitted = fit_checkpoint_solver(

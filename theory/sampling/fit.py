@@ -1,4 +1,9 @@
-"""Fit a solver to a network: its start, its trajectory, its marginals, and what each gained."""
+"""Fit a solver to a network: its start, its trajectory, its marginals, and what each gained.
+
+Steps are fitted in their order, each at the positions to which those before it lead, maps included.
+Where moments are led to known ones, those of the fine solution are led there, too: it is this one that
+steps are fitted to, and not the network's own, whose errors the maps would have to take away again.
+"""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -199,6 +204,9 @@ def _with_steps(
 ) -> tuple[FittedSolver, list[dict[str, Any]]]:
     """The solver with what is added to its steps and with maps after them, and how these were chosen.
 
+    Where moments are led, the last step stays the solver's own: a map after it would only repaint
+    samples, and the end of the fine solution has errors of the network that nothing takes away.
+
     Args:
         flow: the network.
         solver: with its start.
@@ -206,7 +214,7 @@ def _with_steps(
         path: positions at the solver's times that its steps are fitted to; None for none.
         law: whose moments its positions are led to; None for none.
     """
-    u = solver.begin(starts.noise)
+    u, last = solver.begin(starts.noise), len(solver.base) - 1
     matching = None if law is None else Matching(law, solver.base)
     added: list[CellWeights | None] = []
     maps: list[MomentMap | None] = []
@@ -216,7 +224,7 @@ def _with_steps(
         choice: dict[str, Any] = {"t": t.item()}
         following = solver.base.step(i, u, data)
         step = mapped = None
-        if path is not None:
+        if path is not None and (matching is None or i < last):
             known = [u, *reversed(data)][: 1 + max(MOST_HISTORY, solver.base.weights.shape[1] - 1)]
             fit = fit_step(
                 torch.stack([x.flatten(1) for x in known]),
@@ -229,7 +237,7 @@ def _with_steps(
                 "before": fit.before, "after": fit.after, "cells": step and step.cells.name,
                 "predictions": len(step.weights) - 1 if step else 0,
             }  # fmt: skip
-        if matching is not None and i + 1 < len(solver.base):
+        if matching is not None and i < last:
             found = matching.fit(i + 1, following)
             mapped = found.map
             following = following if mapped is None else mapped.apply(following)

@@ -18,13 +18,15 @@ from tests.theory.sampling.gaussian_flow import (
 from theory.diffusion.data_range import DataRange
 from theory.sampling.data_law import DataLaw
 from theory.sampling.fit import FRESH, PURPOSE, Starts, fit_solver
-from theory.sampling.fitted import FittedSolver
+from theory.sampling.fitted import PARTS, FittedSolver
 from theory.sampling.flow import fine_times
-from theory.sampling.multistep import scales
+from theory.sampling.marginal_fit import moment_errors
+from theory.sampling.multistep import scales, with_end
 from theory.sampling.start import DataStart
 from theory.support.errors import InputError
 
 LAW = DataLaw.of(images(4000).split(1000))
+NOISE = Starts.drawn(8, "elsewhere", 800, SHAPE, None).noise
 
 
 def fitted(parts, starts=64, law=LAW, **wrong):
@@ -64,6 +66,23 @@ def test_marginals_mend_a_network_that_is_wrong():
     assert made.maps[-1] is None
 
 
+def test_with_marginals_the_steps_follow_a_fine_solution_that_is_led_to_the_moments():
+    """To its own fine solution a wrong network is followed with its errors; led, without them."""
+    wrong = {"bias": 0.15, "factor": 0.9}
+    alone, both = (fitted(parts, starts=256, **wrong) for parts in (("trajectory",), PARTS))
+    positions = [flow(**wrong).solve(s, s.begin(NOISE)) for s in (alone, both)]
+    a, s = (values.tolist() for values in scales(with_end(alone.base.log_snr)))
+    errors = [
+        sum(moment_errors(u, LAW, a[i + 1], s[i + 1]).mean() for i, u in enumerate(path[1:-1]))
+        for path in positions
+    ]
+    assert errors[1] < 0.2 * errors[0]
+    assert both.figures["distance"]["fall"]["lower"] > 0
+    assert alone.added[-1] is not None
+    assert both.added[-1] is None  # the end of the fine solution has errors that nothing takes away
+    assert both.maps[-1] is None
+
+
 def test_of_a_right_network_no_fall_of_the_moment_error_is_certified():
     times = torch.linspace(0.98, 0.02, 40, dtype=torch.float64)
     made = fit_solver(flow(), solver(times), SHAPE, parts=("marginals",), law=LAW, starts=64)
@@ -97,7 +116,8 @@ def test_conditions_are_not_taken_in_the_order_of_the_file():
 
 
 def test_a_file_keeps_everything(tmp_path):
-    made = fitted(("start", "trajectory", "marginals"), bias=0.1, curved=0.2)
+    maps = fitted(("marginals",), bias=0.1).maps
+    made = replace(fitted(PARTS, bias=0.1, curved=0.2), maps=maps)
     made = replace(made, clip=DataRange(-3.0, 3.0), provenance={"checkpoint": "c"})
     made.save(tmp_path / "f.safetensors")
     again = FittedSolver.load(tmp_path / "f.safetensors")
