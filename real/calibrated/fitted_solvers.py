@@ -125,9 +125,9 @@ def fitted_summary(fitted: FittedSolver) -> list[str]:
     if "distance" in found:
         before, after, fall = (found["distance"][name] for name in ("before", "after", "fall"))
         lines.append(
-            f"squared distance to the network's own fine solution{_led(fitted)}, per pixel: {before['value']:.3g} -> "
-            f"{after['value']:.3g}, a fall of {fall['value']:.3g} ({fall['lower']:.3g} to "
-            f"{fall['upper']:.3g}, 95 %); the fine solution's own error is "
+            f"squared distance to the network's own fine solution{_led(fitted)}, per pixel: "
+            f"{before['value']:.3g} -> {after['value']:.3g}, a fall of {fall['value']:.3g} "
+            f"({fall['lower']:.3g} to {fall['upper']:.3g}, 95 %); the fine solution's own error is "
             f"{found['fine_solution_error']:.1g} of the first"
         )
     if "moments" in found:
