@@ -23,6 +23,10 @@ from theory.statistics.shrinkage import Policy
 from theory.statistics.smoothing import STRENGTHS, smoothers
 
 
+AT_ONCE = 2**20
+"""Numbers of left-out estimates that are made at once."""
+
+
 @dataclass(frozen=True)
 class SelectedShift:
     """What to apply at each time, and what is known of it.
@@ -66,8 +70,8 @@ class _ShiftTried:
         return (self.matrix.abs() @ self.common.sqrt()) ** 2
 
     def weights(
-        self, estimate: Float64[Tensor, "time d"], errors: Float64[Tensor, "time cell"]
-    ) -> Float64[Tensor, "time cell"]:
+        self, estimate: Float64[Tensor, "*some time d"], errors: Float64[Tensor, "*some time cell"]
+    ) -> Float64[Tensor, "*some time cell"]:
         """Shrinkage of an estimate with these error energies of its own."""
         share = torch.bincount(self.cells.index).double() / len(self.cells.index)
         return self.policy.shrinkage(
@@ -76,21 +80,21 @@ class _ShiftTried:
 
     def gains(self, groups: Float64[Tensor, "group time d"]) -> Float64[Tensor, "group time"]:
         """Gain on each group's own mean, not smoothed, of the shift that all others would make."""
-        n = len(groups)
-        gains = torch.full(groups.shape[:2], -math.inf, dtype=torch.float64)
+        n, (times, d) = len(groups), groups.shape[1:]
         if n < LEAST_GROUPS:
-            return gains
+            return torch.full(groups.shape[:2], -math.inf, dtype=torch.float64)
         smooth, optimism = self.matrix @ groups, 2 * torch.sqrt(self.shared * self.common)
         total, energy = smooth.sum(0), self.cells.energies(smooth)
-        for g in range(n):
-            estimate = (total - smooth[g]) / (n - 1)
+        gains = []
+        for some in torch.arange(n).split(max(1, AT_ONCE // (times * d))):
+            estimate = (total - smooth[some]) / (n - 1)
             mean_energy = self.cells.energies(estimate)
-            errors = _error_of_mean(energy.sum(0) - energy[g], mean_energy, n - 1)
+            errors = _error_of_mean(energy.sum(0) - energy[some], mean_energy, n - 1)
             weights = self.weights(estimate, errors)
-            shift = weights[:, self.cells.index] * estimate
-            gain = (2 * shift * groups[g] - shift**2).sum(1)
-            gains[g] = gain - weights.amax(1) * optimism
-        return gains
+            shift = weights[..., self.cells.index] * estimate
+            gain = (2 * shift * groups[some] - shift**2).sum(2)
+            gains.append(gain - weights.amax(2) * optimism)
+        return torch.cat(gains)
 
     def conclude(
         self, mean: Float64[Tensor, "time d"], groups: Float64[Tensor, "group time d"]

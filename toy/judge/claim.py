@@ -34,6 +34,9 @@ SEARCHED = 150
 SHRINKS = 15
 """Cases that are tried to shrink a mutant's counterexample: two hundred mutants take most of a run."""
 
+FAILURES = (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError)
+"""What a mutant may raise, which is not to be caught."""
+
 DIGEST_BYTES = 8
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 """Where an object lies in memory, in the text of one that has no text of its own."""
@@ -128,7 +131,7 @@ class ExactClaim:
             return shrinking.smallest
 
     def _catches(self, case: Any, mutant: Mutant) -> bool:
-        if _resolved(mutant.check, case, otherwise=0.0).least <= self.tolerance:
+        if not _error_of(mutant, case) > self.tolerance:
             return False
         return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
 
@@ -250,10 +253,11 @@ class StatisticalClaim:
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
         """The deviation that caught the mutant, or None if it survives."""
-        trial = mutant.check(run_seed)
-        if trial.deviation <= 1.0:
-            return None
-        return f"seed {run_seed}, n = {trial.n}: deviation {trial.deviation:.3g} of its threshold"
+        with suppress(*FAILURES):
+            trial = mutant.check(run_seed)
+            if trial.deviation > 1.0:
+                return f"seed {run_seed}, n = {trial.n}: deviation {trial.deviation:.3g} of its threshold"
+        return None
 
 
 Claim = ExactClaim | StatisticalClaim
@@ -310,6 +314,17 @@ def _mutants(
 
 class Falsified(AssertionError):
     """A case on which a claim does not hold."""
+
+
+def _error_of(mutant: Mutant, case: Any) -> float:
+    """The least error that a mutant may have on a case; none if it fails, or is not resolved.
+
+    A mutant that gives NaN or raises is not caught by its claim: anything would see that.
+    """
+    try:
+        return _resolved(mutant.check, case, otherwise=0.0).least
+    except FAILURES:
+        return 0.0
 
 
 def _resolved(error: Callable[[Any], float], case: Any, otherwise: float) -> MeasuredError:

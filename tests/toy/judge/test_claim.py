@@ -147,6 +147,15 @@ def test_what_is_not_resolved_never_catches_a_mutant():
     assert claim.catch(Mutant("resolved", below(0)), 50, SEED) == "0, error 1"
 
 
+@pytest.mark.parametrize(
+    "wrong", [lambda n: math.nan, lambda n: 1 / 0, lambda n: [][n], lambda n: math.sqrt(-1 - n)]
+)
+def test_a_mutant_that_fails_or_gives_no_number_is_not_caught(wrong):
+    assert exact(below(1001)).catch(Mutant("m", wrong), 50, SEED) is None
+    fails = Mutant("m", lambda seed: Trial(wrong(seed), 1))
+    assert statistical(0.5).catch(fails, 50, SEED) is None
+
+
 def test_other_errors_are_not_hidden():
     with pytest.raises(ZeroDivisionError):
         exact(lambda n: 1 / (n * 0.0)).uphold(10, SEED)
