@@ -89,7 +89,7 @@ class Candidates:
     Attributes:
         checkpoint: the network.
         images: to calibrate and fit with, as the network takes them.
-        solver: what is calibrated and fitted.
+        solvers: what is calibrated, and others that may be fitted in its place.
         nfe: evaluations, at most.
         others: solvers that are tried as they are.
         seed: of everything random.
@@ -98,7 +98,7 @@ class Candidates:
 
     checkpoint: Checkpoint
     images: ImageSource
-    solver: str
+    solvers: tuple[str, ...]
     nfe: int
     others: tuple[str, ...]
     seed: int
@@ -106,14 +106,14 @@ class Candidates:
 
     def made(self) -> Iterator[tuple[str, Candidate]]:
         """Each with its name, nothing first. A calibration that changes nothing is left out."""
-        yield NOTHING, Candidate(None, self._unfitted(self.solver))
+        yield NOTHING, Candidate(None, self._unfitted(self.solvers[0]))
         for name in self.others:
             yield name, Candidate(None, self._unfitted(name))
         calibrations: dict[str | None, Calibration | None] = {None: None}
         for name, calibration in self._calibrations():
             if any(calibration.applied(part).any() for part in calibration.parts):
                 calibrations[name] = calibration
-                yield name, Candidate(calibration, self._unfitted(self.solver))
+                yield name, Candidate(calibration, self._unfitted(self.solvers[0]))
         for name, (correction, parts) in FITTED.items():
             if correction in calibrations:
                 yield name, self._fitted(calibrations[correction], parts)
@@ -142,11 +142,13 @@ class Candidates:
         """Those of the solver, and others spread over the schedule."""
         schedule = self.checkpoint.schedule
         spread = schedule.times(schedule.grid(SPREAD))
-        return torch.cat([spread, solver_times(self.checkpoint, self.solver, self.nfe)]).unique()
+        return torch.cat(
+            [spread, solver_times(self.checkpoint, self.solvers[0], self.nfe)]
+        ).unique()
 
     def _fitted(self, calibration: Calibration | None, parts: tuple[str, ...]) -> Candidate:
         fitted = fit_checkpoint_solver(
-            self.checkpoint, _calibrated(self.checkpoint, calibration), self.solver, self.nfe,
+            self.checkpoint, _calibrated(self.checkpoint, calibration), self.solvers, self.nfe,
             images=self.images, parts=parts, flow=self.flow, seed=self.seed, fresh=LEAST_STARTS,
             conditions=of_images(self.checkpoint, self.images, "joint"),
         )  # fmt: skip

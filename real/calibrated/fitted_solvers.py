@@ -1,7 +1,8 @@
 """Fit a solver to a checkpoint, and read the file of one for it."""
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ from theory.diffusion.schedules import RectifiedFlow
 from theory.forward.images import Conditions
 from theory.forward.network import Network, Predict
 from theory.sampling.data_law import DataLaw
-from theory.sampling.fit import fit_solver
-from theory.sampling.fitted import PARTS, FittedSolver
+from theory.sampling.fit import base_errors, fit_solver
+from theory.sampling.fitted import PARTS, TRAJECTORY, FittedSolver
 from theory.sampling.flow import Flow
 from theory.sampling.multistep import Multistep
 from theory.support.errors import InputError
@@ -28,7 +29,7 @@ UNLIKE = 0.25
 def fit_checkpoint_solver(
     checkpoint: Checkpoint,
     predict: Predict,
-    solver: str,
+    solvers: Sequence[str],
     nfe: int,
     *,
     images: ImageSource | None = None,
@@ -43,7 +44,8 @@ def fit_checkpoint_solver(
     Args:
         checkpoint: the network.
         predict: its prediction, calibrated and guided as it will be.
-        solver, nfe: which is fitted, and its evaluations at most.
+        solvers, nfe: which may be fitted, and their evaluations at most. Of several the first is, unless
+            another's steps and times can be fitted better to the fine solution.
         images: as the network takes them; only the trajectory can do without.
         conditions: of samples, as they will be wanted, in any order.
         parts: start, trajectory, marginals.
@@ -56,13 +58,23 @@ def fit_checkpoint_solver(
     """
     network = Network(predict, checkpoint.schedule, checkpoint.target)
     calls = Flow(network, clipping_of(checkpoint), **(flow or {}))
-    base = linear_solver(checkpoint, solver, nfe)
+    bases = [linear_solver(checkpoint, solver, nfe) for solver in solvers]
+    errors = [0.0]
+    if len(bases) > 1 and TRAJECTORY in parts:
+        seed = options.get("seed", 0)
+        errors = base_errors(calls, bases, checkpoint.shape, conditions, seed)
+    best = errors.index(min(errors))
+    solver, base = solvers[best], bases[best]
     data = {} if images is None else {"data": images.name}
-    return fit_solver(
+    fitted = fit_solver(
         calls, base, checkpoint.shape, parts=parts, law=None if images is None else DataLaw.of(images),
         conditions=conditions, provenance=_origin(checkpoint, solver, base) | data | (provenance or {}),
         **options,
     )  # fmt: skip
+    if len(errors) == 1:
+        return fitted
+    tried = dict(zip(solvers, errors, strict=True))
+    return replace(fitted, figures={**fitted.figures, "bases": tried})
 
 
 def unfitted_solver(checkpoint: Checkpoint, solver: str, nfe: int) -> FittedSolver:
@@ -122,6 +134,9 @@ def fitted_summary(fitted: FittedSolver) -> list[str]:
         f"{', '.join(fitted.parts) or 'nothing'} fitted with {found['evaluations_fitting']:,} network "
         f"evaluations, {found['evaluations'] - found['evaluations_fitting']:,} more on fresh starts"
     ]
+    if "bases" in found:
+        tried = ", ".join(f"{name} {error:.3g}" for name, error in found["bases"].items())
+        lines.append(f"left by a fit to the steps and times of each solver, per pixel: {tried}")
     if "distance" in found:
         before, after, fall = (found["distance"][name] for name in ("before", "after", "fall"))
         lines.append(

@@ -58,8 +58,8 @@ def run(options: argparse.Namespace) -> None:
     from real.quality.measure import Reference, Sampler
     from real.quality.trials import Trials
     from real.reports.choice import choice_lines
-    from real.running import require_memory
-    from real.solvers.by_name import solver_or_default
+    from real.running import require_memory, resumable
+    from real.solvers.by_name import solvers_to_fit
 
     device = loading.on_device(options.device)
     checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
@@ -77,20 +77,23 @@ def run(options: argparse.Namespace) -> None:
         options.features or "trained", known, checkpoint.image_shape, options.seed, device
     )
     fitted_to = latents_of(known, checkpoint.codec, device) if checkpoint.codec else known
-    solver = solver_or_default(options.solver, checkpoint.schedule)
+    solvers = solvers_to_fit(options.solver, checkpoint.schedule)
     choosing = range(0, len(others), 3)
     deciding = [i for i in range(len(others)) if i % 3]
-    with given.counting(None, "choose", options.quiet) as on_progress:
+    with (
+        resumable(checkpoint, options.out) as network,
+        given.counting(None, "choose", options.quiet) as on_progress,
+    ):
         flow = {"batch_size": batch_size, "device": device, "on_progress": on_progress}
         plan = Candidates(
-            checkpoint, fitted_to, solver, options.nfe,
-            () if options.solver else tuple(name for name in OTHER_SOLVERS if name != solver),
+            network, fitted_to, solvers, options.nfe,
+            () if options.solver else tuple(name for name in OTHER_SOLVERS if name != solvers[0]),
             options.seed, flow,
         )  # fmt: skip
         candidates = dict(plan.made())
         trials = Trials(
-            checkpoint,
-            {name: Sampler(*each.sampler(checkpoint)) for name, each in candidates.items()},
+            network,
+            {name: Sampler(*each.sampler(network)) for name, each in candidates.items()},
             {name: len(each.fitted.base) for name, each in candidates.items()},
             Reference.of(features, others.at(choosing), device),
             Reference.of(features, others.at(deciding), device),

@@ -29,7 +29,8 @@ def add(commands: Any) -> None:
         ],
         description="Fit a solver of few evaluations to the network: its steps to the network's own fine "
         "solution, its moments on the way to those that images have under the same noise, and its "
-        "start to the images at the first time. No gradients; minutes. The file is for `sample`, "
+        "start to the images at the first time. Without --solver, the usual solver and one at times equally "
+        "spaced in log-SNR are tried. No gradients; minutes. The file is for `sample`, "
         "`quality` and `real.fitted_scheduler`.",
         epilog="example: python -m real fit-solver digits --data digits --solver ddim --nfe 5 --out "
         "fitted.safetensors",
@@ -68,23 +69,27 @@ def run(options: argparse.Namespace) -> None:
         run_network,
         settled_batch_size,
     )
-    from real.solvers.by_name import solver_or_default
+    from real.running import resumable
+    from real.solvers.by_name import solvers_to_fit
 
     device = on_device(options.device)
     checkpoint = run_network(NetworkRequest.of(options), device)
     batch_size = settled_batch_size(options.batch_size, checkpoint, device)
-    solver = solver_or_default(options.solver, checkpoint.schedule)
+    solvers = solvers_to_fit(options.solver, checkpoint.schedule)
     images, conditions = None, of_samples(checkpoint, options.starts, options.condition)
     if set(options.parts) != {"trajectory"}:
         images = images_for(checkpoint, ImageRequest.of(options), "calibration", device, batch_size)
         if options.condition is None and checkpoint.conditions is not None:
             conditions = images.labels if images.labels is not None else conditions
     calibrations = options.calibration, options.unconditional
-    predict = prediction_for(checkpoint, *calibrations, options.guidance)
-    with given.counting(None, "fit-solver", options.quiet) as on_progress:
+    with (
+        resumable(checkpoint, options.out) as network,
+        given.counting(None, "fit-solver", options.quiet) as on_progress,
+    ):
         fitted = fit_checkpoint_solver(
-            checkpoint, predict, solver, options.nfe, images=images, conditions=conditions,
-            parts=options.parts, starts=options.starts, fresh=options.fresh, seed=options.seed,
+            network, prediction_for(network, *calibrations, options.guidance), solvers, options.nfe,
+            images=images, conditions=conditions, parts=options.parts, starts=options.starts,
+            fresh=options.fresh, seed=options.seed,
             flow={"batch_size": batch_size, "device": device, "on_progress": on_progress},
             provenance={
                 "guidance": options.guidance, "calibrations": [digest_of(c) for c in calibrations],

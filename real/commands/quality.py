@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> None:
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, measure_quality
     from real.reports.quality import quality_report
-    from real.running import require_memory
+    from real.running import require_memory, resumable
 
     device = on_device(options.device)
     checkpoint = run_network(NetworkRequest.of(options), device)
@@ -94,8 +94,13 @@ def run(options: argparse.Namespace) -> None:
     )  # fmt: skip
     features = features_for(options.features, known, shape, options.seed, device)
     reference = Reference.of(features, images, device)
-    with given.counting(plan.evaluations, "sample", options.quiet) as on_progress:
-        rows = list(measure_quality(replace(plan, on_progress=on_progress), reference))
+    with (
+        resumable(checkpoint, options.out) as network,
+        given.counting(plan.evaluations, "sample", options.quiet) as on_progress,
+    ):
+        samplers, _ = _samplers(network, options)
+        kept = replace(plan, checkpoint=network, samplers=samplers, on_progress=on_progress)
+        rows = list(measure_quality(kept, reference))
     floor = reference.of_real(known.spread(samples), options.seed)
     settings = {
         "calibration": options.calibration and str(options.calibration),

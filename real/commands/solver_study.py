@@ -52,7 +52,7 @@ def run(options: argparse.Namespace) -> None:
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
     from real.reports.solver_study import solver_report
-    from real.running import require_memory
+    from real.running import require_memory, resumable
 
     device = on_device(options.device)
     checkpoint = run_network(NetworkRequest.of(options), device)
@@ -65,9 +65,12 @@ def run(options: argparse.Namespace) -> None:
     in_turn = images.in_turn(samples)
     features = features_for(options.features, known, shape, options.seed, device)
     reference = Reference.of(features, images, device)
-    with given.counting(None, "sample", options.quiet) as on_progress:
+    with (
+        resumable(checkpoint, options.out) as network,
+        given.counting(None, "sample", options.quiet) as on_progress,
+    ):
         plan = SolverPlan(
-            checkpoint, known, options.nfe, options.fit_up_to,
+            network, known, options.nfe, options.fit_up_to,
             tuple(range(options.seed, options.seed + options.seeds)), samples,
             of_images(checkpoint, in_turn, "joint"), device, on_progress,
         )  # fmt: skip

@@ -15,6 +15,7 @@ from real.calibrated.fitted_solvers import fit_checkpoint_solver
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.quality.measure import Reference, Sampler
+from real.solvers.by_name import EVENLY
 from real.solvers.fitted import as_solver
 from real.solvers.sampling import latents, sample
 from theory.diffusion.targets import data_and_noise
@@ -33,7 +34,8 @@ EPSILON = "epsilon scaling"
 FACTORS = (0.97, 0.98, 0.99, 1.0, 1.01)
 """Tried for the noise that is predicted (Ning et al. 2024); the best on starts of its own is taken."""
 SEARCH_SEED = 1000
-BASE = "ddim"
+SCALED = "ddim"
+BASES = (SCALED, EVENLY)
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ def _samplers(plan: SolverPlan, reference: Reference, nfe: int) -> dict[str, tup
     found[EPSILON] = _searched(plan, reference, nfe)
     for name, parts in FITTED.items():
         fitted = fit_checkpoint_solver(
-            plan.checkpoint, own, BASE, nfe, images=plan.images, conditions=plan.condition,
-            parts=parts, flow={"device": plan.device, "on_progress": plan.on_progress},
+            plan.checkpoint, own, BASES, nfe, images=plan.images, conditions=plan.condition, parts=parts,
+            flow={"device": plan.device, "on_progress": plan.on_progress},
         )  # fmt: skip
         spent = fitted.figures["evaluations_fitting"]
         found[name] = Sampler(own, as_solver(fitted)), spent
@@ -103,7 +105,7 @@ def _distances(
 
 def _searched(plan: SolverPlan, reference: Reference, nfe: int) -> tuple[Sampler, int]:
     """DDIM with the noise times the best of some factors, judged on starts of their own."""
-    tried = {c: Sampler(partial(_with_scaled_noise, plan.checkpoint, c), BASE) for c in FACTORS}
+    tried = {c: Sampler(partial(_with_scaled_noise, plan.checkpoint, c), SCALED) for c in FACTORS}
     found = {
         c: _distances(plan, reference, sampler, nfe, SEARCH_SEED)["frechet"]
         for c, sampler in tried.items()

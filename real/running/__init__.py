@@ -11,6 +11,7 @@ from real.families.checkpoint import Checkpoint
 from real.running.batch_size import best_batch_size, timed
 from real.running.memory import WithinMemory, require_memory
 from real.running.precision import DTYPES, compiled, in_dtype
+from real.running.resumable import resumable
 from real.running.throughput import Throughput, bare_calls, throughput
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "compiled",
     "in_dtype",
     "require_memory",
+    "resumable",
     "run_well",
     "throughput",
     "timed",

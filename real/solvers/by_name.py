@@ -35,6 +35,20 @@ def solver_or_default(name: str | None, schedule: Schedule) -> str:
     return solver_named(name or usual).name
 
 
+EVENLY = "dpm-multi-2"
+"""A solver that every network can be sampled with, at times equally spaced in log-SNR."""
+
+
+def solvers_to_fit(name: str | None, schedule: Schedule) -> tuple[str, ...]:
+    """The given solver, or those of which one is chosen where none is given, the usual one first.
+
+    Raises:
+        InputError: there is no solver of that name.
+    """
+    usual = solver_or_default(name, schedule)
+    return (usual,) if name else tuple(dict.fromkeys((usual, EVENLY)))
+
+
 def solver_pair(
     name: str | None, schedule: Schedule, calibration: Calibration
 ) -> tuple[Solver, Solver]:

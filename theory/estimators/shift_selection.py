@@ -22,7 +22,6 @@ from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import Policy
 from theory.statistics.smoothing import STRENGTHS, smoothers
 
-
 AT_ONCE = 2**20
 """Numbers of left-out estimates that are made at once."""
 

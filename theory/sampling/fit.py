@@ -5,7 +5,8 @@ Where moments are led to known ones, those of the fine solution are led there, t
 steps are fitted to, and not the network's own, whose errors the maps would have to take away again.
 """
 
-from collections.abc import Collection, Mapping
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +36,7 @@ from theory.statistics.lower_bounds import lower_bounds
 from theory.support.checks import require_at_least
 from theory.support.errors import InputError
 
-PURPOSE, FRESH = "fit-solver", "fit-solver-fresh"
+PURPOSE, FRESH, BASES = "fit-solver", "fit-solver-fresh", "fit-solver-bases"
 """Keys of the noise of starts; samples and calibrations have others."""
 DIVISIONS = (4, 8, 16, 32)
 FINE_ENOUGH = 0.01
@@ -44,6 +45,8 @@ PROBED = 16
 """Starts on which it is found how fine the fine solution must be."""
 COMPARED = 32
 """Starts whose fine samples are held against the images, where no trajectory is fitted."""
+TRIED = 32
+"""Starts on which solvers are compared as bases of a fit."""
 LEAST_STARTS = 2 * GROUPS
 
 
@@ -132,14 +135,17 @@ def fit_solver(
     division = DIVISIONS[0]
     path: list[Tensor] | None = None
     if TRAJECTORY in parts:
-        division, error = _division(flow, solver, drawn.first(PROBED))
+        division, error, own = _division(flow, solver, drawn.first(PROBED))
         u = solver.begin(drawn.noise)
         path = flow.fine(solver.base, division, u, drawn.conditions, led)
+        own = path[-1] if led is None else own
         figures |= {"division": division, "fine_solution_error": error}
+    elif law is not None:
+        some = drawn.first(min(COMPARED, starts))
+        u = solver.begin(some.noise)
+        own = flow.fine(solver.base, division, u, some.conditions)[-1]
     if law is not None:
-        figures["law"] = against(
-            law, _own_samples(flow, solver, drawn) if led or not path else path[-1]
-        )
+        figures["law"] = against(law, own)
     if path is not None or matched:
         solver, figures["steps"] = _with_steps(flow, solver, drawn, path, law if matched else None)
     figures["evaluations_fitting"] = flow.evaluations
@@ -152,8 +158,36 @@ def fit_solver(
     return replace(solver, figures=figures)
 
 
-def _division(flow: Flow, solver: FittedSolver, starts: Starts) -> tuple[int, float]:
-    """How finely to divide intervals, and the squared error of that over the base solver's."""
+def base_errors(
+    flow: Flow,
+    bases: Sequence[Multistep],
+    shape: tuple[int, ...],
+    conditions: Conditions | None,
+    seed: int,
+) -> list[float]:
+    """How far a fit to each solver is from the fine solution: what to choose a solver and its times by.
+
+    The mean squared distance at the end, on left-out ones of a few starts, over the dimension.
+
+    Args:
+        flow: the network, as it will be sampled from.
+        bases: the solvers.
+        shape: of one image.
+        conditions: of samples, as they will be wanted, in any order.
+        seed: key of the starts.
+    """
+    starts = Starts.drawn(seed, BASES, TRIED, shape, conditions)
+    errors = []
+    for base in bases:
+        solver = FittedSolver.unfitted(shape, base, flow.clip, {})
+        path = flow.fine(base, DIVISIONS[0], starts.noise, starts.conditions)
+        _, steps = _with_steps(flow, solver, starts, path, None)
+        errors.append(steps[-1]["trajectory"]["after"] / math.prod(shape))
+    return errors
+
+
+def _division(flow: Flow, solver: FittedSolver, starts: Starts) -> tuple[int, float, Tensor]:
+    """How finely to divide intervals, the squared error of that over the base solver's, and samples."""
     u = solver.begin(starts.noise)
     coarse = flow.solve(solver.base, u, starts.conditions)[-1]
     now = flow.fine(solver.base, DIVISIONS[0], u, starts.conditions)[-1]
@@ -166,7 +200,7 @@ def _division(flow: Flow, solver: FittedSolver, starts: Starts) -> tuple[int, fl
         if error <= FINE_ENOUGH or same:
             break
         now = finer
-    return division, error
+    return division, error, finer
 
 
 class Matching:
@@ -187,12 +221,6 @@ class Matching:
             self.maps[k] = self.fit(k, u).map
         found = self.maps[k]
         return u if found is None else found.apply(u)
-
-
-def _own_samples(flow: Flow, solver: FittedSolver, starts: Starts) -> Tensor:
-    """Fine samples of the network from some starts, led nowhere."""
-    some = starts.first(min(COMPARED, len(starts.noise)))
-    return flow.fine(solver.base, DIVISIONS[0], solver.begin(some.noise), some.conditions)[-1]
 
 
 def _with_steps(

@@ -124,7 +124,7 @@ def _sampling(
     for order, calibration in calibrations.items():
         ways[f"order {order}"] = Calibrated(checkpoint.predict, calibration), "ddim"
     fitted = fit_checkpoint_solver(
-        checkpoint, checkpoint.predict, "ddim", scale.nfe, starts=16, fresh=16,
+        checkpoint, checkpoint.predict, ("ddim",), scale.nfe, starts=16, fresh=16,
         images=images_of(checkpoint, 64, 64), conditions=of_samples(checkpoint, 16, None),
         flow={"device": device},
     )  # fmt: skip

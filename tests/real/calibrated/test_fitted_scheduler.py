@@ -38,7 +38,7 @@ def fitted(checkpoint, solver, parts=("trajectory",), **more):
     drawn = torch.Generator().manual_seed(0)
     images = 0.5 * torch.randn(40, *checkpoint.shape, generator=drawn) + 0.2
     return fit_checkpoint_solver(
-        checkpoint, more.get("predict", checkpoint.predict), solver, STEPS,
+        checkpoint, more.get("predict", checkpoint.predict), (solver,), STEPS,
         images=None if parts == ("trajectory",) else ImageSource.of("drawn", images),
         conditions=conditions(checkpoint, 2), parts=parts, starts=16, fresh=16,
     )  # fmt: skip

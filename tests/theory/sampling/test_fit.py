@@ -17,7 +17,7 @@ from tests.theory.sampling.gaussian_flow import (
 )
 from theory.diffusion.data_range import DataRange
 from theory.sampling.data_law import DataLaw
-from theory.sampling.fit import FRESH, PURPOSE, Starts, fit_solver
+from theory.sampling.fit import FRESH, PURPOSE, Starts, base_errors, fit_solver
 from theory.sampling.fitted import PARTS, FittedSolver
 from theory.sampling.flow import fine_times
 from theory.sampling.marginal_fit import moment_errors
@@ -172,3 +172,16 @@ def test_predictions_are_clipped_as_the_flow_says():
     assert x_0.abs().max() <= 0.1
     a, _ = scales(SCHEDULE.log_snr(TIMES))
     assert a[0] < a[-1]
+
+
+def test_the_times_that_can_be_fitted_better_are_told_apart():
+    """A curved flow: even times leave less than times of which four crowd at the end."""
+    crowded = torch.tensor([0.98, 0.06, 0.05, 0.04, 0.03], dtype=torch.float64)
+    bases = [solver(crowded), solver()]
+    errors = base_errors(flow(curved=0.3), bases, SHAPE, None, 0)
+    assert errors[1] < 0.2 * errors[0]
+    alone = [
+        fit_solver(flow(curved=0.3), base, SHAPE, parts=("trajectory",)).figures for base in bases
+    ]
+    for error, figures in zip(errors, alone, strict=True):
+        assert error == pytest.approx(figures["distance"]["after"]["value"], rel=0.6)

@@ -1,0 +1,108 @@
+"""Runs that are killed and go on: the same result, and no prediction made twice."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from real.cli import main
+from real.running import resumable
+from tests.real.exact import exact_checkpoint
+from tests.refusals import refusal
+from theory.sampling.fitted import FittedSolver
+
+NOISE = torch.randn(5, 3, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+TIMES = torch.tensor([[900] * 3, [700] * 3, [500] * 3, [300] * 3, [100] * 3])
+
+
+class Counting:
+    """A network that counts its calls, and may be killed at one of them."""
+
+    def __init__(self, killed_at=None):
+        self.calls, self.killed_at = 0, killed_at
+
+    def __call__(self, x_t, t, condition=None):
+        self.calls += 1
+        if self.calls == self.killed_at:
+            raise KeyboardInterrupt
+        return torch.sin(x_t) + t[:, None, None, None] / 1000
+
+
+def run(out, network, noise=NOISE):
+    checkpoint = exact_checkpoint("table")
+    with resumable(type(checkpoint)(**{**vars(checkpoint), "predict": network}), out) as kept:
+        return torch.stack([kept.predict(x, t) for x, t in zip(noise, TIMES, strict=True)])
+
+
+def left(tmp_path):
+    return [path.name for path in tmp_path.iterdir()]
+
+
+@pytest.mark.parametrize("killed_at", [1, 2, 5])
+def test_what_was_predicted_is_not_predicted_again(tmp_path, killed_at):
+    out, whole = tmp_path / "out", run(tmp_path / "whole", Counting())
+    with pytest.raises(KeyboardInterrupt):
+        run(out, Counting(killed_at))
+    again = Counting()
+    assert torch.equal(run(out, again), whole)
+    assert again.calls == 5 - (killed_at - 1)
+    assert left(tmp_path) == []
+
+
+def test_a_record_that_was_not_written_whole_is_made_again(tmp_path):
+    whole = run(tmp_path / "whole", Counting())
+    for cut in (1, 7, 30, 60, 90):
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "out", Counting(4))
+        file = tmp_path / ".out.predictions"
+        file.write_bytes(file.read_bytes()[:-cut])
+        again = Counting()
+        assert torch.equal(run(tmp_path / "out", again), whole)
+        assert again.calls > 2
+
+
+def test_other_inputs_are_predicted_anew(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", Counting(5))
+    other = NOISE.clone()
+    other[2] += 1
+    again = Counting()
+    assert torch.equal(run(tmp_path / "out", again, other), run(tmp_path / "x", Counting(), other))
+    assert again.calls == 3
+
+
+def test_two_runs_do_not_write_one_output(tmp_path):
+    checkpoint = exact_checkpoint("table")
+    with (
+        resumable(checkpoint, tmp_path / "out"),
+        refusal("another run is about to write it"),
+        resumable(checkpoint, tmp_path / "out"),
+    ):
+        pass
+    assert left(tmp_path) == []
+
+
+def test_a_killed_fit_goes_on_to_the_same_result(tmp_path):
+    command = ["fit-solver", "digits", "--nfe", "3", "--starts", "64", "--fresh", "16", "--quiet"]
+    whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
+    assert main([*command, "--batch-size", "16", "--out", str(whole)]) == 0
+    log = tmp_path / ".out.safetensors.predictions"
+    arguments = [sys.executable, "-m", "real", *command, "--batch-size", "16", "--out", str(out)]
+    process = subprocess.Popen(arguments)
+    end = time.monotonic() + 120
+    while time.monotonic() < end and not (log.exists() and log.stat().st_size > 40_000):
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert log.exists() and not out.exists()
+    assert main([*command, "--batch-size", "16", "--out", str(out)]) == 0
+    one, other = FittedSolver.load(whole), FittedSolver.load(out)
+    assert one.figures == other.figures
+    for a, b in zip(one.maps, other.maps, strict=True):
+        assert (a is None) == (b is None)
+        assert a is None or torch.equal(a.offset, b.offset)
+    assert sorted(left(tmp_path)) == ["out.safetensors", "whole.safetensors"]
