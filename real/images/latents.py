@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -140,4 +141,7 @@ def _room(shape: tuple[int, ...]) -> np.ndarray:
     if 4 * math.prod(shape) <= IN_MEMORY:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile() as file:  # goes when the mapping does
+        os.posix_fallocate(
+            file.fileno(), 0, 4 * math.prod(shape)
+        )  # a full disk ends a mapping's program
         return np.memmap(file, np.float32, "w+", shape=shape)

@@ -9,6 +9,10 @@ class NonFiniteError(InputError):
     """A network returned NaN or infinity; the message names the time."""
 
 
+class OutputError(InputError):
+    """An output cannot be written; the message names it."""
+
+
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, or the name of its type if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
