@@ -138,10 +138,10 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:
-    if 4 * math.prod(shape) <= IN_MEMORY:
+    size = 4 * math.prod(shape)
+    if size <= IN_MEMORY:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile() as file:  # goes when the mapping does
-        os.posix_fallocate(
-            file.fileno(), 0, 4 * math.prod(shape)
-        )  # a full disk ends a mapping's program
+        if hasattr(os, "posix_fallocate"):  # or else a full disk would end the program later
+            os.posix_fallocate(file.fileno(), 0, size)
         return np.memmap(file, np.float32, "w+", shape=shape)
