@@ -141,7 +141,7 @@ def run(name: str, main: Callable[[list[str]], int]) -> None:
     """
     signal.signal(signal.SIGTERM, _leave)
     try:
-        status = main(sys.argv[1:])
+        status = _status(main)
         sys.stdout.flush()
         sys.exit(status)
     except BrokenPipeError:
@@ -156,6 +156,13 @@ def run(name: str, main: Callable[[list[str]], int]) -> None:
         _refuse(name, f"{error.filename or 'input or output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+
+
+def _status(main: Callable[[list[str]], int]) -> Any:
+    try:
+        return main(sys.argv[1:])
+    except SystemExit as left:  # of --help, or of a signal
+        return left.code
 
 
 def _leave(*_: Any) -> NoReturn:

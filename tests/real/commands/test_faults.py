@@ -75,12 +75,13 @@ def test_a_disk_that_fills_while_the_library_writes(tmp_path, monkeypatch):
     assert kept.read_text() == "whole"
 
 
-def test_output_to_a_full_device_is_one_line():
+@pytest.mark.parametrize("arguments", [["list"], ["--version"]])
+def test_output_to_a_full_device_is_one_line(arguments):
     if not Path("/dev/full").exists():
         pytest.skip("no /dev/full")
     with Path("/dev/full").open("w") as full:
         listing = subprocess.run(
-            [sys.executable, "-m", "real", "list"], cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
+            [sys.executable, "-m", "real", *arguments], cwd=ROOT, stdout=full, stderr=subprocess.PIPE,
             text=True, check=False, timeout=SECONDS, env=os.environ | {"PYTHONUNBUFFERED": ""},
         )  # fmt: skip
     assert listing.returncode == 2
