@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from real.families.checkpoint import Codec
 from real.images.base import ImageSource, Labels, whole_labels
 from theory.forward.fingerprints import image_ids
-from theory.support.errors import InputError, NonFiniteError
+from theory.support.errors import InputError, NonFiniteError, refusing
 from theory.support.output import replacing_file
 from theory.support.safe_reading import TABLE_BYTES, parse_json
+from theory.support.safe_tensors import require_header
 
 IN_MEMORY = 2**30
 """Bytes of latents up to which they stay in memory; more go to a temporary file."""
@@ -129,12 +130,10 @@ def require_codec(path: Path, codec: Codec) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"data: {path} cannot be read as safetensors") from error
+    require_header(path, "data", TABLE_BYTES)
+    with refusing(f"data: {path} cannot be read as safetensors"), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, file.metadata() or {}
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:

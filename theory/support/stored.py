@@ -14,6 +14,7 @@ from torch import Tensor
 from theory.support.checks import kind_of
 from theory.support.errors import InputError
 from theory.support.output import replacing_file
+from theory.support.safe_tensors import require_header
 
 FORMAT = "format"
 """The text that names what the file holds, and in which version."""
@@ -64,6 +65,7 @@ def reading(path: Path, what: str, format_: str) -> Iterator[Contents]:
         raise InputError(f"{what}: expected a file, {path} is a folder")
     if not path.is_file():
         raise InputError(f"{what}: expected a file, there is none at {path}")
+    require_header(path, what)
     try:
         with safe_open(path, "pt") as file:
             texts = file.metadata() or {}

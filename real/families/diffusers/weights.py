@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from real.families.checkpoint import LARGEST_SIDE
 from real.files.torch_files import require_weights
-from theory.support.errors import InputError
+from theory.support.errors import InputError, refusing
 from theory.support.safe_reading import read_json_object, require_regular
+from theory.support.safe_tensors import require_header
 
 KINDS = (".safetensors", ".bin")
 NUMBERS = {
@@ -95,17 +96,14 @@ def _lengths(path: Path) -> Iterator[int]:
     if path.suffix == ".bin":
         yield from (storage.length for storage in require_weights(path).values())
     elif path.suffix == ".safetensors":
-        try:
-            with safe_open(path, "pt") as file:
-                for name in file.keys():  # noqa: SIM118
-                    yield _length(file.get_slice(name), path)
-        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"checkpoint: cannot load the network in {path.parent}: {path.name} is truncated or "
-                "broken safetensors"
-            ) from error
+        require_header(path, "checkpoint")
+        broken = f"{path.name} is truncated or broken safetensors"
+        with (
+            refusing(f"checkpoint: cannot load the network in {path.parent}: {broken}"),
+            safe_open(path, "pt") as file,
+        ):
+            for name in file.keys():  # noqa: SIM118
+                yield _length(file.get_slice(name), path)
 
 
 def _length(part: Any, path: Path) -> int:
