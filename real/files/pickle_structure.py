@@ -19,8 +19,8 @@ from typing import Any
 from real.files.unfolding import require_small
 from theory.support.errors import InputError, one_line
 
-MAX_OPERATIONS = 1_000_000
-"""Far more than the largest published networks need."""
+MAX_OPERATIONS = 400_000
+"""Far more than the published networks need, which take some ten thousands."""
 
 PERSISTENT = "persistent"
 """Name of the ``Call`` by which a pickle refers to data outside of it, such as a tensor's numbers."""

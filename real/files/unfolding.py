@@ -66,6 +66,8 @@ def _measured(inner: list[Any], found: dict[int, tuple[int, int] | None]) -> tup
         else:
             weight = _weight(part)
             own, size = own + weight, size + weight
+            if weight > 1:
+                found[id(part)] = weight, 0
     return own, min(size, BEYOND), depth
 
 

@@ -2,6 +2,7 @@
 
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -100,6 +101,18 @@ def read_json_object(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{what}: expected a JSON object in {path}")
     return content
+
+
+def entries(content: Any) -> Iterator[tuple[str, Any]]:
+    """The keys of a JSON value and what they stand for, at whatever depth they are."""
+    waiting = [content]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield from item.items()
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
 
 
 def parse_json(text: bytes | str, most: int = CONFIGURATION_BYTES) -> Any:

@@ -17,7 +17,7 @@ from safetensors import safe_open
 from real.families.checkpoint import LARGEST_SIDE
 from real.files.torch_files import require_weights
 from theory.support.errors import InputError, refusing
-from theory.support.safe_reading import read_json_object, require_regular
+from theory.support.safe_reading import entries, read_json_object, require_regular
 from theory.support.safe_tensors import require_header
 
 KINDS = (".safetensors", ".bin")
@@ -26,7 +26,7 @@ NUMBERS = {
 }  # fmt: skip
 """The number types of safetensors that arithmetic takes."""
 
-LARGEST = 2**24
+LARGEST = 2**20
 """The largest whole number of a configuration; vocabularies have some hundred thousand words."""
 
 SIDES = ("sample_size", "pos_embed_max_size")
@@ -96,10 +96,10 @@ def _lengths(path: Path) -> Iterator[int]:
     if path.suffix == ".bin":
         yield from (storage.length for storage in require_weights(path).values())
     elif path.suffix == ".safetensors":
-        require_header(path, "checkpoint")
-        broken = f"{path.name} is truncated or broken safetensors"
+        what = f"checkpoint: cannot load the network in {path.parent}"
+        require_header(path, what)
         with (
-            refusing(f"checkpoint: cannot load the network in {path.parent}: {broken}"),
+            refusing(f"{what}: {path.name} is truncated or broken safetensors"),
             safe_open(path, "pt") as file,
         ):
             for name in file.keys():  # noqa: SIM118
@@ -118,14 +118,19 @@ def require_plausible(config: Mapping[str, Any], weights: Weights, folder: Path)
     Raises:
         InputError: a number, the layers or the table of positions is too large.
     """
-    for name, value in config.items():
+    for name, value in entries(config):
         limit = _limit(name, weights)
         for number in _whole_numbers(value):
             if abs(number) > limit:
                 got = f"{number:,}" if abs(number) < 10**18 else "far more"
                 raise InputError(
-                    f"checkpoint: expected {name} of at most {limit:,} in {folder}, got {got}"
+                    f"checkpoint: expected {name:.60} of at most {limit:,} in {folder}, got {got}"
                 )
+    for part in (config, *(value for _, value in entries(config) if isinstance(value, dict))):
+        _require_plausible_layers(part, weights, folder)
+
+
+def _require_plausible_layers(config: Mapping[str, Any], weights: Weights, folder: Path) -> None:
     layers = _layers(config)
     if layers > max(1, weights.tensors):
         raise InputError(
@@ -144,13 +149,14 @@ def _limit(name: str, weights: Weights) -> int:
 
 
 def _whole_numbers(value: Any) -> Iterator[int]:
+    """The numbers in a value and in the lists within it; what an object holds has names of its own."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, int):
             yield item
-        elif isinstance(item, list | dict):
-            waiting.extend(item.values() if isinstance(item, dict) else item)
+        elif isinstance(item, list):
+            waiting.extend(item)
 
 
 def _layers(config: Mapping[str, Any]) -> int:
