@@ -33,8 +33,10 @@ def within_limits(case: object, seconds: float = SECONDS) -> Iterator[None]:
         libc.malloc_trim(0)  # memory that was freed but not given back would hide what is taken
     counted = _reset_peak()
     before, begun = (_megabytes("VmRSS") if counted else 0.0), time.process_time()
-    yield
-    taken = time.process_time() - begun
-    grown = _megabytes("VmHWM") - before if counted else 0.0
-    assert taken <= seconds, f"{case!r:.80} took {taken:.1f} s"
-    assert grown <= MEGABYTES, f"{case!r:.80} took {grown:.0f} MB"
+    try:
+        yield
+    finally:  # a refusal has its price, too
+        taken = time.process_time() - begun
+        grown = _megabytes("VmHWM") - before if counted else 0.0
+        assert taken <= seconds, f"{case!r:.80} took {taken:.1f} s"
+        assert grown <= MEGABYTES, f"{case!r:.80} took {grown:.0f} MB"

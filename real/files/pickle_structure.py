@@ -19,7 +19,7 @@ from typing import Any
 from real.files.unfolding import require_small
 from theory.support.errors import InputError, one_line
 
-MAX_OPERATIONS = 400_000
+MAX_OPERATIONS = 200_000
 """Far more than the published networks need, which take some ten thousands."""
 
 PERSISTENT = "persistent"

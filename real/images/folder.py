@@ -21,9 +21,6 @@ from real.images.pixels import PICTURE_BYTES, SUFFIXES, read_picture, require_ch
 from theory.support.errors import InputError, refusing
 from theory.support.safe_reading import TABLE_BYTES, parse_json, read_bytes, read_lines
 
-LONGEST_LABEL = 10
-"""Digits; no set has so many classes."""
-
 CAPTIONS, TABLE = "metadata.jsonl", "metadata.csv"
 
 
@@ -96,7 +93,7 @@ def _table_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
     files = [file.parent / row["file_name"] for row in rows]
     if told == "text":
         return _of_files(str(file), files, values, shape)
-    if not all(value.isdecimal() and len(value) < LONGEST_LABEL for value in values):
+    if not all(value.isdecimal() for value in values):
         raise InputError(f"data: expected whole numbers as label in {file}")
     return _of_files(str(file), files, torch.tensor([int(value) for value in values]), shape)
 

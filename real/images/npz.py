@@ -84,7 +84,7 @@ def _labels(labels: np.ndarray, count: int, path: Path) -> Tensor:
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     with refusing(f"data: expected an .npz file, {path} cannot be read as one"):
-        _require_no_bomb(path)
+        require_no_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             images, labels = ("images", "labels") if "images" in archive else ("arr_0", "arr_1")
             if images not in archive:
@@ -95,7 +95,13 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
             return archive[images], archive.get(labels, None)
 
 
-def _require_no_bomb(path: Path) -> None:
+def require_no_bomb(path: Path) -> None:
+    """Refuse an .npz file of very many arrays, or that unpacks to far more than it holds.
+
+    Raises:
+        InputError: it does.
+        Exception: whatever a broken file makes the library raise.
+    """
     require_regular(path, "data")
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         directory(content, path.stat().st_size, MAX_DIRECTORY)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn
 
-from theory.support.errors import InputError
+from theory.support.errors import InputError, in_one_line
 
 BAD_INPUT = 2
 INTERRUPTED = 130
@@ -179,5 +179,5 @@ def _drop_output() -> None:
 
 
 def _refuse(name: str, message: str) -> NoReturn:
-    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{name}: {in_one_line(message)}", file=sys.stderr)
     sys.exit(BAD_INPUT)

@@ -31,6 +31,11 @@ def refusing(what: str) -> Iterator[None]:
         raise InputError(f"{what}: {one_line_with_type(error):.300}") from error
 
 
+def in_one_line(message: str) -> str:
+    """A message as it is shown: a line without letters that a terminal would follow or not show."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+
+
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, or the name of its type if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
