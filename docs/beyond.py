@@ -188,12 +188,11 @@ def cost(
     }  # fmt: skip
 
 
-def page(given: dict[str, Assumption]) -> str:
-    """The page with these assumptions."""
-    speeds = measured()
+def page(given: dict[str, Assumption], speeds: list[dict[str, Any]], wanted: list[Target]) -> str:
+    """The page with these assumptions, measured speeds and networks."""
     rows = [
         {"target": each, "plain": cost(each, speeds[-1], given, 0), "ours": cost(each, speeds[-1], given, 1)}
-        for each in targets(given)
+        for each in wanted
     ]  # fmt: skip
     machine = json.loads((DOCS / "gpu-speed.json").read_text())["machine"]
     figures = json.loads((DOCS / "figures.json").read_text())
@@ -220,4 +219,5 @@ def with_values(given: dict[str, Assumption], arguments: list[str]) -> dict[str,
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page(with_values(ASSUMPTIONS, sys.argv[1:])))
+    given = with_values(ASSUMPTIONS, sys.argv[1:])
+    PAGE.write_text(page(given, measured(), targets(given)))

@@ -21,10 +21,14 @@ SPEED = {
 
 
 def test_the_page_is_what_the_program_computes():
-    page = (DOCS / "BEYOND.md").read_text()
-    assert beyond.page(GIVEN) == page
+    page, speeds, wanted = (
+        (DOCS / "BEYOND.md").read_text(),
+        beyond.measured(),
+        beyond.targets(GIVEN),
+    )
+    assert beyond.page(GIVEN, speeds, wanted) == page
     dearer = {**GIVEN, "price": replace(GIVEN["price"], value=GIVEN["price"].value + 1)}
-    assert beyond.page(dearer) != page
+    assert beyond.page(dearer, speeds, wanted) != page
 
 
 @pytest.mark.parametrize(
