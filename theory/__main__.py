@@ -1,12 +1,13 @@
 """``python -m theory``: prove every statement that algebra can prove."""
 
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory import __version__
 from theory.support.command_line import Parser, add_version, run
-from theory.support.output import require_file, write_json
+from theory.support.output import keep, require_file, write_json
 
 if TYPE_CHECKING:
     from theory.proofs.algebra import Proof
@@ -30,7 +31,7 @@ def main(arguments: list[str]) -> int:
     proofs = [prove(s) for s in tqdm(STATEMENTS, desc="prove", disable=options.quiet, delay=1)]
     _show(proofs)
     if options.json:
-        write_json(options.json, {"statements": [asdict(p) for p in proofs]})
+        keep(options.json, partial(write_json, value={"statements": [asdict(p) for p in proofs]}))
     return 0 if all(p.proved for p in proofs) else 1
 
 

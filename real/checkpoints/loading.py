@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from real.checkpoints.failures import telling
 from real.checkpoints.references import is_own_code, require_known
 from real.checkpoints.registry import EMBEDDED, NAMED
 from real.compress import repaired_folder
@@ -19,7 +20,7 @@ from real.files.checkpoint_files import read_checkpoint_file, sidecar
 from real.files.hub import download
 from real.files.published_files import fetch
 from real.files.state_dicts import state_of
-from theory.support.errors import InputError
+from theory.support.errors import InputError, refusing
 from theory.support.output import exists
 
 
@@ -45,7 +46,8 @@ def load(reference: str | Path, device: Any = "cpu", family: str | None = None) 
             raise InputError(f"checkpoint: {name} is your own network and of no family")
         return own_code.load(name, device)
     source = _source(name)
-    return _recognizing(source, among).load(source, device)
+    with refusing(f"checkpoint: {name} cannot be loaded"):
+        return telling(_recognizing(source, among).load(source, device))
 
 
 def _is_repaired(source: Source) -> bool:

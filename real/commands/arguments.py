@@ -17,6 +17,7 @@ from real.images.groups import split_reference
 from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
 from theory.support.errors import InputError
+from theory.support.output import require_other
 
 AUTO = "auto"
 
@@ -152,6 +153,10 @@ def add_strict(command: Parser) -> None:
     )  # fmt: skip
 
 
+INPUTS = ("calibration", "unconditional", "fitted", "data")
+REFERENCES = ("checkpoint", "other", "groups")
+"""Options that name a FILE, or FILE:NAME."""
+
 FILES = {
     "calibration": "calibration",
     "unconditional": "calibration",
@@ -165,9 +170,12 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
 
     Raises:
         InputError: a checkpoint that is not there; an unknown solver, number format or kind of
-            features; a calibration that is no file; or a reference to images that do not exist.
+            features; a calibration that is no file; a reference to images that do not exist; or an
+            output that is one of the inputs.
     """
     given = vars(options)
+    if given.get("out") is not None:
+        require_other(given["out"], *_inputs(given))
     for name in ("checkpoint", "other"):
         if given.get(name) is not None:
             require_known(given[name])
@@ -189,6 +197,14 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
         choices.require_one_of(name, given.get(name), names)
     if given.get("data") is not None:
         require_images(given["data"])
+
+
+def _inputs(given: dict[str, Any]) -> list[Path]:
+    """The files and folders that options name, some of which may be names of other things."""
+    named = [Path(given[name]) for name in INPUTS if given.get(name) is not None]
+    references = [given[name] for name in REFERENCES if given.get(name) is not None]
+    whole = [Path(reference) for reference in references]
+    return [*named, *whole, *(Path(reference.rpartition(":")[0]) for reference in references)]
 
 
 @contextmanager

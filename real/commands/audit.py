@@ -6,7 +6,7 @@ from typing import Any
 
 from theory.support.command_line import count
 from theory.support.errors import InputError
-from theory.support.output import require_file
+from theory.support.output import require_file, require_other
 
 
 def add(commands: Any) -> None:
@@ -29,6 +29,7 @@ def run(options: argparse.Namespace) -> None:
     """Print the audit, and draw it where that is asked for."""
     if options.out:
         require_file(options.out)
+        require_other(options.out, options.statistics)
     if not options.statistics.is_file():
         raise InputError(
             "statistics: expected an .npz file with an array 'stats' (times, 4), "

@@ -9,7 +9,7 @@ from real.commands import choices
 from real.commands.choices import ESTIMATORS, PUBLISHED, SOLVERS, require_one_of
 from theory.support.command_line import count
 from theory.support.errors import InputError
-from theory.support.output import require_file
+from theory.support.output import keep, require_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -128,7 +128,7 @@ def run(options: argparse.Namespace) -> int:
             certificate=options.certificate,
             provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
         )  # fmt: skip
-    calibration.save(options.out)
+    keep(options.out, calibration.save)
     print(options.out)
     print("\n".join(calibration_summary(calibration)))
     return int(options.strict and calibration.warning() is not None)

@@ -9,7 +9,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count
-from theory.support.output import require_folder
+from theory.support.output import keep, require_folder
 
 DEFAULT_TIMES = 20
 
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace) -> None:
         networks, found, measure_samples() if measure_samples else None,
         data=options.data, seed=options.seed, draws=options.draws, dtype=options.dtype,
     )  # fmt: skip
-    report.write(options.out)
+    keep(options.out, report.write)
     print("\n".join(report.summary))
     print(options.out / "compare.png")
 

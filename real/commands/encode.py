@@ -1,13 +1,14 @@
 """Encode images once for a network on latents, so that later commands need not."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
 from real.images.references import LATENTS
 from theory.support.errors import InputError
-from theory.support.output import require_file
+from theory.support.output import keep, require_file
 
 
 def add(commands: Any) -> None:
@@ -47,5 +48,5 @@ def run(options: argparse.Namespace) -> None:
     images = opened(ImageRequest.of(options), "calibration", checkpoint.image_shape)
     with given.counting(len(images), "encode", options.quiet) as on_progress:
         latents = latents_of(images, checkpoint.codec, device, on_progress)
-    save_latents(latents, checkpoint.codec, options.out)
+    keep(options.out, partial(save_latents, latents, checkpoint.codec))
     print(f"{options.out}: {len(latents)} latents {checkpoint.shape}")

@@ -7,7 +7,7 @@ from typing import Any
 from real.commands import arguments as given
 from real.commands.choices import PARTS
 from theory.support.command_line import count
-from theory.support.output import require_file
+from theory.support.output import keep, require_file
 
 
 def parts(text: str) -> tuple[str, ...]:
@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> None:
                 "condition": options.condition, "dtype": options.dtype, "seed": options.seed,
             },
         )  # fmt: skip
-    fitted.save(options.out)
+    keep(options.out, fitted.save)
     print(options.out)
     for doubt in doubts_of(checkpoint, fitted, images):
         print(f"warning: {doubt}; the law of the images must be that of the samples")

@@ -1,12 +1,13 @@
 """Does everything run on a GPU as on the CPU, and how fast?"""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count
-from theory.support.output import require_file, write_json
+from theory.support.output import keep, require_file, write_json
 
 
 def add(commands: Any) -> None:
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name}, {part['seconds']} s: {part.get('failed', 'done')}", flush=True)
 
     found = device_check(device, SMALL if options.small else WHOLE, float(options.seconds), say)
-    write_json(options.out, found)
+    keep(options.out, partial(write_json, value=found))
     rows = found["agreement"].get("found", [])
     differs = [row["network"] for row in rows if not row["within"]]
     failed = [name for name, part in found.items() if "failed" in part]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.errors import InputError
-from theory.support.output import require_folder
+from theory.support.output import keep, require_folder
 
 if TYPE_CHECKING:
     from real.families.checkpoint import Checkpoint
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> None:
         "data": options.data,
     }
     report = quality_report(plan, reference, rows, settings=settings, real_images=floor)
-    report.write(options.out)
+    keep(options.out, report.write)
     print("\n".join(report.summary))
     print(options.out / "quality.png")
 

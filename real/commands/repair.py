@@ -2,6 +2,7 @@
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from real.commands import arguments as given
 from real.commands.choices import AGAINST
 from theory.support.command_line import count
 from theory.support.errors import InputError
-from theory.support.output import require_folder
+from theory.support.output import keep, require_folder
 
 
 def add(commands: Any) -> None:
@@ -86,7 +87,7 @@ def run(options: argparse.Namespace) -> int:
     with given.counting(total, "repair", options.quiet) as on_progress:
         settings = replace(settings, on_progress=on_progress)
         found = repair(original, damage, images, held_out, settings)
-    report = write_repair(options.out, found)
+    report = keep(options.out, partial(write_repair, repair=found))
     print("\n".join(report.summary))
     print(options.out / "repair.html")
     return int(options.strict and found.calibration.warning() is not None)

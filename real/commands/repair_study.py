@@ -8,7 +8,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count
-from theory.support.output import require_folder
+from theory.support.output import keep, require_folder
 
 
 def add(commands: Any) -> None:
@@ -74,6 +74,6 @@ def run(options: argparse.Namespace) -> None:
         found = run_repair_study(replace(plan, on_progress=on_progress), reference)
     floor = reference.of_real(images.spread(samples), options.seed)["frechet"]
     report = repair_study_report(plan, found, features.distance, floor)
-    report.write(options.out)
+    keep(options.out, report.write)
     print("\n".join(report.summary))
     print(options.out / "repair-study.html")

@@ -1,11 +1,12 @@
 """Draw samples, with or without a calibration."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.output import replacing_file, require_file
+from theory.support.output import keep, require_file
 
 
 def add(commands: Any) -> None:
@@ -39,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         settled_batch_size,
         solver_for,
     )
-    from real.reports.image_grid import image_grid
+    from real.reports.image_grid import save_grid
     from real.running import require_memory
     from real.solvers.sampling import evaluations_per_sample, latents, sample
 
@@ -59,8 +60,7 @@ def run(options: argparse.Namespace) -> None:
             checkpoint, predict, noise, solver=solver, nfe=nfe, seed=options.seed,
             condition=condition, batch_size=batch_size, on_progress=on_progress,
         )  # fmt: skip
-    with replacing_file(options.out) as temporary:
-        image_grid(samples.images).save(temporary, format="PNG")
+    keep(options.out, partial(save_grid, samples.images))
     print(options.out)
     print(
         f"{samples.solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} samples "

@@ -7,7 +7,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count
-from theory.support.output import require_folder
+from theory.support.output import keep, require_folder
 
 NFE = (4, 5, 6, 8, 10, 15, 20, 50)
 
@@ -82,6 +82,6 @@ def run(options: argparse.Namespace) -> None:
         "data": options.data, "real_images": reference.of_real(known.spread(samples), options.seed),
         "rows": rows,
     })  # fmt: skip
-    report.write(options.out)
+    keep(options.out, report.write)
     print("\n".join(report.summary))
     print(options.out / "solver-study.png")

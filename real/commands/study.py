@@ -8,7 +8,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count
-from theory.support.output import require_folder
+from theory.support.output import keep, require_folder
 
 
 def add(commands: Any) -> None:
@@ -57,5 +57,5 @@ def run(options: argparse.Namespace) -> None:
     )  # fmt: skip
     with given.counting(plan.evaluations(), "study", options.quiet) as on_progress:
         found = run_estimator_study(replace(plan, on_progress=on_progress))
-    estimator_study_report(plan, found).write(options.out)
+    keep(options.out, estimator_study_report(plan, found).write)
     print(options.out / "study.html")

@@ -2,12 +2,13 @@
 
 import argparse
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count
-from theory.support.output import require_file, write_json
+from theory.support.output import keep, require_file, write_json
 
 DEFAULT_TIMES = 20
 
@@ -73,4 +74,4 @@ def run(options: argparse.Namespace) -> None:
         "of any kind has probability 0.05 at most"
     )
     if options.out:
-        write_json(options.out, asdict(found))
+        keep(options.out, partial(write_json, value=asdict(found)))

@@ -1,12 +1,13 @@
 """How much of the bare network's throughput a calibration keeps."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count
-from theory.support.output import require_file, write_json
+from theory.support.output import keep, require_file, write_json
 
 
 def add(commands: Any) -> None:
@@ -31,7 +32,6 @@ def run(options: argparse.Namespace) -> None:
         require_file(options.out)
     given.require_inputs(options)
     from dataclasses import asdict
-    from functools import partial
 
     from real.calibrated.calibrate import calibrate_checkpoint
     from real.calibrated.conditions import of_images
@@ -60,5 +60,6 @@ def run(options: argparse.Namespace) -> None:
     print(f"{best:,.0f} bare network evaluations per second, batches of {batch_size}")
     print(f"a calibration of order {options.order} runs at {found.ratio:.1%} of it (median)")
     if options.out:
-        write_json(options.out, {"ratio": found.ratio, "device": str(device), **asdict(found)})
+        values = {"ratio": found.ratio, "device": str(device), **asdict(found)}
+        keep(options.out, partial(write_json, value=values))
         print(options.out)

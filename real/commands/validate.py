@@ -8,7 +8,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from real.commands.choices import ANALYTIC, NFE, SOLVERS
-from theory.support.output import require_folder
+from theory.support.output import keep, require_folder
 
 
 def add(commands: Any) -> None:
@@ -80,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
         checkpoint, validation, (before, after), held_out,
         data=options.data, seed=options.seed, draws=options.draws,
     )  # fmt: skip
-    report.write(options.out)
+    keep(options.out, report.write)
     print("\n".join(report.summary))
     print(f"report: {options.out / 'report.html'}")
     return int(options.strict and validation.warning() is not None)

@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import get_type_hints
 
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -23,9 +22,10 @@ from real.compress.formats import Parts
 from real.compress.quantize import Damage, decode_into, encode_damaged
 from real.families import own_code
 from real.families.checkpoint import Checkpoint
-from theory.support.errors import InputError
+from theory.support.errors import InputError, refusing
 from theory.support.output import write_json
-from theory.support.safe_reading import read_json_object, require_regular
+from theory.support.safe_reading import read_json_object
+from theory.support.safe_tensors import require_header
 
 NAME = "repaired"
 """Name of the family of such folders."""
@@ -129,11 +129,9 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _encoded(path: Path) -> dict[str, Parts]:
-    require_regular(path, "checkpoint")
-    try:
+    require_header(path, "checkpoint")
+    with refusing(f"checkpoint: {path} is missing, truncated or broken"):
         tensors = load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"checkpoint: {path} is missing, truncated or broken") from error
     encoded: dict[str, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         weight, _, part = name.rpartition(SEPARATOR)

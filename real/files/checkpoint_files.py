@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from real.files.network_pickles import unpickle
 from real.files.torch_files import LEGACY, ZIP, require_weights
-from theory.support.errors import InputError
+from theory.support.errors import InputError, refusing
 from theory.support.safe_reading import read_json_object, require_regular
+from theory.support.safe_tensors import require_header
 
 PICKLE = re.compile(rb"\x80[\x02-\x05]")
 HEADER = 16
@@ -110,10 +110,9 @@ def _is_safetensors(head: bytes, size: int) -> bool:
 
 
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    try:
+    require_header(path, "checkpoint")
+    with refusing(f"checkpoint: {path} is truncated or broken safetensors"):
         return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"checkpoint: {path} is truncated or broken safetensors") from error
 
 
 def _tensors(content: Any) -> Iterator[Tensor]:

@@ -21,12 +21,10 @@ from real.files.pickle_structure import Call, recorded, require
 from real.files.torch_files import require_legacy_weights
 from theory.support.errors import InputError
 
-MAX_NESTING = 100
 MAX_TENSORS = 20_000
 MAX_NUMBERS = 100_000
 MAX_NAME = 200
 MAX_DIMENSIONS = 8
-UNDERWAY = object()
 PLAIN = (bool, int, float, str, bytes, type(None))
 
 
@@ -70,22 +68,14 @@ class _Reader:
     def __init__(self, size: int) -> None:
         self.room = size
         self.known: dict[int, Any] = {}
-        self.depth = 0
 
     def value(self, item: Any) -> Any:
         """The value of a recorded item."""
         if isinstance(item, PLAIN):
             return item
         known = self.known.get(id(item))
-        if known is UNDERWAY:
-            raise ValueError("an object contains itself")
         if known is None:
-            self.known[id(item)] = UNDERWAY
-            self.depth += 1
-            if self.depth > MAX_NESTING:
-                raise ValueError(f"nested more than {MAX_NESTING} deep")
             self.known[id(item)] = known = self._made(item)
-            self.depth -= 1
         return known
 
     def _made(self, item: Any) -> Any:

@@ -16,10 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from real.files.unfolding import require_small
 from theory.support.errors import InputError, one_line
 
-MAX_OPERATIONS = 1_000_000
-"""Far more than the largest published networks need."""
+MAX_OPERATIONS = 200_000
+"""Far more than the published networks need, which take some ten thousands."""
 
 PERSISTENT = "persistent"
 """Name of the ``Call`` by which a pickle refers to data outside of it, such as a tensor's numbers."""
@@ -90,7 +91,9 @@ def recorded_from(content: Any, names: Set[str]) -> Any:
         if count == MAX_OPERATIONS:
             raise ValueError(f"more than {MAX_OPERATIONS:,} operations")
         if operation.name == "STOP":
-            return machine.stack.pop()
+            content = machine.stack.pop()
+            require_small(content, _parts)
+            return content
         step = STEPS.get(operation.name)
         if step is None:
             raise ValueError(f"no pickle of a network uses {operation.name}")
@@ -182,6 +185,15 @@ def require(condition: object, complaint: str) -> None:
     """
     if not condition:
         raise ValueError(complaint)
+
+
+def _parts(item: Any) -> list[Any] | None:
+    """What a container or a call holds; None for anything else."""
+    if isinstance(item, Call):
+        return [*item.arguments, item.state, *item.items.keys(), *item.items.values()]
+    if isinstance(item, dict):
+        return [*item.keys(), *item.values()]
+    return list(item) if isinstance(item, list | tuple | set) else None
 
 
 def _keys(values: list[Any]) -> list[str | int]:

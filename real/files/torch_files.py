@@ -16,6 +16,7 @@ from typing import Any
 
 from real.files.pickle_structure import BROKEN, recorded_from, require
 from real.files.torch_pickles import NAMES, Storage, storages
+from real.files.zip_directory import directory
 from theory.support.errors import InputError, one_line
 
 ZIP = b"PK\x03\x04"
@@ -28,11 +29,6 @@ MAX_DIRECTORY = 2**25
 """Bytes; a member takes about a hundred, and there is one for each storage."""
 
 MEMBER = re.compile(r"[ -~]+")
-END = struct.Struct("<4s4H2LH")
-END_64 = struct.Struct("<4sQ2H2L4Q")
-LOCATOR_64 = struct.Struct("<4sLQL")
-SEEN_64 = {0xFFFF, 0xFFFFFFFF}
-"""Placeholders for numbers that stand in the 64-bit record instead."""
 
 
 def require_weights(path: Path) -> dict[str, Storage]:
@@ -86,7 +82,7 @@ def _in_legacy(content: Any, size: int) -> dict[str, Storage]:
 
 
 def _in_zip(file: Any, content: Any, size: int) -> dict[str, Storage]:
-    entries, start = _directory(content, size)
+    entries, start = directory(content, size, MAX_DIRECTORY)
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         require(archive.start_dir == start and len(members) == entries, "it has two directories")
@@ -101,30 +97,6 @@ def _in_zip(file: Any, content: Any, size: int) -> dict[str, Storage]:
         held = sizes.get(f"{folder}/data/{key}")
         require(held == storage.nbytes, "a storage is missing or of another size")
     return found
-
-
-def _directory(content: Any, size: int) -> tuple[int, int]:
-    """Number of members and start of a zip file's directory, from the record that ends the file.
-
-    Programs find the directory in different ways. They all find the same one if it ends where that
-    record begins and the record ends the file.
-    """
-    at = size - END.size
-    mark, _, _, _, entries, length, start, comment = END.unpack(content[max(at, 0) :])
-    require(mark == b"PK\x05\x06" and comment == 0, "it does not end as a zip file")
-    before = at - LOCATOR_64.size
-    if content[max(before, 0) : max(before, 0) + 4] == b"PK\x06\x07":
-        short = (entries, length, start)
-        at = before - END_64.size
-        _, _, where, _ = LOCATOR_64.unpack(content[before : before + LOCATOR_64.size])
-        require(where == at and content[at : at + 4] == b"PK\x06\x06", "it has two directories")
-        *_, entries, length, start = END_64.unpack(content[at:before])
-        same = all(
-            a in SEEN_64 or a == b for a, b in zip(short, (entries, length, start), strict=True)
-        )
-        require(same, "it has two directories")
-    require(start + length == at and length <= MAX_DIRECTORY, "it has two directories")
-    return entries, start
 
 
 def _require_stored(members: list[zipfile.ZipInfo], size: int) -> None:

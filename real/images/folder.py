@@ -17,9 +17,9 @@ import torch
 
 from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
-from real.images.pixels import SUFFIXES, read_picture, require_channels, stacked
-from theory.support.errors import InputError
-from theory.support.safe_reading import TABLE_BYTES, parse_json, require_regular
+from real.images.pixels import PICTURE_BYTES, SUFFIXES, read_picture, require_channels, stacked
+from theory.support.errors import InputError, refusing
+from theory.support.safe_reading import TABLE_BYTES, parse_json, read_bytes, read_lines
 
 CAPTIONS, TABLE = "metadata.jsonl", "metadata.csv"
 
@@ -40,7 +40,8 @@ def folder_source(folder: Path, shape: tuple[int, ...]) -> ImageSource:
     labels: Labels = None
     if (folder / LABELS).is_file():
         names = [path.relative_to(folder).as_posix() for path in files]
-        labels = labels_of(_labels(folder / LABELS), names, str(folder / LABELS))
+        content = read_bytes(folder / LABELS, "data", TABLE_BYTES)
+        labels = labels_of(content, names, str(folder / LABELS))
     elif len(classes := _subfolders(folder, files)) > 1:
         labels = torch.tensor([classes.index(path.parent.name) for path in files])
         notes += [f"{folder}: labels are the subfolders in their order: {_some(classes)}"]
@@ -76,10 +77,8 @@ def _some(names: Sequence[str]) -> str:
 
 def _table_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
     """Open the images that a table names: file_name, and text or label."""
-    try:
-        rows = list(csv.DictReader(file.read_text().splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"data: {file} cannot be read as a table") from error
+    with refusing(f"data: {file} cannot be read as a table"):
+        rows = list(csv.DictReader(f"{line}\n" for line in read_lines(file, "data")))
     columns = list(rows[0]) if rows else []
     told = next((name for name in ("text", "label") if name in columns), None)
     if "file_name" not in columns or told is None:
@@ -99,22 +98,13 @@ def _table_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
     return _of_files(str(file), files, torch.tensor([int(value) for value in values]), shape)
 
 
-def _labels(file: Path) -> bytes:
-    if file.stat().st_size > TABLE_BYTES:
-        raise InputError(f"data: expected at most {TABLE_BYTES:,} bytes of labels in {file}")
-    return file.read_bytes()
-
-
 def captions_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
     """Open the captioned images that a JSONL file names; they lie beside it or below.
 
     Raises:
         InputError: a line that is no object with these texts, or names a file elsewhere.
     """
-    try:
-        lines = [line for line in file.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"data: {file} cannot be read as text") from error
+    lines = [line for line in read_lines(file, "data") if line.strip()]
     rows = [_caption(line, number, file) for number, line in enumerate(lines, 1)]
     files = [file.parent / name for name, _ in rows]
     return _of_files(str(file), files, [text for _, text in rows], shape)
@@ -153,8 +143,4 @@ def _of_files(
 
 
 def _read(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    require_regular(path, "data")
-    try:
-        return read_picture(path.read_bytes(), str(path), shape)
-    except OSError as error:
-        raise InputError(f"data: {path} cannot be read: {error.strerror}") from error
+    return read_picture(read_bytes(path, "data", PICTURE_BYTES), str(path), shape)

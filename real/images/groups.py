@@ -3,7 +3,8 @@
 import csv
 from pathlib import Path
 
-from theory.support.errors import InputError
+from theory.support.errors import InputError, refusing
+from theory.support.safe_reading import read_lines
 
 
 def split_reference(reference: str) -> tuple[Path, str | None]:
@@ -21,20 +22,18 @@ def read_groups(reference: str) -> list[str]:
         InputError: there is no such file or column, it cannot be read as text, or a value is missing.
     """
     file, column = split_reference(reference)
-    try:
-        text = file.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"groups: {file} cannot be read as text") from error
-    lines = text.splitlines()
+    lines = read_lines(file, "groups")
     if column is None:
         values = [line.strip() for line in lines]
     else:
-        rows = csv.DictReader(lines)
-        if column not in (rows.fieldnames or ()):
-            raise InputError(
-                f"groups: expected one of the columns {', '.join(rows.fieldnames or ())}, got {column!r}"
-            )
-        values = [(row[column] or "").strip() for row in rows]
+        with refusing(f"groups: {file} cannot be read as a table"):
+            rows = csv.DictReader(f"{line}\n" for line in lines)
+            if column not in (rows.fieldnames or ()):
+                known = ", ".join(rows.fieldnames or ())
+                raise InputError(
+                    f"groups: expected one of the columns {known:.200}, got {column!r}"
+                )
+            values = [(row[column] or "").strip() for row in rows]
     missing = next((k for k, value in enumerate(values, 1) if not value), None)
     if missing:
         raise InputError(

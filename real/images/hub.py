@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from real.images.base import ImageSource, Labels, whole_labels
-from real.images.pixels import read_picture, require_channels, stacked
+from real.images.pixels import PICTURE_BYTES, read_picture, require_channels, stacked
 from real.images.references import HUB
 from theory.support.errors import InputError
-from theory.support.safe_reading import require_regular
+from theory.support.safe_reading import read_bytes
 
 DEFAULT_SPLIT = "train"
 TEXTS = ("text", "caption")
@@ -50,9 +50,7 @@ def hub_source(reference: str, shape: tuple[int, ...], download: bool) -> ImageS
 def _picture(stored: dict[str, Any], name: str, shape: tuple[int, ...]) -> np.ndarray:
     content = stored["bytes"]
     if content is None:
-        path = Path(stored["path"])
-        require_regular(path, "data")
-        content = path.read_bytes()
+        content = read_bytes(Path(stored["path"]), "data", PICTURE_BYTES)
     return read_picture(content, name, shape)
 
 

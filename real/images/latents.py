@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,16 +10,17 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from real.families.checkpoint import Codec
 from real.images.base import ImageSource, Labels, whole_labels
 from theory.forward.fingerprints import image_ids
-from theory.support.errors import InputError, NonFiniteError
+from theory.support.errors import InputError, NonFiniteError, refusing
 from theory.support.output import replacing_file
 from theory.support.safe_reading import TABLE_BYTES, parse_json
+from theory.support.safe_tensors import require_header
 
 IN_MEMORY = 2**30
 """Bytes of latents up to which they stay in memory; more go to a temporary file."""
@@ -128,16 +130,17 @@ def require_codec(path: Path, codec: Codec) -> None:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, "pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            return tensors, file.metadata() or {}
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"data: {path} cannot be read as safetensors") from error
+    require_header(path, "data", TABLE_BYTES)
+    with refusing(f"data: {path} cannot be read as safetensors"), safe_open(path, "pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return tensors, file.metadata() or {}
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:
-    if 4 * math.prod(shape) <= IN_MEMORY:
+    size = 4 * math.prod(shape)
+    if size <= IN_MEMORY:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile() as file:  # goes when the mapping does
+        if hasattr(os, "posix_fallocate"):  # or else a full disk would end the program later
+            os.posix_fallocate(file.fileno(), 0, size)
         return np.memmap(file, np.float32, "w+", shape=shape)

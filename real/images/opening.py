@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from torch import Tensor
+
 from real.images.base import ImageSource, Role
 from real.images.digits import digits_source
 from real.images.folder import captions_source, folder_source
@@ -14,7 +16,7 @@ from real.images.references import DIGITS, HUB, LATENTS, require_images
 from real.images.torchvision_sets import SETS, torchvision_source
 from real.images.zipped import zip_source
 from theory.forward.images import DEFAULT_BATCH
-from theory.support.errors import InputError
+from theory.support.errors import InputError, refusing
 
 CACHE = Path("~/.cache/diffusion-martingale/data")
 
@@ -88,12 +90,21 @@ def open_images(
     """
     require_images(reference)
     wanted = Wanted(role, shape, data_root or CACHE.expanduser(), download)
-    source = OPENERS[_kind(reference)](reference, wanted)
+    broken = f"data: {reference} cannot be read"
+    with refusing(broken):
+        source = OPENERS[_kind(reference)](reference, wanted)
     source = source if groups is None else source.grouped(groups)
     source = source if limit is None else source.spread(limit)
     if source.count < 2:
         raise InputError(f"data: expected at least two images, got {source.count} from {reference}")
-    return replace(source, batch_size=batch_size)
+    read = source.load
+
+    def load(chosen: Sequence[int]) -> Tensor:
+        """The images at these positions."""
+        with refusing(broken):
+            return read(chosen)
+
+    return replace(source, batch_size=batch_size, load=load)
 
 
 def _kind(reference: str) -> str:

@@ -9,12 +9,18 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from theory.support.errors import InputError
+from theory.support.errors import InputError, refusing
 
 MODES = {1: "L", 3: "RGB"}
 EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 SIXTEEN_BIT = {"I;16", "I;16L", "I;16B", "I;16N"}
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
+MOST_PIXELS = 2**25
+"""Of a picture; decoded, and with its transparency taken off, it takes some ten bytes for each."""
+
+PICTURE_BYTES = 2**26
+"""The most bytes of a file of one picture."""
+
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 """Other formats, whatever a file is called, can have a reader that starts other programs."""
 
@@ -35,19 +41,14 @@ def read_picture(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarra
     Raises:
         InputError: no picture, a broken one, or one far too large to be real.
     """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-                return fitted(picture, shape)
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
-        raise InputError(
-            f"data: {name} has too many pixels: expected at most {Image.MAX_IMAGE_PIXELS}"
-        ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        if isinstance(error, InputError):
-            raise
-        raise InputError(f"data: {name} cannot be read as an image") from error
+    with refusing(f"data: {name} cannot be read as an image"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
+            if picture.width * picture.height > MOST_PIXELS:
+                raise InputError(
+                    f"data: {name} has too many pixels: expected at most {MOST_PIXELS:,}"
+                )
+            return fitted(picture, shape)
 
 
 def fitted(picture: Image.Image, shape: tuple[int, ...]) -> np.ndarray:

@@ -1,7 +1,6 @@
 """Images in a zip file, as EDM's ``dataset_tool`` writes it: pictures, and labels in dataset.json."""
 
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,14 +8,12 @@ from torch import Tensor
 
 from real.images.base import ImageSource, Labels
 from real.images.edm_labels import LABELS, labels_of
-from real.images.pixels import SUFFIXES, read_picture, require_channels, stacked
-from theory.support.errors import InputError
+from real.images.pixels import PICTURE_BYTES, SUFFIXES, read_picture, require_channels, stacked
+from theory.support.errors import InputError, refusing
 from theory.support.safe_reading import TABLE_BYTES
 
-LARGEST = {True: 2**26, False: TABLE_BYTES}
+LARGEST = {True: PICTURE_BYTES, False: TABLE_BYTES}
 """Bytes that a picture (True) or the labels (False) may unpack to."""
-
-BROKEN = (OSError, RuntimeError, NotImplementedError, EOFError, zlib.error, zipfile.BadZipFile)
 
 
 def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
@@ -26,25 +23,21 @@ def zip_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
         InputError: no zip file, a broken one, or labels that do not fit the images.
     """
     require_channels(shape)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            members = {part.filename: part for part in archive.infolist()}
-            names = sorted(n for n in members if Path(n).suffix.lower() in SUFFIXES)
-            labels: Labels = None
-            if LABELS in members:
-                content = _unpack(archive, LABELS, path)
-                labels = labels_of(content, names, f"{path}/{LABELS}")
-    except BROKEN as error:
-        raise InputError(f"data: expected a zip file, {path} cannot be read as one") from error
+    broken = f"data: expected a zip file, {path} cannot be read as one"
+    with refusing(broken), zipfile.ZipFile(path) as archive:
+        members = {part.filename: part for part in archive.infolist()}
+        names = sorted(n for n in members if Path(n).suffix.lower() in SUFFIXES)
+        labels: Labels = None
+        if LABELS in members:
+            content = _unpack(archive, LABELS, path)
+            labels = labels_of(content, names, f"{path}/{LABELS}")
 
     def load(chosen: Sequence[int]) -> Tensor:
         """The pictures at these positions."""
-        try:
-            with zipfile.ZipFile(path) as archive:
-                files = ((f"{path}/{names[i]}", _unpack(archive, names[i], path)) for i in chosen)
-                return stacked(read_picture(content, name, shape) for name, content in files)
-        except BROKEN as error:
-            raise InputError(f"data: {path} is broken at or after {names[chosen[0]]}") from error
+        broken = f"data: {path} is broken at or after {names[chosen[0]]}"
+        with refusing(broken), zipfile.ZipFile(path) as archive:
+            files = ((f"{path}/{names[i]}", _unpack(archive, names[i], path)) for i in chosen)
+            return stacked(read_picture(content, name, shape) for name, content in files)
 
     return ImageSource(str(path), len(names), load, labels=labels)
 

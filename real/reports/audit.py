@@ -1,6 +1,5 @@
 """Re-read published statistics of a plain average: what of the claimed gain is noise."""
 
-import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -9,9 +8,10 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
+from real.images.npz import require_no_bomb
 from real.reports.page import save_figure
 from theory.calibration.audit import Audit
-from theory.support.errors import InputError
+from theory.support.errors import InputError, refusing
 from theory.support.output import replacing_file
 from theory.support.plot_style import BLUE, GREY, ORANGE
 
@@ -23,11 +23,10 @@ def read_statistics(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         InputError: a file of another layout.
     """
     expected = f"statistics: expected an .npz file with an array 'stats' (times, 4), {path}"
-    try:
+    with refusing(f"{expected} cannot be read as one"):
+        require_no_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             stats = archive.get("stats", None)
-    except (OSError, ValueError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{expected} cannot be read as one") from error
     if stats is None or stats.ndim != 2 or stats.shape[1] != 4 or stats.dtype.kind != "f":
         raise InputError(f"{expected} has none")
     if not (np.isfinite(stats).all() and (stats[:, 1:] > 0).all()):

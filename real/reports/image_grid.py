@@ -1,11 +1,20 @@
 """Images side by side in one picture."""
 
 import math
+from pathlib import Path
 
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import pad
+
+from theory.support.output import replacing_file
+
+
+def save_grid(images: Tensor, path: Path) -> None:
+    """Write ``image_grid`` of the images as PNG, whole or not at all."""
+    with replacing_file(path) as temporary:
+        image_grid(images).save(temporary, format="PNG")
 
 
 def image_grid(images: Tensor, least_side: int = 512) -> Image.Image:

@@ -5,16 +5,18 @@ import difflib
 import errno
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, NoReturn
 
-from theory.support.errors import InputError
+from theory.support.errors import InputError, in_one_line
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+TERMINATED = 143
 NO_READER = 141
 LONGEST_SHOWN = 60
 MAX_COUNT = 10**12
@@ -132,27 +134,50 @@ def _whole(text: str, least: int, most: int, expected: str) -> int:
 def run(name: str, main: Callable[[list[str]], int]) -> None:
     """Run ``main`` on the command line and exit with its status.
 
-    An ``InputError`` is printed as one line after the program's name and exits with status 2; an
-    interruption exits with status 130 and prints nothing, and so does, with status 141, a reader that
-    went away, such as ``head``.
+    An ``InputError``, and an error of the system such as a full disk, is printed as one line after the
+    program's name and exits with status 2; an interruption exits with status 130 and prints nothing,
+    and so do, with status 143, a request to end (SIGTERM), and with status 141 a reader that went away,
+    such as ``head``.
     """
+    signal.signal(signal.SIGTERM, _leave)
     try:
-        status = main(sys.argv[1:])
+        status = _status(main)
         sys.stdout.flush()
         sys.exit(status)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         sys.exit(NO_READER)
     except InputError as error:
         _refuse(name, str(error))
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
-            raise
-        _refuse(name, f"file name too long: {str(error.filename)[:LONGEST_SHOWN]} ...")
+        _drop_output()
+        if error.errno == errno.ENAMETOOLONG:
+            _refuse(name, f"file name too long: {str(error.filename)[:LONGEST_SHOWN]} ...")
+        _refuse(name, f"{error.filename or 'input or output'}: {error.strerror or error}")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
 
 
+def _status(main: Callable[[list[str]], int]) -> Any:
+    try:
+        return main(sys.argv[1:])
+    except SystemExit as left:  # of --help, or of a signal
+        return left.code
+
+
+def _leave(*_: Any) -> NoReturn:
+    """End as on an error: what is half-written goes."""
+    sys.exit(TERMINATED)
+
+
+def _drop_output() -> None:
+    """Let go of what was printed and cannot be written; Python would try again, and complain."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _refuse(name: str, message: str) -> NoReturn:
-    print(f"{name}: {' '.join(message.split())}", file=sys.stderr)
+    print(f"{name}: {in_one_line(message)}", file=sys.stderr)
     sys.exit(BAD_INPUT)

@@ -1,5 +1,8 @@
 """Errors that a user can cause. Programs print their one line and exit with status 2."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class InputError(ValueError):
     """What was given cannot be used; the message says what was expected and what came."""
@@ -7,6 +10,30 @@ class InputError(ValueError):
 
 class NonFiniteError(InputError):
     """A network returned NaN or infinity; the message names the time."""
+
+
+class OutputError(InputError):
+    """An output cannot be written; the message names it."""
+
+
+@contextmanager
+def refusing(what: str) -> Iterator[None]:
+    """Whatever a library makes of arbitrary bytes is bad input, which ``what`` begins to tell.
+
+    Raises:
+        InputError: the block fails. Libraries in Rust panic with an error of their own base.
+    """
+    try:
+        yield
+    except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        raise InputError(f"{what}: {one_line_with_type(error):.300}") from error
+
+
+def in_one_line(message: str) -> str:
+    """A message as it is shown: a line without letters that a terminal would follow or not show."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
 
 
 def one_line(error: BaseException) -> str:

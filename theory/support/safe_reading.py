@@ -2,6 +2,7 @@
 
 import json
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,42 @@ def require_regular(path: Path, what: str) -> None:
         raise InputError(f"{what}: expected a regular file, {path} is none")
 
 
+def read_bytes(path: Path, what: str, most: int) -> bytes:
+    """The content of a file of at most so many bytes.
+
+    Args:
+        path: the file.
+        what: begins the message, such as ``data``.
+        most: the most bytes that the file may have.
+
+    Raises:
+        InputError: it is no regular file, cannot be read, or is larger.
+    """
+    require_regular(path, what)
+    try:
+        with path.open("rb") as file:
+            content = file.read(most + 1)
+    except OSError as error:
+        raise InputError(f"{what}: {path} cannot be read: {error.strerror}") from error
+    if len(content) > most:
+        raise InputError(f"{what}: expected at most {most:,} bytes in {path}")
+    return content
+
+
+def read_lines(path: Path, what: str) -> list[str]:
+    """The lines of a table, which end where files have ends of lines: not where Unicode has others.
+
+    Raises:
+        InputError: it is no regular file, larger than ``TABLE_BYTES``, or no text.
+    """
+    try:
+        text = read_bytes(path, what, TABLE_BYTES).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{what}: {path} cannot be read as text") from error
+    lines = text.replace("\r\n", "\n").split("\n")
+    return lines if lines[-1] else lines[:-1]
+
+
 def read_json(path: Path, what: str, most: int = CONFIGURATION_BYTES) -> Any:
     """The value in a JSON file.
 
@@ -47,12 +84,10 @@ def read_json(path: Path, what: str, most: int = CONFIGURATION_BYTES) -> Any:
     Raises:
         InputError: it is no regular file, is larger than ``most``, or is no JSON.
     """
-    require_regular(path, what)
+    content = read_bytes(path, what, most)
     try:
-        if path.stat().st_size > most:
-            raise ValueError(f"more than {most:,} bytes")
-        return parse_json(path.read_bytes(), most)
-    except (OSError, ValueError) as error:
+        return parse_json(content, most)
+    except ValueError as error:
         raise InputError(f"{what}: {path} cannot be read as JSON") from error
 
 
@@ -66,6 +101,18 @@ def read_json_object(path: Path, what: str) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{what}: expected a JSON object in {path}")
     return content
+
+
+def entries(content: Any) -> Iterator[tuple[str, Any]]:
+    """The keys of a JSON value and what they stand for, at whatever depth they are."""
+    waiting = [content]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            yield from item.items()
+            waiting.extend(item.values())
+        elif isinstance(item, list):
+            waiting.extend(item)
 
 
 def parse_json(text: bytes | str, most: int = CONFIGURATION_BYTES) -> Any:

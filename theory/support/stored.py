@@ -7,13 +7,14 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from theory.support.checks import kind_of
 from theory.support.errors import InputError
 from theory.support.output import replacing_file
+from theory.support.safe_tensors import require_header
 
 FORMAT = "format"
 """The text that names what the file holds, and in which version."""
@@ -64,6 +65,7 @@ def reading(path: Path, what: str, format_: str) -> Iterator[Contents]:
         raise InputError(f"{what}: expected a file, {path} is a folder")
     if not path.is_file():
         raise InputError(f"{what}: expected a file, there is none at {path}")
+    require_header(path, what)
     try:
         with safe_open(path, "pt") as file:
             texts = file.metadata() or {}
@@ -74,8 +76,5 @@ def reading(path: Path, what: str, format_: str) -> Iterator[Contents]:
     except InputError as error:
         message = str(error).removeprefix(f"{what}: ")
         raise InputError(f"{what}: {message} (in {path})") from error
-    except (
-        SafetensorError, OSError, KeyError, TypeError, ValueError, AttributeError, RecursionError,
-        OverflowError, RuntimeError,
-    ) as error:  # fmt: skip
+    except Exception as error:  # whatever arbitrary values make of the block
         raise InputError(f"{what}: {path} cannot be read as a {what}") from error

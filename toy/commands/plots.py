@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from theory.support.command_line import seed
-from theory.support.output import replacing_folder, require_folder
+from theory.support.output import keep, replacing_folder, require_folder
 
 
 def add(commands: Any) -> None:
@@ -31,7 +31,11 @@ def run(options: argparse.Namespace) -> None:
     torch.set_num_threads(1)  # the tensors are small
     steps = tqdm(GALLERY.items(), desc="plots", disable=options.quiet, delay=1)
     results = {name: entry.compute(options.seed) for name, entry in steps}
-    with replacing_folder(options.out) as folder:
-        written = save_figures(folder, results)
-    for name in written:
+
+    def write(out: Path) -> list[str]:
+        """All figures into a folder, or none."""
+        with replacing_folder(out) as folder:
+            return save_figures(folder, results)
+
+    for name in keep(options.out, write):
         print(options.out / name)

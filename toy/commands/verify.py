@@ -3,12 +3,13 @@
 import argparse
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from theory.support.command_line import count, did_you_mean, seed
 from theory.support.errors import InputError
-from theory.support.output import require_file, write_json
+from theory.support.output import keep, require_file, require_other, write_json
 from theory.support.user_code import load_object
 
 NOT_RESOLVED = 3
@@ -77,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
     if options.json and not options.list:
         require_file(options.json)
     reference = options.schedule or options.model
+    if options.json and reference:
+        require_other(options.json, Path(reference.rpartition(":")[0]))
     user_object = (
         load_object(reference) if reference else None
     )  # before the libraries: it may be missing
@@ -160,5 +163,5 @@ def _report(found: Any, options: argparse.Namespace) -> int:
     print(of.summary_line(seen))
     if options.json:
         asked_for = {"examples": options.examples, "seed": options.seed}
-        write_json(options.json, asked_for | of.as_json(seen, not_tried))
+        keep(options.json, partial(write_json, value=asked_for | of.as_json(seen, not_tried)))
     return 0 if of.stands(seen) else 1 if of.falls(seen) else NOT_RESOLVED

@@ -1,5 +1,6 @@
 """The file from which an interrupted training run continues. Reading it runs no code."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from theory.support.output import replacing_file
 
 def write_state(path: Path, identity: dict[str, Any], state: dict[str, Any]) -> None:
     """Write the state of a run, whole or not at all."""
+    content = BytesIO()  # torch.save itself would not say why a write fails
+    torch.save({"identity": identity, "state": state}, content)
     with replacing_file(path) as temporary:
-        torch.save({"identity": identity, "state": state}, temporary)
+        temporary.write_bytes(content.getbuffer())
 
 
 def read_state(path: Path, identity: dict[str, Any]) -> dict[str, Any]:

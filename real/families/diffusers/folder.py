@@ -14,11 +14,11 @@ import torch
 from real.families.checkpoint import Source
 from real.families.diffusers.weights import require_as_many, require_plausible, weights_of
 from theory.support.errors import InputError, one_line
-from theory.support.safe_reading import read_json_object
+from theory.support.safe_reading import entries, read_json_object
 
 NETWORK_PARTS = ("unet", "transformer", ".")
-FOREIGN = ("auto_map", "quantization_config", "attn_implementation", "_attn_implementation")
-"""Keys by which a configuration asks for code or kernels other than the library's."""
+FOREIGN = re.compile(r"^auto_map$|^quantization_config$|implementation|kernel_config|use_kernels")
+"""Keys by which a configuration, at whatever depth, asks for code other than the library's."""
 
 COPY, HALF = re.compile(r"\.(fp16|bf16|non_ema)[.-]"), re.compile(r"\.fp16[.-].*safetensors$")
 """Names of copies of the weights, and of those copies that are read if there is nothing else."""
@@ -105,10 +105,9 @@ def require_plain(folder: Path) -> None:
     Raises:
         InputError: it asks for other code, kernels or a quantization, or cannot be read.
     """
-    config = read_config(folder)
-    asked = [key for key in FOREIGN if config.get(key) is not None]
-    if asked:
-        raise InputError(f"checkpoint: expected a plain network in {folder}, it has {asked[0]}")
+    for key, value in entries(read_config(folder)):
+        if FOREIGN.search(key) and value is not None:
+            raise InputError(f"checkpoint: expected a plain network in {folder}, it has {key:.60}")
 
 
 def load_part(kind: Any, folder: Path, device: Any) -> tuple[Any, list[str]]:

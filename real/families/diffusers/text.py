@@ -9,7 +9,8 @@ from typing import Any
 from real.families.conditions import Encoding
 from real.families.diffusers.folder import model_index, quiet, read_part
 from real.families.diffusers.half_weights import keep_halves
-from theory.support.errors import InputError, one_line
+from real.families.diffusers.tokenizer_files import muted, require_plausible_tokenizer
+from theory.support.errors import InputError, refusing
 
 TOKENIZERS = {
     "CLIPTextModel": "CLIPTokenizer",
@@ -95,13 +96,13 @@ def _encoder(name: str, folder: Path, device: Any) -> Any:
 def _tokenizer(name: str, folder: Path) -> Any:
     import transformers
 
-    try:
-        with _quiet_transformers():
-            return getattr(transformers, name).from_pretrained(folder, local_files_only=True)
-    except Exception as error:  # a broken folder makes the libraries raise errors of every kind
-        raise InputError(
-            f"checkpoint: cannot load the tokenizer in {folder}: {one_line(error)}"
-        ) from error
+    require_plausible_tokenizer(folder)
+    with (
+        refusing(f"checkpoint: cannot load the tokenizer in {folder}"), _quiet_transformers(), muted()
+    ):  # fmt: skip
+        tokenizer = getattr(transformers, name).from_pretrained(folder, local_files_only=True)
+        tokenizer("a photo")
+    return tokenizer
 
 
 @contextmanager

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from real.families.checkpoint import LARGEST_SIDE
 from real.files.torch_files import require_weights
-from theory.support.errors import InputError
-from theory.support.safe_reading import read_json_object, require_regular
+from theory.support.errors import InputError, refusing
+from theory.support.safe_reading import entries, read_json_object, require_regular
+from theory.support.safe_tensors import require_header
 
 KINDS = (".safetensors", ".bin")
 NUMBERS = {
@@ -25,7 +26,7 @@ NUMBERS = {
 }  # fmt: skip
 """The number types of safetensors that arithmetic takes."""
 
-LARGEST = 2**24
+LARGEST = 2**20
 """The largest whole number of a configuration; vocabularies have some hundred thousand words."""
 
 SIDES = ("sample_size", "pos_embed_max_size")
@@ -95,17 +96,14 @@ def _lengths(path: Path) -> Iterator[int]:
     if path.suffix == ".bin":
         yield from (storage.length for storage in require_weights(path).values())
     elif path.suffix == ".safetensors":
-        try:
-            with safe_open(path, "pt") as file:
-                for name in file.keys():  # noqa: SIM118
-                    yield _length(file.get_slice(name), path)
-        except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-            if isinstance(error, InputError):
-                raise
-            raise InputError(
-                f"checkpoint: cannot load the network in {path.parent}: {path.name} is truncated or "
-                "broken safetensors"
-            ) from error
+        what = f"checkpoint: cannot load the network in {path.parent}"
+        require_header(path, what)
+        with (
+            refusing(f"{what}: {path.name} is truncated or broken safetensors"),
+            safe_open(path, "pt") as file,
+        ):
+            for name in file.keys():  # noqa: SIM118
+                yield _length(file.get_slice(name), path)
 
 
 def _length(part: Any, path: Path) -> int:
@@ -120,14 +118,19 @@ def require_plausible(config: Mapping[str, Any], weights: Weights, folder: Path)
     Raises:
         InputError: a number, the layers or the table of positions is too large.
     """
-    for name, value in config.items():
+    for name, value in entries(config):
         limit = _limit(name, weights)
         for number in _whole_numbers(value):
             if abs(number) > limit:
                 got = f"{number:,}" if abs(number) < 10**18 else "far more"
                 raise InputError(
-                    f"checkpoint: expected {name} of at most {limit:,} in {folder}, got {got}"
+                    f"checkpoint: expected {name:.60} of at most {limit:,} in {folder}, got {got}"
                 )
+    for part in (config, *(value for _, value in entries(config) if isinstance(value, dict))):
+        _require_plausible_layers(part, weights, folder)
+
+
+def _require_plausible_layers(config: Mapping[str, Any], weights: Weights, folder: Path) -> None:
     layers = _layers(config)
     if layers > max(1, weights.tensors):
         raise InputError(
@@ -146,13 +149,14 @@ def _limit(name: str, weights: Weights) -> int:
 
 
 def _whole_numbers(value: Any) -> Iterator[int]:
+    """The numbers in a value and in the lists within it; what an object holds has names of its own."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
         if isinstance(item, int):
             yield item
-        elif isinstance(item, list | dict):
-            waiting.extend(item.values() if isinstance(item, dict) else item)
+        elif isinstance(item, list):
+            waiting.extend(item)
 
 
 def _layers(config: Mapping[str, Any]) -> int:

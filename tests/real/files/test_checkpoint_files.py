@@ -99,10 +99,11 @@ def test_weights_that_say_to_be_larger_than_the_file_are_refused(tmp_path, form)
     refused(path, "says that it holds")
 
 
-def test_weights_in_lists_in_dictionaries_count_and_circles_end(tmp_path):
-    circle: list = [{"a": [torch.zeros(1).expand(10**9)]}]
-    circle.append(circle)
-    refused(write(tmp_path / "circle", circle), "says that it holds 4,000,000,000")
+def test_weights_in_lists_in_dictionaries_count_and_circles_are_refused(tmp_path):
+    within: list = [{"a": [torch.zeros(1).expand(10**9)]}]
+    refused(write(tmp_path / "within", within), "says that it holds 4,000,000,000")
+    within.append(within)
+    refused(write(tmp_path / "circle", within), "contains itself")
 
 
 def test_a_broken_json_beside_a_file_is_refused(tmp_path):

@@ -13,7 +13,8 @@ import pytest
 import torch
 from torch import nn
 
-from real.files.network_pickles import MAX_NESTING, MAX_TENSORS, PickledObject, unpickle
+from real.files.network_pickles import PickledObject, unpickle
+from real.files.unfolding import NESTING
 from tests.real.stored_networks import Persistent, install_persistence
 from tests.refusals import refusal
 
@@ -295,9 +296,9 @@ def bomb(how: str) -> bytes:
 
 
 BOMBS = {
-    "hashed tuples": "neither text nor number", "nested": f"more than {MAX_NESTING} deep",
+    "hashed tuples": "neither text nor number", "nested": f"more than {NESTING} deep",
     "itself": "contains itself", "memo": "cannot be read", "length": "cannot be read",
-    "frame": "cannot be read", "doubling": f"{MAX_TENSORS:,} tensors",
+    "frame": "cannot be read", "doubling": "the same values too often",
     "same bytes again": "more than its own size", "storage": "broken", "stride": "more elements",
 }  # fmt: skip
 

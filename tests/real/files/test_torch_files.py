@@ -54,7 +54,7 @@ def tensor(source, size=b"K\x04\x85", hooks=b"ccollections\nOrderedDict\n)R"):
 
 HOSTILE = {
     "hashed tuples": (b"}K\x01" + b"\x85" * 20_000 + b"K\x01s.", "neither text nor number"),
-    "set of tuples": (b"cbuiltins\nset\n]K\x01" + b"\x85" * 20_000 + b"a\x85R.", "a set holds"),
+    "set of tuples": (b"cbuiltins\nset\n]K\x01" + b"\x85" * 50 + b"a\x85R.", "a set holds"),
     "bytearray": (b"cbuiltins\nbytearray\n" + number(3 << 30) + b"\x85R.", "asks for 'builtins.byte"),
     "tensor of a size": (b"ctorch\nFloatTensor\n" + number(10**9) + b"\x85R.", "asks for 'torch.Fl"),
     "untyped": (b"ctorch.storage\nUntypedStorage\n" + number(3 << 30) + b"\x85R.", "asks for"),

@@ -32,6 +32,12 @@ def test_bad_input_is_one_line_and_status_two(monkeypatch, capsys):
         assert capsys.readouterr() == ("", "python -m program: images: none\n")
 
 
+def test_what_a_terminal_would_follow_is_not_shown(monkeypatch, capsys):
+    error = InputError("data: \x1b[2Jred\x07\u2028next\u202eback é")
+    assert leave(monkeypatch, failing_with(error)) == 2
+    assert capsys.readouterr().err == "python -m program: data: ?[2Jred? next?back é\n"
+
+
 def test_an_interruption_is_status_130(monkeypatch, capsys):
     assert leave(monkeypatch, failing_with(KeyboardInterrupt())) == 130
     assert capsys.readouterr() == ("", "")

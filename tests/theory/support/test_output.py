@@ -1,17 +1,26 @@
 """Output files and folders appear whole or not at all, or are refused before any work."""
 
+import errno
 import json
 import math
 import os
+import stat
 
 import pytest
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 
-from theory.support.errors import InputError
+from tests.refusals import refusal
+from theory.support import stored
+from theory.support.errors import InputError, OutputError
 from theory.support.output import (
+    keep,
     replacing_file,
     replacing_folder,
     require_file,
     require_folder,
+    require_other,
     write_json,
 )
 
@@ -159,3 +168,85 @@ def test_an_output_never_replaces_what_is_no_regular_file(tmp_path, linked):
     path.symlink_to(tmp_path / "none")
     write_json(path, {})
     assert path.is_file()
+
+
+@pytest.fixture(params=[0o022, 0o077, 0o002])
+def umask(request):
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def test_modes_are_those_of_new_files(tmp_path, umask):
+    save_file({"x": torch.zeros(2)}, tmp_path / "bare")
+    assert (
+        stat.S_IMODE((tmp_path / "bare").stat().st_mode) == 0o600
+    )  # the control: the library's own
+    stored.write(tmp_path / "x", stored.Contents({"x": torch.zeros(2)}), "format")
+    write_json(tmp_path / "new" / "x.json", {})
+    with replacing_folder(tmp_path / "out") as folder:
+        for name in ("new", "mode", "x"):
+            save_file({"x": torch.zeros(2)}, folder / name)
+    files = [tmp_path / "x", *(tmp_path / "new").iterdir(), *(tmp_path / "out").iterdir()]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o666 & ~umask}
+    assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o777 & ~umask
+    assert len(files) == 5
+
+
+def full(path):
+    with replacing_file(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def full_in_rust(path):
+    with replacing_file(path):
+        raise SafetensorError("Error while serializing: I/O error: Full (os error 28)")
+
+
+@pytest.mark.parametrize("write", [full, full_in_rust])
+def test_a_full_disk_is_one_line_and_the_old_file_stays(tmp_path, write):
+    path = tmp_path / "out"
+    path.write_text("old")
+    with pytest.raises(
+        OutputError, match=f"^output: cannot write {path}: No space left on device$"
+    ):
+        write(path)
+    assert contents(tmp_path) == {"out": "old"}
+
+
+def test_other_errors_are_not_taken_for_those_of_the_disk(tmp_path):
+    for error in (InputError("x"), RuntimeError("x"), KeyError("x")):
+        with pytest.raises(type(error)) as caught, replacing_file(tmp_path / "out"):
+            raise error
+        assert caught.value is error
+
+
+def test_a_result_without_a_place_is_kept_elsewhere(tmp_path, monkeypatch):
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+
+    def write(path):
+        if path == tmp_path / "out":
+            full(path)
+        write_json(path, {"a": 1})
+        return "done"
+
+    with refusal("No space left on device; it is kept as .*/temporary/kept-.*/out$"):
+        keep(tmp_path / "out", write)
+    (kept,) = (tmp_path / "temporary").rglob("out")
+    assert json.loads(kept.read_text()) == {"a": 1}
+    assert keep(tmp_path / "other", write) == "done"
+    with refusal("No space left on device$"):
+        keep(tmp_path / "out", full)
+
+
+def test_an_output_that_is_an_input_is_refused(tmp_path):
+    given = tmp_path / "given"
+    given.write_text("kept")
+    (tmp_path / "link").symlink_to(given)
+    os.link(given, tmp_path / "hard")
+    for same in (given, tmp_path / "link", tmp_path / "hard", tmp_path / "." / "given"):
+        with refusal("expected another place than the input"):
+            require_other(same, tmp_path / "none", given)
+    require_other(tmp_path / "none", tmp_path / "none", given)
