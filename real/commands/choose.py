@@ -9,7 +9,7 @@ from typing import Any
 from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.errors import InputError
-from theory.support.output import require_file
+from theory.support.output import keep, require_file
 
 SAMPLES = 100
 LEAST_IMAGES = 64
@@ -103,10 +103,11 @@ def run(options: argparse.Namespace) -> None:
         )  # fmt: skip
         choice = choose(list(candidates), trials.to_choose, trials.to_decide)
     settings = {"features": features.description, "samples": options.samples}
-    files = candidates[choice.chosen].save(
-        options.out, {"choice": asdict(choice) | settings},
-        {"condition": None, "dtype": options.dtype, "seed": options.seed},
+    save = partial(
+        candidates[choice.chosen].save, figures={"choice": asdict(choice) | settings},
+        provenance={"condition": None, "dtype": options.dtype, "seed": options.seed},
     )  # fmt: skip
+    files = keep(options.out, save)
     for path in files:
         print(path)
     print("\n".join(choice_lines(choice, features.distance)))
