@@ -1,8 +1,8 @@
 """Fill README.md from what commands wrote.
 
-``python docs/readme.py demo=build/demo study=build/study ...``: each folder fills its own figures, and
-those of others stay as they are in docs/figures.json. docs/thorough.json and docs/gpu*.json are read in
-any case.
+``python docs/readme.py demo=build/demo study=build/study ...``: each folder or file fills its own
+figures, and those of others stay as they are in docs/figures.json. docs/thorough.json and
+docs/gpu*.json are read in any case.
 """
 
 import json
@@ -17,6 +17,7 @@ import torch
 from jinja2 import Environment, StrictUndefined
 
 from real.experiments.device_check import WHOLE
+from theory.sampling import FittedSolver
 
 DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures.json"
@@ -147,6 +148,37 @@ def of_solvers(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def of_choice(file: Path) -> dict[str, Any]:
+    """What `python -m real choose` tried, each beside nothing on the same trials, and what it chose."""
+    solver = FittedSolver.load(file)
+    choice = solver.figures["choice"]
+    nothing = next(iter(choice["tried"].values()))
+
+    def means(found: list[dict[str, float]]) -> dict[str, str]:
+        return {
+            name: f"{sum(row[name] for row in found) / len(found):.3g}"
+            for name in ("kernel", "frechet")
+        }
+
+    return {
+        "network": solver.provenance["checkpoint"], "nfe": solver.provenance["nfe"],
+        "chosen": choice["chosen"], "samples": choice["samples"],
+        "rows": [
+            {"name": name, "trials": len(found), "own": means(found),
+             "nothing": means(nothing[: len(found)])}
+            for name, found in choice["tried"].items()
+        ],
+        "decided": {
+            name: {
+                "before": f"{choice[name]['before']['value']:.3g}",
+                "after": f"{choice[name]['after']['value']:.3g}",
+                "least": f"{choice[name]['fall']['lower']:.2g}",
+            }
+            for name in ("kernel", "frechet")
+        },
+    }  # fmt: skip
+
+
 def of_network(folder: Path) -> dict[str, Any]:
     """A calibration of a network and its proof, as `real validate` wrote it."""
     report = _read(folder / "report.json")
@@ -236,6 +268,7 @@ SECTIONS = {
     "solvers": of_solvers,
     "solvers_fashion": of_solvers,
     "solvers_cifar10": of_solvers,
+    "choice_fashion": of_choice,
     "cifar10": of_network,
 }
 PICTURES = {
