@@ -11,7 +11,7 @@ from theory.support.command_line import count
 from theory.support.errors import InputError
 from theory.support.output import keep, require_file
 
-SAMPLES = 100
+SAMPLES, LEAST_SAMPLES = 100, 16
 LEAST_IMAGES = 64
 """Half of them are fitted to, a sixth chooses, a third decides in twelve parts."""
 
@@ -50,6 +50,8 @@ def run(options: argparse.Namespace) -> None:
     """Make the candidates, choose, save and say why."""
     require_file(options.out)
     given.require_inputs(options)
+    if options.samples < LEAST_SAMPLES:
+        raise InputError(f"samples: expected {LEAST_SAMPLES} at least, got {options.samples}")
     from real.calibrated.candidates import OTHER_SOLVERS, Candidates
     from real.commands import loading
     from real.images.latents import latents_of

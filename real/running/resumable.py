@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -111,8 +112,13 @@ def resumable(checkpoint: Checkpoint, out: Path) -> Iterator[Checkpoint]:
         recorded = Recorded(checkpoint.predict, file)
         try:
             yield replace(checkpoint, predict=recorded)
+        except InputError:  # it would fail again
+            path.unlink()
+            raise
         except BaseException:
-            if not file.seek(0, os.SEEK_END):
+            if file.seek(0, os.SEEK_END):
+                print(f"{path} keeps what was predicted: the same command goes on", file=sys.stderr)
+            else:
                 path.unlink()
             raise
         path.unlink()

@@ -67,8 +67,17 @@ def test_nothing_is_a_solver_too(few, tmp_path, capsys, monkeypatch):
     assert abs(levels[0] - levels[1]).max() <= 1  # of 255; rounding
 
 
-def test_too_few_images_are_refused(tmp_path):
-    arguments = ["choose", "digits", "--nfe", "3", "--images", "10", "--quiet"]
-    arguments += ["--out", str(tmp_path / "c.safetensors")]
-    with refusal(f"expected {command.LEAST_IMAGES} images at least, got 20"):
-        main(arguments)
+@pytest.mark.parametrize(
+    ("more", "match"),
+    [
+        (["--images", "10"], f"expected {command.LEAST_IMAGES} images at least, got 20"),
+        (["--samples", "1"], f"samples: expected {command.LEAST_SAMPLES} at least, got 1"),
+        (["--solver", "ddpm"], "expected one without noise of its own"),
+        (["--features", "nose"], "features: expected one of"),
+    ],
+)
+def test_what_cannot_be_chosen_from_is_refused(tmp_path, more, match):
+    out = tmp_path / "c.safetensors"
+    with refusal(match):
+        main(["choose", "digits", "--nfe", "3", "--quiet", "--out", str(out), *more])
+    assert list(tmp_path.iterdir()) == []

@@ -14,6 +14,7 @@ from real.running import resumable
 from tests.real.exact import exact_checkpoint
 from tests.refusals import refusal
 from theory.sampling.fitted import FittedSolver
+from theory.support.errors import InputError
 
 NOISE = torch.randn(5, 3, 2, 1, 1, generator=torch.Generator().manual_seed(0))
 TIMES = torch.tensor([[900] * 3, [700] * 3, [500] * 3, [300] * 3, [100] * 3])
@@ -73,6 +74,25 @@ def test_other_inputs_are_predicted_anew(tmp_path):
     again = Counting()
     assert torch.equal(run(tmp_path / "out", again, other), run(tmp_path / "x", Counting(), other))
     assert again.calls == 3
+
+
+def test_a_run_that_is_refused_keeps_nothing(tmp_path):
+    def refuses(x_t, t, condition=None):
+        if t[0] < 600:
+            raise InputError("network: NaN")
+        return x_t
+
+    with refusal("network: NaN"):
+        run(tmp_path / "out", refuses)
+    assert left(tmp_path) == []
+
+
+def test_what_is_kept_is_told(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", Counting(3))
+    assert ".out.predictions keeps what was predicted: the same command goes on" in (
+        capsys.readouterr().err
+    )
 
 
 def test_two_runs_do_not_write_one_output(tmp_path):
