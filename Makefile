@@ -14,11 +14,11 @@ THOROUGH := build/thorough
 
 demo: .venv/.ready
 	@mkdir -p $(DEMO)
+	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
+	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
 	$(BIN)/python -m theory --json $(DEMO)/theory.json
 	$(BIN)/python -m toy verify --examples 50 --json $(DEMO)/verify.json
 	$(BIN)/python -m toy plots --out $(DEMO)/figures
-	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
-	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
 
 test: .venv/.ready lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

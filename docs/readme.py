@@ -45,6 +45,7 @@ def of_demo(demo: Path) -> dict[str, Any]:
         "exact": kinds.count("exact"),
         "statistical": kinds.count("statistical"),
         "false_alarm": f"{verified['false_alarm_probability']:.0e}",
+        "asymptotic_false_alarm": f"{verified['asymptotic_false_alarm_probability']:.0e}",
         "mutants": len(verified["mutants"]),
         "caught": sum(mutant["caught"] for mutant in verified["mutants"]),
         "weights": f"{training['weights']:,}",

@@ -52,6 +52,9 @@ RIDGES = (1e-4, 1e-3, 0.01, 0.1, 1.0)
 SMOOTHINGS = slice(0, None, 3)
 """Which of the smoothing strengths are tried."""
 
+AT_ONCE = 2**20
+"""Numbers that left-out slopes are made from at once."""
+
 
 @dataclass(frozen=True, eq=False)
 class _SlopesTried:
@@ -125,7 +128,7 @@ def fit_slopes(
     n, times = int(used.sum()), len(sums)
     nothing = torch.zeros(1, n, times, dtype=torch.float64)
     gains = torch.cat([nothing, *(c.gains[None] for c in candidates)])
-    nested = _chosen_by_others(gains)
+    nested = chosen_by_others(gains)
     bounds = lower_bounds(nested, statements)
     best = gains.mean(1).argmax(0)
     best = torch.where(policy.applies(bounds), best, 0)
@@ -173,9 +176,7 @@ def _candidates(
     for ridge in ridges:
         fitted = ridge_slopes(mean, ridge) * scale
         if n >= LEAST_GROUPS:
-            left_out = (
-                torch.stack([ridge_slopes((total - p) / (n - 1), ridge) for p in products]) * scale
-            )
+            left_out = _left_out_slopes(products, ridge) * scale
         for matrix in matrices:
             gains = torch.full(products.shape[:2], -torch.inf, dtype=torch.float64)
             if n >= LEAST_GROUPS:
@@ -183,12 +184,21 @@ def _candidates(
             yield _SlopesTried(cells, _smooth(matrix, fitted) / scale, gains)
 
 
+def _left_out_slopes(
+    products: Float64[Tensor, "group time 6 cell"], ridge: float
+) -> Float64[Tensor, "group time 2 cell"]:
+    """The slopes that all other groups would make, for each group."""
+    total, n = products.sum(0), len(products)
+    some = products.split(max(1, AT_ONCE // total.numel()))
+    return torch.cat([ridge_slopes((total - left) / (n - 1), ridge) for left in some])
+
+
 def _smooth(matrix: Tensor, slopes: Tensor) -> Tensor:
     """Smooth (..., T, 2, cell) over times."""
     return torch.einsum("st,...tkc->...skc", matrix, slopes)
 
 
-def _chosen_by_others(
+def chosen_by_others(
     gains: Float64[Tensor, "candidate group time"],
 ) -> Float64[Tensor, "group time"]:
     """Each group's gain under the candidate that has the largest gain on all other groups."""

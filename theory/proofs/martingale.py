@@ -1,4 +1,17 @@
-"""alpha_t grad log q_t is a reverse martingale of mean zero: two proofs."""
+"""alpha_t grad log q_t is a reverse martingale of mean zero: two proofs.
+
+The law q_t(x|c) of a label solves the same Fokker-Planck equation, so that both are proofs of
+alpha_t grad log q_t(x|c) under the reverse process of q(.|c), too.
+
+That the generator vanishes makes M a local martingale. It is a martingale where sigma_s > 0, as the
+expected clock is finite. With e the noise of x_t,
+
+    grad log q = -E[e|x_t]/sigma,    Hess log q = (Cov(e|x_t) - I)/sigma^2,
+
+so that by Jensen's inequality E|Hess log q|^2 <= C/sigma^4 with the moments of a Gaussian, for any
+law of the data, and E<M> = int alpha^2 g^2 E|Hess log q|^2 dr is finite over [s, T]. That E|M|^2 is
+bounded would not do: there are local martingales bounded in mean square that are none.
+"""
 
 import sympy as sp
 

@@ -2,6 +2,14 @@
 
 One lemma proves them all: if p and q solve the same Fokker-Planck equation, p/q is a martingale of
 the reverse process of q. Components of a mixture, shifted densities and alpha^|k| d^k q are such p.
+
+The generator gives local martingales. They are martingales, as for p_t = int p_s(x_s) N(x_t; A x_s, V)
+the reverse kernel q_s N/q_t gives at once
+
+    E[p_s/q_s (x_s) | x_t] = int p_s N dx_s / q_t(x_t) = p_t/q_t (x_t),
+
+where int |p_s| is finite: 1 for densities, and for alpha^|k| d^k q by the moments of a Gaussian, as
+sigma^|k| (d^k q)/q is, up to its sign, the conditional mean of a Hermite polynomial of the noise.
 """
 
 from functools import partial

@@ -177,10 +177,11 @@ CLAIMS = (
     ),
     statistical_claim(
         "recovery", "4", "calibrate recovers a planted eta within its stated error, d = 64",
-        recovery_trial, estimator={"raw-average": _FORGOTTEN_DATA_MEAN, "data-sign": _DATA_SIGN},
+        recovery_trial, asymptotic=True,
+        estimator={"raw-average": _FORGOTTEN_DATA_MEAN, "data-sign": _DATA_SIGN},
     ),
     statistical_claim(
         "debiasing", "7", "the estimate of |eta|^2 is unbiased", debiasing_trial,
-        estimate={"biased-square": lambda moments: moments.mean.square().sum().item()},
+        asymptotic=True, estimate={"biased-square": lambda moments: moments.mean.square().sum().item()},
     ),
 )  # fmt: skip

@@ -16,7 +16,7 @@ from theory.statistics.moments import Contrast, Moments
 from toy.claims.repetitions import as_often_as, image_noise, moments
 from toy.judge.claim import Trial, statistical_claim
 
-DIMENSION, REPETITIONS = 8, 2000
+DIMENSION, REPETITIONS = 8, 3000
 ETA = torch.full((DIMENSION,), 0.5, dtype=torch.float64)
 
 
@@ -78,14 +78,14 @@ def gain_coverage(
 CLAIMS = (
     statistical_claim(
         "population-interval", "7", "the interval of |eta|^2 covers 95 times in 100",
-        population_coverage, factor={"half-as-wide": 0.5, "twice-as-wide": 2.0},
+        population_coverage, asymptotic=True, factor={"half-as-wide": 0.5, "twice-as-wide": 2.0},
     ),
     statistical_claim(
         "set-interval", "7", "that of these very images covers 95 times in 100", set_coverage,
-        estimate={"images-as-a-sample": Moments.squared_norm},
+        asymptotic=True, estimate={"images-as-a-sample": Moments.squared_norm},
     ),
     statistical_claim(
         "gain-interval", "7", "that of a held-out gain covers 95 times in 100", gain_coverage,
-        estimate={"draws-as-units": lambda gains: Estimate.of_mean(gains.flatten())},
+        asymptotic=True, estimate={"draws-as-units": lambda gains: Estimate.of_mean(gains.flatten())},
     ),
 )  # fmt: skip

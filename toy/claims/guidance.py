@@ -8,14 +8,13 @@ With y(x, c) the prediction for label c and eta(c) = E_{q_t(x|c)}[y(x, c)] - A E
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import float64
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import relative_error
@@ -117,14 +116,55 @@ def branch_shift(case: GuidedCase) -> Tensor:
 def classifier_free_error(
     case: GuidedCase, shift: Callable[[GuidedCase], Tensor] = branch_shift
 ) -> float:
-    """The calibrated guided prediction is the exact one, at x_t, for branches with constant error."""
-    case = replace(case, amplitude=0.0)
+    """The calibrated guided prediction is the exact one and what is left of both waves, at x_t.
+
+    Of a branch's error a sin(x) a constant shift leaves a sin(x) - a E sin under the branch's law,
+    E sin(x) = sum_k P(k) exp(-v_k/2) sin(m_k) for the components N(m_k, v_k).
+    """
     t, x_t, label = case.times.t, case.x_t(), case.label
-    conditional, unconditional = case.branch(label), case.branch(-1)
-    guided = combined(case, conditional.at(x_t, t), unconditional.at(x_t, t))
-    exact = combined(case, conditional.exact(x_t, t), unconditional.exact(x_t, t))
+    branches = case.branch(label), case.branch(-1)
+    guided = combined(case, *(branch.at(x_t, t) for branch in branches))
+    exact = combined(case, *(branch.exact(x_t, t) for branch in branches))
+    laws = (branch.diffusion.marginal(t) for branch in branches)
+    left = combined(case, *(case.amplitude * (torch.sin(x_t) - _mean_sine(law)) for law in laws))
     size = (1 + case.scale) * (_size(case, label) + _size(case, -1))
-    return relative_error(guided - shift(case) - exact, size + exact.abs())
+    return relative_error(guided - shift(case) - exact - left, size + exact.abs())
+
+
+def _mean_sine(law: GaussianMixture) -> Tensor:
+    return torch.exp(law.log_weights) @ (torch.exp(-law.variances / 2) * torch.sin(law.means))
+
+
+def _constants_combined(case: GuidedCase) -> Tensor:
+    """The mistake of the errors' constant parts alone, which suffices where there are no others."""
+    return combined(case, *(float64([case.constants[k]]) for k in (case.label, -1)))
+
+
+def conditional_martingale(case: GuidedCase, x: Tensor, t: float) -> Tensor:
+    """alpha_t grad log q_t(x|c)."""
+    return label_diffusion(case).martingale(x, t)
+
+
+def joint_martingale(case: GuidedCase, x: Tensor, t: float) -> Tensor:
+    """alpha_t grad log q_t(x), of all labels together."""
+    return case.diffusion.martingale(x, t)
+
+
+def guided_martingale(case: GuidedCase, x: Tensor, t: float) -> Tensor:
+    """alpha_t times the guided score, score + w (score(c) - score)."""
+    return combined(case, conditional_martingale(case, x, t), joint_martingale(case, x, t))
+
+
+def conditional_martingale_error(
+    case: GuidedCase,
+    process: Callable[[GuidedCase, Tensor, float], Tensor] = conditional_martingale,
+) -> float:
+    """|E[M_s(x_s|c)|x_t, c] - M_t(x_t|c)| for alpha grad log q(x|c), under q(x_s|x_t, c)."""
+    s, t, x_t = case.times.s, case.times.t, case.x_t()[0]
+    kernel = label_diffusion(case).reverse_kernel(x_t, s, t)
+    shortest = case.diffusion.marginal(s).variances.min().sqrt().item()
+    integral = expectation(kernel, lambda x: process(case, x, s), scale=shortest)
+    return relative_error(integral.value - process(case, x_t, t), integral.magnitude)
 
 
 def classifier_error(case: GuidedCase, law: Law = label_diffusion, strength: float = 1.0) -> float:
@@ -183,8 +223,13 @@ CLAIMS = (
         classifier_free_error,
         shift={
             "combined-under-one-law": wrong_law_shift, "conditional-shift-only": _conditional_only,
-            "weight-on-both": _weight_on_both,
+            "weight-on-both": _weight_on_both, "constants-alone": _constants_combined,
         },
+    ),
+    exact_claim(
+        "conditional-martingale", "14", "E[M_s(x_s|c)|x_t, c] = M_t(x_t|c); of the guided score not",
+        CASES, conditional_martingale_error,
+        process={"guided-score": guided_martingale, "joint-score": joint_martingale},
     ),
     exact_claim(
         "class-guided", "4", "score + grad log P(c|x) has mean zero under q_t(x|c)", CASES,

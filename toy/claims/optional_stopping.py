@@ -126,6 +126,23 @@ def stopping_trial(
     return Trial(worst, COUNT)
 
 
+def probability_trial(seed: int, hindsight: WhichHindsight | None = None) -> Trial:
+    """Largest |mean of P(k|x_tau) - P(k|x_T)| over rules and components, from one x_T, d = 8.
+
+    A probability lies between 0 and 1, so that its variance proxy is 1/4 (Hoeffding).
+    """
+    paths = starts(LONG, 8, seed)[0].paths
+    choices, each = _choices(LONG, paths, seed, hindsight), torch.arange(COUNT)
+    threshold = mean_deviation(0.25, COUNT, LEVEL / (len(choices) * paths.components.shape[-1]))
+    means = torch.stack([paths.components[index, each].mean(0) for index in choices])
+    return Trial((means - paths.components[0, 0]).abs().max().item() / threshold, COUNT)
+
+
+def _likeliest(paths: Paths) -> Hindsight:
+    """The mistake of each path's time of the largest P(1|x_t)."""
+    return lambda paths: paths.components[..., 0].argmax(0)
+
+
 @dataclass(frozen=True)
 class StartedPaths:
     """Paths from one way to start.
@@ -208,4 +225,11 @@ FAR: dict[str, WhichHindsight] = {
 CLAIMS = (
     *(_claim(str(d), f"d = {d}", SHORT, d, NEAR) for d in (1, 8, 64)),
     _claim("long", "d = 8, a long way under rectified flow", LONG, 8, FAR),
+    statistical_claim(
+        "stopping-probability",
+        "14",
+        "E[P(k|x_tau)|x_T] = P(k|x_T) for six stopping times, d = 8",
+        probability_trial,
+        hindsight={"likeliest-time": _likeliest},
+    ),
 )

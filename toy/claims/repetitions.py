@@ -3,6 +3,10 @@
 Units of a repetition are independent images, N(eta, I) or made from such.
 """
 
+import itertools
+import math
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float64
 from scipy.stats import binom
@@ -14,6 +18,9 @@ from theory.statistics.moments import Moments
 from toy.judge.claim import LEVEL, Trial
 
 IMAGES = 96
+
+PASSED_WRONGLY = 1e-6
+"""Probability with which what happens twice as often as it may passes."""
 
 
 def image_noise(
@@ -37,9 +44,29 @@ def moments(units: Float64[Tensor, "n d"]) -> Moments:
     return result
 
 
-def at_most(count: int, repetitions: int, probability: float) -> Trial:
-    """A count in units of the largest that an event of so small a probability allows at ``LEVEL``."""
-    return Trial(count / float(binom.isf(LEVEL, repetitions, probability)), repetitions)
+def at_most(happened: Callable[[int], bool], probability: float) -> Trial:
+    """Wald's sequential test that an event has at most this probability in independent repetitions.
+
+    The likelihood ratio of twice the probability to it,
+
+        prod_i 2 if the event happened, else (1 - 2 p)/(1 - p),
+
+    is a nonnegative supermartingale if it has; by Ville's inequality it ever reaches 1/``LEVEL`` with
+    probability ``LEVEL`` at most. If it has twice the probability or more, the inverse is one, and
+    the ratio ever falls to ``PASSED_WRONGLY`` with that probability at most. Wald, "Sequential Tests
+    of Statistical Hypotheses" (1945).
+
+    Args:
+        happened: of the number of a repetition; they are made until either is reached.
+        probability: p, below 1/2.
+    """
+    log_ratio, refuted = 0.0, -math.log(LEVEL)
+    rise, fall = math.log(2), math.log((1 - 2 * probability) / (1 - probability))
+    for repetition in itertools.count():
+        log_ratio += rise if happened(repetition) else fall
+        if not math.log(PASSED_WRONGLY) < log_ratio < refuted:
+            break
+    return Trial(max(0.0, log_ratio) / refuted, repetition + 1)
 
 
 def as_often_as(count: int, repetitions: int, probability: float) -> Trial:

@@ -1,11 +1,22 @@
 """Schedules agree with their own derivatives, inverses and transitions; targets with each other."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
+import mpmath
 import torch
 from torch import Tensor
 
-from theory.diffusion.schedules import Schedule, VPLinear
+from theory.diffusion.schedules import (
+    EDM,
+    RectifiedFlow,
+    Schedule,
+    SubVP,
+    VEGeometric,
+    VPCosine,
+    VPLinear,
+)
 from theory.diffusion.targets import NOISE, VELOCITY, Target, convert, shift_factor
 from toy.judge.claim import exact_claim
 from toy.mixtures.mixture import float64
@@ -52,12 +63,56 @@ def _slope(value: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:
 
 
 def log_snr_error(
-    pair: TimePair, log_snr: OfTime = lambda schedule, t: schedule.log_snr(t)
+    pair: TimePair,
+    log_snr: OfTime = lambda schedule, t: schedule.log_snr(t),
+    tried: Callable[[Schedule], Schedule] = lambda schedule: schedule,
 ) -> float:
-    """log_snr(t) = 2 log(alpha/sigma), relative to 1 + |lambda|."""
-    t = float64([pair.s, pair.t])
-    exact = _log_ratio(pair.schedule, t)
-    return ((log_snr(pair.schedule, t) - exact).abs() / (1 + exact.abs())).max().item()
+    """log_snr(t) = 2 log(alpha/sigma), relative to 1 + |lambda|; by the schedule and by its definition.
+
+    Args:
+        pair: a schedule and two times.
+        log_snr: of a schedule.
+        tried: the schedule that takes its place, except in the definition.
+    """
+    t, schedule = float64([pair.s, pair.t]), tried(pair.schedule)
+    value, sides = log_snr(schedule, t), [_log_ratio(schedule, t)]
+    if definition := DEFINITIONS.get(type(pair.schedule)):
+        with mpmath.workdps(50):
+            sides.append(
+                float64([float(definition(pair.schedule, mpmath.mpf(r))) for r in t.tolist()])
+            )
+    return max(((value - side).abs() / (1 + side.abs())).max().item() for side in sides)
+
+
+def _defined_by_beta(schedule: VPLinear | SubVP, t: Any) -> Any:
+    """alpha^2 = exp(-int_0^t beta) for beta from beta_min to beta_max, sigma^2 or sigma is the rest."""
+    low, high = schedule.beta_min, schedule.beta_max
+    alpha_sq = mpmath.exp(-mpmath.quad(lambda r: low + r * (mpmath.mpf(high) - low), [0, t]))
+    noise = (1 - alpha_sq) ** (2 if isinstance(schedule, SubVP) else 1)
+    return mpmath.log(alpha_sq / noise)
+
+
+def _defined_by_cosine(schedule: VPCosine, t: Any) -> Any:
+    first, now = (
+        mpmath.cos(mpmath.pi / 2 * (r + mpmath.mpf(schedule.offset)) / (1 + schedule.offset)) ** 2
+        for r in (0, t)
+    )
+    return mpmath.log(now / (first - now))
+
+
+def _defined_by_sigmas(schedule: VEGeometric, t: Any) -> Any:
+    return -2 * ((1 - t) * mpmath.log(schedule.sigma_min) + t * mpmath.log(schedule.sigma_max))
+
+
+DEFINITIONS: dict[type[Schedule], Callable[[Any, Any], Any]] = {
+    VPLinear: _defined_by_beta,
+    SubVP: _defined_by_beta,
+    VPCosine: _defined_by_cosine,
+    VEGeometric: _defined_by_sigmas,
+    EDM: lambda schedule, t: -2 * mpmath.log(t),
+    RectifiedFlow: lambda schedule, t: 2 * mpmath.log((1 - t) / t),
+}
+"""The log-SNR from what defines a schedule, from its parameters and a time, in fifty digits."""
 
 
 def _log_ratio(schedule: Schedule, t: Tensor) -> Tensor:
@@ -142,10 +197,23 @@ def _noise_variance(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, T
     return schedule.transition(s, t)[0], schedule.sigma(t) ** 2
 
 
+def _variance_twice(schedule: Schedule, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    """The mistake of a factor, to which composition is blind."""
+    a, v = schedule.transition(s, t)
+    return a, 2 * v
+
+
 _VELOCITY_SIGN = Target("velocity", lambda schedule, t: (schedule.sigma(t), schedule.alpha(t)))
 
 CONVERSIONS = conversion_cases()
 FROM_VELOCITY = ConversionCase(VPLinear(), 0.5, VELOCITY, NOISE, x_0=1.0, e=0.0, eta=1.0)
+
+
+def _another(schedule: Schedule) -> Schedule:
+    """The mistake of beta_max in place of its distance from beta_min, the same in alpha and sigma."""
+    if isinstance(schedule, VPLinear):
+        return replace(schedule, beta_max=schedule.beta_max + schedule.beta_min)
+    return schedule
 
 
 def _half_log_snr(schedule: Schedule, t: Tensor) -> Tensor:
@@ -165,7 +233,7 @@ CLAIMS = (
     ),
     exact_claim(
         "log-snr", "0", "log_snr = 2 log(alpha/sigma)", TIME_PAIRS, log_snr_error,
-        log_snr={"ratio-not-squared": _half_log_snr},
+        log_snr={"ratio-not-squared": _half_log_snr}, tried={"consistent-but-another": _another},
     ),
     exact_claim(
         "inverse", "0", "time_of inverts log_snr", TIME_PAIRS, inverse_error,
@@ -174,7 +242,7 @@ CLAIMS = (
     exact_claim(
         "transitions", "0", "A = alpha_t/alpha_s, V = sigma_t^2 - A^2 sigma_s^2, and they compose",
         TIME_PAIRS, composition_error, power={"A-for-A-squared": 1},
-        transition={"variance-of-the-noise": _noise_variance},
+        transition={"variance-of-the-noise": _noise_variance, "variance-twice": _variance_twice},
     ),
     exact_claim(
         "conversion", "4", "converting a target gives the other's value", CONVERSIONS,

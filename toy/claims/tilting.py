@@ -45,14 +45,23 @@ def constant_shift(case: PlaneScoreCase, x: Tensor) -> Tensor:
 def symmetry_error(
     case: PlaneScoreCase, shift: Callable[[PlaneScoreCase, Tensor], Tensor] = constant_shift
 ) -> float:
-    """Asymmetry of the calibrated score's Jacobian at a point, relative to its largest entry."""
+    """Asymmetry of the calibrated score's Jacobian at a point, relative to its largest entry.
+
+    Beside it, how much the score turns on the average over a circle around the point, relative to
+    its size there: the integral along a closed curve, which asks for no derivative.
+    """
     diffusion, t = case.diffusion, case.times.t
     constant = float64(case.constant)
     model = PlantedErrorModel(diffusion, SCORE, lambda t: constant, amplitude=case.amplitude)
-    law = diffusion.marginal(t)
-    x = law.means[0] + float64(case.offset) * torch.diagonal(law.covariances()[0]).sqrt()
+    x, radius = _circle_around(case)
     jacobian = torch.autograd.functional.jacobian(lambda x: model.at(x, t) - shift(case, x), x)
-    return ((jacobian - jacobian.T).abs().max() / (1 + jacobian.abs().max())).item()
+    asymmetry = (jacobian - jacobian.T).abs().max() / (1 + jacobian.abs().max())
+    outward = circle(64)
+    around = x + radius * outward
+    shifts = torch.stack([shift(case, point) for point in around])
+    field, along = model.at(around, t) - shifts, outward.flip(1) * float64([-1.0, 1.0])
+    turning = (field * along).sum(1).mean().abs() / (1 + field.norm(dim=1).mean())
+    return max(asymmetry.item(), turning.item())
 
 
 def tilt_error(
@@ -157,6 +166,21 @@ def _rotation(case: PlaneScoreCase, x: Tensor) -> Tensor:
     return torch.stack([-case.shift[0] * x[1], case.shift[0] * x[0]])
 
 
+def _circle_around(case: PlaneScoreCase) -> tuple[Tensor, float]:
+    """The point, and a radius over which the score varies little."""
+    law = case.diffusion.marginal(case.times.t)
+    x = law.means[0] + float64(case.offset) * torch.diagonal(law.covariances()[0]).sqrt()
+    return x, min(0.5, law.variances.min().sqrt().item() / 2)
+
+
+def _vortex(case: PlaneScoreCase, x: Tensor) -> Tensor:
+    """The mistake of a field that turns around a place beside the point; its Jacobian is symmetric."""
+    point, radius = _circle_around(case)
+    away = x - point - float64([radius / 2, 0.0])
+    turned = float64([-1.0, 1.0]) * away.flip(0)
+    return turned / away.square().sum().clamp(min=TINY)
+
+
 def _of_the_neighbour(case: PlaneScoreCase, x: Tensor) -> Tensor:
     return constant_shift(case, x) * torch.tanh(x.flip(0)) * torch.tensor([1.0, 0.0]).double()
 
@@ -190,7 +214,7 @@ CLAIMS = (
     exact_claim(
         "conservative", "4", "the calibrated score's Jacobian is symmetric, d = 2",
         PLANE_SCORE_CASES, symmetry_error,
-        shift={"shift-turns": _rotation, "shift-by-neighbour": _of_the_neighbour},
+        shift={"shift-turns": _rotation, "shift-by-neighbour": _of_the_neighbour, "vortex": _vortex},
     ),
     exact_claim(
         "tilt", "4", "s - eta is the score of p exp(-eta.x)/Z", tilt_cases(1, 1.0), tilt_error,

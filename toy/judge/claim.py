@@ -235,7 +235,10 @@ class Record:
 
 @dataclass(frozen=True)
 class StatisticalClaim:
-    """``trial(seed).deviation`` exceeds 1 with probability at most ``level`` if the claim is true."""
+    """``trial(seed).deviation`` exceeds 1 with probability at most ``level`` if the claim is true.
+
+    If ``asymptotic``, in the limit of many images only, or of many repetitions.
+    """
 
     id: str
     section: str
@@ -243,13 +246,15 @@ class StatisticalClaim:
     trial: Callable[[int], Trial]
     mutants: tuple[Mutant, ...]
     level: float = LEVEL
+    asymptotic: bool = False
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """The evidence of one trial, whose sample size does not depend on the number of examples."""
         trial = self.trial(run_seed)
         return Evidence(
-            self.id, self.section, "statistical", trial.n, trial.deviation, 1.0, self.level
-        )
+            self.id, self.section, "statistical", trial.n, trial.deviation, 1.0, self.level,
+            self.asymptotic,
+        )  # fmt: skip
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
         """The deviation that caught the mutant, or None if it survives."""
@@ -290,15 +295,18 @@ def statistical_claim(
     section: str,
     says: str,
     trial: Callable[..., Trial],
+    *,
+    asymptotic: bool = False,
     **mistakes: Mapping[str, Any],
 ) -> StatisticalClaim:
     """A claim with its mutants.
 
     Args:
-        claim_id, section, says, trial: as for ``StatisticalClaim``.
+        claim_id, section, says, trial, asymptotic: as for ``StatisticalClaim``.
         mistakes: for an argument of ``trial`` its wrong values, by the ids of their mutants.
     """
-    return StatisticalClaim(claim_id, section, says, trial, _mutants(trial, mistakes))
+    mutants = _mutants(trial, mistakes)
+    return StatisticalClaim(claim_id, section, says, trial, mutants, asymptotic=asymptotic)
 
 
 def _mutants(

@@ -47,6 +47,7 @@ class Evidence:
         worst: the largest statistic seen; a relative error includes the quadrature's own.
         tolerance: the threshold.
         level: probability of a false alarm; zero for exact claims.
+        asymptotic: whether that level holds in the limit of many images only, and is not proven.
         counterexample: a case on which the claim fails, or an empty text.
         quadrature: the largest error that the quadrature of an exact claim reports of itself.
         unresolved: how many cases the quadrature could not resolve.
@@ -63,6 +64,7 @@ class Evidence:
     worst: float
     tolerance: float
     level: float = 0.0
+    asymptotic: bool = False
     counterexample: str = ""
     quadrature: float = 0.0
     unresolved: int = 0
@@ -76,6 +78,9 @@ class Evidence:
         return self.worst <= self.tolerance and not self.open
 
 
-def false_alarm_probability(evidence: Iterable[Evidence]) -> float:
-    """Union bound over a run: the probability that any true claim is rejected is at most this."""
-    return sum(e.level for e in evidence)
+def false_alarm_probability(evidence: Iterable[Evidence], asymptotic: bool = False) -> float:
+    """Union bound over a run: the probability that any true claim is rejected is at most this.
+
+    It is of the claims whose level is proven, or else of those whose level is asymptotic.
+    """
+    return sum((e.level for e in evidence if e.asymptotic == asymptotic), 0.0)

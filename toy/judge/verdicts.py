@@ -87,7 +87,8 @@ def report_lines(verdict: Verdict) -> Iterator[str]:
         f"worst {e.worst:.1e} of {e.tolerance:.0e}{_of_quadrature(e)} "
         f"in {e.examples - e.unresolved} cases"
         if e.kind == "exact"
-        else f"deviation {e.worst:.2f} of its threshold at level {e.level:.0e}, n = {e.examples}"
+        else f"deviation {e.worst:.2f} of its threshold at {'asymptotic ' * e.asymptotic}level "
+        f"{e.level:.0e}, n = {e.examples}"
     )
     if e.unresolved:
         measured += f", {e.unresolved} not resolved"
@@ -114,13 +115,17 @@ def summary_line(verdicts: list[Verdict]) -> str:
         parts.append(f"{left_open} not resolved")
     if mutants:
         parts.append(f"{sum(m.caught for m in mutants)} of {len(mutants)} mutants caught")
-    level = false_alarm_probability(evidence)
-    chance = f"at most {level:.0e}" if level else "none, as every claim is exact"
+    level, in_the_limit = (
+        false_alarm_probability(evidence, asymptotic) for asymptotic in (False, True)
+    )
+    chance = f"at most {level:.0e}" if level or in_the_limit else "none, as every claim is exact"
+    if in_the_limit:
+        chance += f", and {in_the_limit:.0e} of claims whose level is asymptotic"
     return f"{', '.join(parts)}; probability of a false alarm in the whole run: {chance}"
 
 
 def as_json(verdicts: list[Verdict], not_tried: list[NotTried]) -> dict[str, Any]:
-    """Plain data: ``claims``, ``mutants``, ``not_tried`` and ``false_alarm_probability``."""
+    """Plain data: ``claims``, ``mutants``, ``not_tried``, and the probabilities of a false alarm."""
     evidence = [v.evidence for v in verdicts]
     return {
         "claims": [
@@ -131,4 +136,5 @@ def as_json(verdicts: list[Verdict], not_tried: list[NotTried]) -> dict[str, Any
         "mutants": [asdict(m) | {"caught": m.caught} for v in verdicts for m in v.mutants],
         "not_tried": [asdict(claims) for claims in not_tried],
         "false_alarm_probability": false_alarm_probability(evidence),
+        "asymptotic_false_alarm_probability": false_alarm_probability(evidence, asymptotic=True),
     }  # fmt: skip

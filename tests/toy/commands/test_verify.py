@@ -56,7 +56,8 @@ def test_verify_writes_every_verdict(monkeypatch, tmp_path, capsys):
     assert all(c["passed"] is True and c["worst"] <= c["tolerance"] for c in report["claims"])
     assert all(m["caught"] is True and m["counterexample"] for m in report["mutants"])
     assert {m["claim"] for m in report["mutants"]} == {c.id for c in SOME}
-    assert report["false_alarm_probability"] == LEVEL
+    assert report["false_alarm_probability"] == 0
+    assert report["asymptotic_false_alarm_probability"] == LEVEL
     printed = capsys.readouterr().out
     assert f"{len(SOME)} of {len(SOME)} claims hold" in printed
 

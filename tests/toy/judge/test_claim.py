@@ -25,6 +25,9 @@ def test_the_evidence_of_a_run_carries_the_levels_of_its_claims():
     one, other = statistical(0.5), replace(statistical(0.25), level=1e-7)
     evidence = [claim.uphold(EXAMPLES, SEED) for claim in (one, other, exact(below(1001)))]
     assert false_alarm_probability(evidence) == pytest.approx(1e-5 + 1e-7, rel=1e-12)
+    unproven = replace(statistical(0.5), level=1e-6, asymptotic=True).uphold(EXAMPLES, SEED)
+    assert false_alarm_probability([*evidence, unproven]) == pytest.approx(1.01e-5, rel=1e-12)
+    assert false_alarm_probability([*evidence, unproven], asymptotic=True) == 1e-6
 
 
 def below(limit):

@@ -1,0 +1,47 @@
+"""Frequencies of repetitions: what is right passes, and twice as often is refused."""
+
+import pytest
+import torch
+from scipy.stats import binom
+
+from toy.claims import coverage
+from toy.claims.repetitions import PASSED_WRONGLY, as_often_as, at_most
+from toy.judge.claim import LEVEL
+
+NOMINAL, SEEDS = 0.05, range(40)
+
+
+def trial(probability, seed):
+    """Events of this probability, held against the nominal one."""
+    generator = torch.Generator().manual_seed(seed)
+    return at_most(lambda _: torch.rand((), generator=generator).item() < probability, NOMINAL)
+
+
+def test_what_happens_as_seldom_as_it_may_passes():
+    trials = [trial(NOMINAL, seed) for seed in SEEDS]
+    assert all(t.deviation < 1 for t in trials)
+    assert trial(0.0, 0).n < 300 < max(t.n for t in trials)
+
+
+def test_what_happens_twice_as_often_is_refused():
+    assert all(trial(2 * NOMINAL, seed).deviation >= 1 for seed in SEEDS)
+    assert trial(1.0, 0).n < 30
+
+
+def test_the_ratio_is_fair_at_the_nominal_probability_and_its_inverse_at_twice_it():
+    rise = at_most(lambda _: True, NOMINAL)
+    steps = rise.deviation * -torch.tensor(LEVEL).double().log() / rise.n
+    up, down = steps.exp(), (1 - 2 * NOMINAL) / (1 - NOMINAL)
+    assert NOMINAL * up + (1 - NOMINAL) * down == pytest.approx(1, rel=1e-9)
+    assert 2 * NOMINAL / up + (1 - 2 * NOMINAL) / down == pytest.approx(1, rel=1e-9)
+
+
+def power(repetitions):
+    """The probability that an interval passes which misses twice as often as it says."""
+    passing = [k for k in range(repetitions) if as_often_as(k, repetitions, NOMINAL).deviation <= 1]
+    return binom.cdf(max(passing), repetitions, 2 * NOMINAL)
+
+
+def test_there_are_enough_repetitions_to_refuse_intervals_that_miss_twice_as_often():
+    assert power(coverage.REPETITIONS) <= PASSED_WRONGLY
+    assert power(coverage.REPETITIONS // 3) > PASSED_WRONGLY
