@@ -12,7 +12,7 @@ from PIL import Image
 
 from real.images.base import ImageSource
 from real.images.groups import read_groups
-from real.images.opening import open_images
+from real.images.opening import OPENERS, open_images
 from real.images.pixels import MOST_PIXELS
 from tests.limits import within_limits
 from tests.refusals import refusal
@@ -170,3 +170,16 @@ def test_broken_members_names_and_headers_of_archives(tmp_path):
         with refusal("^data: ", content[:60]), within_limits(content[:60]):
             read(path)
         path.unlink()
+
+
+def test_a_reader_that_raises_anything_is_one_line(monkeypatch):
+    def broken(*_):
+        raise IndexError("as a careless reader does")
+
+    monkeypatch.setitem(OPENERS, "digits", broken)
+    with refusal("data: digits cannot be read: IndexError"):
+        opened("digits")
+    monkeypatch.setitem(OPENERS, "digits", lambda *_: ImageSource("x", 4, broken))
+    source = opened("digits")
+    with refusal("data: digits cannot be read: IndexError"):
+        list(source)
