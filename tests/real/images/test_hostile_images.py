@@ -12,7 +12,7 @@ from PIL import Image
 
 from real.images.base import ImageSource
 from real.images.groups import read_groups
-from real.images.opening import open_images
+from real.images.opening import OPENERS, open_images
 from real.images.pixels import MOST_PIXELS
 from tests.limits import within_limits
 from tests.refusals import refusal
@@ -150,6 +150,7 @@ def header(text: bytes) -> bytes:
 
 def test_broken_members_names_and_headers_of_archives(tmp_path):
     picture, whole = png(), arrays()
+    array = header(b"{'descr': '|u1', 'fortran_order': False, 'shape': (0,)}\n")
     for name, content in (
         ("a.npz", b""), ("a.npz", whole[:-30]), ("a.npz", whole[:60]), ("a.npz", b"PK\x05\x06" + bytes(18)),
         ("a.npz", whole.replace(b"\x93NUMPY\x01", b"\x93NUMPY\x09")),
@@ -158,7 +159,7 @@ def test_broken_members_names_and_headers_of_archives(tmp_path):
         ("a.npz", archive(("images.npy", header(b"(" * 9000)))),
         ("a.npz", archive(("images.npy", b""))), ("a.npz", archive(("images", b"x"))),
         ("a.npz", arrays(labels=np.array(["x"] * 3))), ("a.npz", arrays(labels=np.array(1))),
-        ("a.npz", archive(*((f"{k}.npy", b"") for k in range(20_000)))),
+        ("a.npz", archive(*((f"{k}.npy", array) for k in range(60_000)))),
         ("a.zip", b""), ("a.zip", archive(("0.png", picture), ("1.png", picture))[:-40]),
         ("a.zip", archive(("0.png", b"x"), ("1.png", picture))),
         ("a.zip", archive(("0.png", picture), ("1.png", picture), ("dataset.json", b"\xff"))),
@@ -169,3 +170,16 @@ def test_broken_members_names_and_headers_of_archives(tmp_path):
         with refusal("^data: ", content[:60]), within_limits(content[:60]):
             read(path)
         path.unlink()
+
+
+def test_a_reader_that_raises_anything_is_one_line(monkeypatch):
+    def broken(*_):
+        raise IndexError("as a careless reader does")
+
+    monkeypatch.setitem(OPENERS, "digits", broken)
+    with refusal("data: digits cannot be read: IndexError"):
+        opened("digits")
+    monkeypatch.setitem(OPENERS, "digits", lambda *_: ImageSource("x", 4, broken))
+    source = opened("digits")
+    with refusal("data: digits cannot be read: IndexError"):
+        list(source)
