@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 THOROUGH := build/thorough
 
-.PHONY: demo test lint thorough readme clean
+.PHONY: demo test lint mutants thorough readme clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3: expected 3.11 or newer, got " + sys.version.split()[0])'
@@ -27,6 +27,10 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# One fault after another in a copy of the code, and the tests that should see it (20 minutes).
+mutants: .venv/.ready
+	$(BIN)/python -m tests.mutants --jobs 2
 
 # Two thousand cases of each claim at three seeds, and what the README says of it (hours).
 thorough: .venv/.ready
