@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 THOROUGH := build/thorough
 
-.PHONY: demo test lint fuzz thorough readme clean
+.PHONY: demo test lint fuzz mutants thorough readme clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3: expected 3.11 or newer, got " + sys.version.split()[0])'
@@ -31,6 +31,10 @@ lint: .venv/.ready
 # Changed files of every kind for every reader, many more than in the tests (an hour).
 fuzz: .venv/.ready
 	FUZZ_EXAMPLES=$(or $(EXAMPLES),2000) FUZZ_SEED=$(or $(SEED),1) $(BIN)/python -m pytest tests/real/test_fuzz.py
+
+# One fault after another in a copy of the code, and the tests that should see it (20 minutes).
+mutants: .venv/.ready
+	$(BIN)/python -m tests.mutants --jobs 2
 
 # Two thousand cases of each claim at three seeds, and what the README says of it (hours).
 thorough: .venv/.ready

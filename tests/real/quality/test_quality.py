@@ -10,6 +10,7 @@ import pytest
 import torch
 from PIL import Image
 from scipy.linalg import sqrtm
+from scipy.stats import t as student
 
 from real.cli import main
 from real.images.base import ImageSource
@@ -27,6 +28,7 @@ from real.quality.feature_choice import features_for
 from real.quality.measure import QualityPlan, Reference, Sampler, measure_quality, over_seeds
 from real.quality.trained_features import train_features
 from tests.real.exact import MEAN, exact_checkpoint
+from theory.statistics.intervals import LEVEL
 from theory.support.errors import InputError
 
 
@@ -129,6 +131,17 @@ def test_kernel_distance_covers_zero_for_one_distribution_and_not_for_two():
     assert many.upper - many.lower < 0.5 * (few.upper - few.lower)
     again = kernel_distance(normal(200, 5, 0), normal(200, 5, 1, 0.5), 0)
     assert again == other
+
+
+def test_the_error_of_the_kernel_distance_is_that_of_a_mean():
+    """Ten parts of four against four: the deviation of their distances over the root of ten."""
+    a, b = normal(40, 3, 1), normal(40, 3, 2)
+    generator = torch.Generator().manual_seed(5)
+    of_a, of_b = (torch.randperm(40, generator=generator).split(4) for _ in range(2))
+    parts = torch.stack([squared_mmd(a[i], b[j]) for i, j in zip(of_a, of_b, strict=True)])
+    found = kernel_distance(a, b, 5)
+    half = student.ppf((1 + LEVEL) / 2, 9) * parts.std().item() / 10**0.5
+    assert found.upper - found.value == pytest.approx(half)
 
 
 def test_features_that_cannot_be_compared_are_refused():

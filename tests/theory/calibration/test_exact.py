@@ -114,6 +114,18 @@ def test_bounds_hold_together_with_that_of_the_sum():
     assert torch.allclose(_bounds(gains, largest, Rules(UNSHRUNK, 4, worth), 0), expected)
 
 
+def test_every_time_and_the_sum_are_statements(monkeypatch):
+    seen = []
+
+    def bounds(values, least, most, statements, planned):
+        seen.append(statements)
+        return torch.zeros(values.shape[1], dtype=torch.float64)
+
+    monkeypatch.setattr("theory.calibration.exact.betting_lower_bounds", bounds)
+    certified(n=40)
+    assert seen == [len(TIMES) + 1]
+
+
 def false_certificates(repetitions, n, **options):
     """How often a network that is right gets a certificate, though every correction harms it."""
     found = [certified(RIGHT, n, seed, policy=UNSHRUNK, **options) for seed in range(repetitions)]

@@ -39,3 +39,9 @@ def test_refusals():
 
 def test_a_single_time_has_the_constant():
     assert basis(torch.zeros(1).double(), 0).tolist() == [[1.0]]
+
+
+def test_the_fall_of_the_bound_by_hand():
+    """sum w (2 h eta - h^2) with h = (1, -2), eta = (3, 1), w = (2, 5): 2 * 5 + 5 * (-8)."""
+    h, eta, w = (torch.tensor(x).double() for x in ([[1.0], [-2.0]], [[3.0], [1.0]], [2.0, 5.0]))
+    assert bound_fall(h, eta, w).item() == 2 * 5 - 5 * 8

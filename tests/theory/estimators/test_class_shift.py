@@ -7,6 +7,7 @@ from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import VPCosine
+from theory.estimators.class_shift import _pool
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import SHRUNK
@@ -103,3 +104,14 @@ def test_what_are_no_labels_is_refused(labels, message):
 
     with pytest.raises(InputError, match=message):
         calibrate(predict, SCHEDULE, images=IMAGES, times=TIMES, conditions=labels, classes=3)
+
+
+def test_pooling_of_two_classes_by_hand():
+    """Means 1 and 5 of two images each, whose deviations about them are all 1.
+
+    V = 4/2 = 2, so that each mean has the error 1; tau^2 = 4 - 1/2, as half of it is shared.
+    """
+    total = torch.tensor([[[0.0], [4.0]], [[2.0], [6.0]]]).double()
+    delta, weights = _pool(torch.ones(2, 2).double(), total)
+    assert torch.allclose(weights, torch.tensor([3.5 / 4.5] * 2).double())
+    assert torch.allclose(delta, 3.5 / 4.5 * torch.tensor([[-2.0], [2.0]]).double())

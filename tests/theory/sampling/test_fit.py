@@ -16,11 +16,13 @@ from tests.theory.sampling.gaussian_flow import (
     solver,
 )
 from theory.diffusion.data_range import DataRange
+from theory.diffusion.targets import NOISE as NOISE_TARGET
+from theory.forward.network import Network
 from theory.sampling.data_law import DataLaw
-from theory.sampling.fit import FRESH, PURPOSE, Starts, base_errors, fit_solver
+from theory.sampling.fit import FRESH, PURPOSE, Matching, Starts, against, base_errors, fit_solver
 from theory.sampling.fitted import PARTS, FittedSolver
-from theory.sampling.flow import fine_times
-from theory.sampling.marginal_fit import moment_errors
+from theory.sampling.flow import Flow, fine_times
+from theory.sampling.marginal_fit import fit_moments, moment_errors
 from theory.sampling.multistep import scales, with_end
 from theory.sampling.start import DataStart
 from theory.support.errors import InputError
@@ -47,11 +49,16 @@ def test_the_trajectory_of_a_gaussian_is_followed_nearly_exactly():
     assert made.parts == ("trajectory",)
 
 
-def test_of_a_curved_network_less_is_left_on_fresh_starts():
-    made = fitted(("trajectory",), law=None, curved=0.3)
-    distance = made.figures["distance"]
+@pytest.fixture(scope="module")
+def curved():
+    return fitted(("trajectory",), law=None, curved=0.3).figures
+
+
+def test_of_a_curved_network_less_is_left_on_fresh_starts(curved):
+    distance = curved["distance"]
     assert distance["after"]["value"] < 0.2 * distance["before"]["value"]
-    assert made.figures["fine_solution_error"] < 0.02
+    assert 0 < curved["fine_solution_error"] <= 0.01
+    assert max(step["trajectory"]["predictions"] for step in curved["steps"]) == 3
 
 
 def test_marginals_mend_a_network_that_is_wrong():
@@ -185,3 +192,48 @@ def test_the_times_that_can_be_fitted_better_are_told_apart():
     ]
     for error, figures in zip(errors, alone, strict=True):
         assert error == pytest.approx(figures["distance"]["after"]["value"], rel=0.6)
+
+
+def test_what_is_measured_is_that_of_fresh_starts(curved):
+    """Distances per pixel, and errors of the moments at the times where they are led."""
+    base, fresh = solver(), Starts.drawn(0, FRESH, 64, SHAPE, None).noise
+    own, distance = flow(curved=0.3), curved["distance"]
+    apart = own.solve(base, fresh)[-1] - own.fine(base, curved["division"], fresh)[-1]
+    assert distance["before"]["value"] == pytest.approx(apart.square().mean().item())
+    values = {name: distance[name]["value"] for name in ("before", "after", "fall")}
+    assert values["fall"] == pytest.approx(values["before"] - values["after"])
+    moments = fitted(("marginals",), bias=0.1).figures["moments"]
+    path = flow(bias=0.1).solve(base, fresh)
+    a, s = (x.tolist() for x in scales(base.log_snr))
+    errors = [moment_errors(path[i], LAW, a[i], s[i]).mean().item() for i in range(1, 5)]
+    assert moments["before"] == pytest.approx(sum(errors))
+
+
+def test_gains_are_measured_on_other_starts_than_those_of_the_fit():
+    seen = []
+
+    def predict(x_t, t):
+        seen.append((t[0].item(), x_t))
+        return x_t
+
+    own = Flow(Network(predict, SCHEDULE, NOISE_TARGET))
+    fit_solver(own, solver(), SHAPE, parts=("marginals",), law=LAW, starts=24, fresh=16)
+    first = max(t for t, _ in seen)
+    starts = torch.cat([x_t for t, x_t in seen if t == first])
+    assert len(starts.unique(dim=0)) == 24 + 16
+
+
+def test_positions_are_led_to_the_moments_of_their_own_time():
+    u, base = images(40, 3), solver()
+    a, s = (x.tolist() for x in scales(base.log_snr))
+    assert Matching(LAW, base).fit(1, u).before == fit_moments(u, LAW, a[1], s[1]).before
+
+
+def test_the_law_of_samples_by_hand():
+    """Four images of variance 4 (two pixels, means 0), two samples of variance 8 and mean (3, 0)."""
+    law = DataLaw.of([torch.tensor([[2.0, 2.0], [-2.0, -2.0], [1.0, 1.0], [-1.0, -1.0]]).double()])
+    found = against(law, torch.tensor([[5.0, 2.0], [1.0, -2.0]]).double())
+    theirs = 2 * 10 / 3
+    assert found["variance"] == pytest.approx(16 / theirs)
+    assert found["mean"] == pytest.approx((9 - 16 / 2 - theirs / 4) / theirs)
+    assert found["variance_error"] == pytest.approx((2 * 2 * (10 / 3) ** 2 / theirs**2 / 2) ** 0.5)

@@ -58,3 +58,14 @@ def test_a_first_time_without_any_image_has_finite_weights():
 def test_weights_that_are_none_are_refused(weights):
     with pytest.raises(InputError, match="solver: expected"):
         Multistep(TIMES, SCHEDULE.log_snr(TIMES), weights)
+
+
+def test_the_first_weight_of_data_is_that_of_the_newest_prediction():
+    one = torch.ones(1, 1).double()
+    solver = Multistep(
+        torch.tensor([2.0, 1.0, 0.0]),
+        torch.arange(3).double(),
+        torch.tensor([[2.0, 3.0, 5.0]] * 3).double(),
+    )
+    assert solver.step(1, 7 * one, [10 * one, 100 * one]).item() == 2 * 7 + 3 * 100 + 5 * 10
+    assert solver.step(0, 7 * one, [10 * one]).item() == 2 * 7 + 3 * 10

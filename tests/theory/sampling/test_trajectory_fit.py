@@ -68,3 +68,12 @@ def test_a_shifted_time_is_in_the_span():
     difference = (shifted.weights - solver.weights)[0]
     target = difference[0] * FEATURES[0] + difference[1] * FEATURES[1]
     assert fit_step(FEATURES[:2], target, SHAPE).after < 1e-9 * target.square().sum(1).mean()
+
+
+def test_what_is_added_is_fitted_to_all_starts():
+    """Of one cell, which nothing shrinks: the least squares of every start."""
+    target = NOISE + 0.4 * FEATURES[1]
+    fit = fit_step(FEATURES[:2], target, SHAPE, kinds=("whole",))
+    design = FEATURES[:2].flatten(1).T
+    expected = torch.linalg.lstsq(design, target.flatten()[:, None]).solution
+    assert torch.allclose(fit.added.weights, expected, rtol=1e-4, atol=1e-6)

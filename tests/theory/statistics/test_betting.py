@@ -112,3 +112,22 @@ def test_what_has_no_range_is_its_value():
 def test_values_outside_their_bounds_are_refused(value):
     with pytest.raises(InputError, match="betting: expected values within the bounds"):
         bounds(torch.tensor([[0.5], [value]], dtype=torch.float64))
+
+
+def test_bets_by_hand():
+    """sqrt(2 log(1/error) / (planned v)), v the variance of a value at 1/2 and of those before."""
+    bets = plug_in_bets(torch.tensor([1.0, 0.0, 0.7]).double(), 0.05, 8)
+    after_one = (0.25 + (1 - 0.75) ** 2) / 2
+    after_two = (0.25 + (1 - 0.75) ** 2 + (0 - 0.5) ** 2) / 3
+    expected = [(2 * math.log(20) / (8 * v)) ** 0.5 for v in (0.25, after_one, after_two)]
+    assert torch.allclose(bets, torch.tensor(expected).double())
+
+
+def test_no_more_than_a_share_of_the_wealth_can_be_lost():
+    """A bet of 10 on values above 1/2 is cut to 1.8: a value of 0 leaves a tenth, one of 1 gains 0.9."""
+    wealth = log_wealth(
+        torch.tensor([0.0, 1.0]).double(),
+        torch.tensor(0.5).double(),
+        torch.tensor([10.0, 10.0]).double(),
+    )
+    assert torch.allclose(wealth.exp(), torch.tensor([0.1, 0.19]).double())

@@ -60,3 +60,9 @@ def test_images_are_vectors_too():
 def test_vectors_beyond_the_reach_are_refused():
     with pytest.raises(InputError, match="betting: expected vectors within the reach"):
         tried(10 * normal(0, 5, 3))
+
+
+def test_projections_by_hand():
+    """v.r / |v|_1 with v the sum so far, which is zero to begin with."""
+    along = MeanZeroTest(5.0, 20.0).projections(torch.tensor([[3.0, -4.0], [1.0, 2.0]]).double())
+    assert along.tolist() == [0.0, (3 - 8) / 7]

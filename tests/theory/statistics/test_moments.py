@@ -226,3 +226,11 @@ def test_without_a_contrast_the_interval_reaches_from_all_noise_to_none():
     widened = moments.mean.square().sum().item() - of_population.value
     assert of_set.upper - of_population.upper == pytest.approx(widened)
     assert widened > 0
+
+
+def test_the_error_of_two_groups_by_hand():
+    """Units 1, 1 and 4, 6 in two groups, mean 3: 2 (|2 - 6|^2 + |10 - 6|^2) / 4^2 = 4."""
+    moments = Moments.empty((1,), 3)
+    moments.add_(torch.tensor([0, 0, 2, 2]), torch.tensor([[1.0], [1.0], [4.0], [6.0]]).double())
+    assert replace(moments, clustered=True).error_energy() == pytest.approx(4.0)
+    assert moments.error_energy() == pytest.approx((4 + 4 + 1 + 9) / (4 * 3))

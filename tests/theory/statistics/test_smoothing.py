@@ -35,3 +35,12 @@ def test_where_no_spline_is_possible_nothing_is_smoothed():
     assert len(smoothers(infinite, ERRORS)) == 1
     assert len(smoothers(LOG_SNR, 0 * ERRORS)) == 1
     assert len(smoothers(LOG_SNR, ERRORS)) > 1
+
+
+def test_a_time_of_large_error_moves_no_other():
+    """Of a value that is hardly known, next to nothing is found at the times beside it."""
+    errors = torch.ones(TIMES).double()
+    errors[5] = 1e6
+    matrix = smoothers(LOG_SNR, errors)[5]
+    assert matrix[:, 5].abs().max() < 1e-3
+    assert smoothers(LOG_SNR, torch.ones(TIMES).double())[5][:, 5].abs().max() > 0.05

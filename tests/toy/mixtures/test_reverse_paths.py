@@ -5,7 +5,7 @@ import torch
 
 from theory.diffusion.schedules import VPLinear
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.reverse_paths import mixture_on_sphere, reverse_paths
+from toy.mixtures.reverse_paths import mixture_on_sphere, reverse_paths, two_components
 
 WEIGHTS = (0.5, 0.3, 0.2)
 
@@ -35,3 +35,8 @@ def test_everything_is_that_of_the_points():
         torch.testing.assert_close(paths.components[i], law.responsibilities(paths.x[i]))
     expected = list(diffusion.reverse_path(start, times.tolist(), generator()))
     assert torch.equal(paths.x, torch.stack(expected))
+
+
+def test_two_components_are_a_diameter_apart():
+    means = two_components(5, 3.0, 0.1).data.means
+    assert torch.allclose((means[0] - means[1]).norm(), torch.tensor(3.0).double())

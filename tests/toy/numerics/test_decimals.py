@@ -47,3 +47,12 @@ def test_far_away_nothing_is_lost():
     values = values_at(two, torch.tensor([1e6 + 1e-5], dtype=torch.float64))
     assert values.responsibilities.tolist() == [0.0, 1.0]
     assert values.score.item() == pytest.approx(-1e5, rel=1e-4)
+
+
+def test_what_cancels_in_floating_point_is_told_apart():
+    """A million deviations out the exponents are 5e11 and differ by 2: the share is 1/(1 + e^-2)."""
+    one = torch.ones(2, dtype=torch.float64)
+    law = GaussianMixture.diagonal(one, torch.tensor([[0.0], [2e-6]]).double(), one)
+    m, x = law.means[1, 0].item(), 1e6
+    found = values_at(law, torch.tensor([x], dtype=torch.float64)).responsibilities[1].item()
+    assert abs(found - 1 / (1 + math.exp(-(x * m - m**2 / 2)))) < 1e-12
