@@ -134,7 +134,7 @@ def repair(
     unseen = Unseen(ImageSet(held_out, conditions), calibration.image_ids, calibration.shape)
     look = survey(unseen)
     judge = partial(
-        hold_out, images=unseen, units=look.units if look.clustered else None,
+        hold_out, images=unseen, units=look.units,
         times=settings.times, seed=settings.seed, draws=settings.draws, device=settings.device,
         on_progress=settings.on_progress,
     )  # fmt: skip

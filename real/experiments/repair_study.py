@@ -36,6 +36,7 @@ from theory.calibration.procedure import calibrate, conclude, parts_of
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, REGRESSION, Estimator
 from theory.forward.network import Network
+from theory.forward.survey import survey
 from theory.statistics.intervals import Estimate
 from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK, Policy
 from theory.support.errors import NonFiniteError
@@ -205,11 +206,12 @@ def _losses(
 ) -> dict[str, Tensor]:
     """Held-out losses (n, T) of every contender; one pass for each network among them."""
     found: dict[str, Tensor] = {}
+    units = survey(plan.held_out).units
     for network in {id(c.network): c.network for c in contenders.values()}.values():
         own = {name: c.correction for name, c in contenders.items() if c.network is network}
         corrections = {name: correction for name, correction in own.items() if correction}
         judged = hold_out(
-            network.network, corrections, plan.held_out, plan.times, seed=seed,
+            network.network, corrections, plan.held_out, plan.times, seed=seed, units=units,
             device=plan.device, on_progress=plan.on_progress,
         )  # fmt: skip
         found |= {name: judged.losses - judged.gains.get(name, 0.0) for name in own}

@@ -7,12 +7,11 @@ fifty of those of the calibration.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 from scipy.stats import t as student
 from torch import Tensor
 
@@ -40,11 +39,13 @@ class Alternative:
 
     Attributes:
         says: how the network is run then.
-        of: makes the network's call under it from the network's call.
+        predict: the network's call under it.
+        conditions: of the images.
     """
 
     says: str
-    of: Callable[[Predict], Predict]
+    predict: Predict
+    conditions: Conditions | None
 
 
 def better_alternatives(problem: Problem, budget: int | None = None) -> tuple[tuple[str, ...], int]:
@@ -52,8 +53,9 @@ def better_alternatives(problem: Problem, budget: int | None = None) -> tuple[tu
 
     Of a budget no more than ``SHARE`` is spent: nothing if that is too little to tell.
     """
-    given, shape = problem.images.conditions, tuple(problem.survey.mean_image.mean.shape)
-    tried = [*_channels(shape), *_labels(given)]
+    given = Alternative("as described", problem.network.predict, problem.images.conditions)
+    shape = tuple(problem.survey.mean_image.mean.shape)
+    tried = [*_channels(given, shape), *_labels(given, problem.survey.ranks)]
     count, times = problem.survey.count, _times(problem)
     whole = count * len(problem.times) if budget is None else budget
     spare = int(SHARE * whole / (len(times) * (1 + len(tried))))
@@ -62,14 +64,14 @@ def better_alternatives(problem: Problem, budget: int | None = None) -> tuple[tu
     if not tried or images < LEAST_IMAGES:
         return (), 0
     generator = torch.Generator().manual_seed(problem.seed)
-    rank = torch.randperm(count, generator=generator)
+    rank = torch.randperm(count, generator=generator)[problem.survey.ranks]
     members = (rank < images).expand(len(times), count)
-    own = _errors(problem, problem.network.predict, times, members)
+    own = _errors(problem, given, times, members)
     scale = own.mean(1, keepdim=True).clamp(min=1e-300)
     quantile = float(student.isf(DOUBT / len(tried), images - 1))
     better = []
     for alternative in tried:
-        other = _errors(problem, alternative.of(problem.network.predict), times, members)
+        other = _errors(problem, alternative, times, members)
         fall = torch.log((own / scale).sum(0) / (other / scale).sum(0).clamp(min=1e-300))
         if (fall.mean() - quantile * fall.std() / math.sqrt(images)).item() > 0:
             ratio = fall.mean().neg().exp().item()
@@ -85,67 +87,42 @@ def _times(problem: Problem) -> Tensor:
 
 
 def _errors(
-    problem: Problem, predict: Predict, times: Tensor, members: Tensor
+    problem: Problem, described: Alternative, times: Tensor, members: Tensor
 ) -> Float64[Tensor, "time image"]:
     """Squared errors, in the order of the images."""
-    network = replace(problem.network, predict=predict, reference=None)
+    network = replace(problem.network, predict=described.predict, reference=None)
+    images = replace(problem.images, conditions=described.conditions)
     errors: list[list[Tensor]] = [[] for _ in times]
     draws = Draws(problem.seed, PURPOSE)
-    for seen in observe(
-        network, problem.images, times, draws, members=members, device=problem.device
-    ):
+    for seen in observe(network, images, times, draws, members=members, device=problem.device):
         errors[seen.time_index].append(seen.error.flatten(2).square().sum(2).mean(0).cpu())
     return torch.stack([torch.cat(column) for column in errors])
 
 
-def _channels(shape: tuple[int, ...]) -> list[Alternative]:
+def _channels(given: Alternative, shape: tuple[int, ...]) -> list[Alternative]:
     """Images (3, h, w) with the channels in the other order."""
 
-    def reversed_channels(predict: Predict) -> Predict:
-        """The network on images whose channels come the other way round."""
+    def reversed_channels(x_t: Tensor, t: Tensor, *condition: Any) -> Tensor:
+        """The prediction on images whose channels come the other way round, turned back."""
+        return given.predict(x_t.flip(1), t, *condition).flip(1)
 
-        def run(x_t: Tensor, t: Tensor, *condition: Any) -> Tensor:
-            """Its prediction, turned back."""
-            return predict(x_t.flip(1), t, *condition).flip(1)
-
-        return run
-
-    fits = len(shape) == 3 and shape[0] == 3
-    return [Alternative("with the channels in reversed order", reversed_channels)] if fits else []
-
-
-def _labels(conditions: Conditions | None) -> list[Alternative]:
-    """Conditions that were given to other images; of labels also the next and the last one."""
-    if conditions is None:
+    if len(shape) != 3 or shape[0] != 3:
         return []
-    rolled = Alternative("under the conditions of other images", _with(_rolled))
-    if (
-        not isinstance(conditions, Tensor)
-        or conditions.dim() != 1
-        or conditions.is_floating_point()
-    ):
-        return [rolled]
-    low, high = int(conditions.min()), int(conditions.max())
-    if low == high:
-        return [rolled]
-
-    def moved(by: int) -> Callable[[Predict], Predict]:
-        """The network under labels that are moved on by so many."""
-        return _with(lambda labels: low + (labels - low + by) % (high - low + 1))
-
-    return [
-        rolled,
-        Alternative("with labels one higher", moved(1)),
-        Alternative("with labels one lower", moved(-1)),
-    ]
+    return [replace(given, says="with the channels in reversed order", predict=reversed_channels)]
 
 
-def _with(change: Callable[[Any], Any]) -> Callable[[Predict], Predict]:
-    """The network's call under changed conditions."""
-    return lambda predict: lambda x_t, t, condition: predict(x_t, t, change(condition))
-
-
-def _rolled(conditions: Conditions) -> Any:
-    """Each condition goes to the image half a batch on."""
-    half = (len(conditions) + 1) // 2
-    return take(conditions, torch.arange(len(conditions)).roll(half))
+def _labels(given: Alternative, ranks: Int64[Tensor, "image"]) -> list[Alternative]:
+    """Conditions that belong to other images; of labels also the next and the last one."""
+    labels = given.conditions
+    if labels is None:
+        return []
+    by_rank = ranks.argsort()
+    others = take(labels, by_rank.roll(len(ranks) // 2)[ranks])
+    tried = [replace(given, says="under the conditions of other images", conditions=others)]
+    if not isinstance(labels, Tensor) or labels.dim() != 1 or labels.is_floating_point():
+        return tried
+    low, high = int(labels.min()), int(labels.max())
+    for says, by in () if low == high else (("higher", 1), ("lower", -1)):
+        moved = low + (labels - low + by) % (high - low + 1)
+        tried.append(replace(given, says=f"with labels one {says}", conditions=moved))
+    return tried

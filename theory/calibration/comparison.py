@@ -146,7 +146,7 @@ def compare(
     look = survey(shown)
     measure = partial(
         hold_out, corrections={}, images=shown, times=times, seed=seed, draws=draws,
-        mean_image=look.mean_image.mean, units=look.units if look.clustered else None,
+        mean_image=look.mean_image.mean, units=look.units,
         device=as_device(device), on_progress=on_progress,
     )  # fmt: skip
     return Comparison(

@@ -113,12 +113,14 @@ class _Halves:
     Attributes:
         ids: of all images.
         makes, pilot, judges: the images.
+        order: (n,), the place of each image that judges, in no order of the images.
     """
 
     ids: Int64[Tensor, "image"]
     makes: ImageSet
     pilot: ImageSet
     judges: ImageSet
+    order: Int64[Tensor, "judge"]
 
     @classmethod
     def of(cls, whole: ImageSet, data_range: DataRange, seed: int) -> "_Halves":
@@ -127,9 +129,13 @@ class _Halves:
         for batch in whole:
             data_range.require(batch.images)
         makes, judges = two_halves(look, seed)
-        pilot = makes & (makes.cumsum(0) <= PILOT)
-        parts = (chosen_images(whole, look, chosen) for chosen in (makes, pilot, judges))
-        return cls(look.ids, *parts)
+        pilot = torch.zeros_like(makes)
+        pilot[(by_rank := look.ranks.argsort())[makes[by_rank]][:PILOT]] = True
+        of_makes, of_pilot, of_judges = (
+            chosen_images(whole, look, chosen) for chosen in (makes, pilot, judges)
+        )
+        order = look.ranks[judges].argsort().argsort()
+        return cls(look.ids.sort().values, of_makes, of_pilot, of_judges, order)
 
 
 def _limits(
@@ -174,13 +180,13 @@ def _judged(
     held = replace(made, exact=exact)
     found = hold_out(
         network, {CLIPPED: held.clipping, WHOLE: held.correction}, halves.judges, made.times,
-        seed=draws.seed, draws=draws.count, mean_image=made.mean_image,
+        seed=draws.seed, draws=draws.count, mean_image=made.mean_image, units=halves.order,
         **measured,
     )  # fmt: skip
     scale = error_scale(network.schedule, network.target, made.times)
     largest = exact.largest_gains(scale)
     gains = _without_rounding(found, largest)
-    bounds = _bounds(gains, largest, rules, draws.seed)
+    bounds = _bounds(gains[halves.order.argsort()], largest, rules, draws.seed)
     exact, total = replace(exact, bounds=bounds[:-1]), bounds[-1].item()
     if rules.policy.certified:
         exact = exact.where_certain()
@@ -222,7 +228,7 @@ def _bounds(
     The images are bet on in an order drawn from the seed, as files are often sorted.
 
     Args:
-        gains: of independent images.
+        gains: of independent images, in no order of theirs.
         largest: what no image's |gain| exceeds.
         rules: weights of the sum, and how many bounds hold together.
         seed: of the order.

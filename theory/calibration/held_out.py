@@ -58,7 +58,7 @@ def hold_out(
     seed: int,
     draws: int = 1,
     mean_image: Float64[Tensor, "*shape"] | None = None,
-    units: Int64[Tensor, "image"] | None = None,
+    units: Int64[Tensor, "image"],
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> HeldOut:
@@ -72,7 +72,7 @@ def hold_out(
         seed: key of the noise, so that losses of several networks are paired.
         draws: noise draws per image and time.
         mean_image: of other images, for the comparison with the best line; None for none.
-        units: (n,), which images belong together; None if none do.
+        units: (n,), which images belong together, numbered from 0 in no order of the images.
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
 
@@ -85,22 +85,23 @@ def hold_out(
     lines = [] if mean_image is None else [LineSums(mean_image) for _ in times]
     for seen in observe(
         network, images, times, Draws(seed, PURPOSE, draws), device=device, on_progress=on_progress,
-        group=None if units is None else units % GROUPS,
+        group=units % GROUPS,
     ):  # fmt: skip
-        k, units = seen.time_index, seen.residual.mean(0)
+        k, mean = seen.time_index, seen.residual.mean(0)
         losses[k].append(seen.residual.square().flatten(2).sum(2).mean(0).cpu())
         for name, correction in corrections.items():
             gains[name][k].append(_gain(correction, times[k][None], seen).cpu())
         for line in lines[k : k + 1]:
             line.add_(seen)
-        sums = moments.get(k) or Moments.empty(tuple(units.shape[1:]), GROUPS)
-        moments[k] = sums = sums.to(units.device)
-        sums.add_(seen.group, units)
+        sums = moments.get(k) or Moments.empty(tuple(mean.shape[1:]), GROUPS)
+        moments[k] = sums = sums.to(mean.device)
+        sums.add_(seen.group, mean)
+    clustered = len(units.unique()) < len(units)
     return HeldOut(
         _table(losses),
         {name: _table(columns) for name, columns in gains.items()},
         tuple(
-            replace(moments[k].to("cpu"), clustered=units is not None).squared_norm()
+            replace(moments[k].to("cpu"), clustered=clustered).squared_norm()
             for k in range(len(times))
         ),
         tuple(line.to_("cpu").comparison() for line in lines),

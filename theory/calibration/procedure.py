@@ -189,6 +189,6 @@ def conclude(
         line_check=passed.line_check,
         doubts=passed.doubts,
         mean_image=problem.survey.mean_image.mean,
-        image_ids=problem.survey.ids,
+        image_ids=problem.survey.ids.sort().values,
         provenance=made | dict(provenance or {}),
     )

@@ -55,7 +55,8 @@ class _Sequential:
         generator = torch.Generator().manual_seed(problem.seed)
         units = problem.survey.units
         self.order = torch.randperm(problem.survey.effective, generator=generator)[units]
-        self.rank = torch.argsort(torch.argsort(self.order, stable=True))
+        by_rank = problem.survey.ranks.argsort()
+        self.rank = by_rank[self.order[by_rank].argsort(stable=True)].argsort()
         self.taken = torch.zeros(times, dtype=torch.int64)
         self.accumulators = problem.accumulators(CANDIDATES)
 

@@ -151,7 +151,7 @@ def validate(
     found = hold_out(
         network, corrections, held_out, calibration.times, seed=seed, draws=draws,
         mean_image=calibration.mean_image, device=as_device(device), on_progress=on_progress,
-        units=look.units if look.clustered else None,
+        units=look.units,
     )  # fmt: skip
     clipping = found.gains.get(CLIPPED, torch.zeros_like(found.losses))
     applied = torch.stack([calibration.applied(part) for part in calibration.parts]).any(0)

@@ -1,6 +1,7 @@
 """Who is who: fingerprints of images and of arrays, so that nothing is confused silently."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable
 
 import torch
@@ -16,6 +17,24 @@ def image_ids(images: Float[Tensor, "b *shape"]) -> Int64[Tensor, "b"]:
     ]
     identities = [int.from_bytes(d, "big", signed=True) for d in digests]
     return torch.tensor(identities, dtype=torch.int64)
+
+
+COPY = 0x9E3779B97F4A7C15 - 2**64
+"""Between the numbers of two copies of an image: odd, and no difference of identities but by chance."""
+
+
+def numbered(ids: Int64[Tensor, "n"], before: Counter[int] | None = None) -> Int64[Tensor, "n"]:
+    """A number of its own for each image: its identity, or further on for its second and later copies.
+
+    Args:
+        ids: identities, in the order in which copies are counted.
+        before: how many images of each identity came before; those of ``ids`` are added to it.
+    """
+    count, copies = Counter() if before is None else before, []
+    for identity in ids.tolist():
+        copies.append(count[identity])
+        count[identity] += 1
+    return ids + COPY * torch.tensor(copies, dtype=torch.int64)
 
 
 def fingerprint(parts: Iterable[tuple[str, Tensor]], *texts: str) -> str:

@@ -4,6 +4,7 @@ For image x_0 and noise e the network's target is known, y = A_t x_0 + B_t e, an
 draw's residual y_theta - y.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -14,6 +15,7 @@ from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from theory.forward.fingerprints import numbered
 from theory.forward.images import Batch, Conditions
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network, Predict
@@ -170,16 +172,17 @@ def observe(
 
 
 def _words(draws: Draws, call: "_Call") -> Tensor:
-    return draws.words(call.time_index, call.positions, call.shape)
+    return draws.words(call.time_index, call.numbers, call.shape)
 
 
 @dataclass(frozen=True)
 class _Call:
-    """The images of a batch that are taken at one time, and their positions among all."""
+    """The images of a batch that are taken at one time, their positions among all, and who they are."""
 
     time_index: int
     batch: Batch
     positions: Int64[Tensor, "b"]
+    numbers: Int64[Tensor, "b"]
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -190,14 +193,15 @@ class _Call:
 def _calls(
     images: Iterable[Batch], times: int, members: Bool[Tensor, "time image"] | None
 ) -> Iterator[_Call]:
-    first = 0
+    first, before = 0, Counter[int]()
     for batch in images:
+        numbers = numbered(batch.ids, before)
         positions = torch.arange(first, first + len(batch))
         for k in range(times):
             if members is None:
-                yield _Call(k, batch, positions)
+                yield _Call(k, batch, positions, numbers)
             elif len(here := positions[members[k, positions]]):
-                yield _Call(k, batch.select(here - first), here)
+                yield _Call(k, batch.select(here - first), here, numbers[here - first])
         first += len(batch)
 
 

@@ -43,7 +43,7 @@ def two_halves(look: Survey, seed: int) -> tuple[Bool[Tensor, "image"], Bool[Ten
     """Which images make something, and which judge it: no unit is on both sides.
 
     Half of the units, drawn from the seed, come with all of their images, the others with one each,
-    so that those that judge are independent.
+    so that those that judge are independent. The order of the images does not matter.
 
     Raises:
         InputError: fewer than four units.

@@ -1,7 +1,8 @@
 """Noise that belongs to the image.
 
-A draw is keyed by (seed, purpose, time index, draw index) and positioned by the image's index, so
-that batch sizes, interruptions and the number of processes never change it. The generator is
+A draw is keyed by (seed, purpose, time index, draw index) and positioned by the image's number, such
+as its identity, so that batch sizes, the order of the images, interruptions and the number of processes
+never change it. The generator is
 numpy's counter-based Philox; uniforms become normals through the inverse distribution function,
 one word each, which keeps positions fixed. Words are drawn on the CPU, in any thread; they become
 normals wherever they are, in float64, the same everywhere but for rounding.
@@ -50,7 +51,7 @@ class Draws:
     def words(
         self, time_index: int, images: Int64[Tensor, "b"], shape: tuple[int, ...]
     ) -> Int64[Tensor, "pair b *shape"]:
-        """What the noise is made from, for each pair of draws of the images of these indices."""
+        """What the noise is made from, for each pair of draws of the images of these numbers."""
         pairs = range((self.count + 1) // 2)
         of_pairs = [
             keyed_words(self.seed, self.purpose, time_index, j, images, shape) for j in pairs
@@ -71,11 +72,11 @@ def keyed_noise(
     images: Int64[Tensor, "b"],
     shape: tuple[int, ...],
 ) -> Float64[Tensor, "b *shape"]:
-    """Standard normal noise (b, *shape) for the images of these indices, on the CPU.
+    """Standard normal noise (b, *shape) for the images of these numbers, on the CPU.
 
     Args:
         seed, purpose, time_index, draw: the key; each combination has noise of its own.
-        images: indices of the images, which position their noise.
+        images: a number of each image, any of 64 bits, which positions its noise.
         shape: of one image.
     """
     return normals(keyed_words(seed, purpose, time_index, draw, images, shape))
@@ -98,15 +99,13 @@ def keyed_words(
     key = np.random.SeedSequence(entropy).generate_state(2, np.uint64)
     size = math.prod(shape)
     blocks = -(-size // WORDS_PER_BLOCK)
-    words = np.concatenate(
-        [
-            np.random.Philox(key=key, counter=first * blocks).random_raw(
-                count * blocks * WORDS_PER_BLOCK
-            )
-            for first, count in _runs(images.tolist())
-        ]
-    )
-    words = words.reshape(len(images), blocks * WORDS_PER_BLOCK)[:, :size]
+    generator, now, runs = np.random.Philox(key=key, counter=0), 0, []
+    for first, count in _runs(images.tolist()):
+        start = first % 2**64 * blocks
+        generator.advance((start - now) % 2**256)
+        runs.append(generator.random_raw(count * blocks * WORDS_PER_BLOCK))
+        now = start + count * blocks
+    words = np.concatenate(runs).reshape(len(images), blocks * WORDS_PER_BLOCK)[:, :size]
     top = (words >> np.uint64(64 - BITS)).view(np.int64)
     return torch.from_numpy(top).reshape(len(images), *shape)
 
@@ -117,7 +116,7 @@ def normals(words: Int64[Tensor, "*n"]) -> Float64[Tensor, "*n"]:
 
 
 def _runs(indices: list[int]) -> list[tuple[int, int]]:
-    """Consecutive indices as (first, count), so that each run is drawn at once."""
+    """Consecutive numbers as (first, count), so that each run is drawn at once."""
     runs: list[tuple[int, int]] = []
     for index in indices:
         if runs and index == sum(runs[-1]):

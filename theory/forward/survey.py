@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float64, Int64
 from torch import Tensor
 
+from theory.forward.fingerprints import numbered
 from theory.forward.images import ImageSet, Unseen
 from theory.forward.units import thumbnails, units_of
 from theory.support.errors import InputError
@@ -28,7 +29,8 @@ class Survey:
     Attributes:
         ids: their identities.
         mean_image: their mean.
-        units: (n,), which of them are copies of each other or belong together; numbered from 0.
+        units: (n,), which of them are copies of each other or belong together; numbered from 0, in
+            no order of the images.
     """
 
     ids: Int64[Tensor, "image"]
@@ -46,12 +48,16 @@ class Survey:
         return int(self.units.max()) + 1
 
     @property
+    def ranks(self) -> Int64[Tensor, "image"]:
+        """The place of each image among all, which does not depend on the order they come in."""
+        return numbered(self.ids).argsort().argsort()
+
+    @property
     def firsts(self) -> Bool[Tensor, "image"]:
-        """True for the first image of each unit."""
-        _, first = np.unique(self.units.numpy(), return_index=True)
-        return torch.zeros(self.count, dtype=torch.bool).index_fill_(
-            0, torch.from_numpy(first), True
-        )
+        """True for the image of least rank in each unit."""
+        order = self.ranks.argsort()
+        _, first = np.unique(self.units[order].numpy(), return_index=True)
+        return torch.zeros(self.count, dtype=torch.bool).index_fill_(0, order[first], True)
 
     @property
     def clustered(self) -> bool:

@@ -44,7 +44,7 @@ def units_of(
     small: Float[Tensor, "n pixel"],
     groups: Int64[Tensor, "n"] | None = None,
 ) -> Int64[Tensor, "n"]:
-    """The unit of each image, numbered from 0 in the order of their first images.
+    """The unit of each image, numbered from 0 in the order of their least identities.
 
     Args:
         ids: identities of the images; equal ones are exact copies.
@@ -57,7 +57,8 @@ def units_of(
     first, second = np.concatenate(same, 0).T
     links = coo_matrix((np.ones(len(first)), (first, second)), shape=(count, count))
     _, unit = connected_components(links, directed=False)
-    return torch.from_numpy(unit).long()
+    _, first = np.unique(unit[np.argsort(ids.numpy(), kind="stable")], return_index=True)
+    return torch.from_numpy(np.argsort(np.argsort(first))[unit]).long()
 
 
 def _equal(numbers: Int64[Tensor, "n"]) -> np.ndarray:

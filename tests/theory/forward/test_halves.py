@@ -55,4 +55,6 @@ def test_chosen_images_keep_conditions_identities_and_groups(batch_size):
         assert torch.equal(torch.cat([b.images for b in batches]), IMAGES[chosen])
         assert [c for b in batches for c in b.conditions] == ["a", "b", "c", "e", "g"]
         assert torch.equal(torch.cat([b.ids for b in batches]), look.ids[chosen])
-    assert survey(some).units.tolist() == [0, 0, 1, 1, 0]
+    units = survey(some).units.tolist()
+    assert [unit == units[0] for unit in units] == [True, True, False, False, True]
+    assert units[2] == units[3]
