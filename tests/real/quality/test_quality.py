@@ -100,6 +100,12 @@ def test_squared_mmd_is_unbiased():
     assert 2 * (diagonal - off_diagonal) / 20 > 20 * error
 
 
+def test_squared_mmd_by_hand():
+    """Rows 1, 2 and 0, 1 under (x y + 1)^3: 27 and 1 within, (1 + 8 + 1 + 27) / 4 across."""
+    a, b = (torch.tensor(rows, dtype=torch.float64)[:, None] for rows in ([1, 2], [0, 1]))
+    assert squared_mmd(a, b).item() == pytest.approx(27 + 1 - 2 * 37 / 4)
+
+
 def test_squared_mmd_is_the_closed_form():
     """For N(0, I) and N(m, I): E (x.y/d + 1)^3 with u = x.y/d has E u = m.m/d and so on."""
     d, shift = 2, 1.0

@@ -23,6 +23,7 @@ from theory.diffusion.likelihood_bound import bound_weights
 from theory.diffusion.schedules import DiscreteSchedule, RectifiedFlow, VPCosine, VPLinear
 from theory.diffusion.targets import DATA, FLOW, NOISE, SCORE, VELOCITY, edm_raw, shift_factor
 from theory.estimators.time_grid import TimeGrid
+from theory.forward.fingerprints import image_ids
 from theory.forward.keyed_noise import keyed_noise
 from theory.forward.network import Network
 from theory.statistics.intervals import LEVEL, Estimate
@@ -72,7 +73,7 @@ def rises_by_hand(bias):
     for k, t in enumerate(torch.tensor(TIMES, dtype=torch.float64)):
         of_draws = []
         for draw in range(DRAWS):
-            pair = keyed_noise(SEED, "validate", k, draw // 2, torch.arange(len(x_0)), SHAPE)
+            pair = keyed_noise(SEED, "validate", k, draw // 2, image_ids(x_0), SHAPE)
             e = -pair if draw % 2 else pair
             x_t = SCHEDULE.alpha(t) * x_0 + SCHEDULE.sigma(t) * e
             r, b = GaussianNoise()(x_t, t.expand(len(x_0))) - e, bias * BIAS
@@ -192,12 +193,14 @@ def test_many_times_are_judged_at_a_level_at_which_all_hold_at_once():
 def test_images_that_belong_together_count_once():
     x_0, groups = gaussian_images(), torch.arange(12) // 4
     alone, grouped = (of_gaussian(imperfect, GaussianNoise(), groups=g) for g in (None, groups))
+    units = grouped.units
+    assert torch.equal(units[:, None] == units, groups[:, None] == groups)
     assert torch.equal(alone.rises, grouped.rises)
     assert (alone.independent, grouped.independent) == (12, 3)
-    by_hand = Estimate.of_mean(grouped.rises[:, 0], groups, 1 - (1 - LEVEL) / len(TIMES))
+    by_hand = Estimate.of_mean(grouped.rises[:, 0], units, 1 - (1 - LEVEL) / len(TIMES))
     assert grouped.loss_rise()[0] == by_hand != alone.loss_rise()[0]
     nats = grouped.rises @ bound_weights(SCHEDULE, grouped.grid.times)
-    assert grouped.bound_rise() == Estimate.of_mean(nats, groups) != Estimate.of_mean(nats)
+    assert grouped.bound_rise() == Estimate.of_mean(nats, units) != Estimate.of_mean(nats)
     copied = of_gaussian(imperfect, GaussianNoise(), images=torch.cat([x_0, x_0]))
     assert (len(copied.rises), copied.independent) == (24, 12)
 

@@ -19,6 +19,7 @@ from tests.theory.known_pixels import (
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.targets import NOISE, SCORE, VELOCITY, shift_factor
+from theory.forward.fingerprints import image_ids
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.intervals import Estimate
 from theory.statistics.shrinkage import UNSHRUNK
@@ -41,7 +42,7 @@ def residuals_by_hand(k, x_0, seed=0):
     t = torch.tensor(TIMES[k], dtype=torch.float64)
     draws = []
     for draw in range(DRAWS):
-        pair = keyed_noise(seed, "validate", k, draw // 2, torch.arange(len(x_0)), SHAPE)
+        pair = keyed_noise(seed, "validate", k, draw // 2, image_ids(x_0), SHAPE)
         e = -pair if draw % 2 else pair
         x_t = SCHEDULE.alpha(t) * x_0 + SCHEDULE.sigma(t) * e
         draws.append(imperfect(x_t, t.expand(len(x_0))) - e)

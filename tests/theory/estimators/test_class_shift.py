@@ -7,7 +7,7 @@ from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import VPCosine
-from theory.estimators.class_shift import _pool
+from theory.estimators.class_shift import _of_time, _pool
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import SHRUNK
@@ -115,3 +115,19 @@ def test_pooling_of_two_classes_by_hand():
     delta, weights = _pool(torch.ones(2, 2).double(), total)
     assert torch.allclose(weights, torch.tensor([3.5 / 4.5] * 2).double())
     assert torch.allclose(delta, 3.5 / 4.5 * torch.tensor([[-2.0], [2.0]]).double())
+
+
+def test_a_group_has_no_part_in_the_shift_that_it_judges():
+    """So its gain is linear in its own total: that of a mean of two is the mean of both."""
+    drawn = torch.Generator().manual_seed(0)
+    count = torch.full((16, 3), 4.0, dtype=torch.float64)
+    total = torch.randn(16, 3, 5, generator=drawn, dtype=torch.float64)
+    total += 20.0 * torch.arange(3)[:, None]  # classes that differ
+    shared, other = torch.zeros(5, dtype=torch.float64), total.clone()
+    other[7] += 100.0 * torch.arange(3)[:, None]
+
+    def gain(of):
+        return _of_time(count, of, shared)[2][7].item()
+
+    assert gain((total + other) / 2) == pytest.approx((gain(total) + gain(other)) / 2)
+    assert abs(gain(other) - gain(total)) > 1

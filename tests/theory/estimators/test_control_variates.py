@@ -96,3 +96,9 @@ def test_a_slope_is_kept_only_where_it_is_told_from_noise():
         slope(0.0) == slope(0.5, control=0.0) == slope(0.5, response=0.0) == slope(1, count=2) == 0
     )
     assert slope(2.0, control=4.0) == pytest.approx(0.5, rel=1e-12)
+
+
+def test_a_shrunk_slope_by_hand():
+    """rho^2 = 1/2 of four images: half of the slope 1 is kept."""
+    one = torch.ones(1, dtype=torch.float64)
+    assert shrunk_slope(one, one, 2 * one, torch.tensor(4)).item() == pytest.approx(0.5)

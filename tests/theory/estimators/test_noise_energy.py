@@ -6,7 +6,9 @@ import torch
 from theory.calibration.procedure import calibrate
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import DATA, NOISE, VELOCITY
+from theory.estimators.noise_energy import _energy
 from theory.forward.keyed_noise import keyed_noise
+from theory.statistics.least_squares import XX, XY, YY
 from theory.support.broadcasting import along_batch
 
 SHAPE, MEAN, DEVIATION = (1, 4, 4), 0.3, 0.5
@@ -49,3 +51,11 @@ def test_a_calibration_of_order_zero_has_none():
     schedule = VPLinear()
     calibration = calibrate(network(schedule, NOISE), schedule, images=IMAGES, times=TIMES, order=0)
     assert calibration.noise_energy is None
+
+
+def test_the_energy_of_a_sum_by_hand():
+    """|2 y - x + 1/2|^2 with E y^2 = 3, E x^2 = 2, E x y = 1/2 about the means: 12 - 2 + 2 + 1/4."""
+    moments = torch.zeros(6, 1, dtype=torch.float64)
+    moments[XX], moments[XY], moments[YY] = 2.0, 0.5, 3.0
+    one = torch.ones(1, dtype=torch.float64)
+    assert _energy(moments, 2 * one, -one, one / 2).item() == pytest.approx(12.25)

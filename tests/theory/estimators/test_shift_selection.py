@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.draws import normal
-from theory.estimators.shift_selection import select_shift
+from theory.estimators import shift_selection
+from theory.estimators.shift_selection import _error_of_mean, select_shift
 from theory.forward.forward_pass import GROUPS
 from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK
@@ -141,3 +142,17 @@ def test_an_error_that_all_units_share_is_taken_off_the_gain():
     shared = [replace(m, common_error=0.05) for m in moments]
     found = select_shift(shared, LOG_SNR, importance, UNSHRUNK)
     assert torch.allclose(found.gains, alone.gains - 0.1)
+
+
+def test_the_error_of_a_mean_by_hand():
+    """Of 1 and 3, whose mean is 2: a variance of 2, and half of it for the mean of both."""
+    found = _error_of_mean(torch.tensor(10.0).double(), torch.tensor(4.0).double(), 2)
+    assert found.item() == pytest.approx(1)
+
+
+def test_how_many_groups_are_left_out_at_once_does_not_matter(monkeypatch):
+    whole = decided(CURVE, SHRUNK)
+    monkeypatch.setattr(shift_selection, "AT_ONCE", 1)
+    apart = decided(CURVE, SHRUNK)
+    assert torch.allclose(whole.gains, apart.gains, rtol=1e-12)
+    assert torch.allclose(whole.shift, apart.shift, rtol=1e-12)
