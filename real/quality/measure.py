@@ -136,7 +136,7 @@ def measure_quality(plan: QualityPlan, reference: Reference) -> Iterator[dict[st
                     condition=plan.condition, batch_size=plan.batch_size,
                     on_progress=plan.on_progress,
                 )  # fmt: skip
-                row = {"network": network, "nfe": drawn.nfe, "seed": seed, "seconds": drawn.seconds}
+                row = {"network": network, "nfe": drawn.nfe, "seed": seed}
                 yield row | reference.against(drawn.images, seed, plan.batch_size)
 
 
