@@ -28,7 +28,9 @@ def require_header(path: Path, what: str, texts: int = 0) -> None:
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > MOST_BYTES + texts:
-                raise InputError(f"{what}: {path} names far more than a network has, or is broken")
+                raise InputError(
+                    f"{what}: {path} cannot be read: it names far more than a network has, or is broken"
+                )
             header = file.read(length)
     except OSError as error:
         raise InputError(f"{what}: {path} cannot be read: {error.strerror}") from error

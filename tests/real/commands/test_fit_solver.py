@@ -18,7 +18,8 @@ FEW = ["--starts", "16", "--fresh", "16", "--quiet"]
 @pytest.fixture(scope="module")
 def fitted(tmp_path_factory):
     path = tmp_path_factory.mktemp("fitted") / "f.safetensors"
-    assert main(["fit-solver", "digits", "--nfe", "3", "--out", str(path), *FEW]) == 0
+    command = ["fit-solver", "digits", "--solver", "ddim", "--nfe", "3", "--out", str(path), *FEW]
+    assert main(command) == 0
     return path
 
 
@@ -30,6 +31,16 @@ def test_the_file_says_what_was_fitted_and_gained(fitted):
     distance = solver.figures["distance"]
     assert distance["after"]["value"] < distance["before"]["value"]
     assert solver.figures["evaluations"] > solver.figures["evaluations_fitting"] > 0
+
+
+def test_without_a_solver_the_one_is_taken_that_can_be_fitted_better(tmp_path, capsys):
+    path = tmp_path / "f.safetensors"
+    assert main(["fit-solver", "digits", "--nfe", "3", "--out", str(path), *FEW]) == 0
+    solver = FittedSolver.load(path)
+    tried = solver.figures["bases"]
+    assert set(tried) == {"ddim", "dpm-multi-2"}
+    assert solver.provenance["solver"] == min(tried, key=tried.get)
+    assert "left by a fit to the steps and times of each solver" in capsys.readouterr().out
 
 
 def test_samples_are_drawn_with_it(fitted, tmp_path, capsys):

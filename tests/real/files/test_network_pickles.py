@@ -299,7 +299,7 @@ BOMBS = {
     "hashed tuples": "neither text nor number", "nested": f"more than {NESTING} deep",
     "itself": "contains itself", "memo": "cannot be read", "length": "cannot be read",
     "frame": "cannot be read", "doubling": "the same values too often",
-    "same bytes again": "more than its own size", "storage": "broken", "stride": "more elements",
+    "same bytes again": "the same values too often", "storage": "broken", "stride": "more elements",
 }  # fmt: skip
 
 
