@@ -17,7 +17,7 @@ from real.images.groups import split_reference
 from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
 from theory.support.errors import InputError
-from theory.support.output import require_other
+from theory.support.output import require_file, require_other
 
 AUTO = "auto"
 
@@ -153,6 +153,26 @@ def add_strict(command: Parser) -> None:
     )  # fmt: skip
 
 
+def add_report(command: Parser) -> None:
+    """Add the option that asks for a page beside the result."""
+    command.add_argument(
+        "--report", type=Path, metavar="HTML", help="write what was found as a page, too"
+    )
+
+
+def require_report(options: argparse.Namespace) -> None:
+    """Require that the page, if one is asked for, can be written and is not the result itself.
+
+    Raises:
+        InputError: a folder that is not there, or the place of the result or of an input.
+    """
+    if options.report is None:
+        return
+    require_file(options.report)
+    outputs = [options.out] if options.out else []
+    require_other(options.report, *outputs, *_inputs(vars(options)))
+
+
 INPUTS = ("calibration", "unconditional", "fitted", "data")
 REFERENCES = ("checkpoint", "other", "groups")
 """Options that name a FILE, or FILE:NAME."""
@@ -209,6 +229,7 @@ def _inputs(given: dict[str, Any]) -> list[Path]:
 
 @contextmanager
 def counting(total: int | None, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
-    """A progress bar over network evaluations; of an unknown number, a count."""
-    with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=quiet, delay=1) as bar:
+    """A progress bar over network evaluations, on a terminal alone; of an unknown number, a count."""
+    shown = None if not quiet else True  # None: tqdm looks whether it writes to a terminal
+    with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=shown, delay=1) as bar:
         yield bar.update

@@ -23,16 +23,21 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "quality",
         parents=[
-            given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE,
+            given.NETWORK,
+            given.IMAGES,
+            given.BATCHES,
+            given.SOLVER,
+            given.COMMON,
+            given.ON_DEVICE,
             given.RUNNING,
         ],
         description="Draw samples from the same noise with and without a calibration, and measure "
         "their Frechet and kernel distances to real images and the error of their mean colour, "
-        "over seeds; write quality.json and a figure. Images other than the digits are dealt "
-        "into two: every other one trains the features, the rest are compared with.",
+        "over seeds; write quality.html, the same in quality.json, and a figure. Images other than the "
+        "digits are dealt into two: every other one trains the features, the rest are compared with.",
         epilog="example: python -m real quality digits --calibration digits.safetensors "
         "--nfe 5,10,20 --out quality",
-    )  # fmt: skip
+    )
     option = command.add_argument
     option("--calibration", type=Path, metavar="FILE")
     option(
@@ -70,6 +75,7 @@ def run(options: argparse.Namespace) -> None:
     )
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, measure_quality
+    from real.reports.origin import Origin
     from real.reports.quality import quality_report
     from real.running import require_memory, resumable
 
@@ -107,10 +113,12 @@ def run(options: argparse.Namespace) -> None:
         "fitted": options.fitted and str(options.fitted),
         "data": options.data,
     }
-    report = quality_report(plan, reference, rows, settings=settings, real_images=floor)
+    report = quality_report(
+        plan, reference, rows, origin=Origin(options.as_typed), settings=settings, real_images=floor
+    )
     keep(options.out, report.write)
-    print("\n".join(report.summary))
-    print(options.out / "quality.png")
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'quality.html'}")
 
 
 def _samplers(

@@ -62,6 +62,7 @@ def run(options: argparse.Namespace) -> int:
     from real.commands import loading
     from real.compress import Damage
     from real.compress.repaired_folder import NAME as REPAIRED
+    from real.reports.origin import Origin
     from real.reports.repair import write_repair
     from real.running import require_memory
     from theory.statistics.shrinkage import POLICIES
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     with given.counting(total, "repair", options.quiet) as on_progress:
         settings = replace(settings, on_progress=on_progress)
         found = repair(original, damage, images, held_out, settings)
-    report = keep(options.out, partial(write_repair, repair=found))
-    print("\n".join(report.summary))
-    print(options.out / "repair.html")
+    report = keep(options.out, partial(write_repair, repair=found, origin=Origin(options.as_typed)))
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'repair.html'}")
     return int(options.strict and found.calibration.warning() is not None)

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
     from real.experiments.repair_study_report import repair_study_report
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
+    from real.reports.origin import Origin
     from real.running import require_memory
     from real.solvers.by_name import solver_or_default
 
@@ -73,7 +74,7 @@ def run(options: argparse.Namespace) -> None:
     with given.counting(plan.evaluations(), "repair-study", options.quiet) as on_progress:
         found = run_repair_study(replace(plan, on_progress=on_progress), reference)
     floor = reference.of_real(images.spread(samples), options.seed)["frechet"]
-    report = repair_study_report(plan, found, features.distance, floor)
+    report = repair_study_report(plan, found, features.distance, floor, Origin(options.as_typed))
     keep(options.out, report.write)
-    print("\n".join(report.summary))
-    print(options.out / "repair-study.html")
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'repair-study.html'}")

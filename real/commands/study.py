@@ -42,6 +42,7 @@ def run(options: argparse.Namespace) -> None:
     from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_study
     from real.experiments.estimator_study_report import estimator_study_report
     from real.images.opening import open_images
+    from real.reports.origin import Origin
 
     device = on_device(options.device)
     checkpoint = load_checkpoint(NetworkRequest.of(options), device)
@@ -57,5 +58,7 @@ def run(options: argparse.Namespace) -> None:
     )  # fmt: skip
     with given.counting(plan.evaluations(), "study", options.quiet) as on_progress:
         found = run_estimator_study(replace(plan, on_progress=on_progress))
-    keep(options.out, estimator_study_report(plan, found).write)
-    print(options.out / "study.html")
+    report = estimator_study_report(plan, found, Origin(options.as_typed))
+    keep(options.out, report.write)
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'study.html'}")

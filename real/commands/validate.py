@@ -17,7 +17,7 @@ def add(commands: Any) -> None:
         "validate",
         parents=[given.NETWORK, given.DATA, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING],
         description="Measure a calibration on images that neither training nor calibration has "
-        "seen, with paired noise, and write report.json, figures and report.html.",
+        "seen, with paired noise, and write report.html, the same in report.json, and figures.",
         epilog="example: python -m real validate digits --calibration digits.safetensors "
         "--data digits --out report",
     )  # fmt: skip
@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> int:
         run_network,
         settled_batch_size,
     )
+    from real.reports.origin import Origin
     from real.reports.validation import validation_report
     from real.running import require_memory
     from real.solvers.by_name import solver_pair
@@ -78,9 +79,10 @@ def run(options: argparse.Namespace) -> int:
         held_out = checkpoint.codec.decode(held_out.to(device)).cpu()
     report = validation_report(
         checkpoint, validation, (before, after), held_out,
+        origin=Origin(options.as_typed, options.calibration),
         data=options.data, seed=options.seed, draws=options.draws,
     )  # fmt: skip
     keep(options.out, report.write)
-    print("\n".join(report.summary))
+    print("\n".join(report.lines))
     print(f"report: {options.out / 'report.html'}")
     return int(options.strict and validation.warning() is not None)

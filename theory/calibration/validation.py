@@ -18,12 +18,13 @@ from theory.calibration.arguments import as_device
 from theory.calibration.description import description_warning
 from theory.calibration.held_out import Correction, hold_out
 from theory.calibration.result import Calibration, as_calibration
+from theory.calibration.verdict import Verdict, verdict_on
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.line_check import LineComparison
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet, Unseen
 from theory.forward.network import Network, Predict
 from theory.forward.survey import survey
-from theory.statistics.intervals import Estimate
+from theory.statistics.intervals import LEVEL, Estimate
 
 CLIPPED, SHIFT, WHOLE = "clipped", "shift", "whole"
 """Clipping alone, the constant shift without other parts, and all parts of a calibration."""
@@ -82,6 +83,23 @@ class Validation:
         return description_warning(
             c.grid, c.target, self.line_check, self.eta_sq, math.prod(c.shape), c.doubts
         )
+
+    @property
+    def applied(self) -> int:
+        """At how many times anything is subtracted."""
+        c = self.calibration
+        return int(torch.stack([c.applied(part) for part in c.parts]).any(0).sum())
+
+    def verdict(self) -> Verdict:
+        """One sentence: what the calibration does, how sure that is, and whether to use it."""
+        return verdict_on(
+            self.bound_gain(), self.gain_at_once(), self.applied, self.independent, self.warning()
+        )
+
+    def gain_at_once(self) -> list[Estimate]:
+        """``gain`` with intervals that hold together over the times, by Bonferroni."""
+        level = 1 - (1 - LEVEL) / len(self.calibration.times)
+        return [Estimate.of_mean(column, self.units, level) for column in self.gains.T]
 
     def loss(self) -> list[Estimate]:
         """Denoising loss without calibration, per time."""

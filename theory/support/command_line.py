@@ -5,6 +5,7 @@ import difflib
 import errno
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -107,6 +108,7 @@ def run_command(
         else:
             parsers.add_parser(name, help=command.says)
     options = parser.parse_args(arguments)
+    options.as_typed = shlex.join([*program.split(), *arguments])
     return import_module(commands[options.command].module).run(options) or 0
 
 
