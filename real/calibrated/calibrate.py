@@ -142,8 +142,8 @@ def _wide_gaps(calibration: Calibration) -> str:
     if not wide:
         return ""
     return (
-        f"; off between {_count(wide, 'pair')} of neighbouring times, more than {WIDEST_GAP:g} apart in log-SNR: "
-        "take more times"
+        f"; off between {_count(wide, 'pair')} of neighbouring times, more than {WIDEST_GAP:g} apart "
+        "in log-SNR: take more times"
     )
 
 
@@ -154,5 +154,5 @@ def _certified(calibration: Calibration) -> str:
     solver = calibration.provenance.get("solver")
     trapezoid = f"the bound (trapezoid over these {len(calibration.times)} times)"
     of = f"the discrete bound of {solver}" if solver else trapezoid
-    return f"Certified: it gains at least {bound:.4g} nats of {of} "
-        f"({LEVEL:.0%}, {calibration.certainty})."
+    sure = f"({LEVEL:.0%}, {calibration.certainty})"
+    return f"Certified: it gains at least {bound:.4g} nats of {of} {sure}."
