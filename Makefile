@@ -19,6 +19,8 @@ demo: .venv/.ready
 	$(BIN)/python -m theory --json $(DEMO)/theory.json
 	$(BIN)/python -m toy verify --examples 50 --json $(DEMO)/verify.json
 	$(BIN)/python -m toy plots --out $(DEMO)/figures
+	$(BIN)/python -m real fit-solver digits --nfe 5 --out $(DEMO)/fitted.safetensors --report $(DEMO)/fitted.html
+	$(BIN)/python docs/demo.py $(DEMO)
 
 test: .venv/.ready lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile

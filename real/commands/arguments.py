@@ -229,7 +229,11 @@ def _inputs(given: dict[str, Any]) -> list[Path]:
 
 @contextmanager
 def counting(total: int | None, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
-    """A progress bar over network evaluations, on a terminal alone; of an unknown number, a count."""
-    shown = None if not quiet else True  # None: tqdm looks whether it writes to a terminal
-    with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=shown, delay=1) as bar:
+    """A progress bar over network evaluations, on a terminal alone; of an unknown number, a count.
+
+    ``disable=None`` lets tqdm see whether it writes to a terminal.
+    """
+    with tqdm(
+        total=total, desc=name, unit="eval", unit_scale=True, disable=quiet or None, delay=1
+    ) as bar:
         yield bar.update
