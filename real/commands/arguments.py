@@ -27,6 +27,24 @@ def batch_size(text: str) -> int | str:
     return AUTO if text == AUTO else count(text)
 
 
+def seeds(text: str) -> int:
+    """A number of repetitions: as many as an interval over them needs, at least."""
+    number = count(text)
+    if number < choices.LEAST_SEEDS:
+        raise argparse.ArgumentTypeError(
+            f"expected {choices.LEAST_SEEDS} repetitions at least, got {number}"
+        )
+    return number
+
+
+def picture(text: str) -> Path:
+    """The path of a PNG file, whose name says nothing else."""
+    path = Path(text)
+    if path.suffix.lower() not in ("", ".png"):
+        raise argparse.ArgumentTypeError(f"expected a file name with .png, got {text!r:.60}")
+    return path
+
+
 def count_list(text: str) -> tuple[int, ...]:
     """Comma-separated positive whole numbers."""
     return tuple(count(part) for part in text.split(","))
@@ -169,8 +187,9 @@ def require_report(options: argparse.Namespace) -> None:
     if options.report is None:
         return
     require_file(options.report)
-    outputs = [options.out] if options.out else []
-    require_other(options.report, *outputs, *_inputs(vars(options)))
+    require_other(options.report, *_inputs(vars(options)))
+    if options.out is not None and options.report.resolve() == options.out.resolve():
+        raise InputError(f"report: expected another place than --out, got {options.report}")
 
 
 INPUTS = ("calibration", "unconditional", "fitted", "data")

@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     option("statistics", type=Path, metavar="STATS", help=".npz file")
     option("--images", type=count, required=True, metavar="N", help="draws averaged")
     option("--dim", type=count, required=True, metavar="D", help="pixels of an image")
-    option("--out", type=Path, metavar="PNG", help="draw the noise floor here")
+    option("--out", type=given.picture, metavar="PNG", help="draw the noise floor here")
     given.add_report(command)
 
 

@@ -41,7 +41,9 @@ def add(commands: Any) -> None:
         "--samples", type=count, metavar="N",
         help="draw so many from each network and seed, too (default: none)",
     )  # fmt: skip
-    option("--seeds", type=count, default=3, help="repetitions of the samples, at least 3 (3)")
+    option(
+        "--seeds", type=given.seeds, default=3, help="repetitions of the samples, at least 3 (3)"
+    )
     option(
         "--nfe", type=count, default=20, metavar="N",
         help="network evaluations per sample, at most (20)",

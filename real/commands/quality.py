@@ -48,7 +48,7 @@ def add(commands: Any) -> None:
         "--nfe", type=given.count_list, metavar="N,N,...",
         help="network evaluations per sample, at most (5,10,20,50; those of a fitted solver)",
     )  # fmt: skip
-    option("--seeds", type=count, default=3, help="repetitions, at least 3 (3)")
+    option("--seeds", type=given.seeds, default=3, help="repetitions, at least 3 (3)")
     option("--samples", type=count, metavar="N", help="samples each time (as many as real images)")
     option(
         "--features", metavar="NAME",
