@@ -14,6 +14,7 @@ THOROUGH := build/thorough
 
 demo: .venv/.ready
 	@mkdir -p $(DEMO)
+	@date +%s > $(DEMO)/began
 	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
 	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
 	$(BIN)/python -m theory --json $(DEMO)/theory.json
@@ -46,7 +47,7 @@ thorough: .venv/.ready
 	done
 	$(BIN)/python docs/thorough.py $(THOROUGH)/*.json
 
-# Fill README.md's figures from what the demo and the studies wrote (an hour more).
+# Fill the figures of README.md and docs/RESULTS.md from what the demo and the studies wrote (an hour more).
 readme: demo
 	$(BIN)/python -m real study digits --times 8 --seeds 3 --out build/study
 	$(BIN)/python -m real repair-study digits --times 12 --samples 200 --out build/repair-study

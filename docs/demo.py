@@ -2,13 +2,15 @@
 
 import base64
 import json
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from theory.support.output import replacing_file
+from theory.support.output import replacing_file, write_json
 
 DOCS = Path(__file__).parent
 TEMPLATES = DOCS.parent / "real" / "reports" / "templates"
@@ -31,12 +33,20 @@ def main(demo: Path) -> None:
     page = environment.get_template("demo.html.j2").render(values)
     with replacing_file(demo / PAGE) as temporary:
         temporary.write_text(page)
+    write_json(demo / "times.json", _times(demo))
     print(f"index: {demo / PAGE}")
 
 
 def _read(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(path.read_text())
     return found
+
+
+def _times(demo: Path) -> dict[str, Any]:
+    """Seconds since the demo began: until its first result, and until now."""
+    began = int((demo / "began").read_text())
+    first = (demo / "report" / "report.json").stat().st_mtime
+    return {"first": first - began, "whole": time.time() - began, "cores": os.cpu_count()}
 
 
 def _verified(verified: dict[str, Any]) -> dict[str, Any]:
