@@ -11,6 +11,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -136,8 +137,8 @@ def _caption(line: str, number: int, file: Path) -> tuple[str, str | int]:
     return name, value
 
 
-def _is_label(value: int) -> bool:
-    return 0 <= value < 2**63
+def _is_label(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
 
 
 def _lies_below(folder: Path, name: str) -> bool:

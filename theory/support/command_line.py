@@ -20,6 +20,7 @@ INTERRUPTED = 130
 TERMINATED = 143
 NO_READER = 141
 LONGEST_SHOWN = 60
+COMPLETION, SHELLS = "--print-completion", ("bash", "zsh")
 MAX_COUNT = 10**12
 MAX_SEED = 2**63 - 1
 
@@ -98,13 +99,17 @@ def run_command(
     Raises:
         InputError: arguments that do not fit, or that the command refuses.
     """
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    whole = {chosen} if chosen in commands else set()
+    if list(arguments[:1]) == [COMPLETION]:
+        whole = set(commands)
     parser = Parser(prog=program, description=description)
     add_version(parser, version)
+    add_completion(parser)
     parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    chosen = next((word for word in arguments if not word.startswith("-")), None)
     for name, command in commands.items():
-        if name == chosen:
-            import_module(command.module).add(parsers)
+        if name in whole:
+            import_module(command.module).add(_Described(parsers, command.says))
         else:
             parsers.add_parser(name, help=command.says)
     options = parser.parse_args(arguments)
@@ -115,6 +120,38 @@ def run_command(
 def add_version(parser: Parser, version: str) -> None:
     """Add ``--version``, which prints the name of the distribution and this version."""
     parser.add_argument("--version", action="version", version=f"diffusion-martingale {version}")
+
+
+@dataclass(frozen=True)
+class _Described:
+    """Subcommands whose parsers say in the list of commands what they do, which completion needs."""
+
+    parsers: Any
+    says: str
+
+    def add_parser(self, name: str, **options: Any) -> Any:
+        """As argparse's own, with help."""
+        return self.parsers.add_parser(name, help=self.says, **options)
+
+
+class PrintCompletion(argparse.Action):
+    """Print the completion of the installed program for a shell, and end."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        """Print it under the name of the installed program, as shells complete no ``python -m``."""
+        import shtab
+
+        parser.prog = f"martingale-{parser.prog.split()[-1]}"
+        print(shtab.complete(parser, shell=values))
+        parser.exit(0)
+
+
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Add the option that prints the completion for a shell."""
+    parser.add_argument(
+        COMPLETION, choices=SHELLS, action=PrintCompletion, metavar="SHELL",
+        help=f"print completion for {', '.join(SHELLS)}: eval \"$(martingale-... {COMPLETION} bash)\"",
+    )  # fmt: skip
 
 
 def count(text: str) -> int:
