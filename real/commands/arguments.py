@@ -192,7 +192,7 @@ def require_report(options: argparse.Namespace) -> None:
         raise InputError(f"report: expected another place than --out, got {options.report}")
 
 
-INPUTS = ("calibration", "unconditional", "fitted", "data")
+INPUTS = ("calibration", "unconditional", "fitted", "data", "quality")
 REFERENCES = ("checkpoint", "other", "groups")
 """Options that name a FILE, or FILE:NAME."""
 

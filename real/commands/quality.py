@@ -64,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
     if options.calibration is None and options.fitted is None:
         raise InputError("quality: expected --calibration or --fitted, to compare with neither")
     given.require_inputs(options)
+    from real.calibrated.fitted_solvers import digest_of
     from real.commands.loading import (
         ImageRequest,
         NetworkRequest,
@@ -113,8 +114,15 @@ def run(options: argparse.Namespace) -> None:
         "fitted": options.fitted and str(options.fitted),
         "data": options.data,
     }
+    digest = digest_of(options.calibration)
     report = quality_report(
-        plan, reference, rows, origin=Origin(options.as_typed), settings=settings, real_images=floor
+        plan,
+        reference,
+        rows,
+        origin=Origin(options.as_typed),
+        settings=settings,
+        real_images=floor,
+        digest=digest,
     )
     keep(options.out, report.write)
     print("\n".join(report.lines))

@@ -24,6 +24,10 @@ def add(commands: Any) -> None:
     option = command.add_argument
     given.add_strict(command)
     option("--calibration", type=Path, required=True, metavar="FILE")
+    option(
+        "--quality", type=Path, metavar="DIR",
+        help="show distances of samples that `quality` measured with the same calibration, too",
+    )  # fmt: skip
     option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
 
 
@@ -33,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
     given.require_inputs(options, (*SOLVERS, ANALYTIC))
     from real.calibrated.calibration_files import load_for
     from real.calibrated.conditions import of_images, of_samples
+    from real.calibrated.fitted_solvers import digest_of
     from real.commands.loading import (
         ImageRequest,
         NetworkRequest,
@@ -42,6 +47,7 @@ def run(options: argparse.Namespace) -> int:
         settled_batch_size,
     )
     from real.reports.origin import Origin
+    from real.reports.quality import read_quality
     from real.reports.validation import validation_report
     from real.running import require_memory
     from real.solvers.by_name import solver_pair
@@ -54,6 +60,10 @@ def run(options: argparse.Namespace) -> int:
     calibration = load_for(checkpoint, options.calibration)
     without, calibrated = solver_pair(options.solver, checkpoint.schedule, calibration)
     sampling = 2 * options.samples * evaluations_per_sample(checkpoint, without, nfe)
+    distances = []
+    if options.quality:
+        digest = digest_of(options.calibration)
+        distances.append(read_quality(options.quality, checkpoint.fingerprint, digest))
     images = images_for(checkpoint, ImageRequest.of(options), "held-out", device, batch_size)
     require_memory("samples", options.samples, checkpoint.shape)
     draws = options.draws * min(batch_size, len(images))
@@ -79,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         held_out = checkpoint.codec.decode(held_out.to(device)).cpu()
     report = validation_report(
         checkpoint, validation, (before, after), held_out,
-        origin=Origin(options.as_typed, options.calibration),
+        origin=Origin(options.as_typed, options.calibration), distances=distances,
         data=options.data, seed=options.seed, draws=options.draws,
     )  # fmt: skip
     keep(options.out, report.write)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from real.quality.measure import MEASURES, QualityPlan, Reference, over_seeds
@@ -11,6 +12,8 @@ from real.reports.page import Report, interval
 from real.reports.quality_figure import draw_change, draw_measure
 from theory.calibration.verdict import DO_NOT, USE, Verdict
 from theory.statistics.intervals import FEW_IMAGES, LEVEL, cautions
+from theory.support.errors import InputError, refusing
+from theory.support.safe_reading import TABLE_BYTES, parse_json, read_bytes
 
 PAIR = ("before", "after")
 NAMES = {"kid": "kernel distance", "tint": "error of the mean colour"}
@@ -31,7 +34,8 @@ def quality_report(
         reference: what samples were compared with.
         rows: a distance each.
         origin: the command that made it.
-        more: ``settings`` of the command, and the distances of other ``real_images``.
+        more: ``settings`` of the command, the distances of other ``real_images``, and the ``digest`` of
+            the calibration's file.
     """
     numbers = {
         "checkpoint": plan.checkpoint.reference,
@@ -45,6 +49,25 @@ def quality_report(
         (distance_section(numbers), origin.section(numbers["fingerprint"], more["settings"])),
         ("quality.png", "quality.pdf"), columns=2,
     )  # fmt: skip
+
+
+def read_quality(folder: Path, fingerprint: str, digest: str | None) -> dict[str, Any]:
+    """What ``quality`` wrote into a folder, of this network and this calibration's file.
+
+    Raises:
+        InputError: there is none, it cannot be read, or it is of another network or calibration.
+    """
+    file = folder / "quality.json"
+    expected = f"quality: expected a folder that `quality` wrote, {folder}"
+    if not file.is_file():
+        raise InputError(f"{expected} has no quality.json")
+    with refusing(f"{expected} has another quality.json"):
+        found: dict[str, Any] = parse_json(read_bytes(file, "quality", TABLE_BYTES).decode())
+        made_of = found["fingerprint"], found["digest"]
+        distance_section(found)
+    if made_of != (fingerprint, digest):
+        raise InputError(f"{expected} is of another network or calibration")
+    return found
 
 
 def quality_verdict(report: Mapping[str, Any], pair: tuple[str, str]) -> Verdict:
