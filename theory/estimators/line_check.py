@@ -59,13 +59,15 @@ def as_tensor(comparisons: Sequence[LineComparison]) -> Float64[Tensor, "time 6"
 
 
 def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
-    """The comparisons that ``as_tensor`` wrote.
+    """The comparisons that ``as_tensor`` wrote; none if an older version did, without ``data_variance``.
 
     Raises:
         InputError: rows of another kind, or none.
     """
     if not rows.numel():
         raise InputError("calibration: expected a line_check of each time, got none")
+    if rows.dim() == 2 and rows.shape[1] == len(fields(LineComparison)) - 1:
+        return ()
     require_finite("calibration: line_check", rows, (len(rows), 6))
     names = [f.name for f in fields(LineComparison)]
     return tuple(
