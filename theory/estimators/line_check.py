@@ -66,7 +66,7 @@ def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
     """
     if not rows.numel():
         raise InputError("calibration: expected a line_check of each time, got none")
-    if rows.dim() == 2 and rows.shape[1] == len(fields(LineComparison)) - 1:
+    if _is_older(rows):
         return ()
     require_finite("calibration: line_check", rows, (len(rows), 6))
     names = [f.name for f in fields(LineComparison)]
@@ -74,6 +74,14 @@ def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
         LineComparison(**{**dict(zip(names, row, strict=True)), "images": round(row[-1])})
         for row in rows.tolist()
     )
+
+
+def _is_older(rows: Tensor) -> bool:
+    """Whether they have no ``data_variance``: five numbers of each time, the last one the images."""
+    if rows.dim() != 2 or rows.shape[1] != len(fields(LineComparison)) - 1:
+        return False
+    images = rows[:, -1]
+    return bool(((images >= 1) & (images == images.round())).all())
 
 
 class LineSums(Sums):
