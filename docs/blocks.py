@@ -53,7 +53,9 @@ class Block:
     def commands(self) -> list["ShellCommand"]:
         """The commands of a block of sh."""
         lines = self.code.replace("\\\n", " ").splitlines()
-        return [ShellCommand.of(line) for line in lines if line.strip() and not line.startswith("#")]
+        return [
+            ShellCommand.of(line) for line in lines if line.strip() and not line.startswith("#")
+        ]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,9 @@ class ShellCommand:
         into = words[words.index(">") + 1] if ">" in words else None
         status = STATUS.search(line)
         return cls(
-            tuple(words[: words.index(">")] if into else words), into, int(status[1]) if status else 0
+            tuple(words[: words.index(">")] if into else words),
+            into,
+            int(status[1]) if status else 0,
         )
 
 

@@ -5,6 +5,7 @@ proof, check and code; and lists the public names and the modules that are linke
 """
 
 import ast
+import json
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from importlib import import_module
@@ -118,11 +119,11 @@ def _public(package: str) -> list[str]:
     return [f"{thing.__module__}.{thing.__qualname__}" for thing in things]
 
 
-def _members(module: str, elsewhere: set[str]) -> list[str]:
-    """The public functions and classes of a module that are not shown elsewhere."""
+def _members(module: str, elsewhere: set[str]) -> list[str] | bool:
+    """The public functions and classes of a module that are not shown elsewhere; False if there are none."""
     body = ast.parse(Path(import_module(module).__file__ or "").read_text()).body
     names = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    return [n for n in names if not n.startswith("_") and f"{module}.{n}" not in elsewhere]
+    return [n for n in names if not n.startswith("_") and f"{module}.{n}" not in elsewhere] or False
 
 
 def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
@@ -146,9 +147,9 @@ def _page(head: str, sections: dict[str, list[str]]) -> str:
 
 
 def _reference(name: str, **options: Any) -> str:
-    options = {"show_source": False, **options}
-    rows = [f"        {k}: {str(v).lower() if v in (True, False) else v or 'false'}" for k, v in options.items()]
-    return "\n".join([f"::: {name}", "    options:", *rows, "", ""])
+    """The directive that shows a module, class or function."""
+    settings = json.dumps({"show_source": False, **options})
+    return f"::: {name}\n    options: {settings}\n\n"
 
 
 if __name__ == "__main__":
