@@ -1,7 +1,7 @@
 """Run the pages of the site and keep what they show: ``python docs/outputs.py [PAGE ...]``.
 
 Every block that is not marked ``needs`` is run, in a new folder under build/pages/. What the commands print
-goes to the text blocks that follow them, and pictures that a page shows from ``outputs/`` are copied.
+(progress bars do not count) goes to the text blocks that follow them, and pictures that a page shows from ``outputs/`` are copied.
 """
 
 import contextlib
@@ -63,13 +63,12 @@ def _shell(command: Any, folder: Path) -> str:
     program, *arguments = command.words
     if program != "python":
         raise SystemExit(f"expected a command of python, got {program}")
-    settings = {"PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"}
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=os.environ | settings, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False,
+        [sys.executable, *arguments], cwd=folder, env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True, capture_output=True, check=False,
     )  # fmt: skip
     if done.returncode != command.status:
-        raise SystemExit(f"{' '.join(command.words)}: exit status {done.returncode}\n{done.stdout}")
+        raise SystemExit(f"{' '.join(command.words)}: exit status {done.returncode}\n{done.stderr}")
     if command.into:
         (folder / command.into).write_text(done.stdout)
         return ""

@@ -138,7 +138,7 @@ def _matching(patterns: Iterable[str], names: Iterable[str]) -> list[str]:
 
 def _plain(text: str) -> str:
     """As text in Markdown, where some signs would mean something."""
-    return "".join(f"\\{sign}" if sign in "\\*_[]<>|`" else sign for sign in text)
+    return "".join(f"&#{ord(sign)};" if sign in "\\*_[]<>|`" else sign for sign in text)
 
 
 def _page(head: str, sections: dict[str, list[str]]) -> str:
