@@ -1,7 +1,8 @@
 """Run the pages of the site and keep what they show: ``python docs/outputs.py [PAGE ...]``.
 
-Every block that is not marked ``needs`` is run, in a new folder under build/pages/. What the commands print
-(progress bars do not count) goes to the text blocks that follow them, and pictures that a page shows from ``outputs/`` are copied.
+Every block that is not marked ``needs`` is run, in a new folder under build/pages/. What the commands print,
+other than progress, goes to the text blocks that follow them, and pictures that a page shows from
+``outputs/`` are copied.
 """
 
 import contextlib

@@ -227,6 +227,23 @@ def test_marks_titles_outputs_and_statuses_are_read(tmp_path, monkeypatch):
         _check(wrong.commands[0], monkeypatch)
 
 
+ASKED = re.compile(
+    r"""<(script|img|iframe|source)[^>]*\ssrc=["']?(https?:)?//"""
+    r"""|<link(?![^>]*canonical)[^>]*\shref=["']?(https?:)?//"""
+)
+"""What a browser fetches from another machine when it shows a page; a link is not fetched."""
+
+
+def test_what_a_browser_fetches_is_told_from_links():
+    for fetched in (
+        '<script defer src="https://unpkg.com/x">', "<img src=//host/x.png>",
+        '<link rel="stylesheet" href="https://fonts.googleapis.com/css">',
+    ):  # fmt: skip
+        assert ASKED.search(fetched)
+    for own in ('<a href="https://arxiv.org">', '<script src="assets/x.js">', '<link href="../x">'):
+        assert not ASKED.search(own)
+
+
 def test_the_site_builds_without_a_warning_and_asks_no_other_machine(tmp_path):
     pytest.importorskip("mkdocs")
     from mkdocs.commands.build import build
@@ -235,11 +252,8 @@ def test_the_site_builds_without_a_warning_and_asks_no_other_machine(tmp_path):
     build(load_config(str(ROOT / "mkdocs.yml"), site_dir=str(tmp_path), strict=True))
     pages = list(tmp_path.rglob("*.html"))
     assert len(pages) > len(PAGES)
-    loaded = re.compile(
-        r'<(?:script|img|iframe)[^>]*\bsrc="?(https?:)?//|<link[^>]*\bhref="?(https?:)?//(?![^>]*canonical)'
-    )
     for page in pages:
-        assert not loaded.search(page.read_text()), page.name
+        assert not ASKED.search(page.read_text()), page.name
 
 
 def test_hooks_before_a_commit_are_the_installed_tools():
