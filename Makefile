@@ -30,7 +30,7 @@ lint: .venv/.ready
 
 # The site: open build/site/index.html. Every warning is an error.
 docs: .venv/.ready
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 	@echo build/site/index.html
 
 # Changed files of every kind for every reader, many more than in the tests (an hour).
