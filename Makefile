@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 THOROUGH := build/thorough
 
-.PHONY: demo test lint fuzz mutants thorough readme clean
+.PHONY: demo test lint docs fuzz mutants thorough readme clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3: expected 3.11 or newer, got " + sys.version.split()[0])'
@@ -30,6 +30,11 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site: open build/site/index.html. Every warning is an error.
+docs: .venv/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo build/site/index.html
 
 # Changed files of every kind for every reader, many more than in the tests (an hour).
 fuzz: .venv/.ready

@@ -100,12 +100,14 @@ def run(options: argparse.Namespace) -> int:
     from real.calibrated.conditions import of_images
     from real.commands import loading
     from real.running import require_memory
+    from theory.diffusion.schedules import require_storable
     from theory.estimators.control_variates import NAMED
     from theory.statistics.neyman_allocation import Goal
     from theory.statistics.shrinkage import POLICIES
 
     device = loading.on_device(options.device)
     checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
+    require_storable(checkpoint.schedule)
     batch_size = loading.settled_batch_size(options.batch_size, checkpoint, device)
     images = loading.images_for(
         checkpoint, loading.ImageRequest.of(options), "calibration", device, batch_size

@@ -59,19 +59,29 @@ def as_tensor(comparisons: Sequence[LineComparison]) -> Float64[Tensor, "time 6"
 
 
 def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
-    """The comparisons that ``as_tensor`` wrote.
+    """The comparisons that ``as_tensor`` wrote; none if an older version did, without ``data_variance``.
 
     Raises:
         InputError: rows of another kind, or none.
     """
     if not rows.numel():
         raise InputError("calibration: expected a line_check of each time, got none")
+    if _is_older(rows):
+        return ()
     require_finite("calibration: line_check", rows, (len(rows), 6))
     names = [f.name for f in fields(LineComparison)]
     return tuple(
         LineComparison(**{**dict(zip(names, row, strict=True)), "images": round(row[-1])})
         for row in rows.tolist()
     )
+
+
+def _is_older(rows: Tensor) -> bool:
+    """Whether they have no ``data_variance``: five numbers of each time, the last one the images."""
+    if rows.dim() != 2 or rows.shape[1] != len(fields(LineComparison)) - 1:
+        return False
+    images = rows[:, -1]
+    return bool(((images >= 1) & (images == images.round())).all())
 
 
 class LineSums(Sums):
