@@ -18,6 +18,7 @@ from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
 from theory.support.errors import InputError
 from theory.support.output import require_other
+from theory.support.torchrun import process_count, process_rank
 
 AUTO = "auto"
 
@@ -209,6 +210,10 @@ def _inputs(given: dict[str, Any]) -> list[Path]:
 
 @contextmanager
 def counting(total: int | None, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
-    """A progress bar over network evaluations; of an unknown number, a count."""
+    """A progress bar over network evaluations; of an unknown number, a count.
+
+    Of several processes the first shows it, as if all were as fast.
+    """
+    quiet, count = quiet or process_rank() > 0, process_count()
     with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=quiet, delay=1) as bar:
-        yield bar.update
+        yield lambda evaluations: bar.update(count * evaluations)
