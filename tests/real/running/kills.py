@@ -2,7 +2,7 @@
 
 ``python -m tests.real.running.kills --kills 50 --seed 0 calibrate digits ...`` (without ``--out``) kills
 each of so many runs once, lets the same command go on, and says how many results are the same. The
-runs are forks of a process in which the libraries are loaded, and keep their progress after each call.
+runs are forks of a process in which the libraries are loaded, and keep their progress all the time.
 """
 
 import argparse
@@ -22,6 +22,9 @@ from safetensors import safe_open
 from real.cli import main as real
 from theory.calibration import kept
 
+EVERY = 0.05
+"""Seconds after which progress is kept."""
+
 FORKS = multiprocessing.get_context("fork")
 TIMED = ("seconds_before", "seconds_after")
 """What a report says of the machine and not of the network."""
@@ -38,7 +41,7 @@ def load_libraries() -> None:
 
 
 def _run(arguments: Sequence[str], out: Path) -> None:
-    kept.SECONDS, kept.SHARE_OF_TIME = 0.0, float("inf")
+    kept.SECONDS, kept.SHARE_OF_TIME = EVERY, float("inf")
     sys.stdout = sys.stderr = Path(os.devnull).open("w")  # noqa: SIM115
     sys.exit(real([*arguments, "--quiet", "--out", str(out)]))
 

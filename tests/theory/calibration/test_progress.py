@@ -61,12 +61,12 @@ def progress(folder, settings="these"):
     return Progress(kept=Kept(folder, settings))
 
 
-def made(predict, options, folder=None, images=IMAGES, batch_size=BATCH, settings="these"):
+def made(predict, options, folder=None, images=IMAGES, batch_size=BATCH, settings="these", **more):
     labels = LABELS if "classes" in options else None
     run = calibrate_exactly if "data_range" in options else calibrate
     return run(
         predict, SCHEDULE, images=images, times=TIMES, conditions=labels, batch_size=batch_size,
-        progress=folder and progress(folder, settings), **options,
+        **({"progress": progress(folder, settings)} if folder else more), **options,
     )  # fmt: skip
 
 
