@@ -104,12 +104,12 @@ def run(options: argparse.Namespace) -> None:
             options.seed, batch_size, on_progress,
         )  # fmt: skip
         choice = choose(list(candidates), trials.to_choose, trials.to_decide)
-    settings = {"features": features.description, "samples": options.samples}
-    save = partial(
-        candidates[choice.chosen].save, figures={"choice": asdict(choice) | settings},
-        provenance={"condition": None, "dtype": options.dtype, "seed": options.seed},
-    )  # fmt: skip
-    files = keep(options.out, save)
+        settings = {"features": features.description, "samples": options.samples}
+        save = partial(
+            candidates[choice.chosen].save, figures={"choice": asdict(choice) | settings},
+            provenance={"condition": None, "dtype": options.dtype, "seed": options.seed},
+        )  # fmt: skip
+        files = keep(options.out, save)
     for path in files:
         print(path)
     print("\n".join(choice_lines(choice, features.distance)))

@@ -96,7 +96,7 @@ def run(options: argparse.Namespace) -> None:
                 "condition": options.condition, "dtype": options.dtype, "seed": options.seed,
             },
         )  # fmt: skip
-    keep(options.out, fitted.save)
+        keep(options.out, fitted.save)
     print(options.out)
     for doubt in doubts_of(checkpoint, fitted, images):
         print(f"warning: {doubt}; the law of the images must be that of the samples")

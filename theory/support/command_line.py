@@ -181,6 +181,9 @@ def _status(main: Callable[[list[str]], int]) -> Any:
         return main(sys.argv[1:])
     except SystemExit as left:  # of --help, or of a signal
         return left.code
+    finally:
+        if process_count() > 1:  # torchrun asks for the end, while what is to be said is said
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _leave(*_: Any) -> NoReturn:
