@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -124,10 +125,10 @@ class Kept:
             return
         self.written = time.monotonic()
         for path in self.folder.glob("*.safetensors"):
-            with refusing("progress"), safe_open(path, "pt") as file:
+            with suppress(InputError), refusing("progress"), safe_open(path, "pt") as file:
                 of = file.metadata().get("name", "")
-            if any(of.startswith(f"{name}/") for name in self.results):
-                path.unlink()
+                if any(of.startswith(f"{name}/") for name in self.results):
+                    path.unlink()
 
     def _write_results(self) -> None:
         tensors = {f"{of}/{part}": t for of, one in self.results.items() for part, t in one.items()}

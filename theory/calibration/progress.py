@@ -38,6 +38,7 @@ class Progress:
 
     def __init__(self, workers: Workers = ALONE, kept: Kept | None = None, name: str = "") -> None:
         self.workers, self.kept, self.name = workers, kept, name
+        self._skipped: set[str] = set()
 
     @property
     def is_first(self) -> bool:
@@ -91,15 +92,20 @@ class Progress:
             turn: from 0.
 
         Raises:
-            InputError: as the observations, or processes that do not have the same pass.
+            InputError: as the observations, processes that do not have the same pass, or sums of a
+                later turn that cannot be read when it comes to it.
         """
         whole = f"{self.name}{name}"
         if self.workers.of_first(whole.encode()).decode() != whole:
             raise InputError("torchrun: expected the same images and settings in all processes")
         place = self.kept.restore_(whole, turn, _tensors(sums)) if self.kept else None
+        if place is None and whole in self._skipped:
+            raise InputError("progress: what was kept cannot be read; the same command begins anew")
         place = self._agreed(place or Place(turn, [0] * len(sums)))
         if place.turn > turn:
+            self._skipped.add(whole)
             return
+        self._skipped.discard(whole)
         if self.workers.rank:
             _zero(sums)
         left = iter(observe(Share(torch.tensor(place.done), self.workers.rank, self.workers.count)))

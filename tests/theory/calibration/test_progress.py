@@ -172,6 +172,22 @@ def test_sums_without_the_results_before_them_count_for_nothing(tmp_path):
     assert apart(found, made(Counting(), BUDGET)) == 0
 
 
+def test_sums_that_cannot_be_read_when_it_comes_to_them_are_refused(tmp_path, monkeypatch):
+    whole = Counting()
+    made(whole, BUDGET)
+    with pytest.raises(Killed):
+        made(Counting(whole.calls), BUDGET, tmp_path / "kept")
+    restore_ = Kept.restore_
+
+    def vanishing(self, name, turn, sums):
+        place = restore_(self, name, turn, sums)
+        return place if place and place.turn > turn else None
+
+    monkeypatch.setattr(Kept, "restore_", vanishing)
+    with refusal("what was kept cannot be read; the same command begins anew"):
+        made(Counting(), BUDGET, tmp_path / "kept")
+
+
 def test_a_validation_killed_at_a_call_goes_on_to_the_same_losses(tmp_path):
     calibration = made(Counting(), WAYS["order 1"])
     whole = Counting()
