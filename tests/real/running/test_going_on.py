@@ -98,10 +98,10 @@ def test_a_run_that_would_fail_again_keeps_nothing(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def torchrun(count: int, *arguments: str, restarts: int = 0) -> subprocess.Popen[str]:
+def torchrun(count: int, *arguments: str) -> subprocess.Popen[str]:
     """Processes under torchrun that keep their progress all the time."""
     program = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
-    program += ["--nproc-per-node", str(count), "--max-restarts", str(restarts)]
+    program += ["--nproc-per-node", str(count)]
     return subprocess.Popen(
         [*program, "-m", "tests.real.running.impatient", *arguments], cwd=ROOT, text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -160,18 +160,6 @@ def test_a_lost_process_ends_the_run_with_one_line_and_one_process_goes_on(tmp_p
     assert main([*LONGER, "--out", str(out)]) == 0
     assert same(out, whole)
     assert [path.name for path in tmp_path.iterdir()] == [out.name]
-
-
-@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found by /proc")
-def test_torchrun_restarts_a_run_that_lost_a_process(tmp_path, whole):
-    out = tmp_path / "out.safetensors"
-    process = torchrun(2, *LONGER, "--out", str(out), restarts=1)
-    kill_when_something_is_kept(process, out, 1)
-    heard, said = process.communicate(timeout=SECONDS)
-    assert process.returncode == 0, said
-    assert "going on from" in heard
-    assert heard.count("certified:") == 1, "the first process alone prints"
-    assert same(out, whole)
 
 
 def test_other_commands_refuse_several_processes(tmp_path, monkeypatch):
