@@ -18,6 +18,7 @@ from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
 from theory.support.errors import InputError
 from theory.support.output import require_file, require_other
+from theory.support.torchrun import process_count, process_rank
 
 AUTO = "auto"
 
@@ -250,9 +251,9 @@ def _inputs(given: dict[str, Any]) -> list[Path]:
 def counting(total: int | None, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
     """A progress bar over network evaluations, on a terminal alone; of an unknown number, a count.
 
-    ``disable=None`` lets tqdm see whether it writes to a terminal.
+    ``disable=None`` lets tqdm see whether it writes to a terminal. Of several processes the first shows
+    it, as if all were as fast.
     """
-    with tqdm(
-        total=total, desc=name, unit="eval", unit_scale=True, disable=quiet or None, delay=1
-    ) as bar:
-        yield bar.update
+    hidden, count = (quiet or process_rank() > 0) or None, process_count()
+    with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=hidden, delay=1) as bar:
+        yield lambda evaluations: bar.update(count * evaluations)

@@ -107,12 +107,12 @@ def run(options: argparse.Namespace) -> None:
             options.seed, batch_size, on_progress,
         )  # fmt: skip
         choice = choose(list(candidates), trials.to_choose, trials.to_decide)
-    settings = {"features": features.description, "samples": options.samples}
-    save = partial(
-        candidates[choice.chosen].save, figures={"choice": asdict(choice) | settings},
-        provenance={"condition": None, "dtype": options.dtype, "seed": options.seed},
-    )  # fmt: skip
-    files = keep(options.out, save)
+        settings = {"features": features.description, "samples": options.samples}
+        save = partial(
+            candidates[choice.chosen].save, figures={"choice": asdict(choice) | settings},
+            provenance={"condition": None, "dtype": options.dtype, "seed": options.seed},
+        )  # fmt: skip
+        files = keep(options.out, save)
     report = choice_report(
         choice, features.distance, settings | {"data": options.data, "seed": options.seed},
         checkpoint.fingerprint, Origin(options.as_typed),

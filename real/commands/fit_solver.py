@@ -99,7 +99,7 @@ def run(options: argparse.Namespace) -> None:
                 "condition": options.condition, "dtype": options.dtype, "seed": options.seed,
             },
         )  # fmt: skip
-    keep(options.out, fitted.save)
+        keep(options.out, fitted.save)
     doubts = doubts_of(checkpoint, fitted, images)
     report = fitted_report(fitted, doubts, Origin(options.as_typed, options.out))
     print("\n".join(report.lines))

@@ -108,23 +108,23 @@ def run(options: argparse.Namespace) -> None:
         samplers, _ = _samplers(network, options)
         kept = replace(plan, checkpoint=network, samplers=samplers, on_progress=on_progress)
         rows = list(measure_quality(kept, reference))
-    floor = reference.of_real(known.spread(samples), options.seed)
-    settings = {
-        "calibration": options.calibration and str(options.calibration),
-        "fitted": options.fitted and str(options.fitted),
-        "data": options.data,
-    }
-    digest = digest_of(options.calibration)
-    report = quality_report(
-        plan,
-        reference,
-        rows,
-        origin=Origin(options.as_typed),
-        settings=settings,
-        real_images=floor,
-        digest=digest,
-    )
-    keep(options.out, report.write)
+        floor = reference.of_real(known.spread(samples), options.seed)
+        settings = {
+            "calibration": options.calibration and str(options.calibration),
+            "fitted": options.fitted and str(options.fitted),
+            "data": options.data,
+        }
+        digest = digest_of(options.calibration)
+        report = quality_report(
+            plan,
+            reference,
+            rows,
+            origin=Origin(options.as_typed),
+            settings=settings,
+            real_images=floor,
+            digest=digest,
+        )
+        keep(options.out, report.write)
     print("\n".join(report.lines))
     print(f"report: {options.out / 'quality.html'}")
 

@@ -76,13 +76,13 @@ def run(options: argparse.Namespace) -> None:
             of_images(checkpoint, in_turn, "joint"), device, on_progress,
         )  # fmt: skip
         rows = list(solver_study(plan, reference))
-    report = solver_report({
-        "checkpoint": checkpoint.reference, "fingerprint": checkpoint.fingerprint,
-        "distance": features.distance, "features": features.description, "images": len(images),
-        "images_fitted_to": len(known), "samples": samples, "seeds": options.seeds,
-        "data": options.data, "real_images": reference.of_real(known.spread(samples), options.seed),
-        "rows": rows,
-    }, Origin(options.as_typed))  # fmt: skip
-    keep(options.out, report.write)
+        report = solver_report({
+            "checkpoint": checkpoint.reference, "fingerprint": checkpoint.fingerprint,
+            "distance": features.distance, "features": features.description, "images": len(images),
+            "images_fitted_to": len(known), "samples": samples, "seeds": options.seeds,
+            "data": options.data, "real_images": reference.of_real(known.spread(samples), options.seed),
+            "rows": rows,
+        }, Origin(options.as_typed))  # fmt: skip
+        keep(options.out, report.write)
     print("\n".join(report.lines))
     print(f"report: {options.out / 'solver-study.html'}")

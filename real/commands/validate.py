@@ -49,9 +49,9 @@ def run(options: argparse.Namespace) -> int:
     from real.reports.origin import Origin
     from real.reports.quality import read_quality
     from real.reports.validation import validation_report
-    from real.running import require_memory
+    from real.running import going_on, require_memory
     from real.solvers.by_name import solver_pair
-    from real.solvers.sampling import evaluations_per_sample, latents, sample
+    from real.solvers.sampling import evaluations_per_sample, latents, sample, sampled_once
     from theory.calibration import Calibrated, validate
 
     device, nfe = on_device(options.device), options.nfe or NFE
@@ -60,9 +60,8 @@ def run(options: argparse.Namespace) -> int:
     calibration = load_for(checkpoint, options.calibration)
     without, calibrated = solver_pair(options.solver, checkpoint.schedule, calibration)
     sampling = 2 * options.samples * evaluations_per_sample(checkpoint, without, nfe)
-    distances = []
+    digest, distances = digest_of(options.calibration), []
     if options.quality:
-        digest = digest_of(options.calibration)
         distances.append(read_quality(options.quality, checkpoint.fingerprint, digest))
     images = images_for(checkpoint, ImageRequest.of(options), "held-out", device, batch_size)
     require_memory("samples", options.samples, checkpoint.shape)
@@ -70,29 +69,38 @@ def run(options: argparse.Namespace) -> int:
     require_memory("draws", draws, checkpoint.shape)
     conditions = of_images(checkpoint, images, calibration.provenance.get("condition", "joint"))
     measuring = len(images) * len(calibration.times) * options.draws
-    with given.counting(measuring, "validate", options.quiet) as on_progress:
-        validation = validate(
-            checkpoint.predict, calibration, images=images, seed=options.seed,
-            conditions=conditions, draws=options.draws, device=device, on_progress=on_progress,
+    with going_on(options.out, checkpoint, vars(options), str(digest)) as progress:
+        with given.counting(measuring, "validate", options.quiet) as on_progress:
+            validation = validate(
+                checkpoint.predict, calibration, images=images, seed=options.seed, draws=options.draws,
+                conditions=conditions, device=device, on_progress=on_progress, progress=progress,
+            )  # fmt: skip
+        if not progress.is_first:
+            return 0
+        progress = progress.alone()
+        noise = latents(checkpoint, options.samples, options.seed).to(device)
+        with given.counting(sampling, "sample", options.quiet) as on_progress:
+            drawn = partial(
+                sample, checkpoint, noise=noise, nfe=nfe, seed=options.seed,
+                condition=of_samples(checkpoint, options.samples, None),
+                batch_size=batch_size, on_progress=on_progress,
+            )  # fmt: skip
+            before = sampled_once(
+                progress, "without", partial(drawn, checkpoint.predict, solver=without)
+            )
+            after = sampled_once(
+                progress, "calibrated",
+                partial(drawn, Calibrated(checkpoint.predict, calibration), solver=calibrated),
+            )  # fmt: skip
+        held_out = next(iter(replace(images, batch_size=options.samples)))
+        if checkpoint.codec:
+            held_out = checkpoint.codec.decode(held_out.to(device)).cpu()
+        report = validation_report(
+            checkpoint, validation, (before, after), held_out,
+            origin=Origin(options.as_typed, options.calibration), distances=distances,
+            data=options.data, seed=options.seed, draws=options.draws,
         )  # fmt: skip
-    noise = latents(checkpoint, options.samples, options.seed).to(device)
-    with given.counting(sampling, "sample", options.quiet) as on_progress:
-        drawn = partial(
-            sample, checkpoint, noise=noise, nfe=nfe, seed=options.seed,
-            condition=of_samples(checkpoint, options.samples, None),
-            batch_size=batch_size, on_progress=on_progress,
-        )  # fmt: skip
-        before = drawn(checkpoint.predict, solver=without)
-        after = drawn(Calibrated(checkpoint.predict, calibration), solver=calibrated)
-    held_out = next(iter(replace(images, batch_size=options.samples)))
-    if checkpoint.codec:
-        held_out = checkpoint.codec.decode(held_out.to(device)).cpu()
-    report = validation_report(
-        checkpoint, validation, (before, after), held_out,
-        origin=Origin(options.as_typed, options.calibration), distances=distances,
-        data=options.data, seed=options.seed, draws=options.draws,
-    )  # fmt: skip
-    keep(options.out, report.write)
+        keep(options.out, report.write)
     print("\n".join(report.lines))
     print(f"report: {options.out / 'report.html'}")
     return int(options.strict and validation.warning() is not None)

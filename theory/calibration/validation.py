@@ -17,6 +17,8 @@ from torch import Tensor
 from theory.calibration.arguments import as_device
 from theory.calibration.description import description_warning
 from theory.calibration.held_out import Correction, hold_out
+from theory.calibration.passes import pass_name
+from theory.calibration.progress import Progress
 from theory.calibration.result import Calibration, as_calibration
 from theory.calibration.verdict import Verdict, verdict_on
 from theory.diffusion.likelihood_bound import gain_weights
@@ -142,14 +144,15 @@ def validate(
     batch_size: int = DEFAULT_BATCH,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Validation:
     """Measure a calibration on images that it was not made from; those it was are left out.
 
     Args:
         predict: the network without calibration.
         calibration: what is validated, or the file that holds it.
-        images, conditions, groups, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the
-            noise is independent of the calibration's even with the same seed.
+        images, conditions, groups, seed, draws, batch_size, device, on_progress, progress: as for
+            ``calibrate``; the noise is independent of the calibration's even with the same seed.
 
     Raises:
         InputError: fewer than two images remain; images or predictions that ``calibrate`` refuses.
@@ -170,6 +173,9 @@ def validate(
         network, corrections, held_out, calibration.times, seed=seed, draws=draws,
         mean_image=calibration.mean_image, device=as_device(device), on_progress=on_progress,
         units=look.units,
+        progress=(progress or Progress()).within(
+            pass_name(conditions, look, calibration.times, seed, draws)
+        ),
     )  # fmt: skip
     clipping = found.gains.get(CLIPPED, torch.zeros_like(found.losses))
     applied = torch.stack([calibration.applied(part) for part in calibration.parts]).any(0)

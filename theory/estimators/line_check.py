@@ -90,9 +90,11 @@ class LineSums(Sums):
     With c = x_0 - mu and e the noise, all that the line needs are |c|^2, c.e and |e|^2.
     """
 
+    fixed = frozenset({"mean"})
+
     def __init__(self, mean_image: Float64[Tensor, "*shape"]) -> None:
         self.mean = mean_image
-        self.count = 0
+        self.count = torch.zeros((), dtype=torch.int64)
         self.total = torch.zeros(4, dtype=torch.float64)
         self.data_variance = torch.zeros((), dtype=torch.float64)
         self.products = torch.zeros(4, 4, dtype=torch.float64)
@@ -118,7 +120,7 @@ class LineSums(Sums):
 
     def comparison(self) -> LineComparison:
         """What the sums say of the network."""
-        n = max(1, self.count)
+        n = max(1, int(self.count))
         error, variance, with_x, of_x = self.total / n
         beta = with_x / of_x if of_x > 0 else torch.zeros(())
         weights = torch.stack(
