@@ -117,7 +117,9 @@ class _Shifting:
             rows = _unconditional_rows(self.pipe, given, len(y)).to(y.device)
             other = self.unconditional.correction(*seen)
             correction = torch.where(rows[:, None, None, None], other, correction)
-        shifted = torch.cat([y[:, :channels] - correction, y[:, channels:]], 1)
+        shifted = y[:, :channels] - correction
+        if y.shape[1] > channels:
+            shifted = torch.cat([shifted, y[:, channels:]], 1)
         return (shifted,) if isinstance(output, tuple) else type(output)(sample=shifted)
 
 

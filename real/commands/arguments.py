@@ -130,6 +130,10 @@ RUNNING.add_argument(
     help="what the network computes in (float32)",
 )  # fmt: skip
 RUNNING.add_argument("--compile", action="store_true", help="compile the network (torch.compile)")
+RUNNING.add_argument(
+    "--channels-last", action="store_true",
+    help="lay out images and weights with their channels last, which some processors like better",
+)  # fmt: skip
 CONDITION = Parser(add_help=False)
 CONDITION.add_argument(
     "--condition", choices=choices.CONDITIONS, default="joint",

@@ -63,6 +63,7 @@ class NetworkRequest:
         data_range: (low, high) of its data; None for its own.
         dtype: what it computes in.
         compile: whether it is compiled.
+        channels_last: whether its channels lie last in memory.
     """
 
     reference: str
@@ -70,6 +71,7 @@ class NetworkRequest:
     data_range: tuple[float, float] | None = None
     dtype: str = "float32"
     compile: bool = False
+    channels_last: bool = False
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "NetworkRequest":
@@ -78,6 +80,7 @@ class NetworkRequest:
         return cls(
             options.checkpoint, options.family, tuple(options.range) if options.range else None,
             given.get("dtype", cls.dtype), given.get("compile", cls.compile),
+            given.get("channels_last", cls.channels_last),
         )  # fmt: skip
 
 
@@ -129,7 +132,10 @@ def run_network(wanted: NetworkRequest, device: torch.device) -> Checkpoint:
         InputError: it cannot be loaded, or not compiled here.
     """
     checkpoint = load_checkpoint(wanted, device)
-    return run_well(checkpoint, device, dtype=wanted.dtype, compile=wanted.compile)
+    return run_well(
+        checkpoint, device, dtype=wanted.dtype, compile=wanted.compile,
+        channels_behind=wanted.channels_last,
+    )  # fmt: skip
 
 
 def prediction_for(

@@ -46,10 +46,12 @@ class LowRankSums(OnOneDevice):
     def add_(self, groups: Int64[Tensor, "n"], x: Tensor, y: Tensor, r: Tensor) -> None:
         """Take in draws (n, d) of these groups, which are on the CPU."""
         f = self.features(x, y)
-        for g in groups.unique().tolist():
-            here = (groups == g).nonzero()[:, 0].to(f.device)
-            self.square[g] += f[here].T @ f[here]
-            self.cross[g] += f[here].T @ r[here]
+        order, counts = groups.argsort().to(f.device), groups.bincount(minlength=GROUPS).tolist()
+        by_group = zip(f[order].split(counts), r[order].split(counts), strict=True)
+        for g, (features, residuals) in enumerate(by_group):
+            if len(features):
+                self.square[g].addmm_(features.T, features)
+                self.cross[g].addmm_(features.T, residuals)
         self.with_features[0] += f.T @ x
         self.with_features[1] += f.T @ y
 

@@ -119,10 +119,12 @@ def fit_slopes(
     """
     shape = sums[0].shape
     used = torch.stack([s.draws > 0 for s in sums]).all(0)
+    energy = _products(sums, centres, undivided(shape))[used].mean(0)[:, RR, 0]
+    matrices = smoothers(log_snr, energy / int(used.sum()))[SMOOTHINGS]
     candidates = [
         candidate
         for cells, ridges in _ways(shape)
-        for candidate in _candidates(_products(sums, centres, cells)[used], cells, ridges, log_snr)
+        for candidate in _candidates(_products(sums, centres, cells)[used], cells, ridges, matrices)
     ]
     candidates += _low_rank_candidates(sums, centres, used)
     n, times = int(used.sum()), len(sums)
@@ -165,14 +167,13 @@ def _candidates(
     products: Float64[Tensor, "group time 6 cell"],
     cells: Partition,
     ridges: tuple[float, ...],
-    log_snr: Float64[Tensor, "time"],
+    matrices: Sequence[Float64[Tensor, "time time"]],
 ) -> Iterator[_SlopesTried]:
     """Every ridge and smoothing of one division into cells."""
     n, total = len(products), products.sum(0)
     mean = total / n
     scale = mean[:, [XX, YY]].mean(2, keepdim=True).sqrt()
     scale = torch.where(scale > 0, scale, 1.0)
-    matrices = smoothers(log_snr, mean[:, RR].mean(1) / n)[SMOOTHINGS]
     for ridge in ridges:
         fitted = ridge_slopes(mean, ridge) * scale
         if n >= LEAST_GROUPS:
