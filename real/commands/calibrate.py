@@ -100,7 +100,10 @@ def run(options: argparse.Namespace) -> int:
     from real.calibrated.conditions import of_images
     from real.commands import loading
     from real.running import require_memory
-    from theory.estimators.control_variates import NAMED
+    from theory.calibration.memory_plan import plan_memory
+    from theory.calibration.procedure import parts_of
+    from theory.calibration.sequential import CANDIDATES
+    from theory.estimators.control_variates import NAMED, PLAIN
     from theory.statistics.neyman_allocation import Goal
     from theory.statistics.shrinkage import POLICIES
 
@@ -117,6 +120,14 @@ def run(options: argparse.Namespace) -> int:
         raise InputError(f"per-class: {checkpoint.reference} takes no class labels")
     times, importance = _times(checkpoint, options)
     goal = Goal(options.budget, options.precision) if options.budget or options.precision else None
+    classes = checkpoint.conditions if options.per_class else None
+    plan = plan_memory(
+        checkpoint.shape, len(times), parts_of(order, classes, conditions),
+        CANDIDATES if goal else ((NAMED[estimator], options.draws), (PLAIN, 1)), device,
+    )  # fmt: skip
+    (plan.require_all_at_once if goal else plan.require_room)()
+    if not plan.small and not goal:
+        print(plan)
     solver = ":".join(map(str, options.solver_and_nfe)) if options.solver_and_nfe else None
     most = options.budget or len(images) * len(times) * (2 if goal else options.draws)
     with given.counting(most, "calibrate", options.quiet) as on_progress:
@@ -124,7 +135,7 @@ def run(options: argparse.Namespace) -> int:
             checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
             estimator=NAMED[estimator], policy=POLICIES[policy], device=device, on_progress=on_progress,
             conditions=conditions, order=order, importance=importance,
-            classes=checkpoint.conditions if options.per_class else None,
+            classes=classes,
             certificate=options.certificate,
             provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
         )  # fmt: skip

@@ -57,6 +57,13 @@ class Accumulator:
         everyone = survey.mean_image if seen < survey.count else None
         return replace(self.kept().to_("cpu").moments(everyone), clustered=survey.clustered)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all sums."""
+        return sum(
+            s.nbytes for s in (self.line, *self.collectors.values(), *self.of_parts.values())
+        )
+
     def to_cpu(self) -> "Accumulator":
         """The same, with all sums on the CPU."""
         for sums in (self.line, *self.collectors.values(), *self.of_parts.values()):

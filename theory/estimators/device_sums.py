@@ -24,6 +24,14 @@ class OnOneDevice:
                 value.to_(device)
         return self
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of them."""
+        of_tensors = [value.nbytes for value in vars(self).values() if isinstance(value, Tensor)]
+        of_moments = [m.total.nbytes for m in vars(self).values() if isinstance(m, Moments)]
+        others = [o.nbytes for o in vars(self).values() if isinstance(o, OnOneDevice)]
+        return sum([*of_tensors, *of_moments, *others])
+
     def beside(self, seen: Observation) -> Observation:
         """The observation on the device of the sums, which move to its own if there is room."""
         try:

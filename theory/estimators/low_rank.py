@@ -29,6 +29,14 @@ def patterns(shape: tuple[int, ...]) -> Float64[Tensor, "rank d"]:
     return inverse_dct(unit, shape)
 
 
+def features(
+    shape: tuple[int, ...], x: Float64[Tensor, "*many d"], y: Float64[Tensor, "*many d"]
+) -> Float64[Tensor, "*many feature"]:
+    """f of flattened x_t and y_theta of images of this shape."""
+    lowest = patterns(shape).T
+    return torch.cat([x @ lowest, y @ lowest], -1)
+
+
 class LowRankSums(OnOneDevice):
     """Sums of products of f with itself and with r, by group; and with x_t and y_theta, of all."""
 

@@ -83,7 +83,7 @@ class _ShiftTried:
         if n < LEAST_GROUPS:
             return torch.full(groups.shape[:2], -math.inf, dtype=torch.float64)
         smooth, optimism = self.matrix @ groups, 2 * torch.sqrt(self.shared * self.common)
-        total, energy = smooth.sum(0), self.cells.energies(smooth)
+        total, energy = smooth.sum(0), torch.stack([self.cells.energies(s) for s in smooth])
         gains = []
         for some in torch.arange(n).split(max(1, AT_ONCE // (times * d))):
             estimate = (total - smooth[some]) / (n - 1)
@@ -194,5 +194,7 @@ def group_means(moments: Sequence[Moments]) -> Float64[Tensor, "group time d"]:
     """Mean units of the groups that have images at every time."""
     counts = torch.stack([m.count for m in moments], 1)
     used = (counts > 0).all(1)
-    totals = torch.stack([m.total.flatten(1) for m in moments], 1)
-    return totals[used] / counts[used][..., None]
+    means = torch.empty(int(used.sum()), len(moments), moments[0].total[0].numel()).double()
+    for k, m in enumerate(moments):
+        means[:, k] = m.total.flatten(1)[used] / counts[used, k, None]
+    return means
