@@ -122,6 +122,10 @@ IMAGES.add_argument(
     help="what belongs together, such as a video or a patient: a line for each image, or a column of a "
     "CSV file; copies and mirror images are found without",
 )  # fmt: skip
+IMAGES.add_argument(
+    "--skip-bad", action="store_true",
+    help="leave out images that cannot be read, and name them (each is read once more for that)",
+)  # fmt: skip
 DATA = Parser(add_help=False, parents=[IMAGES, BATCHES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
 RUNNING = Parser(add_help=False)

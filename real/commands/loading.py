@@ -95,6 +95,7 @@ class ImageRequest:
         download: fetch a named set that is not there.
         groups: FILE or FILE:COLUMN of what belongs together.
         quiet: no progress bar.
+        skip_bad: leave out what cannot be read.
     """
 
     reference: str
@@ -103,13 +104,14 @@ class ImageRequest:
     download: bool
     groups: str | None
     quiet: bool
+    skip_bad: bool = False
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "ImageRequest":
         """What a command's options ask for."""
         return cls(
             options.data, options.images, options.data_root, options.download, options.groups,
-            options.quiet,
+            options.quiet, options.skip_bad,
         )  # fmt: skip
 
 
@@ -193,7 +195,7 @@ def opened(
     source = open_images(
         wanted.reference, role, shape, limit=wanted.limit, batch_size=batch_size,
         data_root=wanted.data_root, download=wanted.download,
-        groups=read_groups(wanted.groups) if wanted.groups else None,
+        groups=read_groups(wanted.groups) if wanted.groups else None, skip_bad=wanted.skip_bad,
     )  # fmt: skip
     for note in source.notes:
         print(note)
