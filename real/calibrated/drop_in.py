@@ -181,9 +181,15 @@ class _Shifting:
             rows = _unconditional_rows(self.pipe, given, len(y)).to(y.device)
             other = self.unconditional.correction(*seen)
             correction = torch.where(rows[:, None, None, None], other, correction)
-        shifted = y[:, :channels] - self.handle.strength * correction
-        shifted = torch.cat([shifted, y[:, channels:]], 1)
+        shifted = y[:, :channels] - self._part_of(correction)
+        if y.shape[1] > channels:
+            shifted = torch.cat([shifted, y[:, channels:]], 1)
         return (shifted,) if isinstance(output, tuple) else type(output)(sample=shifted)
+
+    def _part_of(self, correction: Tensor) -> Tensor:
+        """The share of it that is subtracted."""
+        strength = self.handle.strength
+        return correction if strength == 1 else strength * correction
 
 
 def save_pretrained(calibration: Calibration, folder: Path | str, name: str = FOLDER) -> Path:

@@ -83,7 +83,9 @@ class FittedScheduler(SchedulerMixin, ConfigMixin):
             raise InputError(
                 f"fitted solver: expected num_inference_steps={len(base)}, as it was fitted, got {got}"
             )
-        self.timesteps = (base.times * self.process.time_scale).to(device)
+        timesteps = base.times * self.process.time_scale
+        self._expected: list[float] = timesteps.tolist()  # nobody waits for the device to read them
+        self.timesteps = timesteps.to(device)
         self._data: list[Tensor] = []
         self._shown: Tensor | None = None
 
@@ -117,8 +119,7 @@ class FittedScheduler(SchedulerMixin, ConfigMixin):
                 pipeline that shows the first noise to its network as it is, if a start was fitted.
         """
         solver, i = self._fitted(), len(self._data)
-        expected = self.timesteps[i : i + 1]
-        if not len(expected) or abs(float(timestep) - float(expected)) > 0.5:
+        if i >= len(self._expected) or abs(float(timestep) - self._expected[i]) > 0.5:
             raise InputError(
                 "fitted solver: expected the steps that it was fitted for, from the first, got one at "
                 f"{float(timestep):g}; runs from an image are not among them"

@@ -141,6 +141,10 @@ IMAGES.add_argument(
     help="what belongs together, such as a video or a patient: a line for each image, or a column of a "
     "CSV file; copies and mirror images are found without",
 )  # fmt: skip
+IMAGES.add_argument(
+    "--skip-bad", action="store_true",
+    help="leave out images that cannot be read, and name them (each is read once more for that)",
+)  # fmt: skip
 DATA = Parser(add_help=False, parents=[IMAGES, BATCHES])
 DATA.add_argument("--draws", type=count, default=1, help="noise draws per image and time (1)")
 RUNNING = Parser(add_help=False)
@@ -149,6 +153,10 @@ RUNNING.add_argument(
     help="what the network computes in (float32)",
 )  # fmt: skip
 RUNNING.add_argument("--compile", action="store_true", help="compile the network (torch.compile)")
+RUNNING.add_argument(
+    "--channels-last", action="store_true",
+    help="lay out images and weights with their channels last, which some processors like better",
+)  # fmt: skip
 CONDITION = Parser(add_help=False)
 CONDITION.add_argument(
     "--condition", choices=choices.CONDITIONS, default="joint",

@@ -100,10 +100,14 @@ def run(options: argparse.Namespace) -> int:
     from real.calibrated.conditions import of_images
     from real.commands import loading
     from real.running import going_on, require_memory
+    from theory.calibration.memory_plan import plan_memory
+    from theory.calibration.procedure import parts_of
+    from theory.calibration.sequential import CANDIDATES
     from theory.diffusion.schedules import require_storable
-    from theory.estimators.control_variates import NAMED
+    from theory.estimators.control_variates import NAMED, PLAIN
     from theory.statistics.neyman_allocation import Goal
     from theory.statistics.shrinkage import POLICIES
+    from theory.support.torchrun import process_rank
 
     device = loading.on_device(options.device)
     checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
@@ -115,10 +119,19 @@ def run(options: argparse.Namespace) -> int:
     draws = options.draws * min(batch_size, len(images))
     require_memory("draws", draws, checkpoint.shape)
     conditions = of_images(checkpoint, images, options.condition)
-    if options.per_class and not isinstance(checkpoint.conditions, int):
+    labels = checkpoint.conditions if isinstance(checkpoint.conditions, int) else None
+    if options.per_class and labels is None:
         raise InputError(f"per-class: {checkpoint.reference} takes no class labels")
+    classes = labels if options.per_class else None
     times, importance = _times(checkpoint, options)
     goal = Goal(options.budget, options.precision) if options.budget or options.precision else None
+    plan = plan_memory(
+        checkpoint.shape, len(times), parts_of(order, classes, conditions),
+        CANDIDATES if goal else ((NAMED[estimator], options.draws), (PLAIN, 1)), device,
+    )  # fmt: skip
+    (plan.require_all_at_once if goal else plan.require_room)()
+    if not plan.small and not goal and not process_rank():
+        print(plan)
     solver = ":".join(map(str, options.solver_and_nfe)) if options.solver_and_nfe else None
     most = options.budget or len(images) * len(times) * (2 if goal else options.draws)
     with going_on(options.out, checkpoint, vars(options)) as progress:
@@ -127,7 +140,7 @@ def run(options: argparse.Namespace) -> int:
                 checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
                 estimator=NAMED[estimator], policy=POLICIES[policy], device=device,
                 conditions=conditions, order=order, importance=importance,
-                classes=checkpoint.conditions if options.per_class else None,
+                classes=classes,
                 certificate=options.certificate, progress=progress, on_progress=on_progress,
                 provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
             )  # fmt: skip

@@ -76,6 +76,7 @@ class NetworkRequest:
         data_range: (low, high) of its data; None for its own.
         dtype: what it computes in.
         compile: whether it is compiled.
+        channels_last: whether its channels lie last in memory.
     """
 
     reference: str
@@ -83,6 +84,7 @@ class NetworkRequest:
     data_range: tuple[float, float] | None = None
     dtype: str = "float32"
     compile: bool = False
+    channels_last: bool = False
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "NetworkRequest":
@@ -91,6 +93,7 @@ class NetworkRequest:
         return cls(
             options.checkpoint, options.family, tuple(options.range) if options.range else None,
             given.get("dtype", cls.dtype), given.get("compile", cls.compile),
+            given.get("channels_last", cls.channels_last),
         )  # fmt: skip
 
 
@@ -105,6 +108,7 @@ class ImageRequest:
         download: fetch a named set that is not there.
         groups: FILE or FILE:COLUMN of what belongs together.
         quiet: no progress bar.
+        skip_bad: leave out what cannot be read.
     """
 
     reference: str
@@ -113,13 +117,14 @@ class ImageRequest:
     download: bool
     groups: str | None
     quiet: bool
+    skip_bad: bool = False
 
     @classmethod
     def of(cls, options: argparse.Namespace) -> "ImageRequest":
         """What a command's options ask for."""
         return cls(
             options.data, options.images, options.data_root, options.download, options.groups,
-            options.quiet,
+            options.quiet, options.skip_bad,
         )  # fmt: skip
 
 
@@ -142,7 +147,10 @@ def run_network(wanted: NetworkRequest, device: torch.device) -> Checkpoint:
         InputError: it cannot be loaded, or not compiled here.
     """
     checkpoint = load_checkpoint(wanted, device)
-    return run_well(checkpoint, device, dtype=wanted.dtype, compile=wanted.compile)
+    return run_well(
+        checkpoint, device, dtype=wanted.dtype, compile=wanted.compile,
+        channels_behind=wanted.channels_last,
+    )  # fmt: skip
 
 
 def prediction_for(
@@ -206,7 +214,7 @@ def opened(
     source = open_images(
         wanted.reference, role, shape, limit=wanted.limit, batch_size=batch_size,
         data_root=wanted.data_root, download=wanted.download,
-        groups=read_groups(wanted.groups) if wanted.groups else None,
+        groups=read_groups(wanted.groups) if wanted.groups else None, skip_bad=wanted.skip_bad,
     )  # fmt: skip
     for note in source.notes:
         print(note)

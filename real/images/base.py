@@ -9,6 +9,13 @@ from torch import Tensor
 
 from theory.forward.images import DEFAULT_BATCH, Conditions, take
 from theory.support.errors import InputError
+from theory.support.prefetch import prefetch
+
+AHEAD = 2
+"""Batches that are read while the network works on another one."""
+
+MOST_NAMED = 100
+"""Images that are named, of those that cannot be read."""
 
 Role = Literal["training", "calibration", "held-out"]
 
@@ -50,8 +57,10 @@ class ImageSource:
         return self.count
 
     def __iter__(self) -> Iterator[Tensor]:
-        for first in range(0, self.count, self.batch_size):
-            yield self.load(range(first, min(first + self.batch_size, self.count)))
+        """Batches in their order; threads read those that come next."""
+        starts = range(0, self.count, self.batch_size)
+        parts = (range(k, min(k + self.batch_size, self.count)) for k in starts)
+        return (images for _, images in prefetch(self.load, parts, AHEAD))
 
     def at(self, positions: Sequence[int]) -> "ImageSource":
         """The images at these positions, in their order."""
@@ -70,6 +79,28 @@ class ImageSource:
     def in_turn(self, count: int) -> "ImageSource":
         """``count`` images, all of them alike often or spread evenly, as sets are often sorted by class."""
         return self.at([i * self.count // count for i in range(count)])
+
+    def readable(self) -> "ImageSource":
+        """Those that can be read, each of which is read once for that; the notes name the others."""
+        said: dict[int, str] = {}
+
+        def attempt(k: int) -> None:
+            """Read one."""
+            try:
+                self.load([k])
+            except InputError as error:
+                said[k] = str(error)
+
+        for _ in prefetch(attempt, range(self.count), 2 * AHEAD):
+            pass
+        if not said:
+            return self
+        bad = sorted(said)
+        notes = [f"{self.name}: {len(bad)} of {self.count} images cannot be read and were skipped"]
+        notes += [f"  skipped: {said[k]}" for k in bad[:MOST_NAMED]]
+        notes += [f"  and {len(bad) - MOST_NAMED} more"] if len(bad) > MOST_NAMED else []
+        good = [k for k in range(self.count) if k not in said]
+        return replace(self.at(good), notes=(*self.notes, *notes))
 
     def every_other(self, start: int) -> "ImageSource":
         """The images start, start + 2, start + 4 ...: 0 and 1 give two halves; so many groups, if known."""

@@ -8,6 +8,7 @@ in the order of their names.
 """
 
 import csv
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,41 +36,54 @@ def folder_source(folder: Path, shape: tuple[int, ...]) -> ImageSource:
         return captions_source(folder / CAPTIONS, shape)
     if (folder / TABLE).is_file():
         return _table_source(folder / TABLE, shape)
-    everything = sorted(path for path in folder.rglob("*") if not path.is_dir())
-    files = [path for path in everything if path.suffix.lower() in SUFFIXES]
+    everything = _names_below(folder)
+    files = [name for name in everything if _suffix(name) in SUFFIXES]
     notes = _skipped(folder, everything)
     labels: Labels = None
     if (folder / LABELS).is_file():
-        names = [path.relative_to(folder).as_posix() for path in files]
         content = read_bytes(folder / LABELS, "data", TABLE_BYTES)
-        labels = labels_of(content, names, str(folder / LABELS))
-    elif len(classes := _subfolders(folder, files)) > 1:
-        labels = torch.tensor([classes.index(path.parent.name) for path in files])
+        labels = labels_of(content, files, str(folder / LABELS))
+    elif len(classes := _subfolders(files)) > 1:
+        number = {name: k for k, name in enumerate(classes)}
+        labels = torch.tensor([number[name.split("/")[0]] for name in files])
         notes += [f"{folder}: labels are the subfolders in their order: {_some(classes)}"]
-    return _of_files(str(folder), files, labels, shape, notes)
+    return _of_files(str(folder), folder, files, labels, shape, notes)
 
 
-def _skipped(folder: Path, everything: Sequence[Path]) -> list[str]:
+def _names_below(folder: Path) -> list[str]:
+    """Names of all files below, relative to the folder, folder by folder; texts, as they are many."""
+    found = [
+        f"{Path(where).relative_to(folder).as_posix()}/{name}".removeprefix("./")
+        for where, _, names in os.walk(folder)
+        for name in names
+    ]
+    return sorted(found, key=lambda name: name.replace("/", "\0"))
+
+
+def _suffix(name: str) -> str:
+    return Path(name).suffix.lower()
+
+
+def _skipped(folder: Path, everything: Sequence[str]) -> list[str]:
     """A line that counts and names what is no picture, hidden files and tables of labels apart."""
     others = [
-        path for path in everything
-        if path.suffix.lower() not in SUFFIXES and path.name != LABELS and path.name[0] != "."
+        name for name in everything
+        if _suffix(name) not in SUFFIXES and (own := name.rpartition("/")[2]) != LABELS and own[0] != "."
     ]  # fmt: skip
     if not others:
         return []
-    kinds = Counter(path.suffix.lower() or "without a suffix" for path in others)
+    kinds = Counter(_suffix(name) or "without a suffix" for name in others)
     said = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
-    first = others[0].relative_to(folder).as_posix()
     return [
-        f"{folder}: {len(others)} files are no pictures and were skipped ({said}), first {first}"
+        f"{folder}: {len(others)} files are no pictures and were skipped ({said}), first {others[0]}"
     ]
 
 
-def _subfolders(folder: Path, files: Sequence[Path]) -> list[str]:
+def _subfolders(files: Sequence[str]) -> list[str]:
     """Names of the subfolders, if every picture lies in one of them and none lies deeper."""
-    if any(path.parent.parent != folder for path in files):
+    if any(name.count("/") != 1 for name in files):
         return []
-    return sorted({path.parent.name for path in files})
+    return sorted({name.split("/")[0] for name in files})
 
 
 def _some(names: Sequence[str]) -> str:
@@ -91,12 +105,13 @@ def _table_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
     for number, row in enumerate(rows, 2):
         if not row["file_name"] or not _lies_below(file.parent, row["file_name"]):
             raise InputError(f"data: line {number} of {file} names no file below its folder")
-    files = [file.parent / row["file_name"] for row in rows]
+    files = [row["file_name"] for row in rows]
     if told == "text":
-        return _of_files(str(file), files, values, shape)
+        return _of_files(str(file), file.parent, files, values, shape)
     if not all(value.isdecimal() for value in values):
         raise InputError(f"data: expected whole numbers as label in {file}")
-    return _of_files(str(file), files, torch.tensor([int(value) for value in values]), shape)
+    labels = torch.tensor([int(value) for value in values])
+    return _of_files(str(file), file.parent, files, labels, shape)
 
 
 def captions_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
@@ -108,12 +123,11 @@ def captions_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
     """
     lines = [line for line in read_lines(file, "data") if line.strip()]
     rows = [_caption(line, number, file) for number, line in enumerate(lines, 1)]
-    files = [file.parent / name for name, _ in rows]
-    told = [value for _, value in rows]
+    names, told = [name for name, _ in rows], [value for _, value in rows]
     texts = [value for value in told if isinstance(value, str)]
     if texts and len(texts) < len(told):
         raise InputError(f"data: expected text in every line of {file}, or label in every line")
-    return _of_files(str(file), files, texts or torch.tensor(told), shape)
+    return _of_files(str(file), file.parent, names, texts or torch.tensor(told), shape)
 
 
 def _caption(line: str, number: int, file: Path) -> tuple[str, str | int]:
@@ -145,11 +159,26 @@ def _lies_below(folder: Path, name: str) -> bool:
 
 
 def _of_files(
-    name: str, files: list[Path], labels: Labels, shape: tuple[int, ...], notes: Sequence[str] = ()
+    name: str,
+    folder: Path,
+    files: Sequence[str],
+    labels: Labels,
+    shape: tuple[int, ...],
+    notes: Sequence[str] = (),
 ) -> ImageSource:
+    """The pictures of these names.
+
+    Args:
+        name: of the source.
+        folder: where they lie.
+        files: their names, relative to it.
+        labels: of each.
+        shape: of the images that the network takes.
+        notes: what was found beside them.
+    """
     require_channels(shape)
     return ImageSource(
-        name, len(files), lambda chosen: stacked(_read(files[i], shape) for i in chosen),
+        name, len(files), lambda chosen: stacked(_read(folder / files[i], shape) for i in chosen),
         labels=labels, notes=tuple(notes),
     )  # fmt: skip
 

@@ -67,6 +67,7 @@ def open_images(
     data_root: Path | None = None,
     download: bool = False,
     groups: Sequence[str] | None = None,
+    skip_bad: bool = False,
 ) -> ImageSource:
     """Open images by reference.
 
@@ -84,6 +85,7 @@ def open_images(
         data_root: where torchvision's sets lie (default: ``CACHE``).
         download: fetch a named set that is not there.
         groups: which images belong together, one text for each.
+        skip_bad: leave out images that cannot be read, and name them in the notes.
 
     Raises:
         InputError: nothing there, fewer than two images, or images that cannot be used.
@@ -95,8 +97,6 @@ def open_images(
         source = OPENERS[_kind(reference)](reference, wanted)
     source = source if groups is None else source.grouped(groups)
     source = source if limit is None else source.spread(limit)
-    if source.count < 2:
-        raise InputError(f"data: expected at least two images, got {source.count} from {reference}")
     read = source.load
 
     def load(chosen: Sequence[int]) -> Tensor:
@@ -104,7 +104,11 @@ def open_images(
         with refusing(broken):
             return read(chosen)
 
-    return replace(source, batch_size=batch_size, load=load)
+    source = replace(source, batch_size=batch_size, load=load)
+    source = source.readable() if skip_bad else source
+    if source.count < 2:
+        raise InputError(f"data: expected at least two images, got {source.count} from {reference}")
+    return source
 
 
 def _kind(reference: str) -> str:

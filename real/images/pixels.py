@@ -1,6 +1,7 @@
 """From decoded pictures and arrays of pixels to what a network takes."""
 
 import io
+import threading
 import warnings
 from collections.abc import Iterable
 
@@ -25,6 +26,31 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 """Other formats, whatever a file is called, can have a reader that starts other programs."""
 
 
+class _Quiet:
+    """No warnings while any thread reads a picture: Python keeps one list of filters for all threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._inside = threading.Lock(), 0
+        self._caught = warnings.catch_warnings()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            self._inside += 1
+            if self._inside == 1:
+                self._caught = warnings.catch_warnings()
+                self._caught.__enter__()
+                warnings.simplefilter("ignore")
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._caught.__exit__(None, None, None)
+
+
+_QUIET = _Quiet()
+
+
 def require_channels(shape: tuple[int, ...]) -> None:
     """Refuse a network that takes neither grey nor colour images.
 
@@ -41,14 +67,14 @@ def read_picture(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarra
     Raises:
         InputError: no picture, a broken one, or one far too large to be real.
     """
-    with refusing(f"data: {name} cannot be read as an image"), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        with Image.open(io.BytesIO(content), formats=FORMATS) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise InputError(
-                    f"data: {name} has too many pixels: expected at most {MOST_PIXELS:,}"
-                )
-            return fitted(picture, shape)
+    with (
+        refusing(f"data: {name} cannot be read as an image"),
+        _QUIET,
+        Image.open(io.BytesIO(content), formats=FORMATS) as picture,
+    ):
+        if picture.width * picture.height > MOST_PIXELS:
+            raise InputError(f"data: {name} has too many pixels: expected at most {MOST_PIXELS:,}")
+        return fitted(picture, shape)
 
 
 def fitted(picture: Image.Image, shape: tuple[int, ...]) -> np.ndarray:

@@ -32,6 +32,7 @@ WITHOUT_EFFECT = frozenset(
         "as_typed",
         "report",
         "quality",
+        "channels_last",
     }
 )
 """Options that change no result by more than rounding."""

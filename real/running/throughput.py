@@ -1,7 +1,6 @@
-"""Time a calibration against the network calls in it, in turns."""
+"""Time work against the network calls in it, in turns."""
 
-import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,58 +8,66 @@ from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
 from real.running.trial import any_condition, seconds_of
+from theory.statistics.intervals import Estimate
 
 
 @dataclass(frozen=True)
-class Throughput:
-    """Times of the bare network calls and of the whole calibration.
+class Timing:
+    """How long some work took in each turn.
 
     Attributes:
-        evaluations: of the network, in each.
-        bare, whole: seconds in each turn.
+        evaluations: of the network in it.
+        seconds: of each turn.
     """
 
     evaluations: int
-    bare: tuple[float, ...]
-    whole: tuple[float, ...]
+    seconds: tuple[float, ...]
 
     @property
-    def ratio(self) -> float:
-        """Throughput of the calibration over that of the bare calls, the median over turns."""
-        return statistics.median(b / w for b, w in zip(self.bare, self.whole, strict=True))
+    def rate(self) -> Tensor:
+        """Evaluations per second in each turn."""
+        return self.evaluations / torch.tensor(self.seconds, dtype=torch.float64)
+
+    def relative_to(self, other: "Timing") -> Estimate:
+        """Throughput over the other's: geometric mean over turns, with Student's interval of its log."""
+        log = Estimate.of_mean((self.rate / other.rate).log())
+        low, value, high = torch.tensor([log.lower, log.value, log.upper]).exp().tolist()
+        return Estimate(value, low, high)
 
 
-def throughput(
-    checkpoint: Checkpoint,
-    calibrate: Callable[[], object],
-    images: int,
-    times: Tensor,
-    batch_size: int,
-    turns: int,
-    device: torch.device,
-) -> Throughput:
-    """Time a calibration against bare network calls on as many blank images, in the same batches.
+def take_turns(
+    works: Mapping[str, Callable[[], int]], turns: int, device: torch.device
+) -> dict[str, Timing]:
+    """Time several works in one process, one after the other in every turn, each turn from another on.
 
     Args:
-        checkpoint: the network.
-        calibrate: runs the whole calibration.
-        images, times, batch_size: those of the calibration.
+        works: by name; each returns how many network evaluations it made, always the same number.
         turns: how often each is timed, after one turn that does not count.
-        device: where both run.
+        device: where they run.
     """
-    taken: list[tuple[float, float]] = []
-    for _ in range(1 + turns):
-        bare = seconds_of(lambda: bare_calls(checkpoint, images, times, batch_size, device), device)
-        taken.append((bare, seconds_of(calibrate, device)))
-    bare_seconds, whole_seconds = zip(*taken[1:], strict=True)
-    return Throughput(images * len(times), bare_seconds, whole_seconds)
+    names = list(works)
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    evaluations: dict[str, int] = {}
+    for turn in range(1 + turns):
+        first = turn % len(names)
+        for name in names[first:] + names[:first] if turn else names:
+            evaluations[name], taken = _timed(works[name], device)
+            seconds[name] += [taken] if turn else []
+    return {name: Timing(evaluations[name], tuple(seconds[name])) for name in names}
+
+
+def _timed(work: Callable[[], int], device: torch.device) -> tuple[int, float]:
+    """What a work returns, and the seconds that it took."""
+    made: list[int] = []
+    seconds = seconds_of(lambda: made.append(work()), device)
+    return made[0], seconds
 
 
 @torch.no_grad()
 def bare_calls(
     checkpoint: Checkpoint, images: int, times: Tensor, batch_size: int, device: torch.device
-) -> None:
-    """Call the network on blank images, in batches.
+) -> int:
+    """Call the network on blank images, in batches; the number of evaluations.
 
     Args:
         checkpoint: the network.
@@ -77,3 +84,4 @@ def bare_calls(
         for t in times:
             like = x_t.dtype if t.is_floating_point() else t.dtype
             checkpoint.predict(x_t[:size], t.to(device, like).expand(size), some)
+    return images * len(times)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from math import inf
 
 import torch
@@ -10,6 +11,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from theory.diffusion.data_range import DataRange
+from theory.estimators.placed_rows import PlacedRows
 from theory.estimators.time_grid import Between
 from theory.support.broadcasting import along_batch
 from theory.support.checks import require_bounds, require_finite
@@ -52,6 +54,11 @@ class ExactCertificate:
         if bool((self.limits < 0).any()):
             raise InputError("calibration: expected exact limits of at least 0")
 
+    @cached_property
+    def _limits(self) -> PlacedRows:
+        """The limits, where they are used."""
+        return PlacedRows(self.limits)
+
     def correction(
         self,
         y: Float[Tensor, "b *shape"],
@@ -67,7 +74,7 @@ class ExactCertificate:
             clip: to the range, at the x_t and times of y.
             at: the places of these times among the calibrated ones.
         """
-        inside, most = clip(y), at.interpolate(self.limits).to(y)
+        inside, most = clip(y), self._limits.between(at, y)
         return y - clip(inside - torch.clamp(step(inside), -most, most))
 
     def largest_gains(self, scale: Float64[Tensor, "time"]) -> Float64[Tensor, "time"]:

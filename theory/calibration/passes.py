@@ -1,7 +1,7 @@
 """What is calibrated, and a pass of the network over all of its images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,10 +11,10 @@ from torch import Tensor
 
 from theory.calibration.accumulator import Accumulator, Tried
 from theory.calibration.arguments import as_importance
+from theory.calibration.memory_plan import MemoryPlan, plan_memory
 from theory.calibration.progress import Progress
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, Estimator
-from theory.estimators.device_sums import Sums
 from theory.estimators.line_check import LineComparison
 from theory.estimators.parts import Measured, PartEstimator
 from theory.estimators.time_grid import TimeGrid
@@ -46,6 +46,7 @@ class Problem:
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
         progress: how far the passes have come.
+        first_time: position of the first of the times among those that they are a block of.
     """
 
     network: Network
@@ -58,6 +59,18 @@ class Problem:
     device: Any = None
     on_progress: Callable[[int], None] | None = None
     progress: Progress = field(default_factory=Progress)
+    first_time: int = 0
+
+    def block(self, times: range) -> "Problem":
+        """The same at some of the times, whose noise is what it is among all."""
+        if len(times) == len(self.times):
+            return self
+        here = slice(times.start, times.stop)
+        return replace(
+            self, times=self.times[here], importance=self.importance[here],
+            first_time=self.first_time + times.start,
+            progress=self.progress.within(f"times {times.start} to {times.stop}"),
+        )  # fmt: skip
 
     @property
     def grid(self) -> TimeGrid:
@@ -87,8 +100,9 @@ class Problem:
             turn: how many passes have added to these sums before.
         """
         group = (self.survey.units if order is None else order) % GROUPS
+        draw = Draws(self.seed, PURPOSE, draws, self.first_time)
         observed = partial(
-            observe, self.network, self.images, self.times, Draws(self.seed, PURPOSE, draws),
+            observe, self.network, self.images, self.times, draw,
             members=members, group=group, device=self.device, on_progress=self.on_progress,
         )  # fmt: skip
         self.progress.sum_("pass", sums, lambda share: observed(share=share), turn)
@@ -170,7 +184,7 @@ class PassResult:
 
     Attributes:
         measured: what every part of a calibration may use.
-        sums: those of each part that has any, one per time.
+        sums: what each part that has sums needs of them, one per time.
         choices: what was done at each time.
         plain_error_energy: error energy of the published plain average at as many evaluations, per
             time.
@@ -180,7 +194,7 @@ class PassResult:
     """
 
     measured: Measured
-    sums: Mapping[PartEstimator, list[Sums]]
+    sums: Mapping[PartEstimator, Sequence[Any]]
     choices: tuple[Choice, ...]
     plain_error_energy: tuple[float, ...]
     evaluations: int
@@ -189,11 +203,56 @@ class PassResult:
 
 
 def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:
-    """Every image at every time, ``draws`` noise draws each.
+    """Every image at every time, ``draws`` noise draws each, as many times together as memory holds.
 
     The published plain average of one draw is measured beside the estimator, for comparison.
+
+    Raises:
+        InputError: memory does not suffice for one time.
     """
-    kept, plain = (estimator, draws), (PLAIN, 1)
+    plan = plan_of(problem, estimator, draws)
+    plan.require_room()
+    found = [
+        _pass_of_block(problem.block(times), estimator, draws, in_files=plan.in_files)
+        for times in plan.blocks
+    ]
+    return found[0] if len(found) == 1 else _together(problem, found)
+
+
+def plan_of(problem: Problem, estimator: Estimator, draws: int) -> MemoryPlan:
+    """The memory of a full pass."""
+    shape = tuple(problem.survey.mean_image.mean.shape)
+    tried = _tried(estimator, draws)
+    return plan_memory(shape, len(problem.times), problem.parts, tried, problem.device)
+
+
+def _tried(estimator: Estimator, draws: int) -> tuple[Tried, Tried]:
+    """What a full pass averages: the estimator and, for comparison, the plain average."""
+    return (estimator, draws), (PLAIN, 1)
+
+
+def _together(problem: Problem, blocks: Sequence[PassResult]) -> PassResult:
+    """The pass over all times, from those over some."""
+    measured = replace(
+        blocks[0].measured, grid=problem.grid,
+        moments=[m for block in blocks for m in block.measured.moments],
+        noise_slopes=[s for block in blocks for s in block.measured.noise_slopes],
+    )  # fmt: skip
+    sums = {part: [s for block in blocks for s in block.sums[part]] for part in blocks[0].sums}
+    return PassResult(
+        measured, sums,
+        tuple(choice for block in blocks for choice in block.choices),
+        tuple(error for block in blocks for error in block.plain_error_energy),
+        sum(block.evaluations for block in blocks),
+        tuple(row for block in blocks for row in block.line_check),
+    )  # fmt: skip
+
+
+def _pass_of_block(
+    problem: Problem, estimator: Estimator, draws: int, *, in_files: bool
+) -> PassResult:
+    """A full pass at times that are measured together."""
+    kept, plain = _tried(estimator, draws)
     accumulators = problem.accumulators((kept, plain))
     problem.sum_(accumulators, draws)
     plain_errors = [
@@ -204,8 +263,9 @@ def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:
     choice = Choice(estimator.name, problem.survey.count, draws)
     choices = (choice,) * len(accumulators)
     return pass_result(
-        problem, accumulators, choices, plain_errors, choice.evaluations * len(choices)
-    )
+        problem, accumulators, choices, plain_errors, choice.evaluations * len(choices),
+        in_files=in_files,
+    )  # fmt: skip
 
 
 def pass_result(
@@ -214,6 +274,8 @@ def pass_result(
     choices: tuple[Choice, ...],
     plain_errors: Iterable[float],
     evaluations: int,
+    *,
+    in_files: bool = False,
 ) -> PassResult:
     """The result of a pass, from sums that each keep one estimator.
 
@@ -223,6 +285,7 @@ def pass_result(
         choices: what was done at each time.
         plain_errors: error energy of the plain average at as many evaluations, per time.
         evaluations: network evaluations spent in all.
+        in_files: whether what is large is kept in temporary files.
     """
     moments = [
         accumulator.moments(problem.survey, choice.images)
@@ -230,8 +293,17 @@ def pass_result(
     ]
     measured = Measured(
         problem.grid, problem.network.target, problem.survey.mean_image, moments,
-        [accumulator.kept().noise_slope() for accumulator in accumulators],
+        [
+            accumulator.kept().noise_slope()
+            for accumulator in accumulators
+            if any(part.takes_noise_slopes for part in problem.parts)
+        ],
     )  # fmt: skip
-    sums = {part: [a.of_parts[part] for a in accumulators] for part in accumulators[0].of_parts}
+    sums = {
+        part: part.condensed(
+            measured, [a.of_parts.pop(part) for a in accumulators], in_files=in_files
+        )
+        for part in list(accumulators[0].of_parts)
+    }
     line_check = tuple(accumulator.line.comparison() for accumulator in accumulators)
     return PassResult(measured, sums, choices, tuple(plain_errors), evaluations, line_check)

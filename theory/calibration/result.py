@@ -269,7 +269,7 @@ class Calibration:
         Raises:
             InputError: a time outside the schedule.
         """
-        if len(t) > 1 and bool((t == t[0]).all()):
+        if len(t) > 1 and (t.stride(0) == 0 or bool((t == t[0]).all())):
             t = t[:1]
         at = self.grid.around(t)
 

@@ -9,6 +9,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from theory.calibration.accumulator import Tried
+from theory.calibration.memory_plan import plan_memory
 from theory.calibration.passes import Choice, PassResult, Problem, pass_result
 from theory.estimators.control_variates import NAMED, PLAIN, Collector
 from theory.statistics.moments import Moments
@@ -32,7 +33,8 @@ def sequential_pass(problem: Problem, goal: Goal) -> PassResult:
     """Pilot, choose, allocate by Neyman's rule, and stop at the goal.
 
     Raises:
-        InputError: a number of evaluations that not even the smallest pilot keeps to.
+        InputError: a number of evaluations that not even the smallest pilot keeps to, or more sums
+            than memory holds.
     """
     return _Sequential(problem, goal).run()
 
@@ -53,6 +55,8 @@ class _Sequential:
                 f"budget: expected at least {least} evaluations for {times} times "
                 f"({LEAST_IMAGES} images with {PILOT_DRAWS} draws at each), got {goal.evaluations}"
             )
+        shape = tuple(problem.survey.mean_image.mean.shape)
+        plan_memory(shape, times, problem.parts, CANDIDATES).require_all_at_once()
         generator = torch.Generator().manual_seed(problem.seed)
         units = problem.survey.units
         self.order = torch.randperm(problem.survey.effective, generator=generator)[units]

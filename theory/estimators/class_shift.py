@@ -12,7 +12,7 @@ to the shared shift. It is applied at times where the gain on left-out groups of
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Float64, Int
@@ -161,6 +161,8 @@ class ClassShiftEstimator(PartEstimator):
     Attributes:
         classes: how many classes the labels name, from 0.
     """
+
+    takes_noise_slopes: ClassVar[bool] = True
 
     classes: int
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from jaxtyping import Bool, Float, Float64
 from torch import Tensor
 
 from theory.estimators.parts import Measured, Part, PartEstimator, Prediction, Rules
+from theory.estimators.placed_rows import PlacedRows
 from theory.estimators.shift_selection import select_shift
 from theory.estimators.time_grid import Between
 from theory.statistics.smoothing import curvature
@@ -100,9 +102,25 @@ class ConstantShift(Part):
         result[order] = curvature(self.log_snr[order], self.shift[order])
         return result
 
+    @cached_property
+    def _rows(self) -> tuple[PlacedRows, PlacedRows]:
+        """The shifts and their curvatures, where they are used."""
+        return PlacedRows(self.shift), PlacedRows(self._curvature)
+
     def correction(self, at: Between, given: Prediction) -> Float[Tensor, "k *shape"]:
-        """The shift, whatever is given, in the dtype of the prediction."""
-        return self.at(at).to(given.y)
+        """The shift, whatever is given, on the device and in the dtype of the prediction."""
+        place, y = at.single, given.y
+        if place is None:
+            return self.at(at).to(y)
+        if not place.known:
+            return torch.zeros_like(y[:1])
+        shifts, curvatures = self._rows
+        shift = shifts.between(at, y)
+        if self.smoothing > 0 and 0 < place.later < 1 and isfinite(place.distance):
+            earlier, bend = 1 - place.later, place.distance**2 / 6
+            for k, share in ((place.left, earlier), (place.right, place.later)):
+                shift = torch.add(shift, curvatures.row(k, y), alpha=bend * (share**3 - share))
+        return shift
 
     def stored(self) -> Contents:
         """The shift as tensors and texts for a file."""

@@ -44,6 +44,17 @@ class OnOneDevice:
                 found |= {f"{name}.{part}": tensor for part, tensor in value.tensors().items()}
         return found
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of them."""
+        total = 0
+        for _, value in self.members():
+            if isinstance(value, Moments):
+                total += sum(tensor.nbytes for tensor in value.tensors().values())
+            elif isinstance(value, Tensor | OnOneDevice):
+                total += value.nbytes
+        return total
+
     def beside(self, seen: Observation) -> Observation:
         """The observation on the device of the sums, which move to its own if there is room."""
         try:

@@ -29,6 +29,14 @@ def patterns(shape: tuple[int, ...]) -> Float64[Tensor, "rank d"]:
     return inverse_dct(unit, shape)
 
 
+def features(
+    shape: tuple[int, ...], x: Float64[Tensor, "*many d"], y: Float64[Tensor, "*many d"]
+) -> Float64[Tensor, "*many feature"]:
+    """f of flattened x_t and y_theta of images of this shape."""
+    lowest = patterns(shape).T
+    return torch.cat([x @ lowest, y @ lowest], -1)
+
+
 class LowRankSums(OnOneDevice):
     """Sums of products of f with itself and with r, by group; and with x_t and y_theta, of all."""
 
@@ -48,10 +56,12 @@ class LowRankSums(OnOneDevice):
     def add_(self, groups: Int64[Tensor, "n"], x: Tensor, y: Tensor, r: Tensor) -> None:
         """Take in draws (n, d) of these groups, which are on the CPU."""
         f = self.features(x, y)
-        for g in groups.unique().tolist():
-            here = (groups == g).nonzero()[:, 0].to(f.device)
-            self.square[g] += f[here].T @ f[here]
-            self.cross[g] += f[here].T @ r[here]
+        order, counts = groups.argsort().to(f.device), groups.bincount(minlength=GROUPS).tolist()
+        by_group = zip(f[order].split(counts), r[order].split(counts), strict=True)
+        for g, (features, residuals) in enumerate(by_group):
+            if len(features):
+                self.square[g].addmm_(features.T, features)
+                self.cross[g].addmm_(features.T, residuals)
         self.with_features[0] += f.T @ x
         self.with_features[1] += f.T @ y
 

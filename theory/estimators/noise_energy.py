@@ -12,7 +12,8 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
-from theory.estimators.affine_sums import AffineSums
+from theory.estimators import low_rank
+from theory.estimators.slope_statistics import LowRankFit, SlopeStatistics
 from theory.estimators.slopes import Slopes
 from theory.statistics.image_bases import by_dct_coefficient, by_pixel
 from theory.statistics.least_squares import XX, XY, YY
@@ -22,8 +23,7 @@ def noise_energies(
     schedule: Schedule,
     target: Target,
     times: Real[Tensor, "time"],
-    sums: Sequence[AffineSums],
-    centres: Float64[Tensor, "time 3 d"],
+    statistics: Sequence[SlopeStatistics],
     shift: Float64[Tensor, "time *shape"],
     slopes: Slopes,
 ) -> Float64[Tensor, "time 2"]:
@@ -35,8 +35,7 @@ def noise_energies(
     Args:
         schedule, target: of the network.
         times: (T,).
-        sums: of each time.
-        centres: (T, 3, d), means of x_t, y_theta and the residual.
+        statistics: of each time.
         shift: (T, *shape), the constant shift that is subtracted.
         slopes: what is subtracted in addition.
     """
@@ -44,36 +43,29 @@ def noise_energies(
     determinant = target.determinant(schedule, times)
     p, q = schedule.alpha(times) / determinant, -a / determinant
     rows = []
-    for k, of_time in enumerate(sums):
+    for k, of_time in enumerate(statistics):
+        centres = of_time.centres
         cosine = None if slopes.cosine is None else slopes.cosine[k]
         turned = cosine is not None and bool(cosine.any())
         cells = by_dct_coefficient(of_time.shape) if turned else by_pixel(of_time.shape)
         on_x, on_y = (cosine if cosine is not None and turned else slopes.pixel[k]).flatten(1)
-        products = of_time.centred(centres[k], cells)
+        products = of_time.among(cells)
         moments = torch.einsum("g,gjd->jd", of_time.draws / of_time.draws.sum(), products)
-        mean = p[k] * centres[k, 1] + q[k] * centres[k, 0]
+        mean = p[k] * centres[1] + q[k] * centres[0]
         ones = torch.ones_like(on_x)
         before = _energy(moments, p[k] * ones, q[k] * ones, mean)
         left = mean - p[k] * shift[k].flatten()
         after = _energy(moments, p[k] * (1 - on_y), q[k] - p[k] * on_x, left)
-        if slopes.low_rank is not None:
-            after = after + _of_low_rank(of_time, centres[k], slopes.low_rank[k], p[k], q[k])
+        if slopes.kinds[k] == low_rank.NAME and of_time.low_rank is not None:
+            after = after + _of_low_rank(of_time.low_rank, p[k], q[k]) / on_x.numel()
         rows.append(torch.stack([before, after]))
     return torch.stack(rows)
 
 
-def _of_low_rank(
-    sums: AffineSums, centres: Tensor, dense: Tensor, of_y: Tensor, of_x: Tensor
-) -> Tensor:
-    """What E|e - of_y W^T f|^2 / d has beyond E|e|^2 / d, e = of_y y + of_x x about the mean."""
-    features, w = sums.low_rank, dense.flatten(1)
-    if features is None:
-        return torch.zeros((), dtype=torch.float64)
-    squares, _ = features.centred(sums.draws, sums.sums, centres)
-    square = torch.einsum("g,gij->ij", sums.draws / sums.draws.sum(), squares)
-    with_x, with_y = features.with_network(sums.draws, sums.sums, centres)
-    cross = 2 * of_y * (w * (of_x * with_x + of_y * with_y)).sum()
-    return (of_y**2 * (w * (square @ w)).sum() - cross) / w.shape[1]
+def _of_low_rank(fitted: LowRankFit, of_y: Tensor, of_x: Tensor) -> Tensor:
+    """What E|e - of_y W^T f|^2 has beyond E|e|^2, e = of_y y + of_x x about the mean."""
+    cross = 2 * of_y * (of_x * fitted.on_x + of_y * fitted.on_y)
+    return of_y**2 * fitted.square - cross
 
 
 def _energy(moments: Tensor, of_y: Tensor, of_x: Tensor, mean: Tensor) -> Tensor:

@@ -80,7 +80,8 @@ class Measured:
         target: what the network predicts.
         mean_image: of all images.
         moments: of the units whose mean is the estimate of eta_t.
-        noise_slopes: the multiple of the noise that was taken off each group's residuals.
+        noise_slopes: the multiple of the noise that was taken off each group's residuals; empty
+            where no part takes them.
     """
 
     grid: TimeGrid
@@ -106,11 +107,34 @@ class Rules:
 
 
 class PartEstimator(ABC):
-    """How a kind of part is estimated; a frozen dataclass of its settings."""
+    """How a kind of part is estimated; a frozen dataclass of its settings.
+
+    Attributes:
+        takes_noise_slopes: whether ``fit`` needs those of ``Measured``.
+    """
+
+    takes_noise_slopes: ClassVar[bool] = False
 
     @abstractmethod
     def sums(self, shape: tuple[int, ...]) -> Sums | None:
         """Empty sums of one time for images of this shape; None where the moments suffice."""
+
+    def condensed(
+        self, measured: Measured, sums: Sequence[Any], *, in_files: bool
+    ) -> Sequence[Any]:
+        """What ``fit`` needs of its sums of some times, whose images have all been seen.
+
+        Args:
+            measured: at these times.
+            sums: of these times.
+            in_files: whether what is large is kept in temporary files.
+        """
+        return sums
+
+    def condensed_numbers(self, shape: tuple[int, ...]) -> int:
+        """How many numbers ``condensed`` keeps of a time."""
+        sums = self.sums(shape)
+        return 0 if sums is None else sums.nbytes // 8
 
     @abstractmethod
     def fit(
@@ -120,7 +144,7 @@ class PartEstimator(ABC):
 
         Args:
             measured: what every part may use.
-            sums: its own sums, one per time; empty where it has none.
+            sums: what ``condensed`` kept of its own sums, one per time; empty where it has none.
             rules: how careful to be.
             before: the parts that are subtracted already.
         """

@@ -83,7 +83,7 @@ class _ShiftTried:
         if n < LEAST_GROUPS:
             return torch.full(groups.shape[:2], -math.inf, dtype=torch.float64)
         smooth, optimism = self.matrix @ groups, 2 * torch.sqrt(self.shared * self.common)
-        total, energy = smooth.sum(0), self.cells.energies(smooth)
+        total, energy = smooth.sum(0), torch.stack([self.cells.energies(s) for s in smooth])
         gains = []
         for some in torch.arange(n).split(max(1, AT_ONCE // (times * d))):
             estimate = (total - smooth[some]) / (n - 1)
@@ -158,22 +158,32 @@ def _best(
     """The candidate of the largest gain of the whole, and its gains."""
     shape = tuple(moments[0].mean.shape)
     tried = []
+    matrices = _smoothing_matrices(moments, log_snr, policy)
     ways = [undivided, by_dct_octave] if policy.smoothed and has_dct_bands(shape) else [undivided]
     for cells in (way(shape) for way in ways):
         coordinates = cells.coordinates(groups)
-        for candidate in _candidates(moments, log_snr, cells, policy):
+        for candidate in _candidates(moments, matrices, cells, policy):
             tried.append((candidate, candidate.gains(coordinates)))
     return max(tried, key=lambda pair: (pair[1].mean(0) @ importance).item())
 
 
+def _smoothing_matrices(
+    moments: Sequence[Moments], log_snr: Float64[Tensor, "time"], policy: Policy
+) -> Sequence[Float64[Tensor, "time time"]]:
+    """One for each strength that is tried."""
+    if not policy.smoothed:
+        return [torch.eye(len(moments), dtype=torch.float64)]
+    errors = torch.tensor([m.error_energy() for m in moments], dtype=torch.float64)
+    return smoothers(log_snr, errors)
+
+
 def _candidates(
-    moments: Sequence[Moments], log_snr: Float64[Tensor, "time"], cells: Partition, policy: Policy
+    moments: Sequence[Moments],
+    matrices: Sequence[Float64[Tensor, "time time"]],
+    cells: Partition,
+    policy: Policy,
 ) -> list[_ShiftTried]:
     common = torch.tensor([m.common_error for m in moments], dtype=torch.float64)
-    matrices = [torch.eye(len(moments), dtype=torch.float64)]
-    if policy.smoothed:
-        errors = torch.tensor([m.error_energy() for m in moments], dtype=torch.float64)
-        matrices = smoothers(log_snr, errors)
     return [
         _ShiftTried(strength, matrix, cells, policy, common)
         for strength, matrix in zip(STRENGTHS, matrices, strict=False)
@@ -184,5 +194,7 @@ def group_means(moments: Sequence[Moments]) -> Float64[Tensor, "group time d"]:
     """Mean units of the groups that have images at every time."""
     counts = torch.stack([m.count for m in moments], 1)
     used = (counts > 0).all(1)
-    totals = torch.stack([m.total.flatten(1) for m in moments], 1)
-    return totals[used] / counts[used][..., None]
+    means = torch.empty(int(used.sum()), len(moments), moments[0].total[0].numel()).double()
+    for k, m in enumerate(moments):
+        means[:, k] = m.total.flatten(1)[used] / counts[used, k, None]
+    return means

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float64
+from jaxtyping import Float64
 from torch import Tensor
 
 from theory.estimators import low_rank
@@ -25,17 +25,10 @@ from theory.estimators.affine_sums import AffineSums
 from theory.estimators.constant_shift import shift_of
 from theory.estimators.noise_energy import noise_energies
 from theory.estimators.parts import Measured, Part, PartEstimator, Rules
+from theory.estimators.slope_statistics import RIDGES, SlopeStatistics, partitions
 from theory.estimators.slopes import NONE, Slopes
-from theory.statistics.image_bases import (
-    Partition,
-    by_channel,
-    by_dct_coefficient,
-    by_dct_octave,
-    by_pixel,
-    has_dct_bands,
-    inverse_dct,
-    undivided,
-)
+from theory.forward.forward_pass import GROUPS
+from theory.statistics.image_bases import Partition, has_dct_bands, inverse_dct, undivided
 from theory.statistics.least_squares import (
     LEAST_RIDGE,
     RR,
@@ -48,23 +41,30 @@ from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
 from theory.statistics.shrinkage import Policy
 from theory.statistics.smoothing import smoothers
 
-RIDGES = (1e-4, 1e-3, 0.01, 0.1, 1.0)
 SMOOTHINGS = slice(0, None, 3)
 """Which of the smoothing strengths are tried."""
 
-AT_ONCE = 2**20
+AT_ONCE = 2**24
+"""Products that slopes are fitted to at once."""
+
+LEFT_OUT_AT_ONCE = 2**20
 """Numbers that left-out slopes are made from at once."""
 
 
 @dataclass(frozen=True, eq=False)
 class _SlopesTried:
-    """One way of fitting all times: its slopes, and its gains (G, T) on left-out groups.
+    """One way of fitting all times, and its gains (G, T) on left-out groups.
 
-    The slopes are (T, 2, cell), or (T, 2 rank, d) where there are no cells: those of low rank.
+    Attributes:
+        cells: what slopes are shared by; None for those of low rank.
+        ridge: how strongly those of a cell are drawn to those of the whole.
+        matrix: smooths over times.
+        gains: of each group and time.
     """
 
     cells: Partition | None
-    slopes: Float64[Tensor, "time feature target"]
+    ridge: float
+    matrix: Float64[Tensor, "time time"]
     gains: Float64[Tensor, "group time"]
 
 
@@ -76,16 +76,34 @@ class SlopesEstimator(PartEstimator):
         """Empty sums of one time for images of this shape."""
         return AffineSums(shape)
 
+    def condensed(
+        self, measured: Measured, sums: Sequence[AffineSums], *, in_files: bool
+    ) -> list[SlopeStatistics]:
+        """The products about their means, and the slopes of low rank."""
+        used = torch.stack([s.draws > 0 for s in sums]).all(0)
+        centres = _centres(measured, sums)
+        return [
+            SlopeStatistics.of(s, c, used, in_file=in_files)
+            for s, c in zip(sums, centres, strict=True)
+        ]
+
+    def condensed_numbers(self, shape: tuple[int, ...]) -> int:
+        """How many numbers ``condensed`` keeps of a time."""
+        d = torch.Size(shape).numel()
+        return d * (12 * GROUPS + 2 * low_rank.RANK if has_dct_bands(shape) else 6 * GROUPS)
+
     def fit(
-        self, measured: Measured, sums: Sequence[AffineSums], rules: Rules, before: Sequence[Part]
+        self,
+        measured: Measured,
+        sums: Sequence[SlopeStatistics],
+        rules: Rules,
+        before: Sequence[Part],
     ) -> tuple[Slopes, Float64[Tensor, "group time"]]:
         """The slopes, with the noise energies that they leave, and their gains on each group."""
-        grid, centres = measured.grid, _centres(measured, sums)
-        slopes, gains = fit_slopes(sums, centres, grid.log_snr, rules.policy, rules.statements)
+        grid = measured.grid
+        slopes, gains = fit_slopes(sums, grid.log_snr, rules.policy, rules.statements)
         shift = shift_of(before, slopes.offset)
-        energies = noise_energies(
-            grid.schedule, measured.target, grid.times, sums, centres, shift, slopes
-        )
+        energies = noise_energies(grid.schedule, measured.target, grid.times, sums, shift, slopes)
         return replace(slopes, noise_energy=energies), gains
 
 
@@ -102,8 +120,7 @@ def _centres(measured: Measured, sums: Sequence[AffineSums]) -> Float64[Tensor, 
 
 
 def fit_slopes(
-    sums: Sequence[AffineSums],
-    centres: Float64[Tensor, "time 3 d"],
+    statistics: Sequence[SlopeStatistics],
     log_snr: Float64[Tensor, "time"],
     policy: Policy,
     statements: int,
@@ -111,29 +128,22 @@ def fit_slopes(
     """The slopes of each time, and their gains on each group of images, from all other groups.
 
     Args:
-        sums: of each time.
-        centres: (T, 3, d), means of x_t, y_theta and the residual.
+        statistics: of each time.
         log_snr: (T,), of the times.
         policy: what of the slopes is applied.
         statements: how many certificates hold together (Bonferroni's correction).
     """
-    shape = sums[0].shape
-    used = torch.stack([s.draws > 0 for s in sums]).all(0)
-    candidates = [
-        candidate
-        for cells, ridges in _ways(shape)
-        for candidate in _candidates(_products(sums, centres, cells)[used], cells, ridges, log_snr)
-    ]
-    candidates += _low_rank_candidates(sums, centres, used)
-    n, times = int(used.sum()), len(sums)
-    nothing = torch.zeros(1, n, times, dtype=torch.float64)
+    given = _Given.of(statistics, log_snr)
+    candidates = [c for cells in partitions(statistics[0].shape) for c in _candidates(given, cells)]
+    candidates += _low_rank_candidates(given)
+    nothing = torch.zeros(1, given.groups, len(statistics), dtype=torch.float64)
     gains = torch.cat([nothing, *(c.gains[None] for c in candidates)])
     nested = chosen_by_others(gains)
     bounds = lower_bounds(nested, statements)
     best = gains.mean(1).argmax(0)
     best = torch.where(policy.applies(bounds), best, 0)
     chosen = [candidates[k - 1] if k else None for k in best.tolist()]
-    offset, pixel, cosine, dense = _assemble(chosen, sums, centres)
+    offset, pixel, cosine, dense = _assemble(chosen, given)
     nested = torch.where(best > 0, nested, 0.0)
     kinds = tuple(_kind(candidate) for candidate in chosen)
     return Slopes(offset, pixel, cosine, kinds, nested.mean(0), bounds, dense), nested
@@ -145,52 +155,95 @@ def _kind(candidate: _SlopesTried | None) -> str:
     return candidate.cells.name if candidate.cells else low_rank.NAME
 
 
-def _ways(shape: tuple[int, ...]) -> Iterator[tuple[Partition, tuple[float, ...]]]:
-    yield undivided(shape), (LEAST_RIDGE,)
-    yield by_pixel(shape), RIDGES
-    if len(shape) == 3 and shape[0] > 1:
-        yield by_channel(shape), (LEAST_RIDGE,)
-    if has_dct_bands(shape):
-        yield by_dct_octave(shape), (LEAST_RIDGE,)
-        yield by_dct_coefficient(shape), RIDGES
+@dataclass(frozen=True, eq=False)
+class _Given:
+    """What all ways of fitting have in common.
+
+    Attributes:
+        statistics: of each time.
+        used: (G,), the groups that have images at every time.
+        whole: (G, T, 6, 1), products of all cells together, of the groups that are used.
+        matrices: that smooth over times.
+    """
+
+    statistics: Sequence[SlopeStatistics]
+    used: Tensor
+    whole: Float64[Tensor, "group time 6 1"]
+    matrices: Sequence[Float64[Tensor, "time time"]]
+
+    @classmethod
+    def of(
+        cls, statistics: Sequence[SlopeStatistics], log_snr: Float64[Tensor, "time"]
+    ) -> "_Given":
+        """From what is known of each time."""
+        used = torch.stack([s.draws > 0 for s in statistics]).all(0)
+        undivided_image = undivided(statistics[0].shape)
+        whole = torch.stack([s.among(undivided_image) for s in statistics], 1)[used]
+        matrices = smoothers(log_snr, whole.mean(0)[:, RR, 0] / len(whole))[SMOOTHINGS]
+        return cls(statistics, used, whole, matrices)
+
+    @property
+    def groups(self) -> int:
+        """How many are used."""
+        return len(self.whole)
+
+    @property
+    def scale(self) -> Float64[Tensor, "time 2 1"]:
+        """The size of x_t and y_theta, in which slopes are alike at neighbouring times."""
+        scale = self.whole.mean(0)[:, [XX, YY]].sqrt()
+        return torch.where(scale > 0, scale, 1.0)
+
+    def products(self, cells: Partition) -> Iterator[Float64[Tensor, "group time 6 cell"]]:
+        """The products of some cells at a time."""
+        size = max(1, AT_ONCE // self.whole.numel())
+        for first in range(0, cells.count, size):
+            part = slice(first, min(first + size, cells.count))
+            yield torch.stack([s.among(cells, part) for s in self.statistics], 1)[self.used]
+
+    def slopes(self, tried: _SlopesTried, cells: Partition) -> Float64[Tensor, "time 2 cell"]:
+        """The slopes that a way of fitting makes."""
+        whole = self.whole.mean(0)
+        parts = [
+            ridge_slopes(products.mean(0), tried.ridge, whole) for products in self.products(cells)
+        ]
+        return _smooth(tried.matrix, torch.cat(parts, -1) * self.scale) / self.scale
 
 
-def _products(
-    sums: Sequence[AffineSums], centres: Float64[Tensor, "time 3 d"], cells: Partition
-) -> Float64[Tensor, "group time 6 cell"]:
-    return torch.stack([s.centred(c, cells) for s, c in zip(sums, centres, strict=True)], 1)
+def _ridges(cells: Partition) -> tuple[float, ...]:
+    return RIDGES if cells.count == len(cells.index) > 1 else (LEAST_RIDGE,)
 
 
-def _candidates(
-    products: Float64[Tensor, "group time 6 cell"],
-    cells: Partition,
-    ridges: tuple[float, ...],
-    log_snr: Float64[Tensor, "time"],
-) -> Iterator[_SlopesTried]:
+def _candidates(given: _Given, cells: Partition) -> list[_SlopesTried]:
     """Every ridge and smoothing of one division into cells."""
-    n, total = len(products), products.sum(0)
-    mean = total / n
-    scale = mean[:, [XX, YY]].mean(2, keepdim=True).sqrt()
-    scale = torch.where(scale > 0, scale, 1.0)
-    matrices = smoothers(log_snr, mean[:, RR].mean(1) / n)[SMOOTHINGS]
-    for ridge in ridges:
-        fitted = ridge_slopes(mean, ridge) * scale
-        if n >= LEAST_GROUPS:
-            left_out = _left_out_slopes(products, ridge) * scale
-        for matrix in matrices:
-            gains = torch.full(products.shape[:2], -torch.inf, dtype=torch.float64)
-            if n >= LEAST_GROUPS:
-                gains = explained_variance(_smooth(matrix, left_out) / scale, products)
-            yield _SlopesTried(cells, _smooth(matrix, fitted) / scale, gains)
+    ways = [(ridge, matrix) for ridge in _ridges(cells) for matrix in given.matrices]
+    shape = (given.groups, len(given.statistics))
+    if given.groups < LEAST_GROUPS:
+        unknown = torch.full(shape, -torch.inf, dtype=torch.float64)
+        return [_SlopesTried(cells, ridge, matrix, unknown) for ridge, matrix in ways]
+    gains = torch.zeros(len(ways), *shape, dtype=torch.float64)
+    for products in given.products(cells):
+        for k, ridge in enumerate(_ridges(cells)):
+            left_out = _left_out_slopes(products, ridge, given.whole) * given.scale
+            for j, matrix in enumerate(given.matrices):
+                slopes = _smooth(matrix, left_out) / given.scale
+                gains[k * len(given.matrices) + j] += explained_variance(slopes, products)
+    return [_SlopesTried(cells, *way, gain) for way, gain in zip(ways, gains, strict=True)]
 
 
 def _left_out_slopes(
-    products: Float64[Tensor, "group time 6 cell"], ridge: float
+    products: Float64[Tensor, "group time 6 cell"],
+    ridge: float,
+    whole: Float64[Tensor, "group time 6 1"],
 ) -> Float64[Tensor, "group time 2 cell"]:
     """The slopes that all other groups would make, for each group."""
-    total, n = products.sum(0), len(products)
-    some = products.split(max(1, AT_ONCE // total.numel()))
-    return torch.cat([ridge_slopes((total - left) / (n - 1), ridge) for left in some])
+    total, of_all, n = products.sum(0), whole.sum(0), len(products)
+    some = torch.arange(n).split(max(1, LEFT_OUT_AT_ONCE // total.numel()))
+    return torch.cat(
+        [
+            ridge_slopes((total - products[g]) / (n - 1), ridge, (of_all - whole[g]) / (n - 1))
+            for g in some
+        ]
+    )
 
 
 def _smooth(matrix: Tensor, slopes: Tensor) -> Tensor:
@@ -208,57 +261,45 @@ def chosen_by_others(
     return gains.gather(0, others.argmax(0, keepdim=True))[0]
 
 
-def _low_rank_candidates(
-    sums: Sequence[AffineSums],
-    centres: Float64[Tensor, "time 3 d"],
-    used: Bool[Tensor, "group"],
-) -> Iterator[_SlopesTried]:
+def _low_rank_candidates(given: _Given) -> Iterator[_SlopesTried]:
     """Every ridge of the slopes of low rank; none for what has no frequencies."""
-    pairs = [
-        s.low_rank.centred(s.draws, s.sums, c)
-        for s, c in zip(sums, centres, strict=True)
-        if s.low_rank is not None
-    ]
-    if not pairs:
+    fits = [s.low_rank.gains for s in given.statistics if s.low_rank is not None]
+    if not fits:
         return
-    square, cross = (torch.stack(part, 1)[used] for part in zip(*pairs, strict=True))
-    n = len(square)
-    for ridge in RIDGES:
-        gains = torch.full(square.shape[:2], -torch.inf, dtype=torch.float64)
-        if n >= LEAST_GROUPS:
-            for g in range(n):
-                others = (square.sum(0) - square[g]) / (n - 1)
-                slopes = low_rank.ridge_map(others, (cross.sum(0) - cross[g]) / (n - 1), ridge)
-                gains[g] = low_rank.explained(slopes, square[g], cross[g])
-        yield _SlopesTried(None, low_rank.ridge_map(square.mean(0), cross.mean(0), ridge), gains)
+    for ridge, gains in zip(RIDGES, torch.stack(fits, 2), strict=True):
+        yield _SlopesTried(None, ridge, given.matrices[0], gains)
 
 
 def _assemble(
-    chosen: list[_SlopesTried | None],
-    sums: Sequence[AffineSums],
-    centres: Float64[Tensor, "time 3 d"],
+    chosen: Sequence[_SlopesTried | None], given: _Given
 ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
     """Offset, slopes on pixels, on cosines and of low rank, of all times."""
-    shape, times, d = sums[0].shape, len(chosen), centres.shape[2]
-    pixel, cosine = torch.zeros(2, times, 2, d, dtype=torch.float64)
+    shape, times = given.statistics[0].shape, len(chosen)
+    d = torch.Size(shape).numel()
+    pixel, cosine = (torch.zeros(times, 2, d, dtype=torch.float64) for _ in range(2))
     offset = torch.zeros(times, d, dtype=torch.float64)
-    dense = torch.zeros(times, 2 * low_rank.RANK, d, dtype=torch.float64)
-    for k, candidate in enumerate(chosen):
-        if candidate is None:
-            continue
-        cells, of_features = candidate.cells, sums[k].low_rank
-        if cells is None:
-            dense[k] = candidate.slopes[k]
-            if of_features is not None:
-                offset[k] = -(of_features.features(*centres[k, :2]) @ dense[k])
-            continue
-        slopes = candidate.slopes[k][:, cells.index]
-        centre = (slopes * cells.coordinates(centres[k, :2])).sum(0)
-        offset[k] = -(inverse_dct(centre, shape) if cells.cosine else centre)
-        (cosine if cells.cosine else pixel)[k] = slopes
+    dense: dict[int, Tensor] = {}
+    for tried in dict.fromkeys(candidate for candidate in chosen if candidate):
+        cells, here = tried.cells, [k for k, other in enumerate(chosen) if other is tried]
+        fitted = None if cells is None else given.slopes(tried, cells)
+        for k in here:
+            of_time = given.statistics[k]
+            if cells is not None and fitted is not None:
+                slopes = fitted[k][:, cells.index]
+                centre = (slopes * cells.coordinates(of_time.centres[:2])).sum(0)
+                offset[k] = -(inverse_dct(centre, shape) if cells.cosine else centre)
+                (cosine if cells.cosine else pixel)[k] = slopes
+            elif of_time.low_rank is not None:
+                dense[k] = of_time.low_rank.slopes.part()
+                offset[k] = -(low_rank.features(shape, *of_time.centres[:2]) @ dense[k])
+    on_lowest = None
+    if dense:
+        on_lowest = torch.zeros(times, 2 * low_rank.RANK, d, dtype=torch.float64)
+        for k, slopes in dense.items():
+            on_lowest[k, : len(slopes)] = slopes
     return (
         offset.reshape(times, *shape),
         pixel.reshape(times, 2, *shape),
         cosine.reshape(times, 2, *shape) if cosine.any() else None,
-        dense.reshape(times, -1, *shape) if dense.any() else None,
+        None if on_lowest is None else on_lowest.reshape(times, -1, *shape),
     )

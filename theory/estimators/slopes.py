@@ -10,6 +10,7 @@ the same everywhere (Ning et al. 2023).
 import json
 import math
 from dataclasses import dataclass
+from functools import cache, cached_property
 from typing import Any
 
 import torch
@@ -19,6 +20,7 @@ from torch import Tensor
 from theory.estimators import low_rank
 from theory.estimators.low_rank import patterns
 from theory.estimators.parts import Part, Prediction
+from theory.estimators.placed_rows import PlacedRows
 from theory.estimators.time_grid import Between
 from theory.statistics.image_bases import dct, inverse_dct
 from theory.support.broadcasting import along_batch
@@ -108,31 +110,36 @@ class Slopes(Part):
         """At which times there are slopes."""
         return torch.tensor([kind != NONE for kind in self.kinds])
 
-    def correction(self, at: Between, given: Prediction) -> Float[Tensor, "b *shape"]:
+    @cached_property
+    def _rows(self) -> dict[str, PlacedRows]:
+        """The tensors of each time that there are, where they are used."""
+        found = {name: getattr(self, name) for name in ("offset", "pixel", "cosine", "low_rank")}
+        return {name: PlacedRows(values) for name, values in found.items() if values is not None}
+
+    def correction(self, at: Between, given: Prediction) -> Float[Tensor, "any *shape"]:
         """What is affine in x_t and y, whatever the condition is.
 
         Zero outside the times, and between times further apart than ``WIDEST_GAP``.
         """
-
-        def between(values: Tensor) -> Tensor:
-            """Values at these places, in y's dtype."""
-            return at.interpolate(values).to(given.y)
-
-        y, shape = given.y, tuple(given.y.shape[1:])
-        x_t = given.x_t.to(y)
-        a, b = between(self.pixel).unbind(1)
-        correction = between(self.offset) + a * x_t + b * y
-        if self.cosine is not None:
-            a, b = between(self.cosine).flatten(2).unbind(1)
+        y, x_t, shape = given.y, given.x_t.to(given.y), tuple(given.y.shape[1:])
+        rows = {name: values for name, values in self._rows.items() if not values.zero(at)}
+        near = at.within(WIDEST_GAP) & at.known
+        if not rows or not near.any():
+            return torch.zeros_like(y[:1])
+        correction = rows["offset"].between(at, y) if "offset" in rows else torch.zeros_like(y[:1])
+        if "pixel" in rows:
+            a, b = rows["pixel"].between(at, y).unbind(1)
+            correction = correction + a * x_t + b * y
+        if "cosine" in rows:
+            a, b = rows["cosine"].between(at, y).flatten(2).unbind(1)
             spectrum = a * dct(x_t.flatten(1), shape) + b * dct(y.flatten(1), shape)
             correction = correction + inverse_dct(spectrum, shape).reshape(y.shape)
-        if self.low_rank is not None:
-            lowest = patterns(shape).to(y).T
+        if "low_rank" in rows:
+            lowest = _patterns(shape, y.dtype, y.device)
             features = torch.cat([x_t.flatten(1) @ lowest, y.flatten(1) @ lowest], 1)
-            dense = (features[:, None] @ between(self.low_rank).flatten(2))[:, 0]
+            dense = (features[:, None] @ rows["low_rank"].between(at, y).flatten(2))[:, 0]
             correction = correction + dense.reshape(y.shape)
-        near = along_batch(at.within(WIDEST_GAP).to(y), y)
-        return near * along_batch(at.known.to(y), y) * correction
+        return correction if near.all() else along_batch(near.to(y), y) * correction
 
     def stored(self) -> Contents:
         """The slopes as tensors and texts for a file."""
@@ -151,6 +158,12 @@ class Slopes(Part):
             for part, name in _STORED.items()
         }
         return cls(kinds=tuple(parse_json(stored.texts["kinds"])), **tensors)
+
+
+@cache
+def _patterns(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The cosine patterns that slopes of low rank look at, (d, rank)."""
+    return patterns(shape).to(device, dtype).T
 
 
 _STORED = {

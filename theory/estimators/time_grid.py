@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Float64, Int64, Real
@@ -13,6 +14,20 @@ from theory.support.errors import InputError
 
 TIME_TOLERANCE = 1e-6
 """Relative room for a time that went through float32 on its way to a calibrated network."""
+
+
+MOST_PLACES = 4096
+"""Places that are remembered; a sampler asks for the same times again and again."""
+
+
+class Place(NamedTuple):
+    """One place between calibrated times, as plain numbers; see ``Between``."""
+
+    left: int
+    right: int
+    later: float
+    known: bool
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -31,6 +46,19 @@ class Between:
     later: Float64[Tensor, "k"]
     known: Bool[Tensor, "k"]
     distance: Float64[Tensor, "k"]
+
+    @cached_property
+    def single(self) -> Place | None:
+        """The place, if it is one alone."""
+        if len(self.left) != 1:
+            return None
+        return Place(
+            int(self.left),
+            int(self.right),
+            float(self.later),
+            bool(self.known),
+            float(self.distance),
+        )
 
     def interpolate(self, values: Float64[Tensor, "time *any"]) -> Float64[Tensor, "k *any"]:
         """Values given at the calibrated times, linearly in log-SNR."""
@@ -58,6 +86,11 @@ class TimeGrid:
         """Indices of the times in the order of falling log-SNR."""
         return torch.argsort(self.log_snr, descending=True)
 
+    @cached_property
+    def _remembered(self) -> dict[float, Between]:
+        """Places of single times."""
+        return {}
+
     def around(self, t: Real[Tensor, "k"]) -> Between:
         """Where the times t lie among the calibrated ones.
 
@@ -65,6 +98,16 @@ class TimeGrid:
             InputError: a time outside the schedule.
         """
         t = t.detach().cpu()
+        if len(t) != 1:
+            return self._around(t)
+        places, key = self._remembered, t.item()
+        if key not in places:
+            if len(places) >= MOST_PLACES:
+                places.clear()
+            places[key] = self._around(t)
+        return places[key]
+
+    def _around(self, t: Real[Tensor, "k"]) -> Between:
         first, last = self.schedule.t_min, self.schedule.t_max
         room = TIME_TOLERANCE * max(abs(first), abs(last))
         outside = t[~((t >= first - room) & (t <= last + room))]

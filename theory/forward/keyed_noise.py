@@ -33,6 +33,7 @@ class Draws:
     Attributes:
         seed, purpose: key of the noise; different purposes never share noise.
         count: noise draws per image and time.
+        first_time: added to the position of a time, where times are a part of others.
 
     Raises:
         InputError: a negative seed, less than one draw, or no whole numbers.
@@ -41,6 +42,7 @@ class Draws:
     seed: int
     purpose: str
     count: int = 1
+    first_time: int = 0
 
     def __post_init__(self) -> None:
         require_at_least("seed", self.seed, 0)
@@ -54,7 +56,8 @@ class Draws:
         """What the noise is made from, for each pair of draws of the images of these numbers."""
         pairs = range((self.count + 1) // 2)
         of_pairs = [
-            keyed_words(self.seed, self.purpose, time_index, j, images, shape) for j in pairs
+            keyed_words(self.seed, self.purpose, self.first_time + time_index, j, images, shape)
+            for j in pairs
         ]
         return torch.stack(of_pairs)
 

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from theory.forward.fingerprints import numbered
 from theory.forward.images import ImageSet, Unseen
-from theory.forward.units import thumbnails, units_of
+from theory.forward.near_copies import thumbnails
+from theory.forward.units import units_of
 from theory.support.errors import InputError
 
 

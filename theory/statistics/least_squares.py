@@ -21,7 +21,9 @@ LEAST_RIDGE = 1e-9
 
 
 def ridge_slopes(
-    products: Float64[Tensor, "*many 6 cell"], ridge: float = LEAST_RIDGE
+    products: Float64[Tensor, "*many 6 cell"],
+    ridge: float = LEAST_RIDGE,
+    whole: Float64[Tensor, "*many 6 1"] | None = None,
 ) -> Float64[Tensor, "*many 2 cell"]:
     """Slopes of every cell, shrunk toward the slopes of all cells together:
 
@@ -30,13 +32,13 @@ def ridge_slopes(
     Args:
         products: the six mean products of every cell.
         ridge: kappa.
+        whole: products of all cells together (default: these are all).
 
     Returns:
         (a, b) of every cell, the slopes of x and y. A feature that does not vary has slope 0.
     """
-    of_whole = _solve(
-        products.sum(-1, keepdim=True), torch.zeros(2, 1, dtype=torch.float64), LEAST_RIDGE
-    )
+    together = products.sum(-1, keepdim=True) if whole is None else whole
+    of_whole = _solve(together, torch.zeros(2, 1, dtype=torch.float64), LEAST_RIDGE)
     return _solve(products, of_whole, ridge)
 
 

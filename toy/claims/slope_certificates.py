@@ -15,6 +15,7 @@ from torch import Tensor
 
 from theory.estimators.affine_sums import AffineSums
 from theory.estimators.slope_fit import chosen_by_others, fit_slopes
+from theory.estimators.slope_statistics import SlopeStatistics
 from theory.estimators.slopes import Slopes
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.forward.keyed_noise import keyed_noise
@@ -82,7 +83,11 @@ def _repetition(seed: int, repetition: int) -> FittedSlopes:
     sigmas = float64(SIGMAS)
     log_snr = torch.log(1 / sigmas**2 - 1)
     centres = torch.zeros(len(SIGMAS), 3, torch.Size(SHAPE).numel(), dtype=torch.float64)
-    slopes, left_out = fit_slopes(sums, centres, log_snr, SHRUNK, len(SIGMAS))
+    used = torch.ones(GROUPS, dtype=torch.bool)
+    statistics = [
+        SlopeStatistics.of(s, c, used, in_file=False) for s, c in zip(sums, centres, strict=True)
+    ]
+    slopes, left_out = fit_slopes(statistics, log_snr, SHRUNK, len(SIGMAS))
     fitted = slopes.pixel.flatten(2)
     cells = by_pixel(SHAPE)
     own = torch.stack([s.centred(c, cells).mean(0) for s, c in zip(sums, centres, strict=True)])

@@ -4,8 +4,11 @@ import io
 import itertools
 import json
 import sys
+import threading
 import types
+import warnings
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +24,7 @@ from real.images.base import ImageSource, whole_labels
 from real.images.digits import digits
 from real.images.latents import latents_of, require_codec, save_latents
 from real.images.opening import open_images
+from real.images.pixels import read_picture
 from theory.forward.fingerprints import image_ids
 from theory.support.errors import InputError, NonFiniteError
 
@@ -524,3 +528,56 @@ def test_real_sets_open_at_any_size(name, count):
     batch = next(iter(source))
     assert batch.shape == (50, 3, 16, 16)
     assert -1 <= batch.min() < -0.8 < 0.8 < batch.max() <= 1
+
+
+def test_batches_are_read_ahead_in_their_order_and_not_all_at_once():
+    started, stop = [], threading.Event()
+
+    def load(chosen):
+        started.append(chosen[0])
+        return torch.full((len(chosen), 1), float(chosen[0]))
+
+    source = ImageSource("numbers", 23, load, batch_size=2)
+    batches = iter(source)
+    first = next(batches)
+    assert first[0].item() == 0
+    stop.wait(0.2)
+    assert sorted(started) == [0, 2, 4], "two ahead of the one in use"
+    rest = [batch[0].item() for batch in batches]
+    assert rest == [float(k) for k in range(2, 23, 2)]
+    assert len(list(source)) == 12, "it can be read again"
+
+
+def test_bad_pictures_are_skipped_and_named_where_that_is_asked_for(tmp_path):
+    folder = tmp_path / "folder"
+    for name in ("a", "b", "b-2"):
+        (folder / name).mkdir(parents=True)
+        for k in range(3):
+            pixels = np.full((8, 8), 40 * k, np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{k}.png")
+    (folder / "b" / "1.png").write_bytes((folder / "b" / "0.png").read_bytes()[:40])
+    (folder / "b-2" / "2.png").write_bytes(b"no picture")
+    with pytest.raises(InputError, match=r"b/1\.png cannot be read as an image"):
+        _all(folder, (1, 8, 8))
+    source = open_images(str(folder), "calibration", (1, 8, 8), skip_bad=True)
+    assert len(source) == 7
+    assert len(torch.cat(list(source))) == 7
+    assert source.labels.tolist() == [0, 0, 0, 1, 1, 2, 2]
+    said = "\n".join(source.notes)
+    assert "2 of 9 images cannot be read and were skipped" in said
+    assert "b/1.png" in said
+    assert "b-2/2.png" in said
+    whole = open_images(str(folder), "calibration", (1, 8, 8), skip_bad=True, limit=3)
+    assert not any("skipped" in note for note in whole.notes)
+    for path in folder.rglob("*.png"):
+        path.write_bytes(b"")
+    with pytest.raises(InputError, match="expected at least two images, got 0"):
+        open_images(str(folder), "calibration", (1, 8, 8), skip_bad=True)
+
+
+def test_pictures_are_read_by_threads_without_a_change_of_the_filters_of_warnings(tmp_path):
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "0.png")
+    content, before = (tmp_path / "0.png").read_bytes(), list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda k: read_picture(content, str(k), (1, 8, 8)), range(400)))
+    assert warnings.filters == before

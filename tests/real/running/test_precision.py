@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from real.running import compiled, in_dtype, run_well
+from real.checkpoints.loading import load
+from real.running import channels_last, compiled, in_dtype, run_well
 from real.running.trial import trial
 from theory.support.errors import InputError
 
@@ -89,3 +90,20 @@ def test_what_does_not_compile_is_refused_in_one_line(digits_checkpoint):
         compiled(replace(digits_checkpoint, predict=predict, modules={"unet": Module()}), CPU)
     with pytest.raises(InputError, match="digits names none"):
         compiled(replace(digits_checkpoint, modules={}), CPU)
+
+
+def test_channels_last_changes_the_layout_and_nothing_else():
+    checkpoint = load("digits", CPU)
+    x_t = torch.randn(8, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    t, seen = torch.full((8,), 500), []
+    plain = checkpoint.predict(x_t, t)
+    unet = checkpoint.modules["unet"]
+    unet.conv_in.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    laid_out = run_well(checkpoint, CPU, channels_behind=True)
+    y = laid_out.predict(x_t, t)
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
+    assert unet.conv_out.weight.is_contiguous(memory_format=torch.channels_last)
+    assert y.is_contiguous()
+    torch.testing.assert_close(y, plain, rtol=1e-5, atol=1e-5)
+    with pytest.raises(InputError, match="channels-last: expected a torch module"):
+        channels_last(replace(checkpoint, modules={}))

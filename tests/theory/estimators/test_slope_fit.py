@@ -123,16 +123,17 @@ def test_an_exact_model_is_left_alone(seed):
 
 
 WAYS = {
-    "pixel": lambda shape: iter([(by_pixel(shape), (0.01,))]),
-    "octave": lambda shape: iter([(by_dct_octave(shape), (0.01,))]),
-    "low rank": lambda shape: iter(()),
+    "pixel": lambda shape: [by_pixel(shape)],
+    "octave": lambda shape: [by_dct_octave(shape)],
+    "low rank": lambda shape: [],
 }
 
 
 @pytest.mark.parametrize("name", WAYS)
 def test_every_kind_of_slopes_does_what_it_says(name, monkeypatch):
     """Noise energies, gains and the misfit removed, by running the calibrated network."""
-    monkeypatch.setattr("theory.estimators.slope_fit._ways", WAYS[name])
+    monkeypatch.setattr("theory.estimators.slope_fit.partitions", WAYS[name])
+    monkeypatch.setattr("theory.estimators.slope_fit._ridges", lambda _: (0.01,))
     if name != "low rank":
         monkeypatch.setattr("theory.estimators.slope_fit._low_rank_candidates", lambda *_: iter(()))
     network = damaged(DAMAGES[name])

@@ -3,8 +3,11 @@
 import math
 from itertools import product
 
+import numpy as np
 import pytest
 import torch
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 
 from tests.refusals import refusal
 from theory.calibration import calibrate, validate
@@ -14,8 +17,9 @@ from theory.forward.fingerprints import image_ids
 from theory.forward.forward_pass import GROUPS
 from theory.forward.images import ImageSet, Unseen
 from theory.forward.keyed_noise import keyed_noise
+from theory.forward.near_copies import LIKENESS, near_copies, thumbnails
 from theory.forward.survey import survey
-from theory.forward.units import thumbnails, units_of
+from theory.forward.units import units_of
 from theory.statistics.intervals import Estimate
 from theory.statistics.moments import Moments
 from theory.statistics.neyman_allocation import Goal
@@ -43,6 +47,28 @@ def test_copies_mirror_images_and_near_copies_are_one_unit():
         assert units(torch.cat([base, copy])) == [*range(6), *range(6)]
     assert units(torch.cat([base, base.flip(2)])) == list(range(12)), "upside down is another image"
     assert units(pictures(200, seed=3)) == list(range(200))
+
+
+def test_near_copies_are_those_of_all_pairs(monkeypatch):
+    """Also where strips, blocks and clusters are many: a chain of images, each like the next alone."""
+    monkeypatch.setattr("theory.forward.near_copies.ROWS", 7)
+    monkeypatch.setattr("theory.forward.near_copies.COLUMNS", 5)
+    monkeypatch.setattr("theory.forward.near_copies.FULL", 1)
+    some, turn = pictures(40, seed=5), torch.linspace(0, 0.6, 30)[:, None, None, None]
+    chain = turn.cos() * some[:1] + turn.sin() * some[1:2]
+    images = torch.cat([some, some[:20].flip(3), chain, chain[:15].flip(3), some[5:9]])
+    small = thumbnails(images)
+    exact = small.float().reshape(-1, 8, 8)
+    similar = torch.maximum(
+        *(torch.einsum("ihw,jhw->ij", v, exact) for v in (exact, exact.flip(2)))
+    )
+    alike = (similar > LIKENESS).numpy()
+    count, expected = connected_components(alike, directed=False)
+    pairs = near_copies(small, torch.arange(len(images)))
+    links = coo_matrix((np.ones(len(pairs)), tuple(pairs.T)), shape=alike.shape)
+    found_count, found = connected_components(links, directed=False)
+    assert found_count == count < 60
+    assert len(set(zip(expected.tolist(), found.tolist(), strict=True))) == count
 
 
 def test_other_shapes_have_exact_copies_alone():
