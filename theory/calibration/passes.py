@@ -15,6 +15,7 @@ from theory.calibration.memory_plan import MemoryPlan, plan_memory
 from theory.calibration.progress import Progress
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, Estimator
+from theory.estimators.device_sums import Sums
 from theory.estimators.line_check import LineComparison
 from theory.estimators.parts import Measured, PartEstimator
 from theory.estimators.time_grid import TimeGrid
