@@ -40,7 +40,7 @@ def of_demo(demo: Path) -> dict[str, Any]:
     best = max(rows, key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     return {
         "demo": demo.as_posix(),
-        "statements": len(proofs),
+        "statements": sum(not proof["identity"] for proof in proofs),
         "claims": len(kinds),
         "exact": kinds.count("exact"),
         "statistical": kinds.count("statistical"),
