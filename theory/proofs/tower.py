@@ -36,9 +36,6 @@ from theory.proofs.algebra import (
     t,
 )
 
-Scale = sp.Expr
-"""alpha or sigma: a function of time, or a constant."""
-
 
 def derivative_ratio(order: tuple[int, ...]) -> list[sp.Expr]:
     """alpha^|k| (d^k q)/q is a martingale, for k a multi-index; |k| = 1 is the score."""
@@ -48,7 +45,7 @@ def derivative_ratio(order: tuple[int, ...]) -> list[sp.Expr]:
     return [reverse_generator(alpha ** sum(order) * derivative / q, q, x)]
 
 
-def solves_too(of: Callable[[sp.Expr, sp.Symbol, Scale, Scale], sp.Expr]) -> list[sp.Expr]:
+def solves_too(of: Callable[[sp.Expr, sp.Symbol, sp.Expr, sp.Expr], sp.Expr]) -> list[sp.Expr]:
     """p = of(q, x_i, alpha, sigma) solves the Fokker-Planck equation if q does, in every dimension.
 
     dp/dt less the equation's right-hand side is a sum over coordinates: along x_i itself, with what
