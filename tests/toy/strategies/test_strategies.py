@@ -7,9 +7,11 @@ import torch
 from hypothesis import given, seed, settings
 
 from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
-from toy.mixtures.mixture import float64
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import expectation
 from toy.strategies.extremes import ExtremeCase, ShiftedExtreme
+from toy.strategies.gaussians import GaussianChainCase
 from toy.strategies.likelihood import LIKELIHOOD_CASES
 from toy.strategies.time_pairs import (
     DISTANT_TIME_PAIRS,
@@ -126,3 +128,11 @@ def test_the_models_error_in_closed_form_is_that_by_quadrature():
             assert value == pytest.approx(found, rel=1e-9, abs=1e-9)
 
     check()
+
+
+def test_a_chain_is_of_the_diffused_gaussian():
+    case = GaussianChainCase(0.5, 2.0, TimePair(VPLinear(), 0.2, 0.5), 1.0)
+    data = GaussianMixture.diagonal(torch.ones(1), float64([[0.5]]), float64([4.0]))
+    law, x = Diffusion(data, VPLinear()).marginal(0.5), float64([[0.3], [-1.2]])
+    assert case.scales(float64(0.5))[1].item() == pytest.approx(law.variances.item())
+    assert torch.allclose(case.score(x, float64(0.5)), law.score(x))
