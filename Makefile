@@ -4,7 +4,7 @@ BIN := .venv/bin
 DEMO := build/demo
 THOROUGH := build/thorough
 
-.PHONY: demo test lint fuzz mutants thorough readme clean
+.PHONY: demo test lint docs fuzz mutants thorough readme clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "python3: expected 3.11 or newer, got " + sys.version.split()[0])'
@@ -14,11 +14,14 @@ THOROUGH := build/thorough
 
 demo: .venv/.ready
 	@mkdir -p $(DEMO)
+	@date +%s > $(DEMO)/began
 	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
 	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
 	$(BIN)/python -m theory --json $(DEMO)/theory.json
 	$(BIN)/python -m toy verify --examples 50 --json $(DEMO)/verify.json
 	$(BIN)/python -m toy plots --out $(DEMO)/figures
+	$(BIN)/python -m real fit-solver digits --nfe 5 --out $(DEMO)/fitted.safetensors --report $(DEMO)/fitted.html
+	$(BIN)/python docs/demo.py $(DEMO)
 
 test: .venv/.ready lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
@@ -27,6 +30,11 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The site: open build/site/index.html. Every warning is an error.
+docs: .venv/.ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	@echo build/site/index.html
 
 # Changed files of every kind for every reader, many more than in the tests (an hour).
 fuzz: .venv/.ready
@@ -44,7 +52,7 @@ thorough: .venv/.ready
 	done
 	$(BIN)/python docs/thorough.py $(THOROUGH)/*.json
 
-# Fill README.md's figures from what the demo and the studies wrote (an hour more).
+# Fill the figures of README.md and docs/RESULTS.md from what the demo and the studies wrote (an hour more).
 readme: demo
 	$(BIN)/python -m real study digits --times 8 --seeds 3 --out build/study
 	$(BIN)/python -m real repair-study digits --times 12 --samples 200 --out build/repair-study

@@ -1,4 +1,4 @@
-"""Fill README.md from what commands wrote.
+"""Fill README.md and docs/RESULTS.md from what commands wrote.
 
 ``python docs/readme.py demo=build/demo study=build/study ...``: each folder or file fills its own
 figures, and those of others stay as they are in docs/figures.json. docs/thorough.json and
@@ -21,6 +21,7 @@ from theory.sampling import FittedSolver
 
 DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures.json"
+PAGES = (DOCS.parent / "README.md", DOCS / "RESULTS.md")
 SHOWN_TIMES = (400, 800, 999)
 REPAIR_NFE = 20
 SHOWN_SOLVERS = ("epsilon scaling", "fitted: trajectory", "fitted: marginals", "fitted")
@@ -32,6 +33,7 @@ def of_demo(demo: Path) -> dict[str, Any]:
     proofs = _read(demo / "theory.json")["statements"]
     verified = _read(demo / "verify.json")
     report = _read(demo / "report" / "report.json")
+    times = _read(demo / "times.json")
     training = _read(DOCS.parent / "real" / "assets" / "digits" / "training.json")
     rows = report["times"]
     kinds = [claim["kind"] for claim in verified["claims"]]
@@ -40,6 +42,8 @@ def of_demo(demo: Path) -> dict[str, Any]:
     best = max(rows, key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     return {
         "demo": demo.as_posix(),
+        "took": {name: f"{times[name] / 60:.1f}" for name in ("first", "whole")},
+        "cores": times["cores"],
         "statements": sum(not proof["identity"] for proof in proofs),
         "claims": len(kinds),
         "exact": kinds.count("exact"),
@@ -250,12 +254,12 @@ def _shipped() -> str:
     return ", ".join(f"`{name}` ({weights:,} weights)" for name, weights in sizes.items())
 
 
-def readme(values: dict[str, Any]) -> str:
-    """The README with these figures."""
+def filled(template: str, values: dict[str, Any]) -> str:
+    """The template of that name with these figures."""
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True)
     environment.filters |= {"thousands": "{:,}".format, "scientific": "{:.0e}".format}
     known = dict.fromkeys(SECTIONS) | values
-    return environment.from_string((DOCS / "README.md.j2").read_text()).render(known)
+    return environment.from_string((DOCS / template).read_text()).render(known)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -280,7 +284,7 @@ PICTURES = {
 
 
 def main(arguments: list[str]) -> None:
-    """Fill the figures of the folders that are given, then the README."""
+    """Fill the figures of the folders that are given, then the pages."""
     values = json.loads(FIGURES.read_text())
     for name, _, folder in (argument.partition("=") for argument in arguments):
         found = SECTIONS[name](Path(folder))
@@ -290,7 +294,8 @@ def main(arguments: list[str]) -> None:
             shutil.copy(Path(folder) / source, DOCS / copy)
     values |= {"thorough": _read(DOCS / "thorough.json"), "gpu": of_gpu()}
     FIGURES.write_text(json.dumps(values, indent=2) + "\n")
-    (DOCS.parent / "README.md").write_text(readme(values))
+    for page in PAGES:
+        page.write_text(filled(f"{page.name}.j2", values))
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ __all__, __getattr__, __dir__ = lazy_names(
         "from_pretrained": "real.calibrated.drop_in",
         "load": "real.checkpoints.loading",
         "open_images": "real.images.opening",
+        "push_to_hub": "real.calibrated.drop_in",
         "restored": "real.compress.repaired_folder",
         "sample": "real.solvers.sampling",
         "save_pretrained": "real.calibrated.drop_in",

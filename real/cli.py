@@ -4,8 +4,11 @@ from theory import __version__
 from theory.support.command_line import Command, run_command
 from theory.support.errors import InputError
 
+SHARED = ("calibrate", "validate")
+"""Commands whose work several processes under torchrun share."""
+
 COMMANDS = {
-    name: Command(f"real.commands.{module}", says)
+    name: Command(f"real.commands.{module}", says, name in SHARED)
     for name, module, says in (
         ("list", "listing", "list the networks that are known by name"),
         ("calibrate", "calibrate", "estimate the shift of a network at each time"),

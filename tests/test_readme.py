@@ -1,7 +1,8 @@
-"""README.md is its template filled with the figures that the demo wrote, and nothing else."""
+"""README.md and docs/RESULTS.md are templates filled with figures that commands wrote, and nothing else."""
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -14,16 +15,26 @@ def _filler(name="readme"):
     return module
 
 
-def test_readme_is_the_filled_template():
+def test_pages_are_the_filled_templates():
     filler = _filler()
     values = json.loads(filler.FIGURES.read_text())
-    assert (ROOT / "README.md").read_text() == filler.readme(values)
+    for page in filler.PAGES:
+        assert page.read_text() == filler.filled(f"{page.name}.j2", values)
 
 
 def test_a_number_typed_by_hand_would_be_seen():
     filler = _filler()
     values = json.loads(filler.FIGURES.read_text()) | {"better": 48}
-    assert (ROOT / "README.md").read_text() != filler.readme(values)
+    for page in filler.PAGES:
+        assert page.read_text() != filler.filled(f"{page.name}.j2", values)
+
+
+def test_the_readme_is_short_and_leads_to_what_is_there():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 120
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", text) if "://" not in link]
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
 
 
 def test_readme_counts_what_the_code_holds():

@@ -28,7 +28,9 @@ def main(arguments: list[str]) -> int:
     from theory.proofs import STATEMENTS
     from theory.proofs.algebra import prove
 
-    proofs = [prove(s) for s in tqdm(STATEMENTS, desc="prove", disable=options.quiet, delay=1)]
+    proofs = [
+        prove(s) for s in tqdm(STATEMENTS, desc="prove", disable=options.quiet or None, delay=1)
+    ]
     _show(proofs)
     if options.json:
         keep(options.json, partial(write_json, value={"statements": [asdict(p) for p in proofs]}))

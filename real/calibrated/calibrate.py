@@ -65,19 +65,25 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     """What the calibration cost, what it found and what it leaves alone, a line each."""
     ratio = (calibration.plain_error_energy / calibration.error_energy).log().mean().exp().item()
     images = [choice.images for choice in calibration.choices]
-    used = sorted({f"{c.estimator}, {c.draws} draw(s)" for c in calibration.choices})
+    used = sorted({f"{c.estimator}, {_count(c.draws, 'draw')}" for c in calibration.choices})
     applied = int((calibration.weights > 0).sum())
     warning = calibration.warning()
     lines = [
         *([f"warning: {warning}"] if warning else []),
+        _certified(calibration),
         *_dependent(calibration),
-        f"{len(images)} times, {min(images)} to {max(images)} of "
+        f"{_count(len(images), 'time')}, {_range(min(images), max(images))} of "
         f"{calibration.provenance['images']} images, "
         f"{calibration.provenance['evaluations']:,} network evaluations ({'; '.join(used)})",
-        f"error energy {ratio:,.0f} times below the plain average's at as many evaluations "
+        f"error energy of the plain average over that of the shift, at as many evaluations: {ratio:,.3g} "
         "(geometric mean)",
-        f"shift: applied at {applied} times; left alone at {len(images) - applied}, where a gain is "
-        "not certain" + _smoothed(calibration),
+        f"shift: applied at {applied} of {_count(len(images), 'time')}"
+        + (
+            "; the others are left alone, as no gain is certain there"
+            if applied < len(images)
+            else ""
+        )
+        + _smoothed(calibration),
     ]
     if calibration.slopes:
         kinds = Counter(calibration.slopes.kinds)
@@ -85,8 +91,16 @@ def calibration_summary(calibration: Calibration) -> list[str]:
         lines.append(f"slopes: {found}{_wide_gaps(calibration)}")
     if calibration.class_shift:
         differing = int((calibration.class_shift.certificates > 0).sum())
-        lines.append(f"classes: certain to differ at {differing} times")
-    return [*lines, f"certified: {_certified(calibration)}", *_exact(calibration)]
+        lines.append(f"classes: certain to differ at {_count(differing, 'time')}")
+    return [*lines, *_exact(calibration)]
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def _range(least: int, most: int) -> str:
+    return str(most) if least == most else f"{least} to {most}"
 
 
 def _exact(calibration: Calibration) -> list[str]:
@@ -128,18 +142,17 @@ def _wide_gaps(calibration: Calibration) -> str:
     if not wide:
         return ""
     return (
-        f"; off between {wide} pair(s) of neighbouring times, more than {WIDEST_GAP:g} apart in log-SNR: "
-        "take more times"
+        f"; off between {_count(wide, 'pair')} of neighbouring times, more than {WIDEST_GAP:g} apart "
+        "in log-SNR: take more times"
     )
 
 
 def _certified(calibration: Calibration) -> str:
     bound = calibration.total_certificate
     if not bound > 0:
-        return "no gain in all"
+        return "No gain is certain in all from these images."
     solver = calibration.provenance.get("solver")
     trapezoid = f"the bound (trapezoid over these {len(calibration.times)} times)"
     of = f"the discrete bound of {solver}" if solver else trapezoid
-    return (
-        f"the whole gains at least {bound:.4g} nats of {of} ({LEVEL:.0%}, {calibration.certainty})"
-    )
+    sure = f"({LEVEL:.0%}, {calibration.certainty})"
+    return f"Certified: it gains at least {bound:.4g} nats of {of} {sure}."

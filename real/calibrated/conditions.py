@@ -79,10 +79,11 @@ def of_images(
         return torch.full((len(images),), null) if isinstance(null, int) else [null] * len(images)
     classes = checkpoint.conditions if isinstance(checkpoint.conditions, int) else None
     if not isinstance(images.labels, list if classes is None else Tensor):
-        what = "texts" if classes is None else "class labels"
+        what, field = ("texts", "text") if classes is None else ("class labels", "label")
+        folders = "" if classes is None else "a subfolder for each class, or "
         raise InputError(
-            f"data: the network takes {what}, {images.name} has none "
-            "(--condition null calibrates its branch without condition)"
+            f"data: the network takes {what}, {images.name} has none (add {folders}a field {field} in "
+            "metadata.jsonl or metadata.csv; --condition null calibrates its branch without condition)"
         )
     if classes and isinstance(images.labels, Tensor) and int(images.labels.max()) >= classes:
         raise InputError(

@@ -2,6 +2,7 @@
 
     handle = attach(pipe, calibration)
     images = pipe("a cat", num_inference_steps=10).images
+    handle.enabled = False  # until it is True again
     handle.remove()
 
 or ``with attach(pipe, calibration): ...``. The correction is subtracted from what ``pipe.unet`` or
@@ -9,6 +10,7 @@ or ``with attach(pipe, calibration): ...``. The correction is subtracted from wh
 """
 
 import inspect
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,20 +18,24 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from real.calibrated.card import calibration_card
 from real.families.diffusers.folder import load_part
 from real.families.diffusers.network import network_fingerprint, sample_shape
-from real.families.diffusers.process import process_of_scheduler
+from real.families.diffusers.process import Process, process_of_scheduler
 from real.files.hub_ids import is_hub_id
 from theory.calibration.result import Calibration
-from theory.support.errors import InputError
+from theory.diffusion.schedules import RectifiedFlow
+from theory.support.checks import require_number
+from theory.support.errors import InputError, one_line
 from theory.support.output import exists
 
 FOLDER = "calibration"
+MOST_STRENGTH = 2.0
 GUIDED = (
     "DiTPipeline", "StableDiffusionPipeline", "StableDiffusionImg2ImgPipeline",
     "StableDiffusionXLPipeline", "StableDiffusionXLImg2ImgPipeline", "StableDiffusion3Pipeline",
@@ -38,34 +44,75 @@ GUIDED = (
 """Pipelines of which is known where in the batch the unconditional branch lies."""
 
 
+class Attached:
+    """A calibration at work in a network; as a context manager it removes itself at the end.
+
+    Attributes:
+        enabled: whether anything is subtracted; may be set at any time, also between steps.
+        strength: the share of the correction that is subtracted. Certificates speak of 1 alone.
+    """
+
+    def __init__(self, strength: float) -> None:
+        self.enabled = True
+        self.strength = strength
+        self._hook: RemovableHandle | None = None
+
+    @property
+    def strength(self) -> float:
+        """The share of the correction that is subtracted."""
+        return self._strength
+
+    @strength.setter
+    def strength(self, value: float) -> None:
+        """Raises: InputError, no number from 0 to ``MOST_STRENGTH``."""
+        require_number("drop-in: strength", value, 0.0, MOST_STRENGTH)
+        self._strength = float(value)
+
+    def remove(self) -> None:
+        """Leave the network as it was."""
+        if self._hook is not None:
+            self._hook.remove()
+
+    def __enter__(self) -> "Attached":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.remove()
+
+
 def attach(
     pipe: Any,
     calibration: Calibration | Path | str,
     unconditional: Calibration | Path | str | None = None,
-) -> RemovableHandle:
+    *,
+    strength: float = 1.0,
+) -> Attached:
     """Calibrate the network of a pipeline in place, until the handle's ``remove()``.
 
     Args:
-        pipe: a diffusers pipeline, in any dtype, on any device, with any of its schedulers.
-        calibration: of its network, as ``real.load`` of the same folder loads it; or where it lies:
-            a calibration file, or a folder as ``from_pretrained`` reads it.
+        pipe: a diffusers pipeline, in any dtype, on any device, with any of its schedulers; or its
+            ``unet`` or ``transformer`` alone, whose schedule is then taken to be the calibration's.
+        calibration: of its network, as ``real.load`` of the same folder loads it; or where it lies,
+            as ``from_pretrained`` reads it.
         unconditional: under classifier-free guidance, the calibration of the branch without
             condition; by default both branches get the same shift.
+        strength: the share of the correction that is subtracted, 0 to 2. Certificates speak of 1 alone.
 
     Returns:
-        A handle; as a context manager it removes itself at the end.
+        A handle, with which the calibration is switched off and on, and removed.
 
     Raises:
         InputError: a calibration of another network, schedule, target or shape, or none; a pipeline
             whose guidance is not known, or which has a calibration already. When the pipeline runs:
             another image size than calibrated.
     """
+    handle = Attached(strength)
     calibration = _loaded(calibration)
     unconditional = None if unconditional is None else _loaded(unconditional)
     network = _network(pipe)
     original = getattr(network, "_orig_mod", network)  # what torch.compile was given
     _require_free(network, original)
-    process = process_of_scheduler(pipe.scheduler)
+    process = _process(pipe, calibration)
     if unconditional is not None and type(pipe).__name__ not in GUIDED:
         raise InputError(
             f"drop-in: a second calibration, for the unconditional branch, expects one of "
@@ -78,8 +125,21 @@ def attach(
     for made in (calibration, unconditional or calibration):
         made.require(process.schedule, process.target, sample_shape(original), fingerprint)
     forward = inspect.signature(type(original).forward)
-    hook = _Shifting(pipe, forward, process.time_scale, calibration, unconditional)
-    return network.register_forward_hook(hook, with_kwargs=True)
+    hook = _Shifting(pipe, handle, forward, process.time_scale, calibration, unconditional)
+    handle._hook = network.register_forward_hook(hook, with_kwargs=True)
+    return handle
+
+
+def _process(pipe: Any, calibration: Calibration) -> Process:
+    """What the pipeline's scheduler says; of a network alone, what its calibration does."""
+    if hasattr(pipe, "scheduler"):
+        return process_of_scheduler(pipe.scheduler)
+    if isinstance(calibration.schedule, RectifiedFlow):
+        raise InputError(
+            "drop-in: expected the pipeline of a flow, whose scheduler knows the network's own time, got "
+            f"{type(pipe).__name__} alone"
+        )
+    return Process(calibration.schedule, calibration.target, 1)
 
 
 @dataclass(frozen=True)
@@ -88,6 +148,7 @@ class _Shifting:
 
     Attributes:
         pipe: tells, under guidance, which images are of the unconditional branch.
+        handle: whether, and how much of it, is subtracted.
         forward: signature of the network's call.
         time_scale: the network's own time over the calibration's.
         calibration: of the network.
@@ -95,6 +156,7 @@ class _Shifting:
     """
 
     pipe: Any
+    handle: Attached
     forward: inspect.Signature
     time_scale: int
     calibration: Calibration
@@ -102,6 +164,8 @@ class _Shifting:
 
     @torch.compiler.disable
     def __call__(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
+        if not self.handle.enabled:
+            return output
         given = self.forward.bind(module, *args, **kwargs).arguments
         y, t = output[0], torch.as_tensor(given["timestep"]).reshape(-1).cpu() / self.time_scale
         x_t = given["sample" if "sample" in given else "hidden_states"]
@@ -117,7 +181,8 @@ class _Shifting:
             rows = _unconditional_rows(self.pipe, given, len(y)).to(y.device)
             other = self.unconditional.correction(*seen)
             correction = torch.where(rows[:, None, None, None], other, correction)
-        shifted = torch.cat([y[:, :channels] - correction, y[:, channels:]], 1)
+        shifted = y[:, :channels] - self.handle.strength * correction
+        shifted = torch.cat([shifted, y[:, channels:]], 1)
         return (shifted,) if isinstance(output, tuple) else type(output)(sample=shifted)
 
 
@@ -130,18 +195,22 @@ def save_pretrained(calibration: Calibration, folder: Path | str, name: str = FO
 
 
 def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
-    """Read the calibration in a pipeline's folder or Hub repository.
+    """Read a calibration file, or the calibration in a pipeline's folder or Hub repository.
 
     Raises:
         InputError: there is none, or it cannot be reached or read.
     """
     file = f"{FOLDER}/{name}.safetensors"
-    expected = f"calibration: expected a folder or a Hub id with {file}, got {reference!r:.200}"
+    expected = (
+        f"calibration: expected a folder or a Hub id with {file}, or the path of such a file, "
+        f"got {reference!r:.200}"
+    )
     if not isinstance(reference, str | Path):
         raise InputError(expected)
-    if Path(reference).is_dir():
-        return Calibration.load(Path(reference) / file)
-    if exists(Path(reference)) or not is_hub_id(str(reference)):
+    if exists(Path(reference)):
+        path = Path(reference)
+        return Calibration.load(path / file if path.is_dir() else path)
+    if not is_hub_id(str(reference)):
         raise InputError(expected)
     try:
         return Calibration.load(Path(hf_hub_download(str(reference), file)))
@@ -149,20 +218,48 @@ def from_pretrained(reference: Path | str, name: str = FOLDER) -> Calibration:
         raise InputError(expected) from error
 
 
+def push_to_hub(
+    calibration: Calibration, repository: str, name: str = FOLDER, *, private: bool = False
+) -> str:
+    """Upload a calibration with a model card that states its certificate; returns the address.
+
+    Args:
+        calibration: what is uploaded.
+        repository: Hub id; it is made if there is none. A card that it has is replaced.
+        name: of the file in its folder ``calibration``, as for ``from_pretrained``.
+        private: whether a repository that is made is private.
+
+    Raises:
+        InputError: no Hub id, or a repository that cannot be reached or written.
+    """
+    if not is_hub_id(repository):
+        raise InputError(f"hub: expected an id such as user/name, got {repository!r:.200}")
+    hub = HfApi()
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            save_pretrained(calibration, folder, name)
+            (Path(folder) / "README.md").write_text(calibration_card(calibration, repository))
+            hub.create_repo(repository, private=private, exist_ok=True)
+            return str(hub.upload_folder(repo_id=repository, folder_path=folder))
+    except (HFValidationError, HfHubHTTPError, OSError) as error:
+        raise InputError(f"hub: cannot upload to {repository}: {one_line(error)}") from error
+
+
 def _loaded(given: Any) -> Calibration:
-    """A calibration, or the one in a file or a pipeline's folder."""
+    """A calibration, or the one that lies there."""
     if isinstance(given, Calibration):
         return given
     if not isinstance(given, str | Path):
         raise InputError(
             f"drop-in: expected a calibration, or the path of one, got {type(given).__name__}"
         )
-    if not exists(Path(given)):
-        raise InputError(f"calibration: expected a file, there is none at {str(given)[:200]}")
-    return from_pretrained(given) if Path(given).is_dir() else Calibration.load(Path(given))
+    return from_pretrained(given)
 
 
 def _network(pipe: Any) -> Any:
+    """The network of a pipeline; of a network alone, itself."""
+    if isinstance(pipe, torch.nn.Module) and hasattr(pipe, "config"):
+        return pipe
     for part in ("unet", "transformer"):
         if getattr(pipe, part, None) is not None:
             return getattr(pipe, part)

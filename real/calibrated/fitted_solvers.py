@@ -12,7 +12,7 @@ from real.calibrated.conditions import missing_classes
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.solvers.fitted import clipping_of, linear_solver
-from theory.diffusion.schedules import RectifiedFlow
+from theory.diffusion.schedules import RectifiedFlow, require_storable
 from theory.forward.images import Conditions
 from theory.forward.network import Network, Predict
 from theory.sampling.data_law import DataLaw
@@ -91,6 +91,7 @@ def unfitted_solver(checkpoint: Checkpoint, solver: str, nfe: int) -> FittedSolv
 
 def _origin(checkpoint: Checkpoint, solver: str, base: Multistep) -> dict[str, Any]:
     """What a solver is for."""
+    require_storable(checkpoint.schedule)
     return {
         "checkpoint": checkpoint.reference, "fingerprint": checkpoint.fingerprint,
         "schedule": checkpoint.schedule.describe(), "target": checkpoint.target.name,

@@ -6,7 +6,7 @@ a draw and cannot make the damaged network better than the original; it is given
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.running import WithinMemory
 from theory.calibration.held_out import hold_out
+from theory.calibration.progress import Progress
 from theory.calibration.result import Calibration
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.forward.images import ImageSet, Unseen
@@ -83,6 +84,7 @@ class RepairSettings:
         device: where the networks run.
         on_progress: called with the number of network evaluations after each call.
         condition: whether each image goes with its own condition or with the null one.
+        progress: how far the repair has come.
     """
 
     times: Tensor
@@ -94,6 +96,7 @@ class RepairSettings:
     device: Any = None
     on_progress: Callable[[int], None] | None = None
     condition: ConditionKind = "joint"
+    progress: Progress = field(default_factory=Progress)
 
     def evaluations(self, images: int, held_out: int) -> int:
         """Network evaluations that are counted: those of a reference are not."""
@@ -123,7 +126,8 @@ def repair(
     conditions = of_images(original, held_out, settings.condition)
     original, network = _within_memory(original), _within_memory(damaged(original, damage))
     calibration = _calibration(network, images, settings)
-    against_full = _calibration(network, images.every_other(0), settings, original.predict)
+    toward_full = replace(settings, progress=settings.progress.within(ORIGINAL))
+    against_full = _calibration(network, images.every_other(0), toward_full, original.predict)
     corrections = {
         ORDER_0: calibration.shift_alone().correction,
         ORDER_1: calibration.correction,
@@ -138,7 +142,8 @@ def repair(
         times=settings.times, seed=settings.seed, draws=settings.draws, device=settings.device,
         on_progress=settings.on_progress,
     )  # fmt: skip
-    full, found = judge(original.network, {}), judge(network.network, corrections)
+    full = judge(original.network, {}, progress=settings.progress.within(FULL))
+    found = judge(network.network, corrections, progress=settings.progress.within(NONE))
     losses = {FULL: full.losses, NONE: found.losses} | {
         name: found.losses - gains for name, gains in found.gains.items()
     }
@@ -161,6 +166,6 @@ def _calibration(
         network, images, settings.times,
         conditions=of_images(network, images, settings.condition), reference=reference,
         order=settings.order, policy=settings.policy, seed=settings.seed, draws=settings.draws,
-        device=settings.device, on_progress=settings.on_progress,
+        device=settings.device, on_progress=settings.on_progress, progress=settings.progress,
         provenance={"condition": settings.condition},
     )  # fmt: skip

@@ -17,7 +17,8 @@ from real.images.groups import split_reference
 from real.images.references import require_images
 from theory.support.command_line import Parser, count, seed
 from theory.support.errors import InputError
-from theory.support.output import require_other
+from theory.support.output import require_file, require_other
+from theory.support.torchrun import process_count, process_rank
 
 AUTO = "auto"
 
@@ -25,6 +26,24 @@ AUTO = "auto"
 def batch_size(text: str) -> int | str:
     """A positive whole number, or ``auto``."""
     return AUTO if text == AUTO else count(text)
+
+
+def seeds(text: str) -> int:
+    """A number of repetitions: as many as an interval over them needs, at least."""
+    number = count(text)
+    if number < choices.LEAST_SEEDS:
+        raise argparse.ArgumentTypeError(
+            f"expected {choices.LEAST_SEEDS} repetitions at least, got {number}"
+        )
+    return number
+
+
+def picture(text: str) -> Path:
+    """The path of a PNG file, whose name says nothing else."""
+    path = Path(text)
+    if path.suffix.lower() not in ("", ".png"):
+        raise argparse.ArgumentTypeError(f"expected a file name with .png, got {text!r:.60}")
+    return path
 
 
 def count_list(text: str) -> tuple[int, ...]:
@@ -153,7 +172,28 @@ def add_strict(command: Parser) -> None:
     )  # fmt: skip
 
 
-INPUTS = ("calibration", "unconditional", "fitted", "data")
+def add_report(command: Parser) -> None:
+    """Add the option that asks for a page beside the result."""
+    command.add_argument(
+        "--report", type=Path, metavar="HTML", help="write what was found as a page, too"
+    )
+
+
+def require_report(options: argparse.Namespace) -> None:
+    """Require that the page, if one is asked for, can be written and is not the result itself.
+
+    Raises:
+        InputError: a folder that is not there, or the place of the result or of an input.
+    """
+    if options.report is None:
+        return
+    require_file(options.report)
+    require_other(options.report, *_inputs(vars(options)))
+    if options.out is not None and options.report.resolve() == options.out.resolve():
+        raise InputError(f"report: expected another place than --out, got {options.report}")
+
+
+INPUTS = ("calibration", "unconditional", "fitted", "data", "quality")
 REFERENCES = ("checkpoint", "other", "groups")
 """Options that name a FILE, or FILE:NAME."""
 
@@ -209,6 +249,11 @@ def _inputs(given: dict[str, Any]) -> list[Path]:
 
 @contextmanager
 def counting(total: int | None, name: str, quiet: bool) -> Iterator[Callable[[int], Any]]:
-    """A progress bar over network evaluations; of an unknown number, a count."""
-    with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=quiet, delay=1) as bar:
-        yield bar.update
+    """A progress bar over network evaluations, on a terminal alone; of an unknown number, a count.
+
+    ``disable=None`` lets tqdm see whether it writes to a terminal. Of several processes the first shows
+    it, as if all were as fast.
+    """
+    hidden, count = (quiet or process_rank() > 0) or None, process_count()
+    with tqdm(total=total, desc=name, unit="eval", unit_scale=True, disable=hidden, delay=1) as bar:
+        yield lambda evaluations: bar.update(count * evaluations)

@@ -4,9 +4,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from real.commands import arguments as given
 from theory.support.command_line import count
 from theory.support.errors import InputError
-from theory.support.output import require_file, require_other
+from theory.support.output import keep, require_file, require_other
 
 
 def add(commands: Any) -> None:
@@ -22,7 +23,8 @@ def add(commands: Any) -> None:
     option("statistics", type=Path, metavar="STATS", help=".npz file")
     option("--images", type=count, required=True, metavar="N", help="draws averaged")
     option("--dim", type=count, required=True, metavar="D", help="pixels of an image")
-    option("--out", type=Path, metavar="PNG", help="draw the noise floor here")
+    option("--out", type=given.picture, metavar="PNG", help="draw the noise floor here")
+    given.add_report(command)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -30,17 +32,21 @@ def run(options: argparse.Namespace) -> None:
     if options.out:
         require_file(options.out)
         require_other(options.out, options.statistics)
+    given.require_report(options)
     if not options.statistics.is_file():
         raise InputError(
             "statistics: expected an .npz file with an array 'stats' (times, 4), "
             f"{options.statistics} does not exist"
         )
-    from real.reports.audit import audit_summary, read_statistics, save_audit_figure
+    from real.reports.audit import audit_report, read_statistics
+    from real.reports.origin import Origin
     from theory.calibration.audit import audit
 
     t, mean_sq, weighted, energy = read_statistics(options.statistics)
     result = audit(mean_sq, weighted, energy, options.images, options.dim)
+    report = audit_report(t, mean_sq, result, Origin(options.as_typed))
     if options.out:
-        save_audit_figure(options.out, t, mean_sq, result)
-    for line in audit_summary(result):
-        print(line)
+        keep(options.out, report.write_figure)
+    if options.report:
+        keep(options.report, report.write_page)
+    print("\n".join(report.lines))

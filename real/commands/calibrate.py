@@ -99,13 +99,15 @@ def run(options: argparse.Namespace) -> int:
     from real.calibrated.calibrate import calibrate_checkpoint, calibration_summary
     from real.calibrated.conditions import of_images
     from real.commands import loading
-    from real.running import require_memory
+    from real.running import going_on, require_memory
+    from theory.diffusion.schedules import require_storable
     from theory.estimators.control_variates import NAMED
     from theory.statistics.neyman_allocation import Goal
     from theory.statistics.shrinkage import POLICIES
 
     device = loading.on_device(options.device)
     checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
+    require_storable(checkpoint.schedule)
     batch_size = loading.settled_batch_size(options.batch_size, checkpoint, device)
     images = loading.images_for(
         checkpoint, loading.ImageRequest.of(options), "calibration", device, batch_size
@@ -119,16 +121,19 @@ def run(options: argparse.Namespace) -> int:
     goal = Goal(options.budget, options.precision) if options.budget or options.precision else None
     solver = ":".join(map(str, options.solver_and_nfe)) if options.solver_and_nfe else None
     most = options.budget or len(images) * len(times) * (2 if goal else options.draws)
-    with given.counting(most, "calibrate", options.quiet) as on_progress:
-        calibration = calibrate_checkpoint(
-            checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
-            estimator=NAMED[estimator], policy=POLICIES[policy], device=device, on_progress=on_progress,
-            conditions=conditions, order=order, importance=importance,
-            classes=checkpoint.conditions if options.per_class else None,
-            certificate=options.certificate,
-            provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
-        )  # fmt: skip
-    keep(options.out, calibration.save)
+    with going_on(options.out, checkpoint, vars(options)) as progress:
+        with given.counting(most, "calibrate", options.quiet) as on_progress:
+            calibration = calibrate_checkpoint(
+                checkpoint, images, times, seed=options.seed, draws=options.draws, goal=goal,
+                estimator=NAMED[estimator], policy=POLICIES[policy], device=device,
+                conditions=conditions, order=order, importance=importance,
+                classes=checkpoint.conditions if options.per_class else None,
+                certificate=options.certificate, progress=progress, on_progress=on_progress,
+                provenance={"condition": options.condition, "dtype": options.dtype, "solver": solver},
+            )  # fmt: skip
+        if not progress.is_first:
+            return 0
+        keep(options.out, calibration.save)
     print(options.out)
     print("\n".join(calibration_summary(calibration)))
     return int(options.strict and calibration.warning() is not None)

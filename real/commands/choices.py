@@ -9,6 +9,8 @@ from theory.support.errors import InputError
 
 BATCH_SIZE = 256
 NFE = 20
+LEAST_SEEDS = 3
+"""Repetitions that an interval over them needs."""
 POLICIES = ("certified", "shrunk", "unshrunk")
 PUBLISHED = "published"
 """The published calibration: the plain average, applied as it is."""

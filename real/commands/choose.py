@@ -44,11 +44,13 @@ def add(commands: Any) -> None:
         help="trained (on the images; default), pixels or inception",
     )  # fmt: skip
     option("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    given.add_report(command)
 
 
 def run(options: argparse.Namespace) -> None:
     """Make the candidates, choose, save and say why."""
     require_file(options.out)
+    given.require_report(options)
     given.require_inputs(options)
     if options.samples < LEAST_SAMPLES:
         raise InputError(f"samples: expected {LEAST_SAMPLES} at least, got {options.samples}")
@@ -59,7 +61,8 @@ def run(options: argparse.Namespace) -> None:
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference, Sampler
     from real.quality.trials import Trials
-    from real.reports.choice import choice_lines
+    from real.reports.choice import choice_report
+    from real.reports.origin import Origin
     from real.running import require_memory, resumable
     from real.solvers.by_name import solvers_to_fit
 
@@ -104,12 +107,19 @@ def run(options: argparse.Namespace) -> None:
             options.seed, batch_size, on_progress,
         )  # fmt: skip
         choice = choose(list(candidates), trials.to_choose, trials.to_decide)
-    settings = {"features": features.description, "samples": options.samples}
-    save = partial(
-        candidates[choice.chosen].save, figures={"choice": asdict(choice) | settings},
-        provenance={"condition": None, "dtype": options.dtype, "seed": options.seed},
+        settings = {"features": features.description, "samples": options.samples}
+        save = partial(
+            candidates[choice.chosen].save, figures={"choice": asdict(choice) | settings},
+            provenance={"condition": None, "dtype": options.dtype, "seed": options.seed},
+        )  # fmt: skip
+        files = keep(options.out, save)
+    report = choice_report(
+        choice, features.distance, settings | {"data": options.data, "seed": options.seed},
+        checkpoint.fingerprint, Origin(options.as_typed),
     )  # fmt: skip
-    files = keep(options.out, save)
+    print("\n".join(report.lines))
     for path in files:
         print(path)
-    print("\n".join(choice_lines(choice, features.distance)))
+    if options.report:
+        keep(options.report, report.write_page)
+        print(f"report: {options.report}")

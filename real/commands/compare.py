@@ -41,7 +41,9 @@ def add(commands: Any) -> None:
         "--samples", type=count, metavar="N",
         help="draw so many from each network and seed, too (default: none)",
     )  # fmt: skip
-    option("--seeds", type=count, default=3, help="repetitions of the samples, at least 3 (3)")
+    option(
+        "--seeds", type=given.seeds, default=3, help="repetitions of the samples, at least 3 (3)"
+    )
     option(
         "--nfe", type=count, default=20, metavar="N",
         help="network evaluations per sample, at most (20)",
@@ -62,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
     from real.calibrated.conditions import of_images
     from real.commands import loading
     from real.reports.comparison import comparison_report
+    from real.reports.origin import Origin
     from real.running import require_memory
     from theory.calibration import compare
 
@@ -90,12 +93,12 @@ def run(options: argparse.Namespace) -> None:
             device=device, on_progress=on_progress,
         )  # fmt: skip
     report = comparison_report(
-        networks, found, measure_samples() if measure_samples else None,
+        networks, found, measure_samples() if measure_samples else None, origin=Origin(options.as_typed),
         data=options.data, seed=options.seed, draws=options.draws, dtype=options.dtype,
     )  # fmt: skip
     keep(options.out, report.write)
-    print("\n".join(report.summary))
-    print(options.out / "compare.png")
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'compare.html'}")
 
 
 def _sampling(

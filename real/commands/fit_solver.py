@@ -47,18 +47,19 @@ def add(commands: Any) -> None:
     )
     option("--calibration", type=Path, metavar="FILE", help="of the network, as it will be used")
     option("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    given.add_report(command)
 
 
 def run(options: argparse.Namespace) -> None:
     """Fit, save, and say what was gained."""
     require_file(options.out)
+    given.require_report(options)
     given.require_inputs(options)
     from real.calibrated.conditions import of_samples
     from real.calibrated.fitted_solvers import (
         digest_of,
         doubts_of,
         fit_checkpoint_solver,
-        fitted_summary,
     )
     from real.commands.loading import (
         ImageRequest,
@@ -69,6 +70,8 @@ def run(options: argparse.Namespace) -> None:
         run_network,
         settled_batch_size,
     )
+    from real.reports.fitted import fitted_report
+    from real.reports.origin import Origin
     from real.running import resumable
     from real.solvers.by_name import solvers_to_fit
 
@@ -96,8 +99,11 @@ def run(options: argparse.Namespace) -> None:
                 "condition": options.condition, "dtype": options.dtype, "seed": options.seed,
             },
         )  # fmt: skip
-    keep(options.out, fitted.save)
+        keep(options.out, fitted.save)
+    doubts = doubts_of(checkpoint, fitted, images)
+    report = fitted_report(fitted, doubts, Origin(options.as_typed, options.out))
+    print("\n".join(report.lines))
     print(options.out)
-    for doubt in doubts_of(checkpoint, fitted, images):
-        print(f"warning: {doubt}; the law of the images must be that of the samples")
-    print("\n".join(fitted_summary(fitted)))
+    if options.report:
+        keep(options.report, report.write_page)
+        print(f"report: {options.report}")

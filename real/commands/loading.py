@@ -30,6 +30,7 @@ from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.forward.images import DEFAULT_BATCH
 from theory.forward.network import Predict
 from theory.support.errors import InputError
+from theory.support.torchrun import process_count, process_rank_here
 
 EXPECTED_DEVICE = "auto, cpu or a usable device"
 
@@ -37,11 +38,23 @@ EXPECTED_DEVICE = "auto, cpu or a usable device"
 def on_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is CUDA where there is one.
 
+    Of several processes on a machine under torchrun each has a GPU of its own.
+
     Raises:
-        InputError: the device cannot be used.
+        InputError: the device cannot be used, or there are fewer GPUs than processes.
     """
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if process_count() > 1 and name.partition(":")[0] == "cuda":
+        if ":" in name:
+            raise InputError(
+                f"device: expected cuda or cpu under torchrun, which numbers GPUs, got {name!r:.60}"
+            )
+        if process_rank_here() >= torch.cuda.device_count():
+            raise InputError(
+                f"device: expected at most one process per GPU, there are {torch.cuda.device_count()}"
+            )
+        name = f"cuda:{process_rank_here()}"
     try:
         with warnings.catch_warnings(action="ignore"):  # of names that are no devices any more
             device = torch.device(name)
@@ -168,9 +181,15 @@ def solver_for(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[Sol
 
 
 def settled_batch_size(asked: int | str, checkpoint: Checkpoint, device: torch.device) -> int:
-    """The batch size that is asked for; for ``auto`` the best one, measured."""
+    """The batch size that is asked for; for ``auto`` the best one, measured.
+
+    Raises:
+        InputError: ``auto`` for several processes, which must have one batch size.
+    """
     if asked != AUTO:
         return int(asked)
+    if process_count() > 1:
+        raise InputError("batch-size: expected a number under torchrun, got auto")
     best = best_batch_size(timed(checkpoint, device))
     print(f"batch size {best}")
     return best

@@ -23,16 +23,21 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "quality",
         parents=[
-            given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE,
+            given.NETWORK,
+            given.IMAGES,
+            given.BATCHES,
+            given.SOLVER,
+            given.COMMON,
+            given.ON_DEVICE,
             given.RUNNING,
         ],
         description="Draw samples from the same noise with and without a calibration, and measure "
         "their Frechet and kernel distances to real images and the error of their mean colour, "
-        "over seeds; write quality.json and a figure. Images other than the digits are dealt "
-        "into two: every other one trains the features, the rest are compared with.",
+        "over seeds; write quality.html, the same in quality.json, and a figure. Images other than the "
+        "digits are dealt into two: every other one trains the features, the rest are compared with.",
         epilog="example: python -m real quality digits --calibration digits.safetensors "
         "--nfe 5,10,20 --out quality",
-    )  # fmt: skip
+    )
     option = command.add_argument
     option("--calibration", type=Path, metavar="FILE")
     option(
@@ -43,7 +48,7 @@ def add(commands: Any) -> None:
         "--nfe", type=given.count_list, metavar="N,N,...",
         help="network evaluations per sample, at most (5,10,20,50; those of a fitted solver)",
     )  # fmt: skip
-    option("--seeds", type=count, default=3, help="repetitions, at least 3 (3)")
+    option("--seeds", type=given.seeds, default=3, help="repetitions, at least 3 (3)")
     option("--samples", type=count, metavar="N", help="samples each time (as many as real images)")
     option(
         "--features", metavar="NAME",
@@ -59,6 +64,7 @@ def run(options: argparse.Namespace) -> None:
     if options.calibration is None and options.fitted is None:
         raise InputError("quality: expected --calibration or --fitted, to compare with neither")
     given.require_inputs(options)
+    from real.calibrated.fitted_solvers import digest_of
     from real.commands.loading import (
         ImageRequest,
         NetworkRequest,
@@ -70,6 +76,7 @@ def run(options: argparse.Namespace) -> None:
     )
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, measure_quality
+    from real.reports.origin import Origin
     from real.reports.quality import quality_report
     from real.running import require_memory, resumable
 
@@ -101,16 +108,25 @@ def run(options: argparse.Namespace) -> None:
         samplers, _ = _samplers(network, options)
         kept = replace(plan, checkpoint=network, samplers=samplers, on_progress=on_progress)
         rows = list(measure_quality(kept, reference))
-    floor = reference.of_real(known.spread(samples), options.seed)
-    settings = {
-        "calibration": options.calibration and str(options.calibration),
-        "fitted": options.fitted and str(options.fitted),
-        "data": options.data,
-    }
-    report = quality_report(plan, reference, rows, settings=settings, real_images=floor)
-    keep(options.out, report.write)
-    print("\n".join(report.summary))
-    print(options.out / "quality.png")
+        floor = reference.of_real(known.spread(samples), options.seed)
+        settings = {
+            "calibration": options.calibration and str(options.calibration),
+            "fitted": options.fitted and str(options.fitted),
+            "data": options.data,
+        }
+        digest = digest_of(options.calibration)
+        report = quality_report(
+            plan,
+            reference,
+            rows,
+            origin=Origin(options.as_typed),
+            settings=settings,
+            real_images=floor,
+            digest=digest,
+        )
+        keep(options.out, report.write)
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'quality.html'}")
 
 
 def _samplers(

@@ -62,8 +62,9 @@ def run(options: argparse.Namespace) -> int:
     from real.commands import loading
     from real.compress import Damage
     from real.compress.repaired_folder import NAME as REPAIRED
+    from real.reports.origin import Origin
     from real.reports.repair import write_repair
-    from real.running import require_memory
+    from real.running import going_on, require_memory
     from theory.statistics.shrinkage import POLICIES
 
     damage = Damage(options.quantize, options.prune)
@@ -84,10 +85,12 @@ def run(options: argparse.Namespace) -> int:
         condition=options.condition,
     )  # fmt: skip
     total = settings.evaluations(len(images), len(held_out))
-    with given.counting(total, "repair", options.quiet) as on_progress:
-        settings = replace(settings, on_progress=on_progress)
-        found = repair(original, damage, images, held_out, settings)
-    report = keep(options.out, partial(write_repair, repair=found))
-    print("\n".join(report.summary))
-    print(options.out / "repair.html")
+    with going_on(options.out, original, vars(options)) as progress:
+        with given.counting(total, "repair", options.quiet) as on_progress:
+            settings = replace(settings, on_progress=on_progress, progress=progress)
+            found = repair(original, damage, images, held_out, settings)
+        write = partial(write_repair, repair=found, origin=Origin(options.as_typed))
+        report = keep(options.out, write)
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'repair.html'}")
     return int(options.strict and found.calibration.warning() is not None)

@@ -48,7 +48,8 @@ def run(options: argparse.Namespace) -> None:
     from real.experiments.repair_study_report import repair_study_report
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
-    from real.running import require_memory
+    from real.reports.origin import Origin
+    from real.running import going_on, require_memory
     from real.solvers.by_name import solver_or_default
 
     device = loading.on_device(options.device)
@@ -70,10 +71,14 @@ def run(options: argparse.Namespace) -> None:
         few=options.few, few_seeds=options.few_seeds,
     )  # fmt: skip
     reference = Reference.of(features, held_out, device)
-    with given.counting(plan.evaluations(), "repair-study", options.quiet) as on_progress:
-        found = run_repair_study(replace(plan, on_progress=on_progress), reference)
-    floor = reference.of_real(images.spread(samples), options.seed)["frechet"]
-    report = repair_study_report(plan, found, features.distance, floor)
-    keep(options.out, report.write)
-    print("\n".join(report.summary))
-    print(options.out / "repair-study.html")
+    with going_on(options.out, checkpoint, vars(options)) as progress:
+        with given.counting(plan.evaluations(), "repair-study", options.quiet) as on_progress:
+            plan = replace(plan, on_progress=on_progress, progress=progress)
+            found = run_repair_study(plan, reference)
+        floor = reference.of_real(images.spread(samples), options.seed)["frechet"]
+        report = repair_study_report(
+            plan, found, features.distance, floor, Origin(options.as_typed)
+        )
+        keep(options.out, report.write)
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'repair-study.html'}")

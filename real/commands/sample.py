@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     option = command.add_argument
     option("--calibration", type=Path, metavar="FILE")
     option("--fitted", type=Path, metavar="FILE", help="solver that `fit-solver` wrote")
-    option("--out", type=Path, required=True, metavar="PNG", help="file to write")
+    option("--out", type=given.picture, required=True, metavar="PNG", help="file to write")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> None:
     from real.experiments.solver_study import SolverPlan, solver_study
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
+    from real.reports.origin import Origin
     from real.reports.solver_study import solver_report
     from real.running import require_memory, resumable
 
@@ -75,13 +76,13 @@ def run(options: argparse.Namespace) -> None:
             of_images(checkpoint, in_turn, "joint"), device, on_progress,
         )  # fmt: skip
         rows = list(solver_study(plan, reference))
-    report = solver_report({
-        "checkpoint": checkpoint.reference, "fingerprint": checkpoint.fingerprint,
-        "distance": features.distance, "features": features.description, "images": len(images),
-        "images_fitted_to": len(known), "samples": samples, "seeds": options.seeds,
-        "data": options.data, "real_images": reference.of_real(known.spread(samples), options.seed),
-        "rows": rows,
-    })  # fmt: skip
-    keep(options.out, report.write)
-    print("\n".join(report.summary))
-    print(options.out / "solver-study.png")
+        report = solver_report({
+            "checkpoint": checkpoint.reference, "fingerprint": checkpoint.fingerprint,
+            "distance": features.distance, "features": features.description, "images": len(images),
+            "images_fitted_to": len(known), "samples": samples, "seeds": options.seeds,
+            "data": options.data, "real_images": reference.of_real(known.spread(samples), options.seed),
+            "rows": rows,
+        }, Origin(options.as_typed))  # fmt: skip
+        keep(options.out, report.write)
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'solver-study.html'}")

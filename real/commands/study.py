@@ -42,6 +42,8 @@ def run(options: argparse.Namespace) -> None:
     from real.experiments.estimator_study import EstimatorStudyPlan, run_estimator_study
     from real.experiments.estimator_study_report import estimator_study_report
     from real.images.opening import open_images
+    from real.reports.origin import Origin
+    from real.running import going_on
 
     device = on_device(options.device)
     checkpoint = load_checkpoint(NetworkRequest.of(options), device)
@@ -55,7 +57,10 @@ def run(options: argparse.Namespace) -> None:
         times=spread_times(checkpoint.schedule, options.times), device=device,
         seeds=options.seeds, seed=options.seed,
     )  # fmt: skip
-    with given.counting(plan.evaluations(), "study", options.quiet) as on_progress:
-        found = run_estimator_study(replace(plan, on_progress=on_progress))
-    keep(options.out, estimator_study_report(plan, found).write)
-    print(options.out / "study.html")
+    with going_on(options.out, checkpoint, vars(options)) as progress:
+        with given.counting(plan.evaluations(), "study", options.quiet) as on_progress:
+            found = run_estimator_study(replace(plan, on_progress=on_progress, progress=progress))
+        report = estimator_study_report(plan, found, Origin(options.as_typed))
+        keep(options.out, report.write)
+    print("\n".join(report.lines))
+    print(f"report: {options.out / 'study.html'}")

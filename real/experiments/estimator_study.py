@@ -7,7 +7,8 @@ own subset of the images and its own noise.
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ from real.experiments.study_plan import Rows, StudyPlan
 from real.solvers.sampling import latents, sample
 from theory.calibration.passes import PassResult, Problem, full_pass
 from theory.calibration.procedure import conclude, parts_of
+from theory.calibration.progress import Progress
 from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
 from theory.estimators.amortized_network import fit_network
@@ -87,36 +89,74 @@ class EstimatorStudyPlan(StudyPlan):
 
 def run_estimator_study(plan: EstimatorStudyPlan) -> EstimatorStudy:
     """Run the whole study."""
-    truth, generated = _truth(plan), _generated(plan)
+    once = plan.progress.once
+    truth = once("truth", lambda own: {"truth": _truth(replace(plan, progress=own))})["truth"]
+    images = once("generated", lambda _: {"images": _generated(plan)})["images"]
+    generated = ConditionedImages(images, plan.images.conditions_in_turn(len(images)))
     errors, gains = [], []
     for size, seed, images in plan.subsets():
-        of = {"images": size, "seed": seed}
-        problem = _problem(plan, images, seed)
-        measured = {name: full_pass(problem, NAMED[name], 1) for name in NAMED}
-        for name, estimates in _estimates(problem, measured, seed).items():
-            error = (estimates - truth).square().flatten(1).sum(1).log().mean().exp().item()
-            spent = {"evaluations": size * len(plan.times)}
-            errors.append({"estimator": name, "error": error} | of | spent)
-        for name, (estimator, policy) in RECIPES.items():
-            found = conclude(problem, measured[estimator.name], policy)
-            gains.append({"recipe": name} | of | _gain(plan, found, seed))
-        problem = _problem(plan, generated.at(torch.arange(size)), seed)
-        found = conclude(problem, full_pass(problem, REGRESSION, 1), CERTIFIED)
-        gains.append({"recipe": "certified, generated"} | of | _gain(plan, found, seed))
+        work = partial(
+            _of_subset, plan, size, seed, images, truth, generated.at(torch.arange(size))
+        )
+        found = once(f"{size} images, seed {seed}", work)
+        errors += found["errors"]
+        gains += found["gains"]
     return EstimatorStudy(plan.times.tolist(), errors, gains)
 
 
-def _problem(plan: EstimatorStudyPlan, images: ConditionedImages, seed: int) -> Problem:
-    return plan.problem(plan.checkpoint.network, images, seed, parts_of(0))
+def _of_subset(
+    plan: EstimatorStudyPlan,
+    size: int,
+    seed: int,
+    images: ConditionedImages,
+    truth: Tensor,
+    generated: ConditionedImages,
+    progress: Progress,
+) -> dict[str, Rows]:
+    """What one repetition finds.
+
+    Args:
+        plan: of the whole study.
+        size: number of images.
+        seed: of the repetition.
+        images: those images.
+        truth: (T, *shape), the mean residual.
+        generated: as many images of the network's own.
+        progress: of this repetition.
+    """
+    errors, gains, of = [], [], {"images": size, "seed": seed}
+    plan = replace(plan, progress=progress)
+    measured = {}
+    for name in NAMED:
+        problem = _problem(plan, images, seed, name)
+        measured[name] = full_pass(problem, NAMED[name], 1)
+    for name, estimates in _estimates(problem, measured, seed).items():
+        error = (estimates - truth).square().flatten(1).sum(1).log().mean().exp().item()
+        spent = {"evaluations": size * len(plan.times)}
+        errors.append({"estimator": name, "error": error} | of | spent)
+    for name, (estimator, policy) in RECIPES.items():
+        found = conclude(problem, measured[estimator.name], policy)
+        gains.append({"recipe": name} | of | _gain(plan, found, seed, name))
+    name = "certified, generated"
+    problem = _problem(plan, generated, seed, name)
+    found = conclude(problem, full_pass(problem, REGRESSION, 1), CERTIFIED)
+    gains.append({"recipe": name} | of | _gain(plan, found, seed, name))
+    return {"errors": errors, "gains": gains}
+
+
+def _problem(plan: EstimatorStudyPlan, images: ConditionedImages, seed: int, name: str) -> Problem:
+    of_name = replace(plan, progress=plan.progress.within(name))
+    return of_name.problem(plan.checkpoint.network, images, seed, parts_of(0))
 
 
 def _truth(plan: EstimatorStudyPlan) -> Tensor:
     """The mean residual (T, *shape) of all images, over very many draws."""
-    passed = full_pass(_problem(plan, plan.images, plan.seed), RESIDUAL, plan.truth_draws)
+    problem = _problem(plan, plan.images, plan.seed, "truth")
+    passed = full_pass(problem, RESIDUAL, plan.truth_draws)
     return torch.stack([moments.mean for moments in passed.measured.moments])
 
 
-def _generated(plan: EstimatorStudyPlan) -> ConditionedImages:
+def _generated(plan: EstimatorStudyPlan) -> Tensor:
     """The network's own samples as it takes images, under the conditions of the images."""
     noise = latents(plan.checkpoint, max(plan.sizes), plan.seed).to(plan.device)
     conditions, codec = plan.images.conditions_in_turn(len(noise)), plan.checkpoint.codec
@@ -127,7 +167,7 @@ def _generated(plan: EstimatorStudyPlan) -> ConditionedImages:
     if codec:
         parts = images.split(DEFAULT_BATCH)
         images = torch.cat([codec.encode(part.to(plan.device)).cpu() for part in parts])
-    return ConditionedImages(images, conditions)
+    return images
 
 
 def _estimates(problem: Problem, measured: dict[str, PassResult], seed: int) -> dict[str, Tensor]:
@@ -140,10 +180,12 @@ def _estimates(problem: Problem, measured: dict[str, PassResult], seed: int) -> 
     return found
 
 
-def _gain(plan: EstimatorStudyPlan, calibration: Calibration, seed: int) -> dict[str, float]:
+def _gain(
+    plan: EstimatorStudyPlan, calibration: Calibration, seed: int, name: str
+) -> dict[str, float]:
     gain = validate(
         plan.checkpoint.predict, calibration, images=plan.held_out.images,
         conditions=plan.held_out.conditions, seed=seed,
-        device=plan.device, on_progress=plan.on_progress,
+        device=plan.device, on_progress=plan.on_progress, progress=plan.progress.within(name),
     ).bound_gain()  # fmt: skip
     return {"gain": gain.value, "gain_lower": gain.lower, "gain_upper": gain.upper}

@@ -33,6 +33,7 @@ from theory.calibration.held_out import Correction, hold_out
 from theory.calibration.network import Calibrated
 from theory.calibration.passes import full_pass
 from theory.calibration.procedure import calibrate, conclude, parts_of
+from theory.calibration.progress import Progress
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, REGRESSION, Estimator
 from theory.forward.network import Network
@@ -134,17 +135,50 @@ def run_repair_study(plan: RepairStudyPlan, reference: Reference) -> RepairStudy
     samples: Rows = []
     few: Rows = []
     full: dict[int, Tensor] = {}
+    once = plan.progress.once
     for name, damage in NETWORKS.items():
         network = plan.checkpoint if damage is None else damaged(plan.checkpoint, damage)
         for seed in plan.seeds:
-            contenders = _contenders(plan, network, damage, seed)
-            found = _losses(plan, contenders, seed)
-            full.setdefault(seed, found[NONE])
+            work = partial(_of_seed, plan, network, damage, seed, full.get(seed), reference)
+            found = once(f"{name}, seed {seed}", work)
+            full.setdefault(seed, found["bare"])
             of = {"network": name, "seed": seed}
-            losses += [of | row for row in _loss_rows(plan, contenders, found, full[seed])]
-            samples += [of | row for row in _samples(plan, contenders, reference, seed)]
-        few += [{"network": name} | row for row in _few(plan, network)]
-    return RepairStudy(losses, samples, few, sampling_cost(plan))
+            losses += [of | row for row in found["losses"]]
+            samples += [of | row for row in found["samples"]]
+        of_few = once(f"{name}, few", partial(_few, plan, network))
+        few += [{"network": name} | row for row in of_few["rows"]]
+    return RepairStudy(losses, samples, few, once("cost", lambda _: sampling_cost(plan)))
+
+
+def _of_seed(
+    plan: RepairStudyPlan,
+    network: Checkpoint,
+    damage: Damage | None,
+    seed: int,
+    full: Tensor | None,
+    reference: Reference,
+    progress: Progress,
+) -> dict[str, Any]:
+    """What a network and a seed find: rows of losses and of samples, and the losses as it is.
+
+    Args:
+        plan: of the whole study.
+        network: damaged or not.
+        damage: what was done to it.
+        seed: of the repetition.
+        full: losses of the full network; None if this is it.
+        reference: what samples are compared with.
+        progress: of this network and seed.
+    """
+    plan = replace(plan, progress=progress)
+    contenders = _contenders(plan, network, damage, seed)
+    found = _losses(plan, contenders, seed)
+    bare = found[NONE]
+    return {
+        "losses": _loss_rows(plan, contenders, found, bare if full is None else full),
+        "samples": _samples(plan, contenders, reference, seed),
+        "bare": bare,
+    }
 
 
 def _contenders(
@@ -194,7 +228,8 @@ def _corrections(
     estimator: Estimator = REGRESSION,
 ) -> Callable[[Policy, int], Correction]:
     """The correction of every policy and order, from one pass."""
-    problem = plan.problem(network, images, seed, parts_of(1))
+    of_estimator = replace(plan, progress=plan.progress.within(estimator.name))
+    problem = of_estimator.problem(network, images, seed, parts_of(1))
     passed = full_pass(problem, estimator, 1)
     return lambda policy, order: (
         conclude(replace(problem, parts=parts_of(order)), passed, policy).correction
@@ -207,12 +242,14 @@ def _losses(
     """Held-out losses (n, T) of every contender; one pass for each network among them."""
     found: dict[str, Tensor] = {}
     units = survey(plan.held_out).units
-    for network in {id(c.network): c.network for c in contenders.values()}.values():
+    networks = {id(c.network): c.network for c in contenders.values()}.values()
+    for k, network in enumerate(networks):
         own = {name: c.correction for name, c in contenders.items() if c.network is network}
         corrections = {name: correction for name, correction in own.items() if correction}
         judged = hold_out(
             network.network, corrections, plan.held_out, plan.times, seed=seed, units=units,
             device=plan.device, on_progress=plan.on_progress,
+            progress=plan.progress.within(f"losses {k}"),
         )  # fmt: skip
         found |= {name: judged.losses - judged.gains.get(name, 0.0) for name in own}
     return found
@@ -274,8 +311,9 @@ def sampled_distance(
     return reference.against(drawn.images, seed, len(drawn.images))["frechet"]
 
 
-def _few(plan: RepairStudyPlan, checkpoint: Checkpoint) -> Rows:
+def _few(plan: RepairStudyPlan, checkpoint: Checkpoint, progress: Progress) -> dict[str, Rows]:
     """Held-out fall of the bound after calibration of order 1 on few images, over seeds."""
+    plan = replace(plan, progress=progress)
     contenders = {NONE: Contender(checkpoint)}
     for seed in range(plan.few_seeds):
         made = _corrections(plan, checkpoint.network, plan.chosen_images(plan.few, seed), seed)
@@ -283,11 +321,12 @@ def _few(plan: RepairStudyPlan, checkpoint: Checkpoint) -> Rows:
             contenders[f"{name} {seed}"] = Contender(checkpoint, made(policy, 1))
     found = _losses(plan, contenders, plan.seeds[0])
     rows = _loss_rows(plan, contenders, found, found[NONE])
-    return [
+    falls = [
         {"policy": row["correction"].split()[0], "fall": row["fall"]}
         for row in rows
         if row["correction"] != NONE
     ]
+    return {"rows": falls}
 
 
 def sampling_cost(plan: RepairStudyPlan) -> dict[str, float]:

@@ -1,16 +1,19 @@
 """The report of the study of repair: means over the seeds, with Student's intervals."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from real.experiments import repair_study as study_of
 from real.experiments.repair_study import FULL, MAIN, NETWORKS, NONE, RepairStudy, RepairStudyPlan
 from real.experiments.study_plan import Rows, names_in, rows_where
+from real.reports.elements import BAD, PLAIN, Cell, Panel, Section, Table
+from real.reports.origin import Origin
 from real.reports.page import Report, tick_evaluations
+from theory.calibration.verdict import Verdict
 from theory.statistics.intervals import LEVEL, Estimate
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, PINK
 
@@ -19,27 +22,131 @@ DAMAGED = [name for name in NETWORKS if name != FULL]
 
 
 def repair_study_report(
-    plan: RepairStudyPlan, study: RepairStudy, distance: str, floor: float
+    plan: RepairStudyPlan, study: RepairStudy, distance: str, floor: float, origin: Origin
 ) -> Report:
     """Held-out loss and Frechet distance of every network under every correction.
 
-    The distance has a name; its floor is the distance of other real images.
+    Args:
+        plan, study: what was done, and what was found.
+        distance: what the Frechet distance between the features is called.
+        floor: the distance of other real images.
+        origin: the command that made it.
     """
     tables = _tables(plan, study) | {"distance": distance, "floor": floor}
     log_snr = plan.checkpoint.schedule.log_snr(plan.times).tolist()
 
-    def draw(figure: Figure) -> None:
-        """Loss above, distance below; a column for each damaged network."""
-        panels = figure.subplots(2, len(DAMAGED))
-        for k, network in enumerate(DAMAGED):
-            draw_relative_loss(panels[0, k], log_snr, study.losses, network)
-            draw_distance(panels[1, k], tables, network)
-        panels[0, 0].legend()
-        panels[1, 0].legend()
-
+    losses = tuple(
+        Panel(
+            partial(draw_relative_loss, log_snr=log_snr, losses=study.losses, network=network),
+            f"Held-out loss of {network} over that of full precision, over log-SNR",
+        )
+        for network in DAMAGED
+    )
+    distances = tuple(
+        Panel(
+            partial(draw_distance, tables=tables, network=network),
+            f"{distance} of {network} over network evaluations",
+        )
+        for network in DAMAGED
+    )
+    cost = tables["cost"]
+    sections = (
+        Section(
+            "Likelihood bound above the full network's, held out",
+            (
+                "Nats. All corrections are made with as many network evaluations. Negative is better than "
+                "full precision without calibration.",
+            ),
+            losses,
+            tables=(_by_correction(tables["above_full"], "+.3f", "Nats above the full network"),),
+        ),
+        Section(
+            f"{distance} of samples",
+            (f"Other real images are at {floor:.3f}.",),
+            distances,
+            tables=(
+                _by_correction(
+                    tables["frechet_compared"],
+                    ".3f",
+                    f"{distance} at {tables['compared']} evaluations",
+                ),
+                _over_evaluations(tables, f"{distance} over evaluations"),
+            ),
+        ),
+        Section("Few images", tables=(_few_table(tables["few"]),)),
+        Section(
+            "Cost",
+            (
+                f"Order 1 takes {100 * (cost['ratio'] - 1):.1f} % more processor time to sample than no "
+                f"calibration, and its calibration {cost['calibrate_order_1']:.2f} s where order 0 takes "
+                f"{cost['calibrate_order_0']:.2f} s.",
+            ),
+        ),
+        origin.section(
+            plan.checkpoint.fingerprint,
+            {
+                name: tables[name]
+                for name in ("images", "held_out", "times", "seeds", "samples", "solver")
+            },
+        ),
+    )
     return Report(
-        "repair-study", asdict(study) | {"tables": tables}, _summary(tables), draw, (10.0, 6.0),
-        ("repair-study.png",), tables,
+        "repair-study", f"Repair of {tables['checkpoint']}, rounded to 8, 4 and 3 bits", _verdict(tables),
+        _summary(tables), asdict(study) | {"tables": tables}, sections, ("repair-study.png",),
+        columns=len(DAMAGED),
+    )  # fmt: skip
+
+
+def _verdict(tables: dict[str, Any]) -> Verdict:
+    """Which correction brings samples nearest, for each network."""
+    nearest = []
+    for k, network in enumerate(tables["networks"]):
+        known = [row for row in tables["frechet_compared"] if row["cells"][k]]
+        best = min(known, key=partial(_distance, k))
+        nearest.append(f"{network} {best['correction']} ({best['cells'][k]['value']:.3g})")
+    return Verdict(
+        f"Nearest to real images at {tables['compared']} evaluations, of each network: {', '.join(nearest)}."
+    )
+
+
+def _distance(k: int, row: dict[str, Any]) -> float:
+    return float(row["cells"][k]["value"])
+
+
+def _cell(value: dict[str, float] | None, form: str) -> str | Cell:
+    if value is None:
+        return "–"
+    return Cell(f"{value['value']:{form}}", beside=f"± {value['upper'] - value['value']:.2g}")
+
+
+def _by_correction(rows: Rows, form: str, caption: str) -> Table:
+    return Table(
+        ("correction", *NETWORKS),
+        [[row["correction"], *(_cell(value, form) for value in row["cells"])] for row in rows],
+        caption,
+    )
+
+
+def _over_evaluations(tables: dict[str, Any], caption: str) -> Table:
+    return Table(
+        ("network", "evaluations", *tables["main"]),
+        [
+            [row["network"], str(row["nfe"]), *(_cell(value, ".3f") for value in row["cells"])]
+            for row in tables["frechet"]
+        ],
+        caption, folded=True,
+    )  # fmt: skip
+
+
+def _few_table(few: dict[str, Any]) -> Table:
+    rows = [
+        [row["network"], row["policy"], f"{row['median']:.3f}", f"{row['least']:.3f}",
+         Cell(str(row["harmed"]), BAD if row["harmed"] else PLAIN)]
+        for row in few["rows"]
+    ]  # fmt: skip
+    return Table(
+        ("network", "policy", "median", "least", "whole interval below zero"), rows,
+        f"Order 1 from {few['images']} images: fall of the bound in nats, {few['choices']} choices of images",
     )  # fmt: skip
 
 
@@ -127,6 +234,7 @@ def draw_relative_loss(ax: Axes, log_snr: list[float], losses: Rows, network: st
         ax.semilogy(log_snr, relative.tolist(), color=COLOURS[name], lw=1.2, label=name)
     ax.axhline(1, color="black", lw=0.6)
     ax.set(xlabel="log-SNR", title=f"{network}: loss / full precision's")
+    ax.legend()
 
 
 def _mean_loss(losses: Rows, **wanted: Any) -> torch.Tensor:
@@ -147,3 +255,4 @@ def draw_distance(ax: Axes, tables: dict[str, Any], network: str) -> None:
     ax.yaxis.set_minor_formatter("{x:.3g}")
     tick_evaluations(ax, nfe)
     ax.set(xlabel="network evaluations per sample", title=f"{network}: {tables['distance']}")
+    ax.legend()

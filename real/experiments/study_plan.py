@@ -1,7 +1,7 @@
 """What every study works on: a network, images to calibrate it on, and images to judge it by."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from real.calibrated.conditions import ConditionedImages
 from real.families.checkpoint import Checkpoint
 from theory.calibration.passes import Problem, pose
+from theory.calibration.progress import Progress
 from theory.estimators.parts import PartEstimator
 from theory.forward.network import Network
 
@@ -38,6 +39,7 @@ class StudyPlan:
         times: (T,), where it is calibrated.
         device: where it runs.
         on_progress: called with the number of network evaluations after each call.
+        progress: how far the study has come.
     """
 
     checkpoint: Checkpoint
@@ -46,6 +48,7 @@ class StudyPlan:
     times: Tensor
     device: Any = None
     on_progress: Callable[[int], None] | None = None
+    progress: Progress = field(default_factory=Progress)
 
     def chosen_images(self, count: int, seed: int) -> ConditionedImages:
         """``count`` of the images to calibrate on, chosen at random from a seed."""
@@ -63,5 +66,5 @@ class StudyPlan:
         """The problem of calibrating a network on some images, at the plan's times."""
         return pose(
             network, images, self.times, parts, seed=seed, device=self.device,
-            on_progress=self.on_progress,
+            on_progress=self.on_progress, progress=self.progress,
         )  # fmt: skip

@@ -11,6 +11,7 @@ import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -99,30 +100,41 @@ def _table_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
 
 
 def captions_source(file: Path, shape: tuple[int, ...]) -> ImageSource:
-    """Open the captioned images that a JSONL file names; they lie beside it or below.
+    """Open the images that a JSONL file names, with text or label; they lie beside it or below.
 
     Raises:
-        InputError: a line that is no object with these texts, or names a file elsewhere.
+        InputError: a line that is no object with these, or names a file elsewhere; texts in some lines
+            and labels in others.
     """
     lines = [line for line in read_lines(file, "data") if line.strip()]
     rows = [_caption(line, number, file) for number, line in enumerate(lines, 1)]
     files = [file.parent / name for name, _ in rows]
-    return _of_files(str(file), files, [text for _, text in rows], shape)
+    told = [value for _, value in rows]
+    texts = [value for value in told if isinstance(value, str)]
+    if texts and len(texts) < len(told):
+        raise InputError(f"data: expected text in every line of {file}, or label in every line")
+    return _of_files(str(file), files, texts or torch.tensor(told), shape)
 
 
-def _caption(line: str, number: int, file: Path) -> tuple[str, str]:
-    try:
+def _caption(line: str, number: int, file: Path) -> tuple[str, str | int]:
+    """The file's name, and its text, or its label where it has no text."""
+    expected = (
+        f"data: expected an object with file_name, and text or label (a whole number), in line "
+        f"{number} of {file}"
+    )
+    with refusing(expected):
         row = parse_json(line)
-        name, text = row["file_name"], row["text"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(
-            f"data: expected an object with file_name and text in line {number} of {file}"
-        ) from error
-    if not (isinstance(name, str) and isinstance(text, str)):
-        raise InputError(f"data: expected texts as file_name and text in line {number} of {file}")
+        name, value = row["file_name"], row["text" if "text" in row else "label"]
+    fits = isinstance(value, str) if "text" in row else _is_label(value)
+    if not (isinstance(name, str) and fits):
+        raise InputError(expected)
     if not _lies_below(file.parent, name):
         raise InputError(f"data: line {number} of {file} names a file outside of its folder")
-    return name, text
+    return name, value
+
+
+def _is_label(value: Any) -> bool:
+    return type(value) is int and 0 <= value < 2**63
 
 
 def _lies_below(folder: Path, name: str) -> bool:

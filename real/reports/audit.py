@@ -9,10 +9,12 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from real.images.npz import require_no_bomb
-from real.reports.page import save_figure
+from real.reports.elements import Panel, Section
+from real.reports.origin import Origin
+from real.reports.page import Report
 from theory.calibration.audit import Audit
+from theory.calibration.verdict import DO_NOT, USE, Verdict
 from theory.support.errors import InputError, refusing
-from theory.support.output import replacing_file
 from theory.support.plot_style import BLUE, GREY, ORANGE
 
 
@@ -47,25 +49,65 @@ def audit_summary(audit: Audit) -> list[str]:
     ]
 
 
-def save_audit_figure(path: Path, t: Tensor, mean_sq: Tensor, audit: Audit) -> None:
-    """Write the figure of ``draw_noise_floor`` as PNG; the file appears whole or not at all."""
-    with replacing_file(path) as temporary:
-        draw = partial(draw_noise_floor, t=t, mean_sq=mean_sq, audit=audit)
-        save_figure(lambda figure: draw(figure.subplots()), (5.5, 3.2), temporary)
+def audit_report(t: Tensor, mean_sq: Tensor, audit: Audit, origin: Origin) -> Report:
+    """The audit with its figure.
+
+    Args:
+        t, mean_sq: (T,), times and published |mean|^2.
+        audit: of them.
+        origin: the command that made it.
+    """
+    net = audit.net
+    panel = Panel(
+        partial(draw_noise_floor, t=t, mean_sq=mean_sq, audit=audit),
+        "Published squared norm of the mean over time, above its noise floor",
+    )
+    return Report(
+        "audit",
+        "How much of a published plain average is noise",
+        audit_verdict(audit),
+        audit_summary(audit),
+        {"claimed": audit.claimed, "surviving": vars(audit.surviving), "net": vars(net)},
+        (Section("Against the noise floor", panels=(panel,)), origin.section("not given", {})),
+    )
+
+
+def audit_verdict(audit: Audit) -> Verdict:
+    """Whether the published shift gains anything when it is applied."""
+    low, high = sorted((audit.net.sample, audit.net.population))
+    between = f"between {low:+.2f} and {high:+.2f} nats"
+    if low > 0:
+        return Verdict(
+            f"Applying the published shift gains {between}; use it, or a less noisy one.", USE
+        )
+    if high < 0:
+        return Verdict(
+            f"The published shift is mostly noise: applied it changes the bound by {between}; do not use it.",
+            DO_NOT,
+        )
+    return Verdict(f"Whether the published shift gains is not known: {between}.")
 
 
 def draw_noise_floor(ax: Axes, t: Tensor, mean_sq: Tensor, audit: Audit) -> None:
     """|mean|^2 over time against the noise floor."""
     times = t.numpy()
     ax.fill_between(
-        times, audit.floor_population.numpy(), audit.floor_sample.numpy(), color=GREY,
-        alpha=0.4, lw=0, label="noise floor $V/N$: population to sample",
-    )  # fmt: skip
+        times,
+        audit.floor_population.numpy(),
+        audit.floor_sample.numpy(),
+        color=GREY,
+        alpha=0.4,
+        lw=0,
+        label="noise floor $V/N$: population to sample",
+    )
     ax.plot(times, mean_sq.numpy(), color=ORANGE, lw=1.2, label=r"published $|\mathrm{mean}|^2$")
     ax.plot(
-        times, (mean_sq - audit.floor_sample).numpy(), color=BLUE, lw=0.8,
+        times,
+        (mean_sq - audit.floor_sample).numpy(),
+        color=BLUE,
+        lw=0.8,
         label="what is left of it (sample)",
-    )  # fmt: skip
+    )
     ax.axhline(0, color="black", lw=0.6)
     ax.set(xlabel="time $t$", ylabel=r"$|\eta_t|^2$", title="A plain average is mostly noise")
     ax.legend()

@@ -1,27 +1,124 @@
-"""What ``python -m real choose`` found, in words."""
+"""The report of ``python -m real choose``: what was chosen, and why."""
 
-from real.quality.choice import Choice, Fall
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from real.quality.choice import Choice, Distances, Fall
+from real.reports.elements import Panel, Section, Table
+from real.reports.origin import Origin
+from real.reports.page import Report
+from theory.calibration.verdict import USE, Verdict
+from theory.support.plot_style import BLUE, GREY, ORANGE
 
 
-def choice_lines(choice: Choice, frechet: str) -> list[str]:
+def choice_report(
+    choice: Choice, frechet: str, settings: Mapping[str, Any], fingerprint: str, origin: Origin
+) -> Report:
     """The verdict, the two distances that decided, and what each way was at when it was last tried.
 
     Args:
         choice: what was chosen.
         frechet: what the Frechet distance between these features is called.
+        settings: of the command, to be told.
+        fingerprint: of the network.
+        origin: the command that made it.
     """
-    nothing = next(iter(choice.tried))
-    verdict = (
-        f"chosen: {choice.chosen}"
-        if choice.chosen != nothing
-        else f"chosen: {nothing}, as {choice.best}, the best of the others, is not certainly better"
+    panel = Panel(
+        partial(draw_tried, choice=choice, label=frechet),
+        f"{frechet} of each way over that of nothing on the same trials",
     )
-    return [
-        verdict,
-        _fall("kernel distance", choice.kernel),
-        _fall(frechet, choice.frechet),
-        *(_tried(name, choice) for name in choice.tried),
+    numbers = {
+        "chosen": choice.chosen,
+        "best": choice.best,
+        "kernel": _plain(choice.kernel),
+        "frechet": _plain(choice.frechet),
+        "settings": dict(settings),
+        "tried": {name: [vars(d) for d in found] for name, found in choice.tried.items()},
+    }
+    sections = (
+        Section(
+            "What was tried",
+            (
+                "All ways start from the same noise. The worse half goes after each round of trials; what is "
+                "left is held against nothing with other noise and other images.",
+            ),
+            (panel,),
+            tables=(_table(choice, frechet),),
+        ),
+        origin.section(fingerprint, settings),
+    )
+    return Report(
+        "choice",
+        "A way to sample, chosen by samples",
+        _verdict(choice),
+        [_fall("kernel distance", choice.kernel), _fall(frechet, choice.frechet)],
+        numbers,
+        sections,
+    )
+
+
+def _verdict(choice: Choice) -> Verdict:
+    nothing = next(iter(choice.tried))
+    if choice.chosen == nothing:
+        return Verdict(
+            f"Chosen: {nothing}, as {choice.best}, the best of the others, is not certainly better."
+        )
+    return Verdict(
+        f"Chosen: {choice.chosen}, whose samples are certainly nearer to real images; use it.",
+        USE,
+    )
+
+
+def _plain(fall: Fall) -> dict[str, Any]:
+    return {name: vars(estimate) for name, estimate in vars(fall).items()}
+
+
+def draw_tried(ax: Axes, choice: Choice, label: str) -> None:
+    """Distance of each way over that of nothing on the same trials, a bar each."""
+    others = list(choice.tried)[1:]
+    ratios = [
+        _mean(choice.tried[name], "frechet") / _mean(_same(choice, name), "frechet")
+        for name in others
     ]
+    colours = [BLUE if name == choice.chosen else GREY for name in others]
+    ax.barh(others, ratios, color=colours)
+    ax.axvline(1, color=ORANGE, lw=1)
+    ax.tick_params(axis="y", labelsize=7)
+    ax.set(xlabel=f"{label} / with nothing")
+    ax.invert_yaxis()
+
+
+def _table(choice: Choice, frechet: str) -> Table:
+    columns = (
+        "way",
+        "trials",
+        "kernel distance",
+        "with nothing (kernel)",
+        frechet,
+        f"with nothing ({frechet})",
+    )
+    rows = []
+    for name, found in choice.tried.items():
+        same = _same(choice, name)
+        values = (_mean(some, what) for what in ("kernel", "frechet") for some in (found, same))
+        rows.append([name, str(len(found)), *(f"{value:.4g}" for value in values)])
+    return Table(
+        columns,
+        rows,
+        "Means of the trials that each way took part in, beside nothing in just these",
+    )
+
+
+def _same(choice: Choice, name: str) -> list[Distances]:
+    """Of nothing, on the trials that a way took part in."""
+    return next(iter(choice.tried.values()))[: len(choice.tried[name])]
+
+
+def _mean(found: list[Distances], what: str) -> float:
+    return sum(getattr(d, what) for d in found) / len(found)
 
 
 def _fall(distance: str, found: Fall) -> str:
@@ -29,18 +126,4 @@ def _fall(distance: str, found: Fall) -> str:
         f"{distance}, noise and images that had no part in choosing: {found.before.value:.4g} -> "
         f"{found.after.value:.4g}, a fall of {found.fall.value:.2g} "
         f"(at least {found.fall.lower:.2g}, 95 %)"
-    )
-
-
-def _tried(name: str, choice: Choice) -> str:
-    """Means of the trials, beside nothing in just these."""
-    found = choice.tried[name]
-    same = next(iter(choice.tried.values()))[: len(found)]
-    kernel, frechet = (
-        [sum(getattr(d, what) for d in some) / len(some) for some in (found, same)]
-        for what in ("kernel", "frechet")
-    )
-    return (
-        f"  {name}: {len(found)} trials, kernel distance {kernel[0]:.4g} ({kernel[1]:.4g} with nothing), "
-        f"Frechet distance {frechet[0]:.4g} ({frechet[1]:.4g})"
     )

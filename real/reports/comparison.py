@@ -5,35 +5,38 @@ from typing import Any
 
 from real.calibrated.comparison import same_weights
 from real.families.checkpoint import Checkpoint
-from real.reports.comparison_figure import draw_comparison
+from real.reports.comparison_figure import draw_losses, draw_rise, draw_samples
+from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Section, Table
+from real.reports.origin import Origin
 from real.reports.page import Report
 from real.reports.quality import distance_lines
 from theory.calibration import Comparison
+from theory.calibration.verdict import Verdict
 from theory.diffusion.likelihood_bound import bits_per_dim
 from theory.statistics.intervals import LEVEL, cautions
 
 NAMES = ("A", "B")
-PANEL = 4.5
-"""Width of a panel of the figure, in inches."""
 
 
 def comparison_report(
     networks: tuple[Checkpoint, Checkpoint],
     comparison: Comparison,
     samples: dict[str, Any] | None,
+    *,
+    origin: Origin,
     **settings: Any,
 ) -> Report:
-    """Numbers, figure and verdict of a comparison; it has no page.
+    """Numbers, figure, verdict and page of a comparison.
 
     Args:
         networks: A and B.
         comparison: of their losses.
         samples: the distances of their samples and of other ``real_images``; None if none were drawn.
+        origin: the command that made it.
         settings: of the command, to be told.
     """
     bound, target = comparison.bound_rise(), networks[0].target.name
     numbers = {
-        "verdict": _verdict(networks, comparison),
         **_described(networks, comparison),
         "same_weights": same_weights(*networks),
         "target": target,
@@ -48,10 +51,54 @@ def comparison_report(
         "times": _rows(comparison),
         "samples": samples,
     }
+    panels = [
+        Panel(partial(draw_losses, report=numbers), "Denoising loss of both networks over log-SNR"),
+        Panel(
+            partial(draw_rise, report=numbers),
+            "Rise of the loss from A to B in percent, over log-SNR",
+        ),
+    ]
+    if samples:
+        panels.append(
+            Panel(
+                partial(draw_samples, samples=samples),
+                "Frechet distances of the samples of A and B",
+            )
+        )
+    said = {
+        f"fingerprint of {name}": network.fingerprint
+        for name, network in zip(NAMES, networks, strict=True)
+    }
+    sections = (
+        Section("Where they differ", panels=tuple(panels)),
+        Section("Every time", tables=(_table(_rows(comparison)),)),
+        origin.section("see below", settings | said),
+    )
     return Report(
-        "compare", numbers, _summary(numbers), partial(draw_comparison, report=numbers),
-        (PANEL * (3 if samples else 2), 3.4), ("compare.png", "compare.pdf"),
+        "compare", f"{networks[0].reference} (A) and {networks[1].reference} (B)",
+        Verdict(_verdict(networks, comparison)), _summary(numbers), numbers, sections,
+        ("compare.png", "compare.pdf"),
     )  # fmt: skip
+
+
+def _table(times: list[dict[str, Any]]) -> Table:
+    rows: list[list[str | Cell]] = [
+        [
+            f"{row['t']:g}", f"{row['log_snr']:.2f}", f"{row['loss_A']:.4g}", f"{row['loss_B']:.4g}",
+            Cell(
+                f"{row['rise']:+.2e}",
+                BAD if row["rise_lower"] > 0 else GOOD if row["rise_upper"] < 0 else PLAIN,
+                f"{row['rise_lower']:+.1e} to {row['rise_upper']:+.1e}",
+            ),
+        ]
+        for row in times
+    ]  # fmt: skip
+    return Table(
+        ("t", "log-SNR", "loss of A", "loss of B", "rise from A to B"),
+        rows,
+        "All numbers of each time",
+        folded=True,
+    )
 
 
 def _verdict(networks: tuple[Checkpoint, Checkpoint], comparison: Comparison) -> str:
@@ -95,7 +142,6 @@ def _summary(report: dict[str, Any]) -> list[str]:
     log_snr = [row["log_snr"] for row in report["times"]]
     samples, (a, b) = report["samples"], (report[name] for name in NAMES)
     return [
-        report["verdict"],
         *(f"warning: {name}: {text}" for name in NAMES if (text := report[name]["warning"])),
         *cautions("independent images", report["units"]),
         f"A: {a['checkpoint']} ({a['family']}); B: {b['checkpoint']} ({b['family']})",

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from real.reports.validation_figure import LOG_SNR
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
@@ -58,16 +57,6 @@ def draw_samples(ax: Axes, samples: dict[str, Any]) -> None:
     ax.set(xlim=(-0.3, 1.3), xlabel=f"{samples['solver']}, {nfe} evaluations per sample")
     ax.set(ylabel=samples["distance"], title="Samples from the same noise")
     ax.legend()
-
-
-def draw_comparison(figure: Figure, report: dict[str, Any]) -> None:
-    """Losses and their rise, and the distances of samples where some were drawn."""
-    samples = report["samples"]
-    panels = figure.subplots(1, 3 if samples else 2)
-    draw_losses(panels[0], report)
-    draw_rise(panels[1], report)
-    if samples:
-        draw_samples(panels[2], samples)
 
 
 def _columns(report: dict[str, Any], *names: str) -> list[np.ndarray]:

@@ -17,10 +17,13 @@ def save_grid(images: Tensor, path: Path) -> None:
         image_grid(images).save(temporary, format="PNG")
 
 
-def image_grid(images: Tensor, least_side: int = 512) -> Image.Image:
-    """Images (n, c, h, w) in [-1, 1] as one square-ish picture, tiny ones enlarged by whole factors."""
+def image_grid(images: Tensor, least_side: int = 512, columns: int = 0) -> Image.Image:
+    """Images (n, c, h, w) in [-1, 1] as one picture, tiny ones enlarged by whole factors.
+
+    It is square-ish, or has so many ``columns``.
+    """
     n, channels, height, width = images.shape
-    columns = math.ceil(math.sqrt(n))
+    columns = columns or math.ceil(math.sqrt(n))
     rows = -(-n // columns)
     scale = max(1, least_side // (max(columns * width, rows * height)))
     pixels = ((images.clamp(-1, 1) + 1) * 127.5).round().byte()

@@ -1,7 +1,7 @@
-"""One way to make a report: numbers as JSON, a figure drawn from them, and a page around both."""
+"""One way to make a report: numbers as JSON, their drawings as files, and a page that holds it all."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
-from torch import Tensor
 
+from real.reports.elements import Panel, Picture, Section
 from real.reports.image_grid import image_grid
-from theory.support.output import replacing_folder, write_json
+from real.reports.inline import drawing, picture
+from theory.calibration.verdict import Verdict
+from theory.support.output import replacing_file, replacing_folder, write_json
 from theory.support.plot_style import STYLE
 
 TEMPLATES = Environment(
@@ -26,6 +28,9 @@ TEMPLATES = Environment(
 )
 """The documents that programs write; an undefined value is an error."""
 
+PANEL_WIDTH, PANEL_HEIGHT = 3.4, 3.0
+"""Of a panel in a figure's file, in inches."""
+
 
 @dataclass(frozen=True)
 class Report:
@@ -33,23 +38,28 @@ class Report:
 
     Attributes:
         name: of the files, without their endings.
-        numbers: plain data, as the JSON file holds them.
+        title: what the page is about.
+        verdict: one sentence that comes first.
         summary: the main numbers in words, a line each.
-        draw: draws them onto an empty figure.
-        size: of the figure, in inches.
+        numbers: plain data, as the JSON file holds them after verdict and summary.
+        sections: of the page; their panels together are the figure.
         figures: names of the figure's files.
-        page: what the template NAME.html.j2 is filled with; None for no page.
-        grids: images (n, c, h, w) in [-1, 1] that are shown side by side, by the picture's name.
+        columns: panels of the figure side by side.
     """
 
     name: str
-    numbers: Mapping[str, Any]
+    title: str
+    verdict: Verdict
     summary: list[str]
-    draw: Callable[[Figure], None]
-    size: tuple[float, float]
-    figures: tuple[str, ...]
-    page: Mapping[str, Any] | None = None
-    grids: Mapping[str, Tensor] = field(default_factory=dict)
+    numbers: Mapping[str, Any]
+    sections: tuple[Section, ...]
+    figures: tuple[str, ...] = ()
+    columns: int = 4
+
+    @property
+    def lines(self) -> list[str]:
+        """What a terminal shows: the verdict, then the summary."""
+        return [self.verdict.sentence, *self.summary]
 
     def write(self, out: Path) -> None:
         """Write all files into a folder; they appear all or not at all."""
@@ -58,18 +68,59 @@ class Report:
 
     def write_into(self, folder: Path) -> None:
         """Write all files into an existing folder."""
-        write_json(folder / f"{self.name}.json", dict(self.numbers))
-        save_figure(self.draw, self.size, *(folder / figure for figure in self.figures))
-        for name, images in self.grids.items():
-            image_grid(images).save(folder / name)
-        if self.page is not None:
-            page = render(f"{self.name}.html.j2", **self.page)
-            (folder / f"{self.name}.html").write_text(page)
+        said = {"verdict": vars(self.verdict), "summary": self.summary}
+        write_json(folder / f"{self.name}.json", said | dict(self.numbers))
+        if self.figures:
+            save_panels(self.panels, self.columns, *(folder / figure for figure in self.figures))
+        for section in self.sections:
+            for shown in section.pictures:
+                if shown.file:
+                    as_image(shown).save(folder / shown.file)
+        (folder / f"{self.name}.html").write_text(self.page())
+
+    @property
+    def panels(self) -> list[Panel]:
+        """Of all sections."""
+        return [panel for section in self.sections for panel in section.panels]
+
+    def write_figure(self, path: Path) -> None:
+        """Write the panels alone as PNG, whole or not at all."""
+        with replacing_file(path) as temporary:
+            save_panels(self.panels, self.columns, temporary)
+
+    def write_page(self, path: Path) -> None:
+        """Write the page alone, whole or not at all."""
+        with replacing_file(path) as temporary:
+            temporary.write_text(self.page())
+
+    def page(self) -> str:
+        """The page: one document that asks for no other."""
+        return render(
+            "report.html.j2", report=self, drawing=drawing, picture=picture, as_image=as_image
+        )
+
+
+def as_image(shown: Picture) -> Any:
+    """The images of a picture, side by side."""
+    return image_grid(shown.images, columns=shown.columns)
 
 
 def render(template: str, **values: Any) -> str:
     """The template of that name, filled in."""
     return TEMPLATES.get_template(template).render(**values)
+
+
+def save_panels(panels: Sequence[Panel], columns: int, *paths: Path) -> None:
+    """Draw panels side by side and write them as PNG, or as PDF where a path says so."""
+    columns = min(columns, len(panels))
+    rows = -(-len(panels) // columns)
+
+    def draw(figure: Figure) -> None:
+        """All panels, in rows from the left."""
+        for place, panel in enumerate(panels, start=1):
+            panel.draw(figure.add_subplot(rows, columns, place))
+
+    save_figure(draw, (PANEL_WIDTH * columns, PANEL_HEIGHT * rows), *paths)
 
 
 def save_figure(draw: Callable[[Figure], None], size: tuple[float, float], *paths: Path) -> None:

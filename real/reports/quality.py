@@ -1,22 +1,41 @@
 """The report of ``python -m real quality``: distances without and with calibration, over seeds."""
 
+from collections.abc import Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from real.quality.measure import MEASURES, QualityPlan, Reference, over_seeds
+from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Section, Table
+from real.reports.origin import Origin
 from real.reports.page import Report, interval
-from real.reports.quality_figure import draw_quality
+from real.reports.quality_figure import draw_change, draw_measure
+from theory.calibration.verdict import DO_NOT, USE, Verdict
 from theory.statistics.intervals import FEW_IMAGES, LEVEL, cautions
+from theory.support.errors import InputError, refusing
+from theory.support.safe_reading import TABLE_BYTES, parse_json, read_bytes
 
+PAIR = ("before", "after")
 NAMES = {"kid": "kernel distance", "tint": "error of the mean colour"}
 
 
 def quality_report(
-    plan: QualityPlan, reference: Reference, rows: list[dict[str, Any]], **more: Any
+    plan: QualityPlan,
+    reference: Reference,
+    rows: list[dict[str, Any]],
+    *,
+    origin: Origin,
+    **more: Any,
 ) -> Report:
-    """What ``measure_quality`` found of a plan, in rows; it has no page.
+    """What ``measure_quality`` found of a plan, in rows.
 
-    ``more`` has ``settings`` of the command, and the distances of other ``real_images``.
+    Args:
+        plan: what was sampled.
+        reference: what samples were compared with.
+        rows: a distance each.
+        origin: the command that made it.
+        more: ``settings`` of the command, the distances of other ``real_images``, and the ``digest`` of
+            the calibration's file.
     """
     numbers = {
         "checkpoint": plan.checkpoint.reference,
@@ -25,9 +44,95 @@ def quality_report(
         **distances(plan, reference, rows),
     }
     return Report(
-        "quality", numbers, distance_lines(numbers, ("before", "after")),
-        partial(draw_quality, report=numbers), (8.0, 6.0), ("quality.png", "quality.pdf"),
+        "quality", f"Samples of {plan.checkpoint.reference} beside real images",
+        quality_verdict(numbers, PAIR), distance_lines(numbers, PAIR), numbers,
+        (distance_section(numbers), origin.section(numbers["fingerprint"], more["settings"])),
+        ("quality.png", "quality.pdf"), columns=2,
     )  # fmt: skip
+
+
+def read_quality(folder: Path, fingerprint: str, digest: str | None) -> dict[str, Any]:
+    """What ``quality`` wrote into a folder, of this network and this calibration's file.
+
+    Raises:
+        InputError: there is none, it cannot be read, or it is of another network or calibration.
+    """
+    file = folder / "quality.json"
+    expected = f"quality: expected a folder that `quality` wrote, {folder}"
+    if not file.is_file():
+        raise InputError(f"{expected} has no quality.json")
+    with refusing(f"{expected} has another quality.json"):
+        found: dict[str, Any] = parse_json(read_bytes(file, "quality", TABLE_BYTES).decode())
+        made_of = found["fingerprint"], found["digest"]
+        distance_section(found)
+    if made_of != (fingerprint, digest):
+        raise InputError(f"{expected} is of another network or calibration")
+    return found
+
+
+def quality_verdict(report: Mapping[str, Any], pair: tuple[str, str]) -> Verdict:
+    """Whether samples came nearer to real images, at the numbers of evaluations tried."""
+    better: list[str] = []
+    worse: list[str] = []
+    for row in report["over_seeds"]:
+        change = row["frechet"]["change"]
+        for found, clear in ((better, change["upper"] < 0), (worse, change["lower"] > 0)):
+            if clear:
+                found.append(str(row["nfe"]))
+    tried = [str(row["nfe"]) for row in report["over_seeds"]]
+    over = f"(paired noise, {len(report['seeds'])} seeds, {report['confidence']:.0%})"
+    at = f"evaluations {over}, by the {report['distance']}"
+    if better and worse:
+        return Verdict(
+            f"Samples are certainly better at {', '.join(better)} and certainly worse at "
+            f"{', '.join(worse)} {at}: use it at the former alone."
+        )
+    if better:
+        return Verdict(
+            f"Samples are certainly better at {', '.join(better)} of {', '.join(tried)} {at}; use it there.",
+            USE,
+        )
+    if worse:
+        return Verdict(
+            f"Samples are certainly worse at {', '.join(worse)} of {', '.join(tried)} {at}; do not use "
+            "it there.", DO_NOT,
+        )  # fmt: skip
+    return Verdict(f"No difference of samples is certain at {', '.join(tried)} {at}.")
+
+
+def distance_section(report: Mapping[str, Any]) -> Section:
+    """Distances over evaluations: panels and a table."""
+    panels = (
+        Panel(partial(draw_measure, report=report, name="frechet", label=report["distance"]),
+              f"{report['distance']} over network evaluations, without and with calibration"),
+        Panel(partial(draw_change, report=report, name="frechet"),
+              f"Change of the {report['distance']} by calibration over network evaluations"),
+        Panel(partial(draw_measure, report=report, name="kid", label="Kernel distance, same features"),
+              "Kernel distance over network evaluations, without and with calibration"),
+        Panel(partial(draw_measure, report=report, name="tint", label="Error of the mean colour"),
+              "Error of the mean colour over network evaluations, without and with calibration"),
+    )  # fmt: skip
+    return Section(
+        "Samples beside real images", (_compared(report),), panels, tables=(_table(report),)
+    )
+
+
+def _table(report: Mapping[str, Any]) -> Table:
+    rows = []
+    for row in report["over_seeds"]:
+        for name in MEASURES:
+            before, after, change = (row[name][part] for part in (*PAIR, "change"))
+            tone = GOOD if change["upper"] < 0 else BAD if change["lower"] > 0 else PLAIN
+            rows.append([
+                str(row["nfe"]), NAMES.get(name, report["distance"]), f"{before['value']:.4g}",
+                f"{after['value']:.4g}",
+                Cell(f"{change['value']:+.2g}", tone, interval(change, "+.2g")),
+            ])  # fmt: skip
+    return Table(
+        ("evaluations", "measure", *PAIR, "change"),
+        rows,
+        "Distances to real images, means over seeds",
+    )
 
 
 def distances(
@@ -50,9 +155,18 @@ def distances(
     }
 
 
-def _solvers(report: dict[str, Any]) -> str:
+def _solvers(report: Mapping[str, Any]) -> str:
     before, after = report["solver"], report["solver_after"]
     return str(before) if before == after else f"{before} before, {after} after"
+
+
+def _compared(report: Mapping[str, Any]) -> str:
+    """What was compared with what."""
+    return (
+        f"{report['distance']} of {report['samples']} samples to {report['images']} images; "
+        f"features: {report['features']}; {len(report['seeds'])} seeds, {_solvers(report)}; "
+        f"other real images are at {report['real_images']['frechet']:.4g}"
+    )
 
 
 def distance_lines(report: dict[str, Any], pair: tuple[str, str]) -> list[str]:
@@ -61,9 +175,7 @@ def distance_lines(report: dict[str, Any], pair: tuple[str, str]) -> list[str]:
     lines = [
         *cautions("images", report["images"], least),
         *cautions("samples", report["samples"], least),
-        f"{report['distance']} of {report['samples']} samples to {report['images']} images; "
-        f"features: {report['features']}; {len(report['seeds'])} seeds, {_solvers(report)}; "
-        f"other real images are at {report['real_images']['frechet']:.4g}",
+        _compared(report),
     ]
     for row in report["over_seeds"]:
         for name in MEASURES:

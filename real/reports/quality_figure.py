@@ -1,10 +1,10 @@
 """The figure of sample quality, from its numbers. Nothing is computed here."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from real.reports.page import tick_evaluations
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
@@ -13,7 +13,7 @@ LINES = (("before", ORANGE, "s", 0.97), ("after", BLUE, "o", 1.03))
 LABELS = {"before": "without calibration", "after": "with calibration"}
 
 
-def draw_measure(ax: Axes, report: dict[str, Any], name: str, label: str) -> None:
+def draw_measure(ax: Axes, report: Mapping[str, Any], name: str, label: str) -> None:
     """A measure over evaluations, without and with calibration; real images as a dashed line."""
     for which, colour, marker, aside in LINES:
         nfe, value, lower, upper = _columns(report, name, which)
@@ -21,10 +21,11 @@ def draw_measure(ax: Axes, report: dict[str, Any], name: str, label: str) -> Non
         ax.plot(nfe * aside, value, marker=marker, ms=3, lw=1, color=colour, label=LABELS[which])
     ax.axhline(report["real_images"][name], color=GREY, lw=0.8, ls="--", label="real images")
     ax.set_title(label)
+    ax.legend(title=f"{report['confidence']:.0%} over {len(report['seeds'])} seeds")
     _over_evaluations(ax, report)
 
 
-def draw_change(ax: Axes, report: dict[str, Any], name: str) -> None:
+def draw_change(ax: Axes, report: Mapping[str, Any], name: str) -> None:
     """The paired change of a measure by calibration."""
     nfe, value, lower, upper = _columns(report, name, "change")
     ax.axhline(0, color="black", lw=0.6)
@@ -34,23 +35,13 @@ def draw_change(ax: Axes, report: dict[str, Any], name: str) -> None:
     _over_evaluations(ax, report)
 
 
-def draw_quality(figure: Figure, report: dict[str, Any]) -> None:
-    """Four panels: Frechet distance and its change, kernel distance, error of the mean colour."""
-    panels = figure.subplots(2, 2)
-    draw_measure(panels[0, 0], report, "frechet", report["distance"])
-    panels[0, 0].legend(title=f"{report['confidence']:.0%} over {len(report['seeds'])} seeds")
-    draw_change(panels[0, 1], report, "frechet")
-    draw_measure(panels[1, 0], report, "kid", "Kernel distance, same features")
-    draw_measure(panels[1, 1], report, "tint", "Error of the mean colour")
-
-
-def _over_evaluations(ax: Axes, report: dict[str, Any]) -> None:
+def _over_evaluations(ax: Axes, report: Mapping[str, Any]) -> None:
     tick_evaluations(ax, [row["nfe"] for row in report["over_seeds"]])
     ax.minorticks_off()
     ax.set_xlabel(f"network evaluations per sample ({report['solver']})")
 
 
-def _columns(report: dict[str, Any], name: str, which: str) -> list[np.ndarray]:
+def _columns(report: Mapping[str, Any], name: str, which: str) -> list[np.ndarray]:
     rows = [(row["nfe"], row[name][which]) for row in report["over_seeds"]]
     return [
         np.array([nfe for nfe, _ in rows], dtype=float),

@@ -1,5 +1,6 @@
 """The report of a repair, written into the folder in which network and calibration are kept."""
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,10 @@ from matplotlib.axes import Axes
 
 from real.calibrated.repair import AGAINST_FULL, FULL, NONE, ORDER_0, ORDER_1, Repair
 from real.compress import repaired_folder as storage
+from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Section, Table
+from real.reports.origin import Origin
 from real.reports.page import Report, interval
+from theory.calibration.verdict import DO_NOT, USE, Verdict
 from theory.statistics.intervals import LEVEL, cautions
 from theory.support.output import replacing_folder
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE, PINK
@@ -20,18 +24,18 @@ LINES = {
 ORDERS = (ORDER_0, ORDER_1)
 
 
-def write_repair(out: Path, repair: Repair) -> Report:
+def write_repair(out: Path, repair: Repair, origin: Origin) -> Report:
     """Write network, calibration and report into a folder; they appear all or not at all."""
     with replacing_folder(out) as folder:
         storage.save_repaired(folder, repair.original, repair.damage, repair.network)
         repair.kept.save(folder / storage.CALIBRATION)
         stored = folder / storage.NETWORK
-        report = repair_report(repair, stored.stat().st_size if stored.exists() else None)
+        report = repair_report(repair, origin, stored.stat().st_size if stored.exists() else None)
         report.write_into(folder)
     return report
 
 
-def repair_report(repair: Repair, size: int | None) -> Report:
+def repair_report(repair: Repair, origin: Origin, size: int | None) -> Report:
     """How far a damaged network of so many stored bytes is from full precision."""
     c = repair.calibration
     log_snr = c.schedule.log_snr(c.times).tolist()
@@ -56,17 +60,87 @@ def repair_report(repair: Repair, size: int | None) -> Report:
             for k, t in enumerate(c.times.tolist())
         ],
     }
+    sections = (
+        Section(
+            "Likelihood bound above full precision's",
+            (
+                "Negative is better than full precision. Intervals are at "
+                f"{LEVEL:.0%} over images, paired. {numbers['evaluations']:,} network evaluations to "
+                f"calibrate against the truth, {numbers['evaluations_against_full']:,} against full "
+                f"precision; {numbers['images_held_out']} held-out images.",
+            ),
+            (
+                Panel(
+                    partial(draw_losses, found=numbers),
+                    "Denoising loss over log-SNR at full precision, damaged and repaired",
+                ),
+            ),
+            tables=(_above(numbers["above_full"]),),
+        ),
+        Section("Every time", tables=(_losses(numbers["times"]),)),
+        origin.section(repair.network.fingerprint, {"damage": numbers["damage"]}),
+    )
     return Report(
-        "repair", numbers, _summary(numbers), lambda figure: draw_losses(figure.subplots(), numbers),
-        (6.0, 3.6), ("repair.png",), numbers,
+        "repair", f"Repair of {numbers['original']}, {numbers['damage']}", _verdict(numbers),
+        _summary(numbers), numbers, sections, ("repair.png",), columns=1,
     )  # fmt: skip
+
+
+def _verdict(found: dict[str, Any]) -> Verdict:
+    """How far what is kept is from full precision, beside the damage alone."""
+    if found["warning"]:
+        return Verdict(
+            f"Do not use it yet, as the network does not fit its description: {found['warning']}.",
+            DO_NOT,
+        )
+    damaged, kept = found["above_full"][NONE], found["above_full"][found["kept"]]
+    least, most = min(kept["value"], damaged["value"]), max(kept["value"], damaged["value"])
+    words = f"from {damaged['value']:+.3g} to {kept['value']:+.3g} nats from full precision's"
+    if kept["upper"] < damaged["lower"]:
+        return Verdict(f"Repair helps: it moves the likelihood bound {words}; use it.", USE)
+    if kept["lower"] > damaged["upper"]:
+        return Verdict(
+            f"Repair harms: it moves the likelihood bound {words}; do not use it.", DO_NOT
+        )
+    return Verdict(
+        f"It is not certain that repair helps: the likelihood bound moves {words}, and the intervals "
+        f"overlap ({least:+.3g} and {most:+.3g} nats); measure it on more images."
+    )
+
+
+def _above(above_full: dict[str, dict[str, float]]) -> Table:
+    rows: list[list[str | Cell]] = [
+        [
+            name,
+            Cell(
+                f"{above['value']:+.3f}",
+                BAD if above["lower"] > 0 else GOOD if above["upper"] < 0 else PLAIN,
+            ),
+            f"{above['lower']:+.3f} to {above['upper']:+.3f}",
+        ]
+        for name, above in above_full.items()
+    ]
+    return Table(("correction", "nats", "interval"), rows, "Above full precision, held out")
+
+
+def _losses(times: list[dict[str, Any]]) -> Table:
+    names = [name for name in times[0] if name not in ("t", "log_snr")]
+    rows: list[list[str | Cell]] = [
+        [
+            f"{row['t']:.4g}",
+            f"{row['log_snr']:.2f}",
+            *(f"{row[name]['value']:.4g}" for name in names),
+        ]
+        for row in times
+    ]
+    return Table(
+        ("t", "log-SNR", *names), rows, "Held-out denoising loss at each time", folded=True
+    )
 
 
 def _summary(found: dict[str, Any]) -> list[str]:
     size = "" if found["bytes"] is None else f"; {found['bytes']:,} bytes"
-    warning = [f"warning: {found['warning']}"] if found["warning"] else []
     return [
-        *warning,
         *cautions("held-out images", found["images_held_out"]),
         f"{found['original']}, {found['damage']}: {found['parameters']:,} parameters{size}",
         *(

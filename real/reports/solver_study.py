@@ -4,9 +4,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
+from real.reports.elements import Cell, Panel, Section, Table
+from real.reports.origin import Origin
 from real.reports.page import Report
+from theory.calibration.verdict import Verdict
 from theory.statistics.intervals import Estimate
 from theory.support.plot_style import BLUE, GREY, ORANGE
 
@@ -15,17 +18,64 @@ LIMITING = ("ddim", "fitted")
 EMPHASIZED = {"fitted": BLUE, "fitted: trajectory": ORANGE}
 
 
-def solver_report(numbers: dict[str, Any]) -> Report:
-    """What a study found, in rows; it has no page.
+def solver_report(numbers: dict[str, Any], origin: Origin) -> Report:
+    """What a study found, in rows.
 
     Args:
         numbers: ``rows``, and what the study says of its settings.
+        origin: the command that made it.
     """
     report = {**numbers, "over_seeds": over_seeds(numbers["rows"])}
+    panel = Panel(
+        partial(draw_study, report=report),
+        "Distance over network evaluations, a line for each solver",
+    )
+    settings = {name: report[name] for name in ("data", "samples", "seeds", "features")}
+    sections = (
+        Section(
+            "Distance against evaluations", (_compared(report),), (panel,), tables=(_table(report),)
+        ),
+        origin.section(report["fingerprint"], settings),
+    )
     return Report(
-        "solver-study", report, _summary(report), partial(draw_study, report=report), (7.0, 4.2),
-        ("solver-study.png", "solver-study.pdf"),
+        "solver-study", f"Solvers on {report['checkpoint']}", _verdict(report), _summary(report), report,
+        sections, ("solver-study.png", "solver-study.pdf"), columns=1,
     )  # fmt: skip
+
+
+def _verdict(report: dict[str, Any]) -> Verdict:
+    """The nearest at each number of evaluations."""
+    rows = report["over_seeds"]
+    best = {
+        nfe: min(
+            (row for row in rows if row["nfe"] == nfe), key=lambda row: row["frechet"]["value"]
+        )
+        for nfe in dict.fromkeys(row["nfe"] for row in rows)
+    }
+    each = ", ".join(
+        f"{nfe}: {row['solver']} ({row['frechet']['value']:.3g})" for nfe, row in best.items()
+    )
+    return Verdict(f"Nearest to real images, by evaluations: {each}.")
+
+
+def _table(report: dict[str, Any]) -> Table:
+    rows = report["over_seeds"]
+    evaluations = list(dict.fromkeys(row["nfe"] for row in rows))
+    solvers = list(dict.fromkeys(row["solver"] for row in rows))
+    known = {(row["solver"], row["nfe"]): row["frechet"] for row in rows}
+
+    def cell(solver: str, nfe: int) -> str | Cell:
+        """The mean over seeds and half of its interval."""
+        found = known.get((solver, nfe))
+        if found is None:
+            return "–"
+        return Cell(f"{found['value']:.3g}", beside=f"± {found['upper'] - found['value']:.2g}")
+
+    return Table(
+        ("solver", *(f"{nfe} evaluations" for nfe in evaluations)),
+        [[solver, *(cell(solver, nfe) for nfe in evaluations)] for solver in solvers],
+        f"{report['distance']}, means over seeds, with half of their 95 % intervals",
+    )
 
 
 def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -41,11 +91,15 @@ def over_seeds(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _summary(report: dict[str, Any]) -> list[str]:
-    lines = [
+def _compared(report: dict[str, Any]) -> str:
+    return (
         f"{report['distance']} of {report['samples']} samples to {report['images']} images, "
         f"{report['seeds']} seeds; features: {report['features']}"
-    ]
+    )
+
+
+def _summary(report: dict[str, Any]) -> list[str]:
+    lines = [_compared(report)]
     for nfe in dict.fromkeys(row["nfe"] for row in report["over_seeds"]):
         own = [row for row in report["over_seeds"] if row["nfe"] == nfe]
         each = ", ".join(f"{row['solver']} {row['frechet']['value']:.3g}" for row in own)
@@ -53,9 +107,8 @@ def _summary(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def draw_study(figure: Figure, report: dict[str, Any]) -> None:
+def draw_study(ax: Axes, report: dict[str, Any]) -> None:
     """Distance over evaluations, a line for each solver."""
-    ax = figure.subplots()
     rows = report["over_seeds"]
     for k, solver in enumerate(dict.fromkeys(row["solver"] for row in rows)):
         own = [row for row in rows if row["solver"] == solver]

@@ -1,15 +1,19 @@
 """The report of ``python -m real validate``: what held-out images say of a calibration."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
+from real.reports.bias import bias_section
+from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Picture, Section, Table
+from real.reports.origin import Origin, assumptions, use_section
 from real.reports.page import Report, interval
-from real.reports.validation_figure import draw_validation
+from real.reports.quality import distance_section
+from real.reports.validation_figure import draw_error, draw_eta, draw_gain, draw_line_check
 from real.solvers.sampling import Samples
 from theory.calibration import Calibration, Validation
 from theory.calibration.result import EXACT
@@ -18,12 +22,17 @@ from theory.estimators.parts import Part
 from theory.estimators.slopes import NONE
 from theory.statistics.intervals import LEVEL, Estimate, cautions
 
+LEFT_ALONE = "left alone"
+
 
 def validation_report(
     checkpoint: Checkpoint,
     validation: Validation,
     samples: tuple[Samples, Samples],
     held_out: Tensor,
+    *,
+    origin: Origin,
+    distances: Sequence[Mapping[str, Any]] = (),
     **settings: Any,
 ) -> Report:
     """Numbers, figure, samples and page of a validation.
@@ -33,21 +42,116 @@ def validation_report(
         validation: of its calibration.
         samples: from the same noise, without and with calibration.
         held_out: images (n, c, h, w) in [-1, 1] to show.
+        origin: the command that made it, and the file of the calibration.
+        distances: of samples to real images, reports of ``real.reports.quality``.
         settings: of the command, to be told.
     """
     before, after = samples
     numbers = _numbers(checkpoint, validation)
-    numbers |= {"settings": settings, "sampling": _sampling(before, after)}
-    summary = _summary(numbers)
+    numbers |= {
+        "settings": settings,
+        "sampling": _sampling(before, after),
+        "command": origin.command,
+    }
+    if distances:
+        numbers["distances"] = list(distances)
+    sections = (
+        bias_section(validation.calibration),
+        _errors(numbers),
+        _samples(numbers, before.images, after.images, held_out),
+        *map(distance_section, distances),
+        assumptions(validation.calibration.certainty),
+        use_section(checkpoint, validation.calibration, origin.calibration),
+        Section("Every time", tables=(_table(numbers),)),
+        origin.section(numbers["fingerprint"], settings),
+    )
     return Report(
-        "report", numbers, summary, partial(draw_validation, report=numbers), (13.5, 3.1),
+        "report", f"Calibration of {checkpoint.reference}, on images it has not seen",
+        validation.verdict(), _summary(numbers), numbers, sections,
         ("calibration.png", "calibration.pdf"),
-        {"report": numbers, "summary": summary},
-        {
-            "samples_before.png": before.images, "samples_after.png": after.images,
-            "samples_held_out.png": held_out,
-        },
     )  # fmt: skip
+
+
+def _errors(report: dict[str, Any]) -> Section:
+    """Panels over log-SNR."""
+    panels = (
+        Panel(
+            partial(draw_gain, report=report),
+            "Fall of the held-out denoising loss in percent, over log-SNR",
+        ),
+        Panel(
+            partial(draw_eta, report=report),
+            "Mean error of the network, and the noise of a plain average, over log-SNR",
+        ),
+        Panel(
+            partial(draw_error, report=report),
+            "Error energy of the shift and of the plain average, over log-SNR",
+        ),
+        Panel(
+            partial(draw_line_check, report=report),
+            "Error of the network over that of a line in x_t, over log-SNR",
+        ),
+    )
+    return Section(
+        "Where it errs, and what calibration takes off",
+        (
+            f"Bands are intervals at {LEVEL:.0%} over images, each time by itself: several noise draws "
+            "on one image count as one. The bound is integrated over the calibrated times only, and a "
+            "bound that falls does not promise a likelihood that rises, nor better samples.",
+        ),
+        panels,
+    )
+
+
+def _samples(report: dict[str, Any], before: Tensor, after: Tensor, held_out: Tensor) -> Section:
+    """Samples side by side with real images."""
+    sampling = report["sampling"]
+    pictures = (
+        Picture(before, "without calibration", "samples_before.png"),
+        Picture(
+            after,
+            "with calibration (mean change of a pixel: "
+            f"{sampling['mean_change']:.4f} of a range of 2)",
+            "samples_after.png",
+        ),
+        Picture(held_out, "the first held-out images, as the network saw them", "samples_held_out.png"),
+    )  # fmt: skip
+    text = (
+        f"{sampling['samples']} samples by {sampling['solver']} at {sampling['nfe']} network evaluations "
+        f"each; {sampling['seconds_before']:.1f} s without and {sampling['seconds_after']:.1f} s with "
+        "calibration."
+    )
+    return Section("Samples from the same noise", (text,), pictures=pictures)
+
+
+def _table(report: dict[str, Any]) -> Table:
+    """All that is known of each time, under headers that differ."""
+    columns = (
+        "t", "log-SNR", "|η|²", "interval of |η|²", "held-out gain", "interval of the gain",
+        "denoising loss", "error of the shift", "error of the plain average", "weight of the shift",
+        "certified gain of the shift", *(("slopes", "certified gain of slopes") if report["order"] else ()),
+    )  # fmt: skip
+    return Table(
+        columns, [_row(row) for row in report["times"]], "All numbers of each time", folded=True
+    )
+
+
+def _row(row: dict[str, Any]) -> list[str | Cell]:
+    tone = (
+        GOOD if row["heldout_gain_lower"] > 0 else BAD if row["heldout_gain_upper"] < 0 else PLAIN
+    )
+    cells: list[str | Cell] = [
+        f"{row['t']:g}", f"{row['log_snr']:.2f}", f"{row['eta_sq']:.2e}",
+        f"{row['eta_sq_lower']:.1e} to {row['eta_sq_upper']:.1e}",
+        Cell(f"{row['heldout_gain']:.2e}", tone),
+        f"{row['heldout_gain_lower']:.1e} to {row['heldout_gain_upper']:.1e}",
+        f"{row['denoising_loss']:.4g}", f"{row['error_energy']:.2e}", f"{row['plain_error_energy']:.2e}",
+        f"{row['weight']:.2f}", f"{row['certificate']:.1e}" if row["weight"] > 0 else LEFT_ALONE,
+    ]  # fmt: skip
+    if row["slopes"] is None:
+        return cells
+    none = row["slopes"] == NONE
+    return [*cells, row["slopes"], LEFT_ALONE if none else f"{row['slope_certificate']:.1e}"]
 
 
 def _numbers(checkpoint: Checkpoint, validation: Validation) -> dict[str, Any]:
@@ -105,13 +209,13 @@ def _summary(report: dict[str, Any]) -> list[str]:
     worse = sum(row["heldout_gain_upper"] < 0 for row in times)
     best = max(times, key=lambda row: row["heldout_gain"] / row["denoising_loss"])
     share = best["heldout_gain"] / best["denoising_loss"]
-    warning = [f"warning: {report['warning']}"] if report["warning"] else []
+    left_out = report["images_left_out"]
     return [
-        *warning,
         *cautions("held-out images", report["images_held_out"]),
         f"held-out images: {report['images_held_out']} (calibrated on "
         f"{report['images_calibration']}, none in common)"
-        + (f", {units} independent units" if (units := report.get("units_held_out")) else ""),
+        + (f", {units} independent units" if (units := report.get("units_held_out")) else "")
+        + (f"; {left_out} more were left out, as it was made from them" if left_out else ""),
         f"likelihood bound: {_change(nats, '.4f')} nats, {_change(bits, '.2e')} bits/dim, "
         f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
         *_parts(report),
@@ -132,10 +236,8 @@ def _parts(report: dict[str, Any]) -> list[str]:
     """Where the shift is applied, and the slopes if there are any."""
     rows = report["times"]
     shifted = sum(row["weight"] > 0 for row in rows)
-    lines = [
-        f"shift: applied at {shifted} of {len(rows)} times; the others are left alone, as no gain "
-        "is certain there"
-    ]
+    rest = "; the others are left alone, as no gain is certain there" if shifted < len(rows) else ""
+    lines = [f"shift: applied at {shifted} of {len(rows)} times{rest}"]
     if report["order"]:
         sloped = sum(row["slopes"] not in (None, NONE) for row in rows)
         alone = report["shift_bound_gain_nats"]["value"]

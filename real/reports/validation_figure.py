@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from theory.support.plot_style import BLUE, GREEN, GREY, ORANGE
 
@@ -12,16 +11,19 @@ LOG_SNR = r"log-SNR $\lambda_t$ (noise to the left)"
 
 
 def draw_eta(ax: Axes, report: dict[str, Any]) -> None:
-    """|eta|^2 of the network on held-out images, with its interval; on a log scale."""
-    lam, value, lower, upper = _columns(report, "log_snr", "eta_sq", "eta_sq_lower", "eta_sq_upper")
+    """|eta|^2 of the network on held-out images, with a band, over the noise of a plain average."""
+    lam, value, lower, upper, plain = _columns(
+        report, "log_snr", "eta_sq", "eta_sq_lower", "eta_sq_upper", "plain_error_energy"
+    )
     floor = 0.3 * np.min(np.abs(value[value != 0]), initial=1.0)
     low, high = np.maximum(lower, floor), np.maximum(upper, floor)
-    ax.vlines(lam, low, high, color=BLUE, lw=1)
+    ax.fill_between(lam, low, high, color=BLUE, alpha=0.25, lw=0)
     known = value > 0
     ax.plot(lam[known], value[known], "o", ms=3, color=BLUE, label=r"$|\eta_t|^2$, 95 %")
+    ax.plot(lam, plain, color=ORANGE, lw=1, label="noise of a plain average")
     ax.set(yscale="log", ylim=(floor, None), xlabel=LOG_SNR, ylabel=r"$|\eta_t|^2$")
     ax.set_title("Mean error of the network")
-    ax.legend(loc="upper left")
+    ax.legend()
 
 
 def draw_gain(ax: Axes, report: dict[str, Any]) -> None:
@@ -32,7 +34,7 @@ def draw_gain(ax: Axes, report: dict[str, Any]) -> None:
     )  # fmt: skip
     percent = 100 / loss
     ax.axhline(0, color=GREY, lw=0.8)
-    ax.vlines(lam, lower * percent, upper * percent, color=GREEN, lw=1)
+    ax.fill_between(lam, lower * percent, upper * percent, color=GREEN, alpha=0.25, lw=0)
     ax.plot(lam, gain * percent, "o", ms=3, color=GREEN, label="held out, 95 %")
     ax.set_yscale("symlog", linthresh=1)
     ax.set(xlabel=LOG_SNR, ylabel="fall of the loss (%)", title="Denoising loss after calibration")
@@ -56,14 +58,6 @@ def draw_line_check(ax: Axes, report: dict[str, Any]) -> None:
     ax.semilogy(lam, network / line, color=BLUE, marker="o", ms=3, lw=1)
     ax.set(xlabel=LOG_SNR, ylabel="error of the network / of a line")
     ax.set_title("Does it fit its description?")
-
-
-def draw_validation(figure: Figure, report: dict[str, Any]) -> None:
-    """Four panels: error of the shift, mean error, held-out gain, comparison with a line."""
-    panels = figure.subplots(1, 4)
-    drawings = (draw_error, draw_eta, draw_gain, draw_line_check)
-    for draw, ax in zip(drawings, panels, strict=True):
-        draw(ax, report)
 
 
 def _columns(report: dict[str, Any], *names: str) -> list[np.ndarray]:

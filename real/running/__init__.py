@@ -9,6 +9,7 @@ import torch
 
 from real.families.checkpoint import Checkpoint
 from real.running.batch_size import best_batch_size, timed
+from real.running.going_on import going_on
 from real.running.memory import WithinMemory, require_memory
 from real.running.precision import DTYPES, compiled, in_dtype
 from real.running.resumable import resumable
@@ -21,6 +22,7 @@ __all__ = [
     "bare_calls",
     "best_batch_size",
     "compiled",
+    "going_on",
     "in_dtype",
     "require_memory",
     "resumable",

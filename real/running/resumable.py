@@ -31,20 +31,20 @@ MOST_BYTES = 2**31
 
 
 class Recorded:
-    """A prediction whose results are kept in a file, and played back by the next run.
+    """A prediction of the network of this identity, kept in a file and played back by the next run.
 
     Attributes:
         played_back: how many samples were predicted by the file.
     """
 
-    def __init__(self, predict: Predict, file: BinaryIO) -> None:
-        self._predict, self._file = predict, file
+    def __init__(self, predict: Predict, file: BinaryIO, identity: str) -> None:
+        self._predict, self._file, self._identity = predict, file, identity
         self._reading = True
         self.played_back = 0
 
     def __call__(self, x_t: Tensor, t: Tensor, condition: Any = None) -> Tensor:
         """As the prediction itself."""
-        digest = _digest(x_t, t, condition)
+        digest = _digest(self._identity, x_t, t, condition)
         if self._reading:
             if (y := self._read(digest, x_t)) is not None:
                 self.played_back += len(y)
@@ -78,9 +78,10 @@ class Recorded:
             self._file.seek(MOST_BYTES)
 
 
-def _digest(x_t: Tensor, t: Tensor, condition: Any) -> bytes:
-    """Digest of what a network is called with."""
-    found = hashlib.blake2b(repr((tuple(x_t.shape), x_t.dtype)).encode(), digest_size=DIGEST_BYTES)
+def _digest(identity: str, x_t: Tensor, t: Tensor, condition: Any) -> bytes:
+    """Digest of a network and of what it is called with."""
+    kind = repr((identity, tuple(x_t.shape), x_t.dtype))
+    found = hashlib.blake2b(kind.encode(), digest_size=DIGEST_BYTES)
     for values in (x_t, t, condition):
         if isinstance(values, Tensor):
             found.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -95,7 +96,7 @@ def resumable(checkpoint: Checkpoint, out: Path) -> Iterator[Checkpoint]:
 
     Args:
         checkpoint: the network, as it will be run.
-        out: file or folder that is to be written.
+        out: file or folder that is to be written within the block.
 
     Raises:
         InputError: another run is about to write the same.
@@ -109,7 +110,7 @@ def resumable(checkpoint: Checkpoint, out: Path) -> Iterator[Checkpoint]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise InputError(f"{out}: another run is about to write it") from error
-        recorded = Recorded(checkpoint.predict, file)
+        recorded = Recorded(checkpoint.predict, file, checkpoint.fingerprint)
         try:
             yield replace(checkpoint, predict=recorded)
         except InputError:  # it would fail again

@@ -11,6 +11,7 @@ from torch import Tensor
 from real.families.checkpoint import Checkpoint
 from real.solvers.base import Solver, SolverRun
 from real.solvers.by_name import solver_named
+from theory.calibration.progress import Progress
 from theory.diffusion.targets import DATA, convert
 from theory.forward.images import DEFAULT_BATCH
 from theory.forward.keyed_noise import keyed_noise
@@ -104,6 +105,17 @@ def sample(
         images = [checkpoint.codec.decode(x.to(noise.device)).cpu() for x in images]
     name = solver.name if isinstance(solver, Solver) else solver
     return Samples(torch.cat(images).clamp(-1, 1), name, used, seconds)
+
+
+def sampled_once(progress: Progress, name: str, draw: Callable[[], Samples]) -> Samples:
+    """Samples that are drawn once in a run, however often it is killed; seconds are those of drawing.
+
+    Args:
+        progress: of the run.
+        name: of the samples.
+        draw: draws them.
+    """
+    return Samples(**progress.once(name, lambda _: vars(draw())))
 
 
 def _begin(checkpoint: Checkpoint, solver: str | Solver, nfe: int) -> SolverRun:

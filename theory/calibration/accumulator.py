@@ -15,7 +15,7 @@ Tried = tuple[Estimator, int]
 """A control-variate estimator, and how many of the noise draws of an image it is given."""
 
 
-class Accumulator:
+class Accumulator(Sums):
     """The sums of one time: of the estimators that are tried, and of each part of the calibration.
 
     Args:
@@ -30,8 +30,16 @@ class Accumulator:
         shape = tuple(mean_image.mean.shape)
         self.line = LineSums(mean_image.mean)
         self.collectors: dict[Tried, Collector] = {t: t[0].collector(shape) for t in tried}
+        for (_, draws), collector in self.collectors.items():
+            collector.expect_(draws)
         sums = {part: part.sums(shape) for part in parts}
         self.of_parts: dict[PartEstimator, Sums] = {p: s for p, s in sums.items() if s is not None}
+
+    def members(self) -> list[tuple[str, Sums]]:
+        """All sums by name."""
+        tried = [(f"{e.name} {draws}", c) for (e, draws), c in self.collectors.items()]
+        parts = [(type(part).__name__, s) for part, s in self.of_parts.items()]
+        return [("line", self.line), *tried, *parts]
 
     def add_(self, seen: Observation) -> None:
         """Take in an observation of this time, in place. An image must not come twice."""
@@ -56,9 +64,3 @@ class Accumulator:
         """
         everyone = survey.mean_image if seen < survey.count else None
         return replace(self.kept().to_("cpu").moments(everyone), clustered=survey.clustered)
-
-    def to_cpu(self) -> "Accumulator":
-        """The same, with all sums on the CPU."""
-        for sums in (self.line, *self.collectors.values(), *self.of_parts.values()):
-            sums.to_("cpu")
-        return self

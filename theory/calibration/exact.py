@@ -18,8 +18,9 @@ from torch import Tensor
 from theory.calibration.arguments import as_device, as_importance, as_schedule_times, as_target
 from theory.calibration.exact_certificate import ExactCertificate
 from theory.calibration.held_out import PURPOSE, HeldOut, hold_out
-from theory.calibration.passes import likelihood_worth
+from theory.calibration.passes import likelihood_worth, pass_name
 from theory.calibration.procedure import calibrate
+from theory.calibration.progress import Progress
 from theory.calibration.result import Calibration
 from theory.calibration.validation import CLIPPED, WHOLE
 from theory.diffusion.data_range import DataRange, error_scale
@@ -31,7 +32,7 @@ from theory.forward.halves import chosen_images, two_halves
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network, Predict, clipped
-from theory.forward.survey import survey
+from theory.forward.survey import Survey, survey
 from theory.statistics.betting import betting_lower_bounds
 from theory.statistics.shrinkage import CERTIFIED, Policy
 from theory.support.errors import InputError
@@ -64,13 +65,14 @@ def calibrate_exactly(
     batch_size: int = DEFAULT_BATCH,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     **options: Any,
 ) -> Calibration:
     """A calibration made from half of the images, with exact bounds of its gain from the others.
 
     Args:
-        predict, schedule, target, times, importance, seed, draws, batch_size, device, on_progress: as
-            for ``calibrate``.
+        predict, schedule, target, times, importance, seed, draws, batch_size, device, on_progress,
+            progress: as for ``calibrate``.
         data_range: what every number of every image lies between.
         images, conditions, groups: as for ``calibrate``; at least four different images.
         policy: as for ``calibrate``; the default applies nothing at a time whose gain either half of the
@@ -93,9 +95,14 @@ def calibrate_exactly(
     made = calibrate(
         inside.predict, schedule, target=network.target, images=halves.makes.images, times=times,
         conditions=halves.makes.conditions, importance=importance, policy=policy, seed=seed,
-        draws=draws, **measured, **options,
+        draws=draws, **measured, progress=progress, **options,
     )  # fmt: skip
-    limits = _limits(made, inside, halves.pilot, seed, measured)
+    progress = (progress or Progress()).within(
+        pass_name(conditions, halves.look, times, noise.seed, noise.count)
+    )
+    limits = progress.once(
+        "limits", lambda _: {"limits": _limits(made, inside, halves.pilot, seed, measured)}
+    )["limits"]
     exact = ExactCertificate.unjudged(data_range, limits)
     worth = (
         likelihood_worth(network, times)
@@ -103,7 +110,7 @@ def calibrate_exactly(
         else as_importance(importance, len(times))
     )
     rules = Rules(policy, len(times) + 1, worth)
-    return _judged(made, exact, network, halves, rules, noise, measured)
+    return _judged(made, exact, network, halves, rules, noise, measured | {"progress": progress})
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,12 +118,12 @@ class _Halves:
     """Images that make a correction, some of them, and independent ones that judge it.
 
     Attributes:
-        ids: of all images.
+        look: at all images.
         makes, pilot, judges: the images.
         order: (n,), the place of each image that judges, in no order of the images.
     """
 
-    ids: Int64[Tensor, "image"]
+    look: Survey
     makes: ImageSet
     pilot: ImageSet
     judges: ImageSet
@@ -135,7 +142,7 @@ class _Halves:
             chosen_images(whole, look, chosen) for chosen in (makes, pilot, judges)
         )
         order = look.ranks[judges].argsort().argsort()
-        return cls(look.ids.sort().values, of_makes, of_pilot, of_judges, order)
+        return cls(look, of_makes, of_pilot, of_judges, order)
 
 
 def _limits(
@@ -199,7 +206,7 @@ def _judged(
         total_certificate=total,
         line_check=found.line_check,
         eta_sq=found.eta_sq,
-        image_ids=halves.ids,
+        image_ids=halves.look.ids.sort().values,
     )
 
 

@@ -8,14 +8,17 @@ so that paired draws tell the fall of the denoising loss with little variance. T
 statistical unit: draws on one image are averaged first.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
 from jaxtyping import Float64, Int64, Real
 from torch import Tensor
 
+from theory.calibration.progress import Progress
+from theory.estimators.device_sums import Sums
 from theory.estimators.line_check import LineComparison, LineSums
 from theory.forward.forward_pass import GROUPS, Observation, observe
 from theory.forward.images import Batch
@@ -61,13 +64,14 @@ def hold_out(
     units: Int64[Tensor, "image"],
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> HeldOut:
     """Measure a network and some corrections of it on the same images and the same noise.
 
     Args:
         network: the network as it is.
         corrections: what to subtract from its predictions, by name.
-        images: checked batches that nothing was estimated from.
+        images: checked batches that nothing was estimated from, which can be read again.
         times: (T,).
         seed: key of the noise, so that losses of several networks are paired.
         draws: noise draws per image and time.
@@ -75,37 +79,65 @@ def hold_out(
         units: (n,), which images belong together, numbered from 0 in no order of the images.
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
+        progress: that of the part of a run that measures these images (default: none is kept).
 
     Raises:
         InputError: as ``observe``.
     """
-    losses: list[list[Tensor]] = [[] for _ in times]
-    gains: dict[str, list[list[Tensor]]] = {name: [[] for _ in times] for name in corrections}
-    moments: dict[int, Moments] = {}
-    lines = [] if mean_image is None else [LineSums(mean_image) for _ in times]
-    for seen in observe(
-        network, images, times, Draws(seed, PURPOSE, draws), device=device, on_progress=on_progress,
-        group=units % GROUPS,
-    ):  # fmt: skip
-        k, mean = seen.time_index, seen.residual.mean(0)
-        losses[k].append(seen.residual.square().flatten(2).sum(2).mean(0).cpu())
-        for name, correction in corrections.items():
-            gains[name][k].append(_gain(correction, times[k][None], seen).cpu())
-        for line in lines[k : k + 1]:
-            line.add_(seen)
-        sums = moments.get(k) or Moments.empty(tuple(mean.shape[1:]), GROUPS)
-        moments[k] = sums = sums.to(mean.device)
-        sums.add_(seen.group, mean)
+    shape = tuple(next(iter(images)).images.shape[1:])
+    sums = [
+        _TimeSums(len(units), shape, [(c, t[None]) for c in corrections.values()], mean_image)
+        for t in times
+    ]
+    observed = partial(
+        observe, network, images, times, Draws(seed, PURPOSE, draws), group=units % GROUPS,
+        device=device, on_progress=on_progress,
+    )  # fmt: skip
+    (progress or Progress()).sum_(PURPOSE, sums, lambda share: observed(share=share))
     clustered = len(units.unique()) < len(units)
+    for of_time in sums:
+        of_time.to_("cpu")
     return HeldOut(
-        _table(losses),
-        {name: _table(columns) for name, columns in gains.items()},
-        tuple(
-            replace(moments[k].to("cpu"), clustered=clustered).squared_norm()
-            for k in range(len(times))
-        ),
-        tuple(line.to_("cpu").comparison() for line in lines),
+        torch.stack([s.losses for s in sums], 1),
+        {name: torch.stack([s.gains[j] for s in sums], 1) for j, name in enumerate(corrections)},
+        tuple(replace(s.moments, clustered=clustered).squared_norm() for s in sums),
+        tuple(s.line.comparison() for s in sums if s.line is not None),
     )
+
+
+class _TimeSums(Sums):
+    """Losses and gains of every image at one time, and sums over all of them.
+
+    Args:
+        count: how many images there are.
+        shape: of one.
+        corrections: each with this time, (1,).
+        mean_image: of other images; None for no comparison with the best line.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        shape: tuple[int, ...],
+        corrections: Sequence[tuple[Correction, Tensor]],
+        mean_image: Float64[Tensor, "*shape"] | None,
+    ) -> None:
+        self.corrections = corrections
+        self.losses = torch.zeros(count, dtype=torch.float64)
+        self.gains = torch.zeros(len(corrections), count, dtype=torch.float64)
+        self.moments = Moments.empty(shape, GROUPS)
+        self.line = None if mean_image is None else LineSums(mean_image)
+
+    def add_(self, seen: Observation) -> None:
+        """Take in an observation, in place. An image must not come twice."""
+        seen = self.beside(seen)
+        places = seen.places.to(seen.device)
+        self.losses[places] = seen.residual.square().flatten(2).sum(2).mean(0)
+        for j, (correction, t) in enumerate(self.corrections):
+            self.gains[j, places] = _gain(correction, t, seen)
+        self.moments.add_(seen.group, seen.residual.mean(0))
+        if self.line is not None:
+            self.line.add_(seen)
 
 
 def _gain(correction: Correction, t: Real[Tensor, "1"], seen: Observation) -> Float64[Tensor, "b"]:
@@ -115,7 +147,3 @@ def _gain(correction: Correction, t: Real[Tensor, "1"], seen: Observation) -> Fl
         subtracted = correction(x_t, t, y, seen.conditions).expand_as(y)
         falls.append((2 * subtracted * residual - subtracted**2).flatten(1).sum(1))
     return torch.stack(falls).mean(0)
-
-
-def _table(columns: list[list[Tensor]]) -> Float64[Tensor, "image time"]:
-    return torch.stack([torch.cat(column) for column in columns], 1)

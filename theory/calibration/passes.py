@@ -1,7 +1,8 @@
 """What is calibrated, and a pass of the network over all of its images."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,14 +11,16 @@ from torch import Tensor
 
 from theory.calibration.accumulator import Accumulator, Tried
 from theory.calibration.arguments import as_importance
+from theory.calibration.progress import Progress
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.control_variates import PLAIN, Estimator
 from theory.estimators.device_sums import Sums
 from theory.estimators.line_check import LineComparison
 from theory.estimators.parts import Measured, PartEstimator
 from theory.estimators.time_grid import TimeGrid
-from theory.forward.forward_pass import GROUPS, Observation, observe
-from theory.forward.images import ImageSet
+from theory.forward.fingerprints import fingerprint
+from theory.forward.forward_pass import GROUPS, observe
+from theory.forward.images import Conditions, ImageSet
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network
 from theory.forward.survey import Survey, survey
@@ -42,6 +45,7 @@ class Problem:
         seed: key of the noise, and of the order in which images are taken.
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
+        progress: how far the passes have come.
     """
 
     network: Network
@@ -53,6 +57,7 @@ class Problem:
     seed: int
     device: Any = None
     on_progress: Callable[[int], None] | None = None
+    progress: Progress = field(default_factory=Progress)
 
     @property
     def grid(self) -> TimeGrid:
@@ -63,25 +68,30 @@ class Problem:
         """Empty sums, one per time."""
         return [Accumulator(self.survey.mean_image, tried, self.parts) for _ in self.times]
 
-    def observe(
+    def sum_(
         self,
+        sums: Sequence[Sums],
         draws: int,
         members: Bool[Tensor, "time image"] | None = None,
         order: Int64[Tensor, "image"] | None = None,
-    ) -> Iterable[Observation]:
-        """The network's predictions on noised images.
+        turn: int = 0,
+    ) -> None:
+        """Add the network's predictions on noised images to the sums of each time, in place.
 
         Args:
+            sums: of each time.
             draws: noise draws per image and time.
             members: (T, n), which images at which time (default: all).
             order: (n,), the place of each image's unit, in which units are dealt out to groups
                 (default: as they come).
+            turn: how many passes have added to these sums before.
         """
         group = (self.survey.units if order is None else order) % GROUPS
-        return observe(
-            self.network, self.images, self.times, Draws(self.seed, PURPOSE, draws),
+        observed = partial(
+            observe, self.network, self.images, self.times, Draws(self.seed, PURPOSE, draws),
             members=members, group=group, device=self.device, on_progress=self.on_progress,
         )  # fmt: skip
+        self.progress.sum_("pass", sums, lambda share: observed(share=share), turn)
 
 
 def pose(
@@ -94,12 +104,14 @@ def pose(
     importance: Float64[Tensor, "time"] | None = None,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Problem:
     """Check everything and look at the images once, before the network is run.
 
     Args:
-        network, images, times, parts, seed, importance, device, on_progress: as ``Problem`` has
-            them; the default importance is the worth to the likelihood bound.
+        network, images, times, parts, seed, importance, device, on_progress, progress: as
+            ``Problem`` has them; the default importance is the worth to the likelihood bound, and
+            the progress is that of a part of the run, which has the name of these images.
 
     Raises:
         InputError: images that ``survey`` refuses, or importances that are no weights.
@@ -109,7 +121,20 @@ def pose(
         if importance is None
         else as_importance(importance, len(times))
     )
-    return Problem(network, images, survey(images), times, worth, parts, seed, device, on_progress)
+    look = survey(images)
+    of_images = (progress or Progress()).within(pass_name(images.conditions, look, times, seed))
+    return Problem(network, images, look, times, worth, parts, seed, device, on_progress, of_images)
+
+
+def pass_name(
+    conditions: Conditions | None, look: Survey, times: Real[Tensor, "time"], *settings: int
+) -> str:
+    """A name of passes over these images at these times: others have others."""
+    known = [("ids", look.ids), ("units", look.units), ("times", times)]
+    if isinstance(conditions, Tensor):
+        known.append(("conditions", conditions))
+        conditions = None
+    return fingerprint(known, *map(str, settings), *map(str, conditions or ()))
 
 
 def likelihood_worth(network: Network, times: Tensor) -> Tensor:
@@ -170,10 +195,9 @@ def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:
     """
     kept, plain = (estimator, draws), (PLAIN, 1)
     accumulators = problem.accumulators((kept, plain))
-    for seen in problem.observe(draws):
-        accumulators[seen.time_index].add_(seen)
+    problem.sum_(accumulators, draws)
     plain_errors = [
-        a.to_cpu().collectors[plain].moments(None).error_energy() / draws for a in accumulators
+        a.to_("cpu").collectors[plain].moments(None).error_energy() / draws for a in accumulators
     ]
     for accumulator in accumulators:
         accumulator.keep(kept)

@@ -24,6 +24,7 @@ from torch import Tensor
 from theory.calibration.alternatives import better_alternatives
 from theory.calibration.arguments import as_device, as_provenance, as_schedule_times, as_target
 from theory.calibration.passes import PURPOSE, PassResult, Problem, full_pass, pose
+from theory.calibration.progress import Progress
 from theory.calibration.result import Calibration
 from theory.calibration.sequential import sequential_pass
 from theory.diffusion.schedules import Schedule, Times
@@ -66,6 +67,7 @@ def calibrate(
     batch_size: int = DEFAULT_BATCH,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     provenance: Mapping[str, Any] | None = None,
 ) -> Calibration:
     """Estimate eta_t = E[y_theta(x_t, t)] - A_t E[x_0] at each time.
@@ -98,6 +100,7 @@ def calibrate(
         batch_size: of the network's calls when ``images`` is a tensor; never changes the result.
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
+        progress: where to go on if a run was killed, and with which other processes (default: none).
         provenance: anything else worth keeping with the result.
 
     Raises:
@@ -114,15 +117,27 @@ def calibrate(
     problem = pose(
         network, ImageSet(images, conditions, batch_size, groups), as_schedule_times(schedule, times),
         parts_of(order, classes, conditions), seed=noise.seed, importance=importance,
-        device=as_device(device), on_progress=on_progress,
+        device=as_device(device), on_progress=on_progress, progress=progress,
     )  # fmt: skip
-    doubts, spent = better_alternatives(problem, None if goal is None else goal.evaluations)
+    doubts, spent = _doubts(problem, None if goal is None else goal.evaluations)
     if goal is None:
         passed = full_pass(problem, estimator, noise.count)
     else:
         passed = sequential_pass(problem, goal.less(spent))
     passed = replace(passed, doubts=doubts, evaluations=passed.evaluations + spent)
     return conclude(problem, passed, policy, provenance)
+
+
+def _doubts(problem: Problem, budget: int | None) -> tuple[tuple[str, ...], int]:
+    """As ``better_alternatives``, once in a run."""
+
+    def compute(_: Progress) -> dict[str, Any]:
+        """The doubts and the evaluations that they took."""
+        doubts, spent = better_alternatives(problem, budget)
+        return {"doubts": doubts, "spent": spent}
+
+    found = problem.progress.once("alternatives", compute)
+    return tuple(found["doubts"]), found["spent"]
 
 
 def parts_of(

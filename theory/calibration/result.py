@@ -25,7 +25,7 @@ from theory.calibration.exact_certificate import ExactCertificate
 from theory.calibration.passes import Choice
 from theory.diffusion import targets
 from theory.diffusion.data_range import DataRange
-from theory.diffusion.schedules import Schedule, from_description
+from theory.diffusion.schedules import Schedule, from_description, require_storable
 from theory.diffusion.targets import Target
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.constant_shift import ConstantShift
@@ -335,8 +335,9 @@ class Calibration:
         """Write the calibration as safetensors with JSON texts; the file appears whole or not at all.
 
         Raises:
-            InputError: the file cannot be written.
+            InputError: the file cannot be written, or the schedule is the user's own class.
         """
+        require_storable(self.schedule)
         own = Contents(
             {
                 "times": self.times,

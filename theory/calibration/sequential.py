@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import torch
 from jaxtyping import Int64
@@ -58,12 +59,13 @@ class _Sequential:
         by_rank = problem.survey.ranks.argsort()
         self.rank = by_rank[self.order[by_rank].argsort(stable=True)].argsort()
         self.taken = torch.zeros(times, dtype=torch.int64)
+        self.turn = 0
         self.accumulators = problem.accumulators(CANDIDATES)
 
     def run(self) -> PassResult:
         """Measure until the goal is met, the budget is spent, or the images are used up."""
         self._pilot()
-        while (wanted := self._wanted()).gt(self.taken).any():
+        while (wanted := self._next_round()).gt(self.taken).any():
             self._take(wanted)
         choices = tuple(
             Choice(estimator.name, taken, draws)
@@ -73,7 +75,7 @@ class _Sequential:
             variance / choice.evaluations
             for variance, choice in zip(self.plain_variance, choices, strict=True)
         ]
-        accumulators = [accumulator.to_cpu() for accumulator in self.accumulators]
+        accumulators = [accumulator.to_("cpu") for accumulator in self.accumulators]
         return pass_result(self.problem, accumulators, choices, plain_errors, self.evaluations)
 
     @property
@@ -88,18 +90,30 @@ class _Sequential:
         self._observe(PILOT_DRAWS, torch.full_like(self.taken, images))
         self.taken += images
         self.pilot_images, self.pilot_evaluations = images, PILOT_DRAWS * images * times
-        self.chosen: list[Tried] = []
-        self.plain_variance: list[float] = []
-        for accumulator in self.accumulators:
-            variance = {
-                tried: self._variance(collector.to_("cpu"), tried)
-                for tried, collector in accumulator.collectors.items()
-            }
-            best = min(CANDIDATES, key=variance.__getitem__)
-            self.plain_variance.append(variance[PLAIN, 1])
-            self.chosen.append(best)
+        found = self.problem.progress.once("pilot", lambda _: self._pilot_result())
+        self.plain_variance: list[float] = found["plain_variance"]
+        self.chosen = [CANDIDATES[k] for k in found["chosen"]]
+        for accumulator, best in zip(self.accumulators, self.chosen, strict=True):
             accumulator.keep(best)
         self.cost = torch.tensor([draws for _, draws in self.chosen])
+
+    def _pilot_result(self) -> dict[str, list[Any]]:
+        """Of each time, which candidate goes on, and the variance of the plain average."""
+        chosen, plain = [], []
+        for accumulator in self.accumulators:
+            variance = [
+                self._variance(accumulator.collectors[tried].to_("cpu"), tried)
+                for tried in CANDIDATES
+            ]
+            chosen.append(min(range(len(CANDIDATES)), key=variance.__getitem__))
+            plain.append(variance[CANDIDATES.index((PLAIN, 1))])
+        return {"chosen": chosen, "plain_variance": plain}
+
+    def _next_round(self) -> Int64[Tensor, "time"]:
+        found = self.problem.progress.once(
+            f"round {self.turn}", lambda _: {"wanted": self._wanted().tolist()}
+        )
+        return torch.tensor(found["wanted"])
 
     def _variance(self, collector: Collector, tried: Tried) -> float:
         """Variance of one evaluation."""
@@ -148,5 +162,5 @@ class _Sequential:
     def _observe(self, draws: int, until: Int64[Tensor, "time"]) -> None:
         """Sum over the images of rank from ``taken`` to ``until``, per time."""
         members = (self.rank >= self.taken[:, None]) & (self.rank < until[:, None])
-        for seen in self.problem.observe(draws, members, self.order):
-            self.accumulators[seen.time_index].add_(seen)
+        self.problem.sum_(self.accumulators, draws, members, self.order, self.turn)
+        self.turn += 1

@@ -17,13 +17,16 @@ from torch import Tensor
 from theory.calibration.arguments import as_device
 from theory.calibration.description import description_warning
 from theory.calibration.held_out import Correction, hold_out
+from theory.calibration.passes import pass_name
+from theory.calibration.progress import Progress
 from theory.calibration.result import Calibration, as_calibration
+from theory.calibration.verdict import Verdict, verdict_on
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.estimators.line_check import LineComparison
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet, Unseen
 from theory.forward.network import Network, Predict
 from theory.forward.survey import survey
-from theory.statistics.intervals import Estimate
+from theory.statistics.intervals import LEVEL, Estimate
 
 CLIPPED, SHIFT, WHOLE = "clipped", "shift", "whole"
 """Clipping alone, the constant shift without other parts, and all parts of a calibration."""
@@ -83,6 +86,23 @@ class Validation:
             c.grid, c.target, self.line_check, self.eta_sq, math.prod(c.shape), c.doubts
         )
 
+    @property
+    def applied(self) -> int:
+        """At how many times anything is subtracted."""
+        c = self.calibration
+        return int(torch.stack([c.applied(part) for part in c.parts]).any(0).sum())
+
+    def verdict(self) -> Verdict:
+        """One sentence: what the calibration does, how sure that is, and whether to use it."""
+        return verdict_on(
+            self.bound_gain(), self.gain_at_once(), self.applied, self.independent, self.warning()
+        )
+
+    def gain_at_once(self) -> list[Estimate]:
+        """``gain`` with intervals that hold together over the times, by Bonferroni."""
+        level = 1 - (1 - LEVEL) / len(self.calibration.times)
+        return [Estimate.of_mean(column, self.units, level) for column in self.gains.T]
+
     def loss(self) -> list[Estimate]:
         """Denoising loss without calibration, per time."""
         return [Estimate.of_mean(column, self.units) for column in self.losses.T]
@@ -124,14 +144,15 @@ def validate(
     batch_size: int = DEFAULT_BATCH,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Validation:
     """Measure a calibration on images that it was not made from; those it was are left out.
 
     Args:
         predict: the network without calibration.
         calibration: what is validated, or the file that holds it.
-        images, conditions, groups, seed, draws, batch_size, device, on_progress: as for ``calibrate``; the
-            noise is independent of the calibration's even with the same seed.
+        images, conditions, groups, seed, draws, batch_size, device, on_progress, progress: as for
+            ``calibrate``; the noise is independent of the calibration's even with the same seed.
 
     Raises:
         InputError: fewer than two images remain; images or predictions that ``calibrate`` refuses.
@@ -152,6 +173,9 @@ def validate(
         network, corrections, held_out, calibration.times, seed=seed, draws=draws,
         mean_image=calibration.mean_image, device=as_device(device), on_progress=on_progress,
         units=look.units,
+        progress=(progress or Progress()).within(
+            pass_name(conditions, look, calibration.times, seed, draws)
+        ),
     )  # fmt: skip
     clipping = found.gains.get(CLIPPED, torch.zeros_like(found.losses))
     applied = torch.stack([calibration.applied(part) for part in calibration.parts]).any(0)

@@ -24,7 +24,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theory.estimators.device_sums import Sums
-from theory.forward.forward_pass import GROUPS, Observation
+from theory.forward.forward_pass import GROUPS, Observation, tells_noise
 from theory.forward.survey import MeanImage
 from theory.statistics.moments import Contrast, Moments
 
@@ -39,6 +39,9 @@ class Collector(Sums):
     def noise_slope(self) -> Float64[Tensor, "group *shape"]:
         """What multiple of the noise is taken off each group's residuals, broadcastable."""
         return torch.zeros(GROUPS, 1, dtype=torch.float64)
+
+    def expect_(self, draws: int) -> None:
+        """Make room for observations of so many draws, if they need more."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ class ControlVariates(Collector):
 
     def __init__(self, shape: tuple[int, ...], pooling: Pooling) -> None:
         self.pooling = pooling
-        self.count, self.noise_count = torch.zeros(2, GROUPS, dtype=torch.float64)
+        self.count = torch.zeros(GROUPS, dtype=torch.float64)
+        self.noise_count = torch.zeros(GROUPS, dtype=torch.float64)
         self.sums = torch.zeros(GROUPS, 3, *shape, dtype=torch.float64)
         self.products = torch.zeros(GROUPS, 6, *shape, dtype=torch.float64)
         self.noise: Tensor | None = None
@@ -97,15 +101,16 @@ class ControlVariates(Collector):
         self.count += member.sum(1)
         _add(self.sums, member, r, e, x)
         _add(self.products, member, r * r, e * e, x * x, r * e, r * x, e * x)
-        if seen.tells_noise:
-            self._add_noise(seen, member)
+        self.expect_(len(seen.prediction))
+        if seen.tells_noise and self.noise is not None:
+            r, e = seen.contrast(seen.residual), seen.contrast(seen.noise)
+            _add(self.noise, member, r, e, r * r, e * e, r * e)
+            self.noise_count += member.sum(1)
 
-    def _add_noise(self, seen: Observation, member: Tensor) -> None:
-        r, e = seen.contrast(seen.residual), seen.contrast(seen.noise)
-        if self.noise is None:
-            self.noise = r.new_zeros(GROUPS, 5, *r.shape[1:])
-        _add(self.noise, member, r, e, r * r, e * e, r * e)
-        self.noise_count += member.sum(1)
+    def expect_(self, draws: int) -> None:
+        """Make room for the contrast, if so many draws have one."""
+        if tells_noise(draws) and self.noise is None:
+            self.noise = self.sums.new_zeros(GROUPS, 5, *self.sums.shape[2:])
 
     def moments(self, everyone: MeanImage | None) -> Moments:
         """Moments of r - beta e - gamma (x_0 - mu), mu being the mean of everyone."""

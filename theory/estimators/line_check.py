@@ -59,13 +59,15 @@ def as_tensor(comparisons: Sequence[LineComparison]) -> Float64[Tensor, "time 6"
 
 
 def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
-    """The comparisons that ``as_tensor`` wrote.
+    """The comparisons that ``as_tensor`` wrote; none if an older version did, without ``data_variance``.
 
     Raises:
         InputError: rows of another kind, or none.
     """
     if not rows.numel():
         raise InputError("calibration: expected a line_check of each time, got none")
+    if _is_older(rows):
+        return ()
     require_finite("calibration: line_check", rows, (len(rows), 6))
     names = [f.name for f in fields(LineComparison)]
     return tuple(
@@ -74,15 +76,25 @@ def from_tensor(rows: Tensor) -> tuple[LineComparison, ...]:
     )
 
 
+def _is_older(rows: Tensor) -> bool:
+    """Whether they have no ``data_variance``: five numbers of each time, the last one the images."""
+    if rows.dim() != 2 or rows.shape[1] != len(fields(LineComparison)) - 1:
+        return False
+    images = rows[:, -1]
+    return bool(((images >= 1) & (images == images.round())).all())
+
+
 class LineSums(Sums):
     """Sums over the images of one time, mean over the draws of each, that make a ``LineComparison``.
 
     With c = x_0 - mu and e the noise, all that the line needs are |c|^2, c.e and |e|^2.
     """
 
+    fixed = frozenset({"mean"})
+
     def __init__(self, mean_image: Float64[Tensor, "*shape"]) -> None:
         self.mean = mean_image
-        self.count = 0
+        self.count = torch.zeros((), dtype=torch.int64)
         self.total = torch.zeros(4, dtype=torch.float64)
         self.data_variance = torch.zeros((), dtype=torch.float64)
         self.products = torch.zeros(4, 4, dtype=torch.float64)
@@ -108,7 +120,7 @@ class LineSums(Sums):
 
     def comparison(self) -> LineComparison:
         """What the sums say of the network."""
-        n = max(1, self.count)
+        n = max(1, int(self.count))
         error, variance, with_x, of_x = self.total / n
         beta = with_x / of_x if of_x > 0 else torch.zeros(())
         weights = torch.stack(

@@ -32,6 +32,8 @@ def patterns(shape: tuple[int, ...]) -> Float64[Tensor, "rank d"]:
 class LowRankSums(OnOneDevice):
     """Sums of products of f with itself and with r, by group; and with x_t and y_theta, of all."""
 
+    fixed = frozenset({"patterns"})
+
     def __init__(self, shape: tuple[int, ...]) -> None:
         self.patterns = patterns(shape)
         k, d = self.patterns.shape

@@ -19,6 +19,7 @@ from theory.forward.fingerprints import numbered
 from theory.forward.images import Batch, Conditions
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network, Predict
+from theory.forward.share import WHOLE, Share
 from theory.support.errors import InputError, NonFiniteError
 from theory.support.prefetch import prefetch
 
@@ -29,6 +30,11 @@ AHEAD = 2
 
 GROUPS = 16
 """Independent images are dealt out to so many groups, from whose spread errors are estimated."""
+
+
+def tells_noise(draws: int) -> bool:
+    """Whether so many draws fall into two halves of whole antithetic pairs."""
+    return draws % 4 == 0
 
 
 @dataclass(frozen=True)
@@ -43,6 +49,7 @@ class Observation:
         reference: another network's prediction of the same, to be held against in place of the
             target; None if the target itself is.
         conditions: of the images, if they have any.
+        positions: of the images among all; None if these are all.
     """
 
     time_index: int
@@ -56,6 +63,12 @@ class Observation:
     sigma: float
     reference: Float64[Tensor, "m b *shape"] | None = None
     conditions: Conditions | None = None
+    positions: Int64[Tensor, "b"] | None = None
+
+    @property
+    def places(self) -> Int64[Tensor, "b"]:
+        """The positions of the images among all."""
+        return torch.arange(len(self.x_0)) if self.positions is None else self.positions
 
     def members(self) -> Float64[Tensor, "group b"]:
         """One where an image is in a group, else zero."""
@@ -103,7 +116,7 @@ class Observation:
     @property
     def tells_noise(self) -> bool:
         """Whether the draws fall into two halves of whole antithetic pairs."""
-        return len(self.prediction) % 4 == 0
+        return tells_noise(len(self.prediction))
 
     @cached_property
     def error(self) -> Float64[Tensor, "m b *shape"]:
@@ -124,6 +137,7 @@ def observe(
     *,
     members: Bool[Tensor, "time image"] | None = None,
     group: Int64[Tensor, "image"] | None = None,
+    share: Share = WHOLE,
     device: Any = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> Iterator[Observation]:
@@ -136,6 +150,7 @@ def observe(
         draws: the noise draws of each image and time.
         members: (T, n), true where an image is taken (default: all).
         group: (n,), of each image, below ``GROUPS`` (default: dealt out in their order).
+        share: which of the network's calls are made here (default: all).
         device: where the network runs (default: where the images are).
         on_progress: called with the number of network evaluations after each call.
 
@@ -146,7 +161,7 @@ def observe(
     alphas, sigmas = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
     a_s, b_s = (c.tolist() for c in network.target.coefficients(schedule, times))
     predicts = [p for p in (network.predict, network.reference) if p is not None]
-    calls = _calls(images, len(times), members)
+    calls = share.of(_calls(images, len(times), members, share.done))
     watch, placed = _Finite(), None
     for call, words in prefetch(partial(_words, draws), calls, AHEAD):
         if placed is None or placed.batch is not call.batch:
@@ -166,7 +181,7 @@ def observe(
         predicted, *held_against = map(torch.stack, found)
         yield Observation(
             k, of_images, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
-            held_against[0] if held_against else None, call.batch.conditions,
+            held_against[0] if held_against else None, call.batch.conditions, call.positions,
         )  # fmt: skip
     watch.finish()
 
@@ -191,16 +206,21 @@ class _Call:
 
 
 def _calls(
-    images: Iterable[Batch], times: int, members: Bool[Tensor, "time image"] | None
+    images: Iterable[Batch],
+    times: int,
+    members: Bool[Tensor, "time image"] | None,
+    done: Int64[Tensor, "time"] | None,
 ) -> Iterator[_Call]:
     first, before = 0, Counter[int]()
     for batch in images:
         numbers = numbered(batch.ids, before)
         positions = torch.arange(first, first + len(batch))
         for k in range(times):
-            if members is None:
+            here = positions if members is None else positions[members[k, positions]]
+            here = here if done is None else here[here >= done[k]]
+            if len(here) == len(batch):
                 yield _Call(k, batch, positions, numbers)
-            elif len(here := positions[members[k, positions]]):
+            elif len(here):
                 yield _Call(k, batch.select(here - first), here, numbers[here - first])
         first += len(batch)
 

@@ -61,6 +61,10 @@ class Moments:
             self.count + other.count, self.total + other.total, self.square + other.square
         )
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The sums by name, as they are and no copies."""
+        return {"count": self.count, "total": self.total, "square": self.square}
+
     def to(self, device: Any) -> "Moments":
         """A copy on this device, without the contrast, which is computed later."""
         return Moments(

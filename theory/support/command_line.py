@@ -5,20 +5,24 @@ import difflib
 import errno
 import os
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
-from theory.support.errors import InputError, in_one_line
+from theory.support.errors import ENDED_EARLY, FailedElsewhereError, InputError, in_one_line
+from theory.support.torchrun import process_count, process_rank
 
 BAD_INPUT = 2
 INTERRUPTED = 130
 TERMINATED = 143
 NO_READER = 141
 LONGEST_SHOWN = 60
+COMPLETION, SHELLS = "--print-completion", ("bash", "zsh")
 MAX_COUNT = 10**12
 MAX_SEED = 2**63 - 1
 
@@ -69,10 +73,12 @@ class Command:
             its parser, and ``run(options)``, which does the work and returns the exit status, or
             None for 0. Importing it loads no heavy library, so that bad arguments answer at once.
         says: what it does, in one line.
+        shared: whether several processes under torchrun share its work.
     """
 
     module: str
     says: str
+    shared: bool = False
 
 
 def run_command(
@@ -95,24 +101,68 @@ def run_command(
         The exit status.
 
     Raises:
-        InputError: arguments that do not fit, or that the command refuses.
+        InputError: arguments that do not fit, or that the command refuses; several processes for a
+            command that takes one.
     """
+    chosen = next((word for word in arguments if not word.startswith("-")), None)
+    whole = {chosen} if chosen in commands else set()
+    if list(arguments[:1]) == [COMPLETION]:
+        whole = set(commands)
     parser = Parser(prog=program, description=description)
     add_version(parser, version)
+    add_completion(parser)
     parsers = parser.add_subparsers(required=True, dest="command", metavar="COMMAND")
-    chosen = next((word for word in arguments if not word.startswith("-")), None)
     for name, command in commands.items():
-        if name == chosen:
-            import_module(command.module).add(parsers)
+        if name in whole:
+            import_module(command.module).add(_Described(parsers, command.says))
         else:
             parsers.add_parser(name, help=command.says)
     options = parser.parse_args(arguments)
+    options.as_typed = shlex.join([*program.split(), *arguments])
+    if process_count() > 1 and not commands[options.command].shared:
+        those = [name for name, command in commands.items() if command.shared]
+        taking = f"; only {' and '.join(those)} take several" if those else ""
+        raise InputError(
+            f"{options.command}: expected one process, torchrun started {process_count()}{taking}"
+        )
     return import_module(commands[options.command].module).run(options) or 0
 
 
 def add_version(parser: Parser, version: str) -> None:
     """Add ``--version``, which prints the name of the distribution and this version."""
     parser.add_argument("--version", action="version", version=f"diffusion-martingale {version}")
+
+
+@dataclass(frozen=True)
+class _Described:
+    """Subcommands whose parsers say in the list of commands what they do, which completion needs."""
+
+    parsers: Any
+    says: str
+
+    def add_parser(self, name: str, **options: Any) -> Any:
+        """As argparse's own, with help."""
+        return self.parsers.add_parser(name, help=self.says, **options)
+
+
+class PrintCompletion(argparse.Action):
+    """Print the completion of the installed program for a shell, and end."""
+
+    def __call__(self, parser: Any, namespace: Any, values: Any, option: Any = None) -> None:
+        """Print it under the name of the installed program, as shells complete no ``python -m``."""
+        import shtab
+
+        parser.prog = f"martingale-{parser.prog.split()[-1]}"
+        print(shtab.complete(parser, shell=values))
+        parser.exit(0)
+
+
+def add_completion(parser: argparse.ArgumentParser) -> None:
+    """Add the option that prints the completion for a shell."""
+    parser.add_argument(
+        COMPLETION, choices=SHELLS, action=PrintCompletion, metavar="SHELL",
+        help=f"print completion for {', '.join(SHELLS)}: eval \"$(martingale-... {COMPLETION} bash)\"",
+    )  # fmt: skip
 
 
 def count(text: str) -> int:
@@ -137,16 +187,23 @@ def run(name: str, main: Callable[[list[str]], int]) -> None:
     An ``InputError``, and an error of the system such as a full disk, is printed as one line after the
     program's name and exits with status 2; an interruption exits with status 130 and prints nothing,
     and so do, with status 143, a request to end (SIGTERM), and with status 141 a reader that went away,
-    such as ``head``.
+    such as ``head``. Of several processes under torchrun the first alone prints what a command says,
+    and one alone, whichever comes first, why the run ends early.
     """
     signal.signal(signal.SIGTERM, _leave)
+    if process_rank():
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115 - until the process ends
     try:
         status = _status(main)
         sys.stdout.flush()
+        if status == TERMINATED and process_count() > 1:
+            _say(name, f"torchrun: {ENDED_EARLY}")
         sys.exit(status)
     except BrokenPipeError:
         _drop_output()
         sys.exit(NO_READER)
+    except FailedElsewhereError:
+        sys.exit(BAD_INPUT)
     except InputError as error:
         _refuse(name, str(error))
     except OSError as error:
@@ -163,6 +220,9 @@ def _status(main: Callable[[list[str]], int]) -> Any:
         return main(sys.argv[1:])
     except SystemExit as left:  # of --help, or of a signal
         return left.code
+    finally:
+        if process_count() > 1:  # torchrun asks for the end, while what is to be said is said
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def _leave(*_: Any) -> NoReturn:
@@ -179,5 +239,15 @@ def _drop_output() -> None:
 
 
 def _refuse(name: str, message: str) -> NoReturn:
-    print(f"{name}: {in_one_line(message)}", file=sys.stderr)
+    _say(name, message)
     sys.exit(BAD_INPUT)
+
+
+def _say(name: str, message: str) -> None:
+    """Print why the run ends, unless another of its processes did."""
+    if process_count() > 1:
+        from theory.support.workers import speaks_first
+
+        if not speaks_first():
+            return
+    print(f"{name}: {in_one_line(message)}", file=sys.stderr)

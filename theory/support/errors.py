@@ -1,5 +1,6 @@
 """Errors that a user can cause. Programs print their one line and exit with status 2."""
 
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,6 +15,23 @@ class NonFiniteError(InputError):
 
 class OutputError(InputError):
     """An output cannot be written; the message names it."""
+
+
+ENDED_EARLY = "a process of this run was lost or ended; the same command goes on from what was kept"
+
+
+class LostProcessError(ConnectionError):
+    """Another process of the run is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECONNABORTED, ENDED_EARLY, "torchrun")
+
+
+class FailedElsewhereError(InputError):
+    """Another process of the run met bad input, and says what."""
+
+    def __init__(self) -> None:
+        super().__init__("torchrun: another process of this run met bad input")
 
 
 @contextmanager

@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> None:
     from toy.figures.gallery import GALLERY, save_figures
 
     torch.set_num_threads(1)  # the tensors are small
-    steps = tqdm(GALLERY.items(), desc="plots", disable=options.quiet, delay=1)
+    steps = tqdm(GALLERY.items(), desc="plots", disable=options.quiet or None, delay=1)
     results = {name: entry.compute(options.seed) for name, entry in steps}
 
     def write(out: Path) -> list[str]:

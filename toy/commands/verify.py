@@ -150,7 +150,7 @@ def _report(found: Any, options: argparse.Namespace) -> int:
 
     (verdicts, total), seen, not_tried = found, [], []
     progress: Iterator[of.Verdict | of.NotTried] = tqdm(
-        verdicts, "verify", total, disable=options.quiet, delay=1
+        verdicts, "verify", total, disable=options.quiet or None, delay=1
     )
     for verdict in progress:
         if isinstance(verdict, of.NotTried):

@@ -23,6 +23,8 @@ from toy.figures import (
     orders,
 )
 
+INDEX = "gallery.json"
+"""What the figures show, in their order."""
 WIDTH = 5.5
 """Inches: a column."""
 
@@ -32,12 +34,16 @@ class Entry:
     """A figure of the gallery.
 
     Attributes:
+        section: of the theory.
+        shows: the statement that it shows.
         compute: from a seed to a frozen dataclass of plain data.
         draw: draws the data on a list of axes.
         panels: how many axes there are, side by side.
         height: in inches.
     """
 
+    section: str
+    shows: str
     compute: Callable[[int], Any]
     draw: Callable[..., None]
     panels: int = 1
@@ -50,32 +56,166 @@ def _exact(compute: Callable[[], Any]) -> Callable[[int], Any]:
 
 
 GALLERY = {
-    "schedules": Entry(_exact(dynamics.compute_schedules), dynamics.draw_schedules, 3, 2.8),
-    "score_paths": Entry(martingales.compute_score_paths, martingales.draw_score_paths, height=3.4),
+    "schedules": Entry(
+        "0",
+        "log-SNR, alpha and sigma of every schedule",
+        _exact(dynamics.compute_schedules),
+        dynamics.draw_schedules,
+        3,
+        2.8,
+    ),
+    "score_paths": Entry(
+        "1",
+        "alpha_t times the score is a martingale: single paths wander, their mean stays",
+        martingales.compute_score_paths,
+        martingales.draw_score_paths,
+        height=3.4,
+    ),
     "martingale_residual": Entry(
-        _exact(martingales.compute_residuals), martingales.draw_residuals, 2),
-    "posterior_paths": Entry(martingales.compute_posterior, martingales.draw_posterior, 2),
-    "tower_residual": Entry(_exact(martingales.compute_tower), martingales.draw_tower, height=3.4),
-    "translation": Entry(martingales.compute_translation, martingales.draw_translation, 2, 2.8),
-    "energy_identity": Entry(_exact(dynamics.compute_energy), dynamics.draw_energy, 2, 2.9),
-    "supremum_tails": Entry(bounds.compute_tails, bounds.draw_tails, 2, 3.0),
-    "azuma": Entry(bounds.compute_azuma, bounds.draw_azuma, height=3.0),
-    "optional_stopping": Entry(bounds.compute_stopping, bounds.draw_stopping, height=2.9),
+        "1",
+        "alpha_t times the score is a martingale, to rounding; the score alone is not",
+        _exact(martingales.compute_residuals),
+        martingales.draw_residuals,
+        2,
+    ),
+    "posterior_paths": Entry(
+        "9",
+        "posterior means and component probabilities are martingales along the same paths",
+        martingales.compute_posterior,
+        martingales.draw_posterior,
+        2,
+    ),
+    "tower_residual": Entry(
+        "9",
+        "derivatives of the density over itself, times powers of alpha, are martingales",
+        _exact(martingales.compute_tower),
+        martingales.draw_tower,
+        height=3.4,
+    ),
+    "translation": Entry(
+        "9",
+        "the ratio of translated densities is a martingale of mean 1, under Ville's bound 1/b",
+        martingales.compute_translation,
+        martingales.draw_translation,
+        2,
+        2.8,
+    ),
+    "energy_identity": Entry(
+        "1",
+        "alpha^2 times the Fisher information changes by just what the quadratic variation takes",
+        _exact(dynamics.compute_energy),
+        dynamics.draw_energy,
+        2,
+        2.9,
+    ),
+    "supremum_tails": Entry(
+        "2",
+        "the supremum of one direction stays under Freedman's bound, that of the norm under Doob's",
+        bounds.compute_tails,
+        bounds.draw_tails,
+        2,
+        3.0,
+    ),
+    "azuma": Entry(
+        "2",
+        "Azuma and Hoeffding's inequality for a bounded martingale, and its failure for one that is not",
+        bounds.compute_azuma,
+        bounds.draw_azuma,
+        height=3.0,
+    ),
+    "optional_stopping": Entry(
+        "3",
+        "no stopping rule changes the mean; a choice in hindsight does",
+        bounds.compute_stopping,
+        bounds.draw_stopping,
+        height=2.9,
+    ),
     "likelihood_bounds": Entry(
-        _exact(likelihood_bounds.compute_divergences), likelihood_bounds.draw_divergences, 2, 2.8),
+        "5",
+        "the KL divergences of the samples of SDE and ODE lie under their bounds",
+        _exact(likelihood_bounds.compute_divergences),
+        likelihood_bounds.draw_divergences,
+        2,
+        2.8,
+    ),
     "calibrated_likelihood": Entry(
-        _exact(calibrated_likelihood.compute_changes), calibrated_likelihood.draw_changes, 3, 2.9),
+        "5",
+        "a bound that falls does not promise a KL divergence that falls, where other errors offset the bias",
+        _exact(calibrated_likelihood.compute_changes),
+        calibrated_likelihood.draw_changes,
+        3,
+        2.9,
+    ),
     "discrete_bound": Entry(
-        _exact(likelihood_bounds.compute_refinement), likelihood_bounds.draw_refinement, 2),
-    "euler_maruyama": Entry(_exact(dynamics.compute_euler), dynamics.draw_euler, 3, 2.8),
-    "martingale_drift": Entry(_exact(dynamics.compute_drift), dynamics.draw_drift, 2, 3.0),
-    "loss_and_shift": Entry(_exact(models.compute_loss), models.draw_loss_over_shift, 2, 2.8),
-    "guidance": Entry(_exact(models.compute_guidance), models.draw_guidance, 2, 2.8),
-    "planted_and_recovered": Entry(models.compute_recovery, models.draw_recovery, 2),
-    "betting_price": Entry(betting.compute_price, betting.draw_price, height=3.0),
-    "few_steps": Entry(fitted_solvers.compute_few_steps, fitted_solvers.draw_few_steps, 2, 3.0),
-    "order_0_and_1": Entry(orders.compute_orders, orders.draw_orders, 2, 2.8),
-}  # fmt: skip
+        "5",
+        "the discrete bound tends to the integral as steps get fine",
+        _exact(likelihood_bounds.compute_refinement),
+        likelihood_bounds.draw_refinement,
+        2,
+    ),
+    "euler_maruyama": Entry(
+        "1",
+        "weak and strong errors of Euler-Maruyama fall at their orders",
+        _exact(dynamics.compute_euler),
+        dynamics.draw_euler,
+        3,
+        2.8,
+    ),
+    "martingale_drift": Entry(
+        "1",
+        "the drift of the martingale under discretization falls with the number of steps",
+        _exact(dynamics.compute_drift),
+        dynamics.draw_drift,
+        2,
+        3.0,
+    ),
+    "loss_and_shift": Entry(
+        "4",
+        "the loss is a parabola in the shift, lowest at the mean error eta",
+        _exact(models.compute_loss),
+        models.draw_loss_over_shift,
+        2,
+        2.8,
+    ),
+    "guidance": Entry(
+        "7",
+        "errors of both branches in a guided prediction, at every scale",
+        _exact(models.compute_guidance),
+        models.draw_guidance,
+        2,
+        2.8,
+    ),
+    "planted_and_recovered": Entry(
+        "7",
+        "a planted mean error is recovered, with less error than the plain average's",
+        models.compute_recovery,
+        models.draw_recovery,
+        2,
+    ),
+    "betting_price": Entry(
+        "13",
+        "bounds by betting hold at every number of images; what they cost against asymptotic ones",
+        betting.compute_price,
+        betting.draw_price,
+        height=3.0,
+    ),
+    "few_steps": Entry(
+        "11",
+        "fitted solvers against DDIM and DPM-Solver++ 2M: distances to the fine solution and to the data",
+        fitted_solvers.compute_few_steps,
+        fitted_solvers.draw_few_steps,
+        2,
+        3.0,
+    ),
+    "order_0_and_1": Entry(
+        "8",
+        "what orders 0 and 1 take off the denoising loss of a model with errors of four kinds",
+        orders.compute_orders,
+        orders.draw_orders,
+        2,
+        2.8,
+    ),
+}
 """By the name of the figure's files."""
 
 
@@ -92,7 +232,12 @@ def save_figures(out: Path, results: Mapping[str, Any]) -> list[str]:
                 figure.savefig(out / f"{name}.{kind}")
             write_json(out / f"{name}.json", _plain(asdict(result)))
             written += [f"{name}.{kind}" for kind in ("png", "pdf", "json")]
-    return written
+    shown = [
+        {"name": name, "section": GALLERY[name].section, "shows": GALLERY[name].shows}
+        for name in results
+    ]
+    write_json(out / INDEX, {"figures": shown})
+    return [*written, INDEX]
 
 
 def _plain(value: Any) -> Any:

@@ -129,9 +129,10 @@ def as_json(verdicts: list[Verdict], not_tried: list[NotTried]) -> dict[str, Any
     evidence = [v.evidence for v in verdicts]
     return {
         "claims": [
-            {"id": e.claim} | {k: v for k, v in asdict(e).items() if k != "claim"}
-            | {"passed": e.passed}
-            for e in evidence
+            {"id": v.evidence.claim, "says": v.says}
+            | {key: value for key, value in asdict(v.evidence).items() if key != "claim"}
+            | {"passed": v.evidence.passed}
+            for v in verdicts
         ],
         "mutants": [asdict(m) | {"caught": m.caught} for v in verdicts for m in v.mutants],
         "not_tried": [asdict(claims) for claims in not_tried],

@@ -159,7 +159,7 @@ def run_training(
     every = max(1, steps // POINTS)
     begun = time.perf_counter() - progress.seconds
     saved = time.perf_counter()
-    bar = tqdm(range(progress.step, steps), desc="train", disable=quiet, mininterval=1)
+    bar = tqdm(range(progress.step, steps), desc="train", disable=quiet or None, mininterval=1)
     for _ in bar:
         progress.recent.append(trainer.step(examples))
         progress.seconds = time.perf_counter() - begun

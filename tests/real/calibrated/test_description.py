@@ -77,13 +77,13 @@ def test_it_comes_first_and_may_count_as_a_failure(tmp_path, capsys):
     assert main(["calibrate", *own, "--at", "300,999", "--out", str(out)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("warning: the network does not fit its description")
-    assert any(line.startswith("certified") for line in lines[2:])
+    assert any(line.startswith("Certified") for line in lines[2:])
     assert main(["calibrate", *own, "--at", "300,999", "--out", str(out), "--strict"]) == 1
     report = ["--calibration", str(out), "--samples", "2", "--nfe", "1"]
     capsys.readouterr()
     found = main(["validate", *own, *report, "--out", str(tmp_path / "r"), "--strict"])
     assert found == 1
-    assert capsys.readouterr().out.startswith("warning: the network does not fit")
+    assert capsys.readouterr().out.startswith("Do not use it yet, as the network does not fit")
     assert "does not fit its description" in (tmp_path / "r" / "report.html").read_text()
 
 

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import jaxtyping
 import pytest
@@ -17,6 +18,7 @@ from diffusers import (
 )
 
 from real.calibrated import drop_in
+from real.calibrated.card import calibration_card
 from real.calibrated.drop_in import attach, from_pretrained
 from real.checkpoints import load
 from tests.edited import with_shift
@@ -387,8 +389,8 @@ def test_what_is_neither_a_calibration_nor_its_path_is_one_line(
         (None, "expected a calibration, or the path of one, got NoneType"),
         (torch.zeros(1), "got Tensor"),
         ({"shift": 0}, "got dict"),
-        (tmp_path / "no", "there is none at"),
-        ("x" * 5000, "there is none at"),
+        (tmp_path / "no", "or the path of such a file, got"),
+        ("x" * 5000, "or the path of such a file, got"),
         (tmp_path / "empty", "there is none at"),
         (str(tmp_path / "text"), "cannot be read"),
     ):
@@ -411,11 +413,134 @@ def test_the_old_path_and_the_public_face_are_the_same():
         _ = real.atach
 
 
+def test_a_calibration_is_switched_off_and_on_and_halved(folders, calibrations):
+    kind = "sd1"
+    pipe = pipeline(folders[kind])
+    bare = sample(pipe, kind)
+    with attach(pipe, calibrations[kind]) as handle:
+        whole = sample(pipe, kind)
+        assert not torch.equal(whole, bare)
+        handle.enabled = False
+        assert torch.equal(sample(pipe, kind), bare)
+        handle.enabled = True
+        assert torch.equal(sample(pipe, kind), whole)
+        handle.strength = 0.5
+        half = sample(pipe, kind)
+    halved = with_shift(calibrations[kind], 0.5 * calibrations[kind].shift)
+    with attach(pipe, halved):
+        torch.testing.assert_close(sample(pipe, kind), half, rtol=1e-4, atol=1e-4)
+    with attach(pipe, calibrations[kind], strength=0.5):
+        assert torch.equal(sample(pipe, kind), half)
+    assert torch.equal(sample(pipe, kind), bare)
+
+
+@pytest.mark.parametrize("strength", [-0.1, 2.1, float("nan"), float("inf")])
+def test_a_strength_that_is_none_is_refused(folders, calibrations, strength):
+    pipe = pipeline(folders["ddpm"])
+    with refusal("drop-in: strength: expected a number from 0 to 2"):
+        attach(pipe, calibrations["ddpm"], strength=strength)
+    with attach(pipe, calibrations["ddpm"]) as handle, refusal("drop-in: strength"):
+        handle.strength = strength
+    assert not pipe.unet._forward_hooks
+
+
+def test_a_callback_switches_it_off_between_steps(folders, calibrations):
+    kind = "sd1"
+    pipe = pipeline(folders[kind])
+    seen = []
+
+    def callback(pipe, step, timestep, given):
+        handle.enabled = False
+        seen.append(step)
+        return given
+
+    with attach(pipe, calibrations[kind]) as handle:
+        whole = sample(pipe, kind)
+        first = pipe(
+            **arguments(kind), num_inference_steps=STEPS, generator=generator(),
+            callback_on_step_end=callback,
+        ).images  # fmt: skip
+    assert seen == list(range(STEPS))
+    assert not torch.equal(first, whole) and not torch.equal(first, sample(pipe, kind))
+
+
+def test_a_network_alone_is_calibrated_as_in_its_pipeline(folders, calibrations):
+    pipe = pipeline(folders["sd1"])
+    with attach(pipe, calibrations["sd1"]):
+        expected = sample(pipe, "sd1")
+    with attach(pipe.unet, calibrations["sd1"]):
+        assert torch.equal(sample(pipe, "sd1"), expected)
+    flow = pipeline(folders["sd3-t5"])
+    with refusal("drop-in: expected the pipeline of a flow"):
+        attach(flow.transformer, calibrations["sd3-t5"])
+    with refusal("made for another"):
+        attach(pipe.unet, calibrations["xl"])
+
+
+class Hub:
+    """Stands for the Hub: keeps what is uploaded."""
+
+    def __init__(self):
+        self.files, self.made = {}, []
+
+    def create_repo(self, name, **options):
+        self.made.append((name, options))
+
+    def upload_folder(self, *, repo_id, folder_path):
+        folder = Path(folder_path)
+        for path in filter(Path.is_file, folder.rglob("*")):
+            self.files[f"{repo_id}/{path.relative_to(folder)}"] = path.read_bytes()
+        return f"hub/{repo_id}"
+
+
+def test_what_is_pushed_is_what_is_attached_by_its_id(tmp_path, monkeypatch, folders, calibrations):
+    hub = Hub()
+    monkeypatch.setattr(drop_in, "HfApi", lambda: hub)
+    calibration = replace(calibrations["sd1"], total_certificate=0.25)
+    assert drop_in.push_to_hub(calibration, "some/one", private=True) == "hub/some/one"
+    assert hub.made == [("some/one", {"private": True, "exist_ok": True})]
+    card = hub.files["some/one/README.md"].decode()
+    assert "at least 0.25 nats" in card and 'attach(pipe, "some/one")' in card
+
+    def download(repository, file):
+        path = tmp_path / "downloaded"
+        path.write_bytes(hub.files[f"{repository}/{file}"])
+        return str(path)
+
+    monkeypatch.setattr(drop_in, "hf_hub_download", download)
+    pipe = pipeline(folders["sd1"])
+    with attach(pipe, calibrations["sd1"]):
+        expected = sample(pipe, "sd1")
+    with attach(pipe, "some/one"):
+        assert torch.equal(sample(pipe, "sd1"), expected)
+
+
+def test_a_card_says_what_is_not_certain_and_what_is_doubted(calibrations):
+    nothing = replace(
+        calibrations["sd1"], total_certificate=-1.0, doubts=("its channels are reversed",)
+    )
+    card = calibration_card(nothing, "some/one")
+    assert "No gain is certain" in card and "its channels are reversed" in card
+
+
+def test_a_repository_that_cannot_be_written_is_one_line(monkeypatch, calibrations):
+    def fail(*_, **__):
+        raise OSError("no\nway")
+
+    hub = Hub()
+    hub.create_repo = fail
+    monkeypatch.setattr(drop_in, "HfApi", lambda: hub)
+    with refusal("hub: cannot upload to some/one: no"):
+        drop_in.push_to_hub(calibrations["sd1"], "some/one")
+    with refusal("hub: expected an id"):
+        drop_in.push_to_hub(calibrations["sd1"], "no id at all")
+
+
 def test_absent_calibration_is_one_line(monkeypatch, tmp_path):
     from huggingface_hub import constants
 
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="there is none at"):
+    with refusal("expected a file, there is none"):
         drop_in.from_pretrained(tmp_path)
     for reference in ("no one/nothing", "someone/something-not-cached"):
         with pytest.raises(InputError, match="expected a folder or a Hub id with calibration"):
@@ -423,10 +548,9 @@ def test_absent_calibration_is_one_line(monkeypatch, tmp_path):
 
 
 def test_where_no_calibration_can_lie_is_said_at_once(tmp_path):
-    (tmp_path / "it.safetensors").write_text("")
     for reference in (
         "digits",
-        tmp_path / "it.safetensors",
+        tmp_path / "no.safetensors",
         "./missing/one",
         "a/b/c",
         "/x",

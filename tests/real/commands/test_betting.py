@@ -33,7 +33,7 @@ def test_an_exact_certificate_is_of_other_images_and_is_kept(biased, tmp_path, c
     made = ["calibrate", biased, "--at", "500,700", "--out", str(out), "--quiet"]
     assert main([*made, "--certificate", "exact"]) == 0
     said = capsys.readouterr().out
-    assert "certified: the whole gains at least" in said and "(95%, exact)" in said
+    assert "Certified: it gains at least" in said and "(95%, exact)" in said
     assert (
         "exact: made from 200 images, judged by betting on 200 others, x_0 clipped to [-1, 1]"
         in said

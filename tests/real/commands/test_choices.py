@@ -7,7 +7,7 @@ from real.commands import choices
 from real.compress import FORMATS, torchao_formats
 from real.experiments.training import ASSIGNMENTS, TrainingRecipe
 from real.images import opening, references, torchvision_sets
-from real.quality import feature_choice
+from real.quality import feature_choice, measure
 from real.running import DTYPES
 from real.solvers import analytic
 from real.solvers.by_name import NAMED as SOLVERS
@@ -36,3 +36,4 @@ def test_choices_are_the_tables_of_the_code():
     assert set(opening.OPENERS) == kinds | set(references.TORCHVISION_SETS)
     assert choices.ANALYTIC == analytic.NAME
     assert choices.BATCH_SIZE == DEFAULT_BATCH
+    assert choices.LEAST_SEEDS == measure.LEAST_SEEDS

@@ -32,7 +32,7 @@ def test_what_is_chosen_can_be_used(few, tmp_path, capsys):
         found["tried"]
     )
     assert found["chosen"] != "nothing"  # at 4 evaluations much is to be gained
-    assert f"chosen: {found['chosen']}" in said
+    assert f"Chosen: {found['chosen']}" in said
     assert found["kernel"]["fall"]["lower"] > 0 < found["frechet"]["fall"]["lower"]
     files = ["--fitted", str(out)]
     if (beside := tmp_path / "chosen.calibration.safetensors").exists():

@@ -74,7 +74,7 @@ def test_a_quantized_network_is_worse_and_its_original_better(tmp_path, capsys, 
     found, said = compared(
         tmp_path / "c", capsys, "digits", quantized, "--samples", "16", "--nfe", "3"
     )
-    assert said[0] == found["verdict"]
+    assert said[0] == found["verdict"]["sentence"]
     assert said[0].startswith("B is worse: its bound is ") and "lower at none (95%" in said[0]
     assert found["A"]["checkpoint"] == "digits" and found["B"]["family"] == "repaired"
     assert (found["images"], found["units"], len(found["times"])) == (40, 40, 4)

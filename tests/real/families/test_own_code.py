@@ -39,6 +39,10 @@ classes = labelled, RectifiedFlow(), FLOW, [3, 8, 8], 7
 def factory():
     return Network(), RectifiedFlow(), FLOW, (3, 8, 8)
 
+class OwnFlow(RectifiedFlow): ...
+
+own_schedule = formula, OwnFlow(), FLOW, (3, 8, 8)
+
 whole = Checkpoint(
     "mine", "own", formula, RectifiedFlow(), FLOW, (3, 8, 8), None, "0123",
 )
@@ -183,3 +187,14 @@ def test_a_network_that_fails_says_where_and_why(tmp_path):
     assert not (tmp_path / "c").exists()
     with pytest.raises(RuntimeError, match="out of memory"):
         load(f"{file}:large").predict(x_t, t)
+
+
+@pytest.mark.parametrize("command", ["calibrate", "fit-solver"])
+def test_a_schedule_that_no_file_can_hold_is_refused_before_any_work(brought, tmp_path, command):
+    out = tmp_path / "out.safetensors"
+    arguments = [command, brought("own_schedule"), "--out", str(out), "--quiet"]
+    more = ["--nfe", "4"] if command == "fit-solver" else []
+    np.savez(tmp_path / "data.npz", images=np.zeros((40, 8, 8, 3), np.uint8))
+    with refusal("schedule: expected one that a file can hold"):
+        main([*arguments, *more, "--data", str(tmp_path / "data.npz")])
+    assert not out.exists()

@@ -76,6 +76,20 @@ def test_other_inputs_are_predicted_anew(tmp_path):
     assert again.calls == 3
 
 
+def test_another_network_predicts_anew(tmp_path):
+    checkpoint = exact_checkpoint("table")
+    for identity, calls in (("one", 1), ("another", 1)):
+        network = Counting(killed_at=2)
+        own = {**vars(checkpoint), "predict": network, "fingerprint": identity}
+        with (
+            pytest.raises(KeyboardInterrupt),
+            resumable(type(checkpoint)(**own), tmp_path / "out") as kept,
+        ):
+            for x, t in zip(NOISE, TIMES, strict=True):
+                kept.predict(x, t)
+        assert network.calls == calls + 1
+
+
 def test_a_run_that_is_refused_keeps_nothing(tmp_path):
     def refuses(x_t, t, condition=None):
         if t[0] < 600:

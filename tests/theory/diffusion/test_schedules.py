@@ -337,3 +337,14 @@ def test_cosine_times_keep_their_digits_near_zero():
         back = schedule.log_snr(schedule.time_of(log_snr))
         assert (back - log_snr).abs().max() < 1e-12, offset
         assert (back - log_snr - 1e-11).abs().max() > 1e-12, offset
+
+
+class OwnFlow(RectifiedFlow):
+    """A user's own schedule, which no file names."""
+
+
+def test_a_schedule_that_no_file_can_hold_is_refused():
+    for schedule in SCHEDULES:
+        schedules.require_storable(schedule)
+    with pytest.raises(InputError, match=r"a file can hold, VPLinear, .* got OwnFlow$"):
+        schedules.require_storable(OwnFlow())

@@ -41,6 +41,7 @@ __all__ = [
     "VarianceExploding",
     "VariancePreserving",
     "from_description",
+    "require_storable",
 ]
 
 NAMED: dict[str, type[Schedule]] = {
@@ -48,6 +49,19 @@ NAMED: dict[str, type[Schedule]] = {
     for kind in (VPLinear, VPCosine, SubVP, VEGeometric, EDM, RectifiedFlow, DiscreteSchedule)
 }
 """The schedules by name, as descriptions have it."""
+
+
+def require_storable(schedule: Schedule) -> None:
+    """Refuse a schedule that no file can hold, as ``from_description`` would not know it again.
+
+    Raises:
+        InputError: a schedule of the user's own.
+    """
+    if type(schedule) not in NAMED.values():
+        raise InputError(
+            f"schedule: expected one that a file can hold, {', '.join(k.__name__ for k in NAMED.values())}, "
+            f"got {type(schedule).__name__}"
+        )
 
 
 def from_description(description: dict[str, object]) -> Schedule:

@@ -1,0 +1,114 @@
+"""The report of ``python -m real fit-solver``: what a fit gained, and what it cost."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from matplotlib.axes import Axes
+
+from real.calibrated.fitted_solvers import fitted_summary
+from real.reports.elements import Panel, Section
+from real.reports.origin import Origin
+from real.reports.page import Report
+from theory.calibration.verdict import DO_NOT, USE, Verdict
+from theory.sampling.fitted import FittedSolver
+from theory.support.plot_style import BLUE, ORANGE
+
+
+def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -> Report:
+    """Gains on fresh starts, in words and as bars.
+
+    Args:
+        fitted: the solver.
+        doubts: what speaks against the images that it was fitted to.
+        origin: the command that made it, and the file of the solver.
+    """
+    made, found = fitted.provenance, fitted.figures
+    panels = (
+        Panel(
+            partial(draw_gain, figures=found),
+            "Squared errors on fresh starts, fitted over not fitted",
+        ),
+    )
+    shown = Section("What was gained, on fresh starts", panels=panels if _ratios(found) else ())
+    lines = (
+        f"python -m real sample {made.get('checkpoint', 'CHECKPOINT')} --fitted {origin.calibration} "
+        "--out samples.png\n\n"
+        "from real import fitted_scheduler\n"
+        f'pipe.scheduler = fitted_scheduler("{origin.calibration}")'
+    )
+    settings = {
+        name: value for name, value in made.items() if name not in ("checkpoint", "fingerprint")
+    }
+    return Report(
+        "fitted",
+        f"{made['solver']} in {len(fitted.base)} evaluations, fitted to {made.get('checkpoint')}",
+        fitted_verdict(fitted, doubts),
+        fitted_summary(fitted),
+        {"figures": found, "provenance": made},
+        (
+            shown,
+            Section("To use it", code=lines),
+            origin.section(made.get("fingerprint", ""), settings),
+        ),
+    )
+
+
+def fitted_verdict(fitted: FittedSolver, doubts: Sequence[str]) -> Verdict:
+    """What the fit does, how sure that is, and whether to use it."""
+    if doubts:
+        return Verdict(
+            f"Do not use it yet: {'; '.join(doubts)}; the law of the images must be that of the samples.",
+            DO_NOT,
+        )
+    if not fitted.parts:
+        return Verdict("Nothing was fitted, as nothing made left-out starts better.")
+    gains, sure = [], []
+    if "distance" in fitted.figures:
+        before, after, fall = (
+            fitted.figures["distance"][name] for name in ("before", "after", "fall")
+        )
+        gains.append(
+            f"the squared distance to the fine solution is {_times(before['value'], after['value'])}"
+        )
+        sure.append(fall["lower"] > 0)
+    if "moments" in fitted.figures:
+        moments = fitted.figures["moments"]
+        gains.append(
+            f"the squared error of the moments is {_times(moments['before'], moments['after'])}"
+        )
+        sure.append(moments["fall_lower"] > 0)
+    if not gains:
+        return Verdict("The start alone was fitted, of which no gain is measured here.")
+    words = f"on fresh starts {' and '.join(gains)}"
+    if all(sure):
+        return Verdict(
+            f"The fit helps: {words}, each fall certain at 95 %; use it, and measure samples with `quality`.",
+            USE,
+        )
+    return Verdict(
+        f"It is not certain that the fit helps: {words}; measure samples with `quality`."
+    )
+
+
+def _times(before: float, after: float) -> str:
+    return f"{after:.3g} where it was {before:.3g}"
+
+
+def _ratios(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Squared errors after over before."""
+    ratios = {}
+    if "distance" in figures:
+        pair = figures["distance"]
+        ratios["distance to the\nfine solution"] = pair["after"]["value"] / pair["before"]["value"]
+    if "moments" in figures:
+        ratios["error of the\nmoments"] = figures["moments"]["after"] / figures["moments"]["before"]
+    return ratios
+
+
+def draw_gain(ax: Axes, figures: Mapping[str, Any]) -> None:
+    """A bar for each squared error: fitted over not fitted."""
+    ratios = _ratios(figures)
+    ax.bar(list(ratios), list(ratios.values()), color=BLUE, width=0.5)
+    ax.axhline(1, color=ORANGE, lw=1)
+    ax.set(ylabel="squared error, fitted / not fitted", title="Fresh starts")
