@@ -42,7 +42,7 @@ def test_readme_counts_what_the_code_holds():
     from toy.claims.table import ALL
 
     values = json.loads((ROOT / "docs" / "figures.json").read_text())
-    assert values["statements"] == len(STATEMENTS)
+    assert values["statements"] == sum(not statement.identity for statement in STATEMENTS)
     assert values["claims"] == len(ALL)
     assert values["mutants"] == sum(len(claim.mutants) for claim in ALL)
 

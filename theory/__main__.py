@@ -52,10 +52,21 @@ def _parser() -> Parser:
 def _show(proofs: "list[Proof]") -> None:
     for p in proofs:
         verdict = "proved" if p.proved else "FAILED"
-        print(f"{verdict}  §{p.section}  {p.id:22} {p.seconds:6.2f} s  {p.says}")
+        kind = "identity" if p.identity else ""
+        print(
+            f"{verdict}  §{p.section:2} {p.id:22} {p.seconds:6.2f} s  {p.holds_in:6} {kind:8} {p.says}"
+        )
         if not p.proved:
             print(f"        residual: {p.residual}")
-    print(f"{sum(p.proved for p in proofs)} of {len(proofs)} statements proved")
+    for kind, some in (
+        ("statements", [p for p in proofs if not p.identity]),
+        (
+            "identities of a line, which are not counted among them,",
+            [p for p in proofs if p.identity],
+        ),
+    ):
+        if some:
+            print(f"{sum(p.proved for p in some)} of {len(some)} {kind} proved")
 
 
 def program() -> None:

@@ -16,6 +16,7 @@ import math
 
 import numpy as np
 import torch
+from jaxtyping import Float64
 from scipy.integrate import quad
 from scipy.special import log_ndtr, ndtr
 from torch import Tensor
@@ -28,8 +29,15 @@ IMAGES_REACH = 9.0
 
 def clock(schedule: Schedule, v: float, t: float) -> float:
     """tau_t = alpha^2/c, the variance of M_t."""
-    alpha_t, sigma_t = _scales(schedule, t)
-    return alpha_t**2 / (alpha_t**2 * v + sigma_t**2)
+    return clocks(schedule, v, _time(t)).item()
+
+
+def clocks(
+    schedule: Schedule, v: float, times: Float64[Tensor, "*time"]
+) -> Float64[Tensor, "*time"]:
+    """``clock`` at many times."""
+    alpha_sq, sigma_sq = schedule.alpha(times) ** 2, schedule.sigma(times) ** 2
+    return alpha_sq / (alpha_sq * v + sigma_sq)
 
 
 def clock_between(schedule: Schedule, v: float, s: float, t: float) -> float:

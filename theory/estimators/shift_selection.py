@@ -11,6 +11,7 @@ fewer images than the one that is applied.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float64
@@ -63,7 +64,7 @@ class _ShiftTried:
     policy: Policy
     common: Float64[Tensor, "time"]
 
-    @property
+    @cached_property
     def shared(self) -> Float64[Tensor, "time"]:
         """At most the common error's energy after smoothing, at each time."""
         return (self.matrix.abs() @ self.common.sqrt()) ** 2

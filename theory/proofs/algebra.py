@@ -7,6 +7,11 @@ h(x, t) is a martingale of the exact reverse SDE dx = (f x - g^2 grad log q) dt 
 reverse generator vanishes:
 
     (d/dt + (f x - g^2 grad log q).grad - (g^2/2) Laplacian) h = 0.
+
+Every dimension at once. With the time derivatives replaced, what must vanish is a sum over the
+coordinates, and the term of coordinate i has derivatives along x_i only, while all functions depend on
+the other coordinates as well. So it is enough that this one term vanishes: ``at_one_coordinate`` gives
+x_i, and functions of x_i and of one more coordinate, which stands for all others.
 """
 
 import time
@@ -17,6 +22,9 @@ import sympy as sp
 
 t = sp.Symbol("t", real=True)
 f, g, alpha = (sp.Function(name, real=True)(t) for name in ("f", "g", "alpha"))
+
+ANY = "any d"
+"""What is proved for one coordinate, with functions of all of them, or for scalars."""
 
 Point = tuple[sp.Symbol, ...]
 """Space coordinates (x1, ..., xd)."""
@@ -34,21 +42,27 @@ class Statement:
         section: of the theory.
         says: the statement in one line.
         residuals: expressions that are zero if the statement is true.
+        holds_in: the dimensions that the proof is of; empty where none is spoken of.
+        identity: whether it is a line of algebra that other statements use, and is not counted.
     """
 
     id: str
     section: str
     says: str
     residuals: Callable[[], list[sp.Expr]]
+    holds_in: str = ""
+    identity: bool = False
 
 
 @dataclass(frozen=True)
 class Proof:
-    """The outcome for a statement of this id and section; ``residual`` is "0" if it is proved."""
+    """The outcome for a statement; ``residual`` is "0" if it is proved."""
 
     id: str
     section: str
     says: str
+    holds_in: str
+    identity: bool
     residual: str
     proved: bool
     seconds: float
@@ -57,6 +71,12 @@ class Proof:
 def coordinates(dimension: int) -> Point:
     """Space coordinates x1 ... xd."""
     return sp.symbols(f"x1:{dimension + 1}", real=True)
+
+
+def at_one_coordinate() -> tuple[Point, Point]:
+    """(x_i,), along which derivatives are taken, and (x_i, x_j), on which all functions depend."""
+    whole = coordinates(2)
+    return whole[:1], whole
 
 
 def density(x: Point, name: str = "q") -> sp.Expr:
@@ -113,6 +133,6 @@ def prove(statement: Statement) -> Proof:
     start = time.perf_counter()
     left = [r for r in (sp.simplify(sp.expand(r)) for r in statement.residuals()) if r != 0]
     return Proof(
-        statement.id, statement.section, statement.says,
+        statement.id, statement.section, statement.says, statement.holds_in, statement.identity,
         "; ".join(map(str, left)) or "0", not left, time.perf_counter() - start,
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import sympy as sp
 
-from theory.proofs.algebra import Statement, coordinates, density, t
+from theory.proofs.algebra import ANY, Statement, coordinates, density, t
 
 
 def calibration_optimum() -> list[sp.Expr]:
@@ -106,13 +106,73 @@ def amortized_fall() -> list[sp.Expr]:
 
 
 STATEMENTS = (
-    Statement("calibration-optimum", "4", "the best constant is the mean", calibration_optimum),
-    Statement("calibration-commutes", "4", "calibration commutes with conversion", calibration_commutes),
-    Statement("joint-weaker", "4", "a joint shift over (x, c) falls short by Var eta(c)", joint_shift_weaker),
-    Statement("guided-branches", "4", "guided branches are calibrated apart", guided_branches),
-    Statement("class-guided-mean", "4", "score + grad log P(c|x) has mean 0 under q(x|c)", class_guided_mean),
-    Statement("edm-target", "4", "EDM's raw output is one more target", edm_preconditioning),
-    Statement("shift-conservative", "4", "grad Phi - eta = grad(Phi - eta.x)", shift_conservative),
-    Statement("gaussian-tilt", "4", "a shift tilts a Gaussian into another", gaussian_tilt),
-    Statement("amortized-fall", "4", "least squares loses sum w |eta - h|^2 of the fall", amortized_fall),
-)  # fmt: skip
+    Statement(
+        "calibration-optimum",
+        "4",
+        "the best constant is the mean",
+        calibration_optimum,
+        ANY,
+        identity=True,
+    ),
+    Statement(
+        "calibration-commutes",
+        "4",
+        "calibration commutes with conversion",
+        calibration_commutes,
+        ANY,
+    ),
+    Statement(
+        "joint-weaker",
+        "4",
+        "a joint shift over (x, c) falls short by Var eta(c), 3 labels",
+        joint_shift_weaker,
+        ANY,
+    ),
+    Statement(
+        "guided-branches",
+        "4",
+        "guided branches are calibrated apart",
+        guided_branches,
+        ANY,
+        identity=True,
+    ),
+    Statement(
+        "class-guided-mean",
+        "4",
+        "score + grad log P(c|x) has mean 0 under q(x|c)",
+        class_guided_mean,
+        ANY,
+        identity=True,
+    ),
+    Statement(
+        "edm-target",
+        "4",
+        "EDM's raw output is one more target",
+        edm_preconditioning,
+        ANY,
+        identity=True,
+    ),
+    Statement(
+        "shift-conservative",
+        "4",
+        "grad Phi - eta = grad(Phi - eta.x)",
+        shift_conservative,
+        "d = 3",
+        identity=True,
+    ),
+    Statement(
+        "gaussian-tilt",
+        "4",
+        "a shift tilts a Gaussian into another",
+        gaussian_tilt,
+        "d = 1",
+        identity=True,
+    ),
+    Statement(
+        "amortized-fall",
+        "4",
+        "least squares loses sum w |eta - h|^2 of the fall, 3 times",
+        amortized_fall,
+        ANY,
+    ),
+)

@@ -5,15 +5,18 @@ from functools import partial
 import sympy as sp
 
 from theory.proofs.algebra import (
+    ANY,
     Point,
     Statement,
     alpha,
+    at_one_coordinate,
     coordinates,
     density,
     g,
     gradient,
     inner_product,
     reverse_generator,
+    t,
 )
 
 
@@ -37,6 +40,29 @@ def quadratic_variation(dimension: int) -> list[sp.Expr]:
     h, rate = _along(q, x)
     carre_du_champ = 2 * h * reverse_generator(h, q, x) - reverse_generator(h**2, q, x)
     return [carre_du_champ - rate]
+
+
+def carre_du_champ(power: int = 2) -> list[sp.Expr]:
+    """2 h G h - G(h^2) = g^power |grad h|^2 for every h: the clock of any process h(x_t, t).
+
+    Of u.M it is alpha^2 g^2 |Hess(log q) u|^2, as grad(u.M) = alpha Hess(log q) u.
+    """
+    own, x = at_one_coordinate()
+    q, h = density(x), sp.Function("h", real=True)(*x, t)
+    found = 2 * h * reverse_generator(h, q, own) - reverse_generator(h**2, q, own)
+    return [found - g**power * sp.diff(h, own[0]) ** 2]
+
+
+def exponential_of_any(power: int = 2) -> list[sp.Expr]:
+    """G exp(a h) = exp(a h) (a G h - a^power g^2 |grad h|^2/2) for every h.
+
+    So exp(a h - a^2 <h>/2) is a local martingale where h is one, as u.M is.
+    """
+    own, x = at_one_coordinate()
+    q, h, a = density(x), sp.Function("h", real=True)(*x, t), sp.Symbol("a", real=True)
+    left = reverse_generator(sp.exp(a * h), q, own) / sp.exp(a * h)
+    slope = sp.diff(h, own[0])
+    return [left - a * reverse_generator(h, q, own) + a**power * g**2 / 2 * slope**2]
 
 
 def exponential_martingale(dimension: int) -> list[sp.Expr]:
@@ -114,15 +140,45 @@ def _mixtures() -> list[sp.Expr]:
 
 
 STATEMENTS = (
+    Statement("clock", "2", "d<h> = g^2 |grad h|^2 dt for any h(x_t, t)", carre_du_champ, ANY),
+    Statement(
+        "exponential",
+        "2",
+        "exp(a h - a^2 <h>/2) is a local martingale if h is",
+        exponential_of_any,
+        ANY,
+    ),
     *(
-        Statement(f"{name}-{dimension}d", "2", says, partial(residuals, dimension))
+        Statement(f"{name}-{d}d", "2", says, partial(residuals, d), f"d = {d}")
         for name, says, residuals in (
             ("clock", "d<u.M> = alpha^2 g^2 |Hess(log q) u|^2 dt", quadratic_variation),
-            ("exponential", "exp(a u.M - a^2 <u.M>/2) is a local martingale", exponential_martingale),
+            (
+                "exponential",
+                "exp(a u.M - a^2 <u.M>/2) is a local martingale",
+                exponential_martingale,
+            ),
         )
-        for dimension in (1, 2, 3)
+        for d in (1, 2)
     ),
-    Statement("best-exponent", "2", "exp(-a eps + a^2 V/2) is exp(-eps^2/(2 V)) at best", best_exponent),
-    Statement("mixture-hessian", "2", "Hess log q = -I/c + (alpha^2/c^2) Cov(mu|x_t)", _mixtures),
-    Statement("range-of-means", "2", "0 <= Var <= D^2/4 over a width D", partial(range_of_means, 3)),
-)  # fmt: skip
+    Statement(
+        "best-exponent",
+        "2",
+        "exp(-a eps + a^2 V/2) is exp(-eps^2/(2 V)) at best",
+        best_exponent,
+        ANY,
+        True,
+    ),
+    Statement(
+        "mixture-hessian",
+        "2",
+        "Hess log q = -I/c + (alpha^2/c^2) Cov(mu|x_t), 3 means",
+        _mixtures,
+        "d <= 2",
+    ),
+    Statement(
+        "range-of-means",
+        "2",
+        "0 <= Var <= D^2/4 over a width D, 3 means",
+        partial(range_of_means, 3),
+    ),
+)

@@ -5,7 +5,7 @@ Expectations are those of any law with moments (``theory.proofs.moment_expansion
 
 import sympy as sp
 
-from theory.proofs.algebra import Statement, coordinates, density, inner_product
+from theory.proofs.algebra import ANY, Statement, coordinates, density, inner_product
 from theory.proofs.moment_expansion import moment_expansion
 
 r = sp.Symbol("r", real=True)
@@ -171,14 +171,46 @@ def variance_between() -> list[sp.Expr]:
 
 
 STATEMENTS = (
-    Statement("stein", "8", "E[e phi(x_t)] = sigma E[phi'(x_t)]", stein_by_parts),
-    Statement("explained-energy", "8", "least squares takes off c.C^-1 c", lambda: explained_energy(3)),
+    Statement("stein", "8", "E[e phi(x_t)] = sigma E[phi'(x_t)]", stein_by_parts, "d = 1"),
+    Statement(
+        "explained-energy",
+        "8",
+        "least squares takes off c.C^-1 c, 3 features",
+        lambda: explained_energy(3),
+    ),
     Statement("two-features", "8", "C^-1 c of two features by their correlation", two_features),
     Statement("gains-add", "8", "gains of constant and slopes about the mean add", gains_add),
-    Statement("known-target", "8", "regressing on y is regressing on E[y|x_t]", known_target_suffices),
+    Statement(
+        "known-target",
+        "8",
+        "regressing on y is regressing on E[y|x_t]",
+        known_target_suffices,
+        identity=True,
+    ),
     Statement("epsilon-scaling", "8", "epsilon scaling is the case a = 0", scaling_as_slopes),
-    Statement("variance-by-parts", "8", "reverse variance: V + kappa^2 Var(x_0|x_t)", variance_by_parts),
-    Statement("variance-optimal", "8", "the KL is least at the mean square", variance_optimal),
-    Statement("variance-of-bao", "8", "it is Bao's formula for DDPM's lambda", variance_of_bao),
-    Statement("variance-between", "8", "point and Gaussian have DDPM's two variances", variance_between),
-)  # fmt: skip
+    Statement(
+        "variance-by-parts",
+        "8",
+        "reverse variance: V + kappa^2 Var(x_0|x_t)",
+        variance_by_parts,
+        ANY,
+    ),
+    Statement(
+        "variance-optimal",
+        "8",
+        "the KL is least at the mean square",
+        variance_optimal,
+        ANY,
+        identity=True,
+    ),
+    Statement(
+        "variance-of-bao", "8", "it is Bao's formula for DDPM's lambda", variance_of_bao, ANY
+    ),
+    Statement(
+        "variance-between",
+        "8",
+        "point and Gaussian have DDPM's two variances",
+        variance_between,
+        ANY,
+    ),
+)

@@ -9,7 +9,7 @@ D being the network's prediction of x_0 along the trajectory.
 
 import sympy as sp
 
-from theory.proofs.algebra import Statement
+from theory.proofs.algebra import ANY, Statement
 
 
 def fit_never_raises() -> list[sp.Expr]:
@@ -63,6 +63,17 @@ def solver_orders(of_first: int = 1, of_second: int = 2) -> list[sp.Expr]:
 
 
 STATEMENTS = (
-    Statement("fit-never-raises", "11", "no ridge raises the squared error fitted to", fit_never_raises),
-    Statement("solver-orders", "11", "DDIM errs by h^2 in a step, DPM-Solver++ 2M by h^3", solver_orders),
-)  # fmt: skip
+    Statement(
+        "fit-never-raises",
+        "11",
+        "no ridge raises the squared error fitted to, 3 weights",
+        fit_never_raises,
+    ),
+    Statement(
+        "solver-orders",
+        "11",
+        "DDIM errs by h^2 in a step, DPM-Solver++ 2M by h^3",
+        solver_orders,
+        ANY,
+    ),
+)

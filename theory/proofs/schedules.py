@@ -5,7 +5,7 @@ Data N(m, v) is N(alpha m, c) at time t, with c = alpha^2 v + sigma^2.
 
 import sympy as sp
 
-from theory.proofs.algebra import Statement, alpha, coordinates, f, fokker_planck, g, t
+from theory.proofs.algebra import ANY, Statement, alpha, coordinates, f, fokker_planck, g, t
 
 m = sp.Symbol("m", real=True)
 v = sp.Symbol("v", positive=True)
@@ -89,10 +89,26 @@ def gaussian_increment() -> list[sp.Expr]:
 
 
 STATEMENTS = (
-    Statement("diffusion", "0", "g^2 = -sigma^2 d lambda/dt", diffusion_from_log_snr),
-    Statement("transition", "0", "forward transitions compose", transition_composes),
-    Statement("gaussian-solves", "0", "N(alpha m, c) solves Fokker-Planck", gaussian_solves),
-    Statement("gaussian-reverse", "0", "a Gaussian's reverse kernel obeys Bayes", gaussian_reverse_kernel),
-    Statement("gaussian-clock", "2", "d(alpha^2/c)/dt = -alpha^2 g^2/c^2", gaussian_clock),
-    Statement("gaussian-increment", "2", "Var(M_s|x_t) = alpha_s^2/c_s - alpha_t^2/c_t", gaussian_increment),
-)  # fmt: skip
+    Statement(
+        "diffusion", "0", "g^2 = -sigma^2 d lambda/dt", diffusion_from_log_snr, ANY, identity=True
+    ),
+    Statement("transition", "0", "forward transitions compose", transition_composes, ANY),
+    Statement(
+        "gaussian-solves", "0", "N(alpha m, c) solves Fokker-Planck", gaussian_solves, "d = 1"
+    ),
+    Statement(
+        "gaussian-reverse",
+        "0",
+        "a Gaussian's reverse kernel obeys Bayes",
+        gaussian_reverse_kernel,
+        "d = 1",
+    ),
+    Statement("gaussian-clock", "2", "d(alpha^2/c)/dt = -alpha^2 g^2/c^2", gaussian_clock, "d = 1"),
+    Statement(
+        "gaussian-increment",
+        "2",
+        "Var(M_s|x_t) = alpha_s^2/c_s - alpha_t^2/c_t",
+        gaussian_increment,
+        "d = 1",
+    ),
+)

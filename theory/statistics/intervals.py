@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 import torch
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from torch import Tensor
 
 LEVEL = 0.95
@@ -39,7 +39,7 @@ class Estimate:
         """Student interval: value -+ t_{degrees, (1 + level)/2} standard_error (asymptotic)."""
         if degrees < 1 or not math.isfinite(standard_error):
             return cls(value, -math.inf, math.inf)
-        half = float(student.ppf((1 + level) / 2, degrees)) * standard_error
+        half = float(stdtrit(degrees, (1 + level) / 2)) * standard_error
         return cls(value, value - half, value + half)
 
     @classmethod

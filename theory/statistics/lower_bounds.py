@@ -8,7 +8,7 @@ import math
 
 import torch
 from jaxtyping import Float64
-from scipy.stats import t as student
+from scipy.special import stdtrit
 from torch import Tensor
 
 from theory.statistics.intervals import LEVEL
@@ -38,5 +38,5 @@ def lower_bounds(
     n = len(gains)
     if n < LEAST_GROUPS or not gains.isfinite().all():
         return torch.full(gains.shape[1:], -math.inf, dtype=torch.float64)
-    quantile = float(student.isf((1 - LEVEL) / statements, n - 1))
+    quantile = -float(stdtrit(n - 1, (1 - LEVEL) / statements))
     return gains.mean(0) - quantile * gains.std(0) * math.sqrt(2 / n)

@@ -3,17 +3,20 @@
 A weighted cubic smoothing spline is linear in its data, so that one matrix serves for all pixels.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from jaxtyping import Float64
-from scipy.interpolate import CubicSpline, make_smoothing_spline
+from scipy.interpolate import CubicSpline
+from scipy.linalg import solveh_banded
 from torch import Tensor
 
 STRENGTHS = (0.0, *(10.0**power for power in range(-3, 4)))
 """Penalties on the squared second derivative, for weights of mean one; the first is none."""
 
 LEAST_TIMES = 5
-"""The fewest points of a cubic smoothing spline."""
+"""The fewest points that are smoothed."""
 
 
 def smoothers(
@@ -36,13 +39,60 @@ def smoothers(
     order = torch.argsort(log_snr).numpy()
     precision = (1 / error_energy[order]).numpy()
     precision = precision / precision.mean()
-    x, matrices = log_snr[order].numpy(), [identity]
+    spline, matrices = _Spline.of(log_snr[order].numpy(), precision), [identity]
     for strength in STRENGTHS[1:]:
-        spline = make_smoothing_spline(x, np.eye(n), w=precision, lam=strength)
         matrix = torch.zeros(n, n, dtype=torch.float64)
-        matrix[np.ix_(order, order)] = torch.from_numpy(spline(x))
+        matrix[np.ix_(order, order)] = torch.from_numpy(spline.smoother(strength))
         matrices.append(matrix)
     return matrices
+
+
+@dataclass(frozen=True)
+class _Spline:
+    """The cubic smoothing spline of n points, whose smoothers differ in their strength alone.
+
+    It minimizes sum_i w_i (y_i - f(x_i))^2 + strength int f''^2. With Q and R below, the second
+    derivatives of f at the inner points solve (R + strength Q^T W^-1 Q) f'' = Q^T y, a system of five
+    diagonals, and f(x) = y - strength W^-1 Q f''. Green & Silverman, "Nonparametric Regression and
+    Generalized Linear Models" (1994), sections 2.1.2, 2.3.3 and 3.5.1.
+
+    Attributes:
+        differences: the three diagonals of Q^T, (3, n - 2): divided differences of slopes.
+        spread: of W^-1, (n,).
+        tension: R, by its upper diagonals, (3, n - 2): int f''^2 of a piecewise linear f''.
+        coupling: Q^T W^-1 Q, likewise.
+    """
+
+    differences: Float64[np.ndarray, "3 inner"]
+    spread: Float64[np.ndarray, "n"]
+    tension: Float64[np.ndarray, "3 inner"]
+    coupling: Float64[np.ndarray, "3 inner"]
+
+    @classmethod
+    def of(cls, x: Float64[np.ndarray, "n"], weights: Float64[np.ndarray, "n"]) -> "_Spline":
+        """Of increasing x and positive weights."""
+        gaps, v = np.diff(x), 1 / weights
+        first, last = 1 / gaps[:-1], 1 / gaps[1:]
+        middle = -(first + last)
+        tension, coupling = np.zeros((2, 3, len(first)))
+        tension[2] = (gaps[:-1] + gaps[1:]) / 3
+        tension[1, 1:] = gaps[1:-1] / 6
+        coupling[2] = first**2 * v[:-2] + middle**2 * v[1:-1] + last**2 * v[2:]
+        coupling[1, 1:] = v[1:-2] * middle[:-1] * first[1:] + v[2:-1] * last[:-1] * middle[1:]
+        coupling[0, 2:] = v[2:-2] * last[:-2] * first[2:]
+        return cls(np.stack([first, middle, last]), v, tension, coupling)
+
+    def smoother(self, strength: float) -> Float64[np.ndarray, "n n"]:
+        """The matrix from values at x to those of the spline."""
+        inner, n = len(self.spread) - 2, len(self.spread)
+        second = np.zeros((inner, n))
+        for offset, diagonal in enumerate(self.differences):
+            second[np.arange(inner), np.arange(inner) + offset] = diagonal
+        curvatures = solveh_banded(self.tension + strength * self.coupling, second)
+        pull = np.zeros((n, n))
+        for offset, diagonal in enumerate(self.differences):
+            pull[offset : offset + inner] += diagonal[:, None] * curvatures
+        return np.eye(n) - strength * self.spread[:, None] * pull
 
 
 def curvature(

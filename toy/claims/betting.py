@@ -1,7 +1,7 @@
 """Bets are fair, and Ville's inequality bounds what they win: exactly, over all paths of a few steps.
 
 The observations take two or three values, so that the law of the wealth after n of them is a finite
-sum. Nothing is sampled.
+sum. The power of a test, which takes more steps, is sampled.
 """
 
 import itertools
@@ -11,12 +11,14 @@ from dataclasses import dataclass
 
 import torch
 from hypothesis import strategies as st
+from scipy.special import ndtri
 from torch import Tensor
 
 from theory.statistics.betting import betting_lower_bounds, log_wealth, plug_in_bets
 from theory.statistics.intervals import LEVEL as CONFIDENCE
 from theory.statistics.mean_zero_test import MeanZeroTest
-from toy.judge.claim import exact_claim
+from toy.claims.repetitions import IMAGES, at_most, image_noise
+from toy.judge.claim import Trial, exact_claim, statistical_claim
 from toy.mixtures.mixture import float64
 from toy.strategies.numbers import number, number_tuple
 
@@ -186,6 +188,53 @@ def e_value_error(case: ThreePointCase, kind: type[MeanZeroTest] = MeanZeroTest)
     return worst
 
 
+DIMENSION, DELTA, THRESHOLD = 16, 0.2, 20.0
+MISSED = 0.05
+"""Probability with which a bias of ``DELTA`` may go unseen in so many images."""
+
+Test = Callable[[float, float], MeanZeroTest]
+"""From the reach and the threshold to a test."""
+
+
+def power_trial(seed: int, test: Test = MeanZeroTest) -> Trial:
+    """How often the test of mean zero sees nothing in vectors of mean ``DELTA`` in each coordinate.
+
+    The coordinates are -1 or 1, so that none reaches farther. Once the direction is known, a vector
+    wins delta^2/(2 (1/d + delta^2)) nats at the best stake, to second order: a fifth of one.
+    """
+    cut = float(ndtri((1 + DELTA) / 2))
+
+    def missed(repetition: int) -> bool:
+        """Whether ``IMAGES`` vectors do not take the wealth to the threshold."""
+        noise = image_noise(seed, "power of betting", repetition, DIMENSION)
+        found = test(1.0, THRESHOLD)
+        found.add_(torch.where(noise < cut, 1.0, -1.0).double())
+        return not found.rejected
+
+    return at_most(missed, MISSED)
+
+
+class AgainstDirection(MeanZeroTest):
+    """The mistake of betting that the next vector points the other way."""
+
+    def projections(self, vectors: Tensor) -> Tensor:
+        """With -v_i in place of v_i."""
+        return -super().projections(vectors)
+
+
+class FirstCoordinateAlone(MeanZeroTest):
+    """The mistake of a direction that is never learned."""
+
+    def projections(self, vectors: Tensor) -> Tensor:
+        """The first coordinate of each vector."""
+        return vectors[:, 0]
+
+
+def timid(reach: float, threshold: float) -> MeanZeroTest:
+    """The mistake of a reach that is ten times too far, so that stakes are too small."""
+    return MeanZeroTest(10 * reach, threshold)
+
+
 CLAIMS = (
     exact_claim(
         "betting-wealth", "13", "bets on the mean: E W_n = 1 and W_n >= 0, over all paths",
@@ -204,5 +253,15 @@ CLAIMS = (
         "betting-e-value", "13", "E W_tau = 1 for the test of mean zero, stopped at a threshold",
         THREE_POINTS, e_value_error, share=0.3,
         kind={"direction-with-the-present": WithPresent, "stakes-without-norm": WithoutNorm},
+    ),
+    statistical_claim(
+        "betting-power", "13",
+        f"a mean of {DELTA:g} in each of {DIMENSION} coordinates of 1 or -1 is seen in {IMAGES} vectors, "
+        "19 times in 20",
+        power_trial,
+        test={
+            "against-the-direction": AgainstDirection,
+            "first-coordinate-alone": FirstCoordinateAlone, "timid-stakes": timid,
+        },
     ),
 )  # fmt: skip

@@ -23,7 +23,7 @@ from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import elementwise_error
 from toy.strategies.extremes import ExtremeModelCase
-from toy.strategies.planted_errors import PLANTED_ERROR_CASES, PlantedErrorCase
+from toy.strategies.planted_errors import PLANE_ERROR_CASES, PLANTED_ERROR_CASES, PlantedErrorCase
 
 Fall = Callable[[Tensor, Tensor], Tensor]
 """From the best shift and a shift c to the fall of the loss."""
@@ -70,12 +70,13 @@ def loss_fall_error(case: PlantedErrorCase | ExtremeModelCase, fall: Fall = loss
     def losses(x: Tensor) -> Tensor:
         """The loss before and after the shift, and the size of its terms."""
         y, exact = model.at(x, t), model.exact(x, t)
-        return torch.cat([(y - exact) ** 2, (y - c - exact) ** 2, y**2 + c**2 + added_up], 1)
+        parts = [(y - exact) ** 2, (y - c - exact) ** 2, y**2 + c**2 + added_up]
+        return torch.stack(parts, 1).sum(2)
 
     law, scale = model.diffusion.marginal(t), 1 / (2 * model.frequency)
     integral = expectation(law, losses, scale=scale)
     before, after, size = integral.value
-    left = (before - after - fall(model.eta(t), c)).abs()
+    left = (before - after - fall(model.eta(t), c).sum()).abs()
     return elementwise_error(left + integral.errors[:2].sum(), size)
 
 
@@ -174,6 +175,15 @@ CLAIMS = (
     exact_claim(
         "loss-fall", "4", "the loss falls by 2 c.eta - |c|^2 for any shift c", PLANTED_ERROR_CASES,
         loss_fall_error, fall={"half-the-fall": half_the_fall, "no-penalty": fall_without_penalty},
+    ),
+    exact_claim(
+        "eta-2d", "4", "eta with full covariances, every target", PLANE_ERROR_CASES, eta_error,
+        eta={"forgotten-data-mean-2d": _raw_mean}, share=0.3,
+    ),
+    exact_claim(
+        "loss-fall-2d", "4", "the fall of the loss is a sum over coordinates, full covariances",
+        PLANE_ERROR_CASES, loss_fall_error,
+        fall={"fall-of-one-coordinate": lambda eta, c: loss_fall(eta, c)[:1]}, share=0.3,
     ),
     statistical_claim(
         "recovery", "4", "calibrate recovers a planted eta within its stated error, d = 64",

@@ -6,6 +6,7 @@ they are not, the intervals are wider than they need be, which does no harm and 
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -18,6 +19,7 @@ from toy.judge.claim import Trial, statistical_claim
 
 DIMENSION, REPETITIONS = 8, 3000
 ETA = torch.full((DIMENSION,), 0.5, dtype=torch.float64)
+SHIFT = 0.8 * ETA
 
 
 def _draw(seed: int, purpose: str, repetition: int, index: int = 0) -> Tensor:
@@ -39,26 +41,36 @@ def _scaled(estimate: Estimate, factor: float) -> Estimate:
 
 def population_coverage(seed: int, factor: float = 1.0) -> Trial:
     """|eta|^2 of a population, from a new sample of images each time."""
-    found = [
-        _scaled(moments(ETA + _draw(seed, "population", r)).squared_norm(), factor)
-        for r in range(REPETITIONS)
-    ]
+    found = [_scaled(estimate, factor) for estimate in _of_populations(seed)]
     return _coverage(ETA.square().sum().item(), found)
+
+
+@cache
+def _of_populations(seed: int) -> list[Estimate]:
+    """The estimates; kept, as the claim and its mutants share them."""
+    samples = (moments(ETA + _draw(seed, "population", r)) for r in range(REPETITIONS))
+    return [sample.squared_norm() for sample in samples]
 
 
 def set_coverage(
     seed: int, estimate: Callable[[Moments], Estimate] = Moments.squared_norm_of_set
 ) -> Trial:
     """|eta|^2 of one set of images that differ much, from new noise each time, two draws each."""
+    images, noised = _set_of_images(seed)
+    return _coverage(images.mean(0).square().sum().item(), [estimate(both) for both in noised])
+
+
+@cache
+def _set_of_images(seed: int) -> tuple[Tensor, list[Moments]]:
+    """The images, and the moments from each repetition's noise; kept, as the mutant shares them."""
     images = ETA + 2 * _draw(seed, "images", 0)
-    found = []
+    noised = []
     for r in range(REPETITIONS):
         first, second = (images + _draw(seed, "set", r, index) for index in (0, 1))
         contrast = moments((first - second) / 2)
         both = moments((first + second) / 2)
-        both = replace(both, contrast=Contrast(contrast.total, contrast.square))
-        found.append(estimate(both))
-    return _coverage(images.mean(0).square().sum().item(), found)
+        noised.append(replace(both, contrast=Contrast(contrast.total, contrast.square)))
+    return images, noised
 
 
 def gain_coverage(
@@ -66,13 +78,19 @@ def gain_coverage(
     estimate: Callable[[Tensor], Estimate] = lambda gains: Estimate.of_mean(gains.mean(0)),
 ) -> Trial:
     """Held-out gain 2 s.r - |s|^2 of a shift s, four draws on each image, which share the image."""
-    shift = 0.8 * ETA
-    found = []
+    found = [estimate(gains) for gains in _held_out_gains(seed)]
+    return _coverage((2 * SHIFT @ ETA - SHIFT.square().sum()).item(), found)
+
+
+@cache
+def _held_out_gains(seed: int) -> list[Tensor]:
+    """The gains of every draw and image, (4, n), in each repetition; kept, as the mutant shares them."""
+    gains = []
     for r in range(REPETITIONS):
         images = ETA + _draw(seed, "held-out images", r)
         residuals = torch.stack([images + _draw(seed, "draws", r, index) for index in range(4)])
-        found.append(estimate(2 * residuals @ shift - shift.square().sum()))
-    return _coverage((2 * shift @ ETA - shift.square().sum()).item(), found)
+        gains.append(2 * residuals @ SHIFT - SHIFT.square().sum())
+    return gains
 
 
 CLAIMS = (

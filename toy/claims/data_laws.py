@@ -16,7 +16,7 @@ from toy.claims.mistakes import forward_variance, prior_weights
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion, Kernel
 from toy.mixtures.mixture import GaussianMixture, float64
-from toy.numerics.quadrature import expectation
+from toy.numerics.quadrature import MAX_POINTS, expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.mixtures import AtomicCase, ReverseCase, atomic_cases, reverse_cases
 from toy.strategies.time_pairs import (
@@ -27,12 +27,17 @@ from toy.strategies.time_pairs import (
 )
 
 
-def atoms_error(case: AtomicCase, kernel: Kernel = Diffusion.reverse_kernel) -> float:
+def atoms_error(
+    case: AtomicCase, kernel: Kernel = Diffusion.reverse_kernel, most: int = MAX_POINTS
+) -> float:
     """Error of both martingales of point masses: the score's, and their posterior mean."""
     return max(
-        kernel_expectation_error(case, Diffusion.martingale, kernel),
-        kernel_expectation_error(case, Diffusion.posterior_mean, kernel),
+        kernel_expectation_error(case, process, kernel, most)
+        for process in (Diffusion.martingale, Diffusion.posterior_mean)
     )
+
+
+_forward_variance_error = partial(atoms_error, kernel=forward_variance, most=2**14)
 
 
 def uniform_density(case: ReverseCase, x: Tensor, r: float) -> Tensor:
@@ -114,12 +119,15 @@ CLAIMS = (
     ),
     exact_claim(
         "martingale-of-atoms", "1", "M and E[x_0|x_t] of point masses, s > 0", ATOMS, atoms_error,
-        instead={"atoms-no-alpha": partial(kernel_expectation_error, process=Diffusion.score)},
-        kernel={"atoms-prior-weights": prior_weights, "atoms-forward-variance": forward_variance},
+        instead={
+            "atoms-no-alpha": partial(kernel_expectation_error, process=Diffusion.score),
+            "atoms-forward-variance": _forward_variance_error,
+        },
+        kernel={"atoms-prior-weights": prior_weights},
     ),
     exact_claim(
         "martingale-of-atoms-2d", "1", "the same in the plane", ATOMS_IN_PLANE, atoms_error,
-        kernel={"atoms-forward-variance-2d": forward_variance}, share=0.5,
+        instead={"atoms-forward-variance-2d": _forward_variance_error}, share=0.5,
     ),
     exact_claim(
         "martingale-of-jumps", "1", "M of a uniform law, which has jumps, s > 0", JUMPS, jump_error,

@@ -19,6 +19,7 @@ from toy.mixtures.planted_error import PlantedErrorModel
 from toy.numerics.quadrature import expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.guided import GuidedCase, guided_cases
+from toy.strategies.time_pairs import time_pairs
 
 Law = Callable[[GuidedCase], Diffusion]
 """From a case to a diffusion of some of its labels."""
@@ -37,7 +38,7 @@ def joint_diffusion(case: GuidedCase) -> Diffusion:
 def branch_mean_error(
     case: GuidedCase, model: PlantedErrorModel, law: Diffusion, data: Diffusion
 ) -> Tensor:
-    """E[y_theta] - A E[x_0] by quadrature, under any law and for any data, (1,)."""
+    """E[y_theta] - A E[x_0] by quadrature, under any law and for any data, (d,)."""
     t = case.times.t
     a, _ = case.target.coefficients(case.times.schedule, float64(t))
     mean = expectation(
@@ -81,22 +82,22 @@ def joint_error(
     """
     t, weights = case.times.t, case.weights
     models = [case.branch(k) for k in range(len(weights))]
-    etas = torch.stack([model.eta(t)[0] for model in models])
+    etas = torch.stack([model.eta(t) for model in models])
     shift, losses = joint(weights, etas), torch.zeros(3, dtype=torch.float64)
-    size = shift**2 + sum(prediction_size(model, t) ** 2 for model in models)
+    size = shift.square().sum() + sum(prediction_size(model, t) ** 2 for model in models)
     for weight, eta, model in zip(weights, etas, models, strict=True):
 
         def terms(x: Tensor, model: PlantedErrorModel = model, eta: Tensor = eta) -> Tensor:
             """The loss without a shift, with the joint one, and with the label's own."""
             r = model.at(x, t) - model.exact(x, t)
-            return torch.cat([r**2, (r - shift) ** 2, (r - eta) ** 2], 1)
+            return torch.stack([r, r - shift, r - eta], 1).square().sum(2)
 
         law, scale = model.diffusion.marginal(t), shortest_length(case) / 2
         losses += weight * expectation(law, terms, scale=scale, size=size.item()).value
     before, jointly, by_label = losses
     falls = torch.stack([before - jointly, before - by_label, jointly - by_label])
-    mean, second = weights @ etas, weights @ etas**2
-    return relative_error(falls - torch.stack([mean**2, second, second - mean**2]), size)
+    mean_sq, second = (weights @ etas).square().sum(), weights @ etas.square().sum(1)
+    return relative_error(falls - torch.stack([mean_sq, second, second - mean_sq]), size)
 
 
 def combined(case: GuidedCase, conditional: Tensor, unconditional: Tensor) -> Tensor:
@@ -132,12 +133,13 @@ def classifier_free_error(
 
 
 def _mean_sine(law: GaussianMixture) -> Tensor:
-    return torch.exp(law.log_weights) @ (torch.exp(-law.variances / 2) * torch.sin(law.means))
+    variances = law.covariances().diagonal(dim1=-2, dim2=-1)
+    return torch.exp(law.log_weights) @ (torch.exp(-variances / 2) * torch.sin(law.means))
 
 
 def _constants_combined(case: GuidedCase) -> Tensor:
     """The mistake of the errors' constant parts alone, which suffices where there are no others."""
-    return combined(case, *(float64([case.constants[k]]) for k in (case.label, -1)))
+    return combined(case, *(float64(case.constants[k]) for k in (case.label, -1)))
 
 
 def conditional_martingale(case: GuidedCase, x: Tensor, t: float) -> Tensor:
@@ -180,7 +182,7 @@ def classifier_error(case: GuidedCase, law: Law = label_diffusion, strength: flo
         return torch.cat([joint.score(x) + strength * gradient, joint.score(x), gradient], 1)
 
     integral = expectation(law(case).marginal(t), terms, scale=shortest_length(case))
-    return relative_error(integral.value[:1], integral.magnitude.sum())
+    return relative_error(integral.value[: joint.dimension], integral.magnitude.sum())
 
 
 def _size(case: GuidedCase, k: int) -> Tensor:
@@ -205,6 +207,8 @@ def _weight_on_both(case: GuidedCase) -> Tensor:
 
 
 CASES = guided_cases()
+PLANE = guided_cases(2, time_pairs(low=-2.0, high=4.0))
+"""Where the waves in the predictions are no shorter than the grid of the plane can follow."""
 
 CLAIMS = (
     exact_claim(
@@ -214,7 +218,7 @@ CLAIMS = (
     exact_claim(
         "joint", "4", "one shift over (x, c) is valid, and weaker", CASES, joint_error,
         joint={
-            "labels-unweighted": lambda w, eta: eta.mean(),
+            "labels-unweighted": lambda w, eta: eta.mean(0),
             "joint-root-mean-square": lambda w, eta: (w @ eta**2).sqrt(),
         },
     ),
@@ -235,5 +239,27 @@ CLAIMS = (
         "class-guided", "4", "score + grad log P(c|x) has mean zero under q_t(x|c)", CASES,
         classifier_error, law={"guided-under-joint-law": joint_diffusion},
         strength={"classifier-twice": 2.0, "classifier-forgotten": 0.0},
+    ),
+    exact_claim(
+        "conditional-2d", "4", "eta(c) with full covariances", PLANE, conditional_error,
+        law={"joint-law-2d": joint_diffusion}, share=0.3,
+    ),
+    exact_claim(
+        "joint-2d", "4", "one shift over (x, c), with full covariances", PLANE, joint_error,
+        joint={"labels-unweighted-2d": lambda w, eta: eta.mean(0)}, share=0.2,
+    ),
+    exact_claim(
+        "classifier-free-2d", "4", "guided branches apart, with full covariances", PLANE,
+        classifier_free_error,
+        shift={
+            "combined-under-one-law-2d": wrong_law_shift,
+            "weight-on-both-2d": _weight_on_both,
+        },
+        share=0.2,
+    ),
+    exact_claim(
+        "class-guided-2d", "4", "score + grad log P(c|x), with full covariances", PLANE,
+        classifier_error, law={"guided-under-joint-law-2d": joint_diffusion},
+        strength={"classifier-twice-2d": 2.0}, share=0.3,
     ),
 )  # fmt: skip

@@ -13,7 +13,7 @@ from toy.claims.mistakes import forward_variance, gain_without_a, prior_weights
 from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion, Kernel, Process
 from toy.mixtures.mixture import GaussianMixture, float64
-from toy.numerics.quadrature import expectation
+from toy.numerics.quadrature import MAX_POINTS, expectation
 from toy.numerics.relative_errors import relative_error
 from toy.strategies.extremes import ExtremeCase
 from toy.strategies.mixtures import LINE, PLANE, SPACE, AtomicCase, ReverseCase, reverse_cases
@@ -23,10 +23,20 @@ def kernel_expectation_error(
     case: ReverseCase | AtomicCase | ExtremeCase,
     process: Process = Diffusion.martingale,
     kernel: Kernel = Diffusion.reverse_kernel,
+    most: int = MAX_POINTS,
 ) -> float:
-    """|E[M_s(x_s)|x_t] - M_t(x_t)| relative to E[|M_s||x_t], by quadrature over the kernel."""
+    """|E[M_s(x_s)|x_t] - M_t(x_t)| relative to E[|M_s||x_t], by quadrature over the kernel.
+
+    Args:
+        case: the diffusion, the times and x_t.
+        process: M.
+        kernel: the law of x_s given x_t.
+        most: points of the quadrature. A wrong kernel may never settle: what takes more than this does
+            not count as a mistake that was caught.
+    """
     diffusion, s, t, x_t = case.diffusion, case.times.s, case.times.t, case.x_t()
-    integral = expectation(kernel(diffusion, x_t, s, t), lambda x: process(diffusion, x, s))
+    law = kernel(diffusion, x_t, s, t)
+    integral = expectation(law, lambda x: process(diffusion, x, s), most=most)
     return relative_error(integral.value - process(diffusion, x_t, t), integral.magnitude)
 
 

@@ -108,23 +108,36 @@ def _chi_square_moment(k: int, power: int, tau: float) -> float:
 
 def ville_trial(seed: int, dimension: int, scaled: bool = True, sign: int = 1) -> Trial:
     """sup L_r(h) over paths from x_T ~ q_T against 1/b, and sup L_r(h)/L_T(h) from x_T = 0."""
-    generator, tails = torch.Generator().manual_seed(seed), []
+    tails = []
+    for diffusion, given, times, path in _ratio_paths(dimension, seed):
+        h = (4.0 if given else 2.45) * _oblique(dimension)
+        alphas = [diffusion.scales(r)[0] if scaled else 1.0 for r in times]
+        log_ratios = sign * torch.stack(
+            [
+                log_translation(diffusion.marginal(r), x, alpha * h)
+                for r, x, alpha in zip(times, path, alphas, strict=True)
+            ]
+        )
+        supremum = (log_ratios - log_ratios[0] if given else log_ratios).amax(0)
+        tails += [(supremum, math.log(b), ville(b)) for b in (3.0, 10.0, 20.0, 50.0)]
+    return exceedance(tails)
+
+
+@lru_cache(maxsize=1)
+def _ratio_paths(dimension: int, seed: int) -> list[tuple[Diffusion, bool, list[float], Tensor]]:
+    """Diffusions, whether paths start at 0, times, and paths (T, n, d).
+
+    They are kept, as a claim and its mutants share them.
+    """
+    generator, found = torch.Generator().manual_seed(seed), []
     for diameter in (0.0, 2.0):
         diffusion = two_components(dimension, diameter, 1.0)
         anywhere = diffusion.marginal(HIGH_NOISE).sample(generator, PATHS)
-        times = clock_grid(diffusion, 1.0, ticks=math.log)
-        for given, x, size in ((False, anywhere, 2.45), (True, 0 * anywhere, 4.0)):
-            h = size * _oblique(dimension)
-
-            def log_ratio(x: Tensor, r: float, h: Tensor = h, of: Diffusion = diffusion) -> Tensor:
-                """log L_r(h), or what is mistaken for it."""
-                alpha = of.scales(r)[0] if scaled else 1.0
-                return sign * log_translation(of.marginal(r), x, alpha * h)
-
-            path = values_along_paths(diffusion, x, times, log_ratio, generator)
-            supremum = (path - path[0] if given else path).amax(0)
-            tails += [(supremum, math.log(b), ville(b)) for b in (3.0, 10.0, 20.0, 50.0)]
-    return exceedance(tails)
+        times = clock_grid(diffusion, 1.0, ticks=torch.log)
+        for given, x in ((False, anywhere), (True, 0 * anywhere)):
+            path = torch.stack(list(diffusion.reverse_path(x, times, generator)))
+            found.append((diffusion, given, times, path))
+    return found
 
 
 def _oblique(dimension: int) -> Tensor:

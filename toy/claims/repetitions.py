@@ -6,6 +6,7 @@ Units of a repetition are independent images, N(eta, I) or made from such.
 import itertools
 import math
 from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 from jaxtyping import Float64
@@ -18,6 +19,9 @@ from theory.statistics.moments import Moments
 from toy.judge.claim import LEVEL, Trial
 
 IMAGES = 96
+
+BLOCK = 50
+"""Repetitions whose noise is drawn together."""
 
 PASSED_WRONGLY = 1e-6
 """Probability with which what happens twice as often as it may passes."""
@@ -33,8 +37,18 @@ def image_noise(
         purpose, repetition, index: each triple has noise of its own.
         dimension: d.
     """
-    images = torch.arange(IMAGES)
-    return keyed_noise(seed, purpose, index, repetition, images, (dimension,))
+    block, own = divmod(repetition, BLOCK)
+    return _noise_of_block(seed, purpose, block, dimension, index)[own]
+
+
+@lru_cache(maxsize=16)
+def _noise_of_block(
+    seed: int, purpose: str, block: int, dimension: int, index: int
+) -> Float64[Tensor, "repetition n d"]:
+    """The noise of ``BLOCK`` repetitions, drawn at once: a draw costs more than its numbers."""
+    images = torch.arange(BLOCK * IMAGES)
+    noise = keyed_noise(seed, purpose, index, block, images, (dimension,))
+    return noise.reshape(BLOCK, IMAGES, dimension)
 
 
 def moments(units: Float64[Tensor, "n d"]) -> Moments:

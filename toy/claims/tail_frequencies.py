@@ -12,7 +12,7 @@ import torch
 from scipy.stats import beta
 from torch import Tensor
 
-from theory.bounds.gaussian_tails import clock
+from theory.bounds.gaussian_tails import clocks
 from toy.judge.claim import LEVEL, Trial
 from toy.mixtures.diffusion import Diffusion
 
@@ -43,7 +43,7 @@ def clock_grid(
     v: float,
     s: float = LOW_NOISE,
     t: float = HIGH_NOISE,
-    ticks: Callable[[float], float] = float,
+    ticks: Callable[[Tensor], Tensor] = lambda tau: tau,
 ) -> list[float]:
     """Times from t down to s, evenly in a function of the clock alpha^2/c, c = alpha^2 v + sigma^2.
 
@@ -54,6 +54,6 @@ def clock_grid(
         ticks: the function.
     """
     fine = torch.linspace(t, s, 4096, dtype=torch.float64)
-    seen = torch.tensor([ticks(clock(diffusion.schedule, v, r)) for r in fine.tolist()])
-    wanted = torch.linspace(seen[0].item(), seen[-1].item(), STEPS + 1)
+    seen = ticks(clocks(diffusion.schedule, v, fine))
+    wanted = torch.linspace(seen[0].item(), seen[-1].item(), STEPS + 1, dtype=torch.float64)
     return fine[torch.searchsorted(seen, wanted).clamp(max=len(fine) - 1)].tolist()

@@ -109,7 +109,14 @@ def compute_guidance(scale: float = 3.0) -> GuidedPredictions:
     """A guided noise prediction, whose branches have errors of their own."""
     components = Components((0.5, 0.5), ((-1.5,), (1.5,)), ((0.6,), (0.6,)), ())
     case = GuidedCase(
-        components, TimePair(VPLinear(), 0.1, 0.3), NOISE, (0.0, 0.25, -0.2), 0.1, scale, 1, 0.0
+        components,
+        TimePair(VPLinear(), 0.1, 0.3),
+        NOISE,
+        ((0.0,), (0.25,), (-0.2,)),
+        0.1,
+        scale,
+        1,
+        (0.0,),
     )
     law = case.of_label(1).marginal(case.times.t)
     x = torch.linspace(-3.5, 3.5, 141, dtype=torch.float64)[:, None]

@@ -116,23 +116,23 @@ class ExactClaim:
         return None if case is None else f"{case!r}, error {mutant.check(case):.3g}"
 
     def _found(self, mutant: Mutant, examples: int, run_seed: int) -> Any | None:
-        shrinking = _Shrinking(lambda case: self._catches(case, mutant))
-        try:
-            with without_local_constants():
-                return find(
-                    self.strategy,
-                    shrinking,
-                    settings=_settings(max(examples, SEARCHED)),
-                    random=random.Random(run_seed),
-                )
-        except NoSuchExample:
-            return None
-        except SearchEnded:
-            return shrinking.smallest
+        search = _Search(partial(self._fails, mutant), self._holds)
+        with suppress(NoSuchExample, SearchEnded), without_local_constants():
+            find(
+                self.strategy,
+                search,
+                settings=_settings(max(examples, SEARCHED)),
+                random=random.Random(run_seed),
+            )
+        return search.smallest()
 
     def _catches(self, case: Any, mutant: Mutant) -> bool:
-        if not _error_of(mutant, case) > self.tolerance:
-            return False
+        return self._fails(mutant, case) and self._holds(case)
+
+    def _fails(self, mutant: Mutant, case: Any) -> bool:
+        return _error_of(mutant, case) > self.tolerance
+
+    def _holds(self, case: Any) -> bool:
         return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
 
 
@@ -140,26 +140,32 @@ class SearchEnded(BaseException):
     """Ends a search early. Hypothesis lets it through, as it does an interruption."""
 
 
-class _Shrinking:
-    """A test of cases that ends the search ``SHRINKS`` calls after the first case that passes.
+class _Search:
+    """A test of cases that finds one on which a mutant fails and the claim holds, and smaller ones.
 
-    ``smallest`` is the last case that passed: Hypothesis only goes on from smaller ones.
+    Once there is such a case, smaller ones are sought on which the mutant fails, in ``SHRINKS`` calls:
+    Hypothesis only goes on from smaller ones. Whether the claim holds there is asked at the end, as it
+    takes as long as the mutant.
     """
 
-    def __init__(self, passes: Callable[[Any], bool]) -> None:
-        self._passes = passes
+    def __init__(self, fails: Callable[[Any], bool], holds: Callable[[Any], bool]) -> None:
+        self._fails, self._holds = fails, holds
         self._left = SHRINKS
-        self.smallest: Any = None
+        self._found: list[Any] = []
 
     def __call__(self, case: Any) -> bool:
-        if self.smallest is not None:
+        if self._found:
             if not self._left:
                 raise SearchEnded
             self._left -= 1
-        passes = self._passes(case)
+        passes = self._fails(case) and (bool(self._found) or self._holds(case))
         if passes:
-            self.smallest = case
+            self._found.append(case)
         return passes
+
+    def smallest(self) -> Any | None:
+        """The last case that was found on which the claim holds, if any was."""
+        return next((case for case in reversed(self._found) if self._holds(case)), None)
 
 
 class Record:

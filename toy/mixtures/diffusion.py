@@ -10,6 +10,7 @@ forward transition, Bayes' rule gives the reverse kernel as a mixture again:
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float64
@@ -29,18 +30,31 @@ class Diffusion:
 
     def marginal(self, t: float) -> GaussianMixture:
         """q_t."""
-        alpha_t, sigma_t = self.scales(t)
-        return GaussianMixture(
-            self.data.log_weights,
-            alpha_t * self.data.means,
-            alpha_t**2 * self.data.variances + sigma_t**2,
-            self.data.rotations,
-        )
+        if t not in self._marginals:
+            alpha_t, sigma_t = self.scales(t)
+            self._marginals[t] = GaussianMixture(
+                self.data.log_weights,
+                alpha_t * self.data.means,
+                alpha_t**2 * self.data.variances + sigma_t**2,
+                self.data.rotations,
+            )
+        return self._marginals[t]
 
     def scales(self, t: float) -> tuple[float, float]:
         """(alpha_t, sigma_t)."""
-        time = float64(t)
-        return self.schedule.alpha(time).item(), self.schedule.sigma(time).item()
+        if t not in self._scales:
+            time = float64(t)
+            self._scales[t] = self.schedule.alpha(time).item(), self.schedule.sigma(time).item()
+        return self._scales[t]
+
+    @cached_property
+    def _scales(self) -> dict[float, tuple[float, float]]:
+        """What was computed so far: a time is asked for again and again."""
+        return {}
+
+    @cached_property
+    def _marginals(self) -> dict[float, GaussianMixture]:
+        return {}
 
     def transition(self, s: float, t: float) -> tuple[float, float]:
         """(A, V) of x_t | x_s ~ N(A x_s, V I)."""

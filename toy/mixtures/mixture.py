@@ -9,6 +9,7 @@ A mixture may be batched: weights (*batch, K) and means (*batch, K, d) broadcast
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -135,8 +136,16 @@ class GaussianMixture:
     def log_components(self, x: Tensor) -> Tensor:
         """log(w_k N(x; m_k, C_k)), (*batch, K)."""
         z = self.centred(x)
-        squares = torch.einsum("...kd,kd->...k", z * z, 1 / self.variances)
-        return self.log_weights - (squares + torch.log(2 * torch.pi * self.variances).sum(-1)) / 2
+        return self._log_heights - (z * z * self._half_precisions).sum(-1)
+
+    @cached_property
+    def _half_precisions(self) -> Tensor:
+        return 0.5 / self.variances
+
+    @cached_property
+    def _log_heights(self) -> Tensor:
+        """log(w_k N(m_k; m_k, C_k)), (*batch, K)."""
+        return self.log_weights - torch.log(2 * torch.pi * self.variances).sum(-1) / 2
 
     def log_density(self, x: Points) -> Float64[Tensor, "*batch"]:
         """log q(x), (*batch,)."""
@@ -148,11 +157,11 @@ class GaussianMixture:
 
     def component_scores(self, x: Tensor) -> Tensor:
         """grad log N(x; m_k, C_k) = -C_k^{-1} (x - m_k), (*batch, K, d)."""
-        return self.from_eigenbasis(-self.centred(x) / self.variances)
+        return self.from_eigenbasis(self.centred(x) / -self.variances)
 
     def score(self, x: Points) -> Points:
         """grad log q(x) = sum_k P(k|x) grad log N_k, (*batch, d)."""
-        return torch.einsum("...k,...kd->...d", self.responsibilities(x), self.component_scores(x))
+        return (self.responsibilities(x)[..., None] * self.component_scores(x)).sum(-2)
 
     def hessian(self, x: Points) -> Float64[Tensor, "*batch d d"]:
         """Hess log q(x) = Cov_k(grad log N_k) - sum_k P(k|x) C_k^{-1}, (*batch, d, d)."""
@@ -175,7 +184,7 @@ class GaussianMixture:
 
     def mean(self) -> Tensor:
         """E x, (*batch, d)."""
-        return torch.einsum("...k,...kd->...d", torch.exp(self.log_weights), self.means)
+        return (torch.exp(self.log_weights)[..., None] * self.means).sum(-2)
 
     def sample(self, generator: torch.Generator, n: int = 1) -> Tensor:
         """Independent draws (n, *batch, d)."""

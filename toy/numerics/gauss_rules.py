@@ -1,6 +1,7 @@
 """Gauss's rules of integration as tensors, and extrapolation to the limit."""
 
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -12,12 +13,14 @@ Rule = tuple[Float64[Tensor, "n"], Float64[Tensor, "n"]]
 """Nodes and weights."""
 
 
+@cache
 def gauss_legendre(count: int) -> Rule:
     """int_{-1}^{1} h(z) dz ~ sum_i w_i h(z_i), exact for polynomials of degree 2 count - 1."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
     return torch.from_numpy(nodes), torch.from_numpy(weights)
 
 
+@cache
 def gauss_hermite(count: int) -> Rule:
     """E h(z) ~ sum_i w_i h(z_i) for z ~ N(0, 1), exact for polynomials of degree 2 count - 1."""
     nodes, weights = np.polynomial.hermite_e.hermegauss(count)

@@ -18,10 +18,12 @@ the spread is reported. Own grids are all moved by the same share of their steps
 for their sum.
 """
 
+import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from jaxtyping import Float64
 from torch import Tensor
@@ -60,6 +62,9 @@ FINER = 1.5
 
 MAX_POINTS = 2**22
 
+AT_ONCE = 2**14
+"""Points of a first sum with which those of the next are put into one call: calls cost more than points."""
+
 SETTLED = {1: 1e-11, 2: 1e-11, 3: 1e-10}
 """By dimension, how well sums must agree relative to E|h|. In three dimensions an axis has too few
 points to average away the rounding of x."""
@@ -67,7 +72,10 @@ points to average away the rounding of x."""
 REFINABLE = 2
 """By how much the points of one grid must be able to grow; else each component has its own grid."""
 
-NODES, NODE_WEIGHTS = gauss_legendre(16)
+NODES, NODE_WEIGHTS = (numbers.numpy() for numbers in gauss_legendre(16))
+
+PANEL_ENDS = WIDEST * (np.arange(PANELS + 1) - PANELS / 2)
+"""Where a component's own panels end, in its deviations."""
 
 
 @dataclass(frozen=True)
@@ -116,20 +124,41 @@ def expectation(
     rtol = rtol or SETTLED[law.dimension]
     rule, together, factor = _rule(law, scale, most)
     sums: list[Tensor] = []
-    while True:
-        x, weights = rule(law, scale, len(sums), most)
-        values = h(x)
-        value, magnitude = weights @ values, weights @ values.abs()
-        if not torch.isfinite(magnitude).all():
+    for value, magnitude in _sums(lambda number: rule(law, scale, number, most), h, together):
+        largest = magnitude.max().item()
+        if not math.isfinite(largest):
             raise UnresolvedError("quadrature: the integrand overflows")
         sums.append(value)
         if len(sums) >= together:
             last = torch.stack(sums[-together:])
             integral = Integral(value, magnitude, factor * (last.amax(0) - last.amin(0)))
-            unit = max(magnitude.max().item(), size)
+            unit = max(largest, size)
             if integral.error <= rtol * unit:
                 report(integral.error / max(unit, TINY))
                 return integral
+    raise UnresolvedError("quadrature: the sums do not settle")
+
+
+def _sums(
+    points: Callable[[int], tuple[Tensor, Tensor]], h: Callable[[Tensor], Tensor], together: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """E h and E |h| by one rule after the other; the first of them from one call of h if they are small.
+
+    Args:
+        points: from the number of a rule, from 0, to its points (N, d) and weights (N,).
+        h: from points to values (N, m).
+        together: how many rules are needed at least.
+    """
+    first = [points(0)]
+    if len(first[0][1]) <= AT_ONCE:
+        first += [points(number) for number in range(1, together)]
+    values = h(torch.cat([x for x, _ in first])).split([len(weights) for _, weights in first])
+    for (_, weights), own in zip(first, values, strict=True):
+        yield weights @ own, weights @ own.abs()
+    for number in itertools.count(len(first)):
+        x, weights = points(number)
+        own = h(x)
+        yield weights @ own, weights @ own.abs()
 
 
 Rule = Callable[[GaussianMixture, float, int, int], tuple[Tensor, Tensor]]
@@ -148,25 +177,30 @@ def _rule(law: GaussianMixture, scale: float, most: int) -> tuple[Rule, int, int
 def _panels(
     law: GaussianMixture, scale: float, refinements: int, most: int
 ) -> tuple[Tensor, Tensor]:
-    """Gauss-Legendre panels of each component, weighted by its own part of the density."""
-    means, deviations = law.means[:, 0], law.variances[:, 0].sqrt()
-    offsets = WIDEST * (torch.arange(PANELS + 1, dtype=torch.float64) - PANELS / 2)
-    apart = (means - means[:, None])[..., None] + deviations[:, None] * offsets
-    edges = (apart / deviations[:, None, None]).clamp(-FARTHEST, FARTHEST).flatten(1).sort(1).values
-    low, width = edges[:, :-1].flatten(), edges.diff().flatten()
-    component = torch.arange(len(means)).repeat_interleave(edges.shape[1] - 1)
-    longest = (RADIANS * scale / deviations).clamp(max=WIDEST)
-    pieces = torch.ceil(width / longest[component]).long() * 2**refinements
+    """Gauss-Legendre panels of each component, weighted by its own part of the density.
+
+    In numpy, whose calls on a few numbers take a fraction of torch's time.
+    """
+    means, deviations = law.means[:, 0].numpy(), np.sqrt(law.variances[:, 0].numpy())
+    apart = (means - means[:, None])[..., None] + deviations[:, None] * PANEL_ENDS
+    edges = (apart / deviations[:, None, None]).clip(-FARTHEST, FARTHEST).reshape(len(means), -1)
+    edges.sort(1)
+    low, width = edges[:, :-1].ravel(), np.diff(edges).ravel()
+    component = np.repeat(np.arange(len(means)), edges.shape[1] - 1)
+    longest = np.minimum(RADIANS * scale / deviations, WIDEST)
+    pieces = np.ceil(width / longest[component]).astype(np.int64) * 2**refinements
     total = int(pieces.sum())
     _require_few(float(total * len(NODES)), most)
-    index = torch.arange(total) - torch.repeat_interleave(pieces.cumsum(0) - pieces, pieces)
-    panel = torch.repeat_interleave(pieces)
-    width, component = (width / pieces)[panel], component[panel]
+    index = np.arange(total) - np.repeat(pieces.cumsum() - pieces, pieces)
+    panel = np.repeat(np.arange(len(pieces)), pieces)
+    width, component = width[panel] / pieces[panel], component[panel]
     middle = low[panel] + (index + 0.5) * width
     z = middle[:, None] + width[:, None] / 2 * NODES
-    density = torch.exp(law.log_weights[component, None] - z**2 / 2) / math.sqrt(2 * math.pi)
+    log_weights = law.log_weights.numpy()[component, None]
+    density = np.exp(log_weights - z**2 / 2) / math.sqrt(2 * math.pi)
     x = means[component, None] + deviations[component, None] * z
-    return x.reshape(-1, 1), (density * width[:, None] / 2 * NODE_WEIGHTS).flatten()
+    weights = density * width[:, None] / 2 * NODE_WEIGHTS
+    return torch.from_numpy(x.reshape(-1, 1)), torch.from_numpy(weights.ravel())
 
 
 def _grid(law: GaussianMixture, scale: float, refinements: int, most: int) -> tuple[Tensor, Tensor]:

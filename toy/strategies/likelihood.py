@@ -3,7 +3,9 @@
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
+import torch
 from hypothesis import strategies as st
 from jaxtyping import Float64
 from torch import Tensor
@@ -13,7 +15,7 @@ from toy.mixtures.affine_model import AffineModel
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import float64
 from toy.strategies.mixtures import Components, DiffusionCase, components
-from toy.strategies.numbers import number, within
+from toy.strategies.numbers import number, number_tuple, within
 from toy.strategies.planted_errors import TARGETS
 from toy.strategies.time_pairs import DISTANT_TIME_PAIRS, TimePair, near_time_pairs
 
@@ -86,6 +88,50 @@ class WholeRangeCase(DiffusionCase):
 
 
 @dataclass(frozen=True)
+class SpaceCase:
+    """Gaussian data in d dimensions, another Gaussian, and an affine model of each coordinate.
+
+    Attributes:
+        times: between which everything runs.
+        mean, root: of the data, whose covariance is root root^T + ``FLOOR`` I; (d,) and (d, d).
+        other_mean, other_root: of the other Gaussian.
+        axes: for each coordinate (deviation, slope, centre, bias, offset, ratio) as in ``WholeRangeCase``.
+    """
+
+    times: TimePair
+    mean: tuple[float, ...]
+    root: tuple[tuple[float, ...], ...]
+    other_mean: tuple[float, ...]
+    other_root: tuple[tuple[float, ...], ...]
+    axes: tuple[tuple[float, ...], ...]
+
+    @property
+    def data(self) -> tuple[Float64[Tensor, "d"], Float64[Tensor, "d d"]]:
+        """Mean and covariance of the data."""
+        return float64(self.mean), _covariance(self.root)
+
+    @property
+    def other(self) -> tuple[Float64[Tensor, "d"], Float64[Tensor, "d d"]]:
+        """Mean and covariance of the other Gaussian."""
+        return float64(self.other_mean), _covariance(self.other_root)
+
+    @cached_property
+    def models(self) -> list[AffineModel]:
+        """The model of each coordinate, whose noise is independent of that of the others."""
+        nothing = Components((), (), (), ())
+        return [WholeRangeCase(nothing, self.times, *axis).model for axis in self.axes]
+
+
+FLOOR = 0.05
+"""The least variance of a Gaussian in any direction."""
+
+
+def _covariance(root: tuple[tuple[float, ...], ...]) -> Tensor:
+    square = float64(root)
+    return square @ square.T + FLOOR * torch.eye(len(square), dtype=torch.float64)
+
+
+@dataclass(frozen=True)
 class CalibrationGainCase:
     """A model over most of the way from T to 0, and what it predicts."""
 
@@ -133,6 +179,23 @@ WHOLE_RANGE_CASES = st.builds(
     *within((0.5, 2.0), (0.8, 1.25), (-1.0, 1.0), (-1.0, 1.0), (-1.0, 1.0), (0.8, 1.25)),
 )  # fmt: skip
 """Over 10 to 14 units of log-SNR."""
+
+
+@st.composite
+def _space_cases(draw: Any) -> SpaceCase:
+    d = draw(st.integers(2, 4))
+    axis = st.tuples(
+        *within((0.5, 2.0), (0.8, 1.25), (-1.0, 1.0), (-1.0, 1.0), (-1.0, 1.0), (0.8, 1.25))
+    )
+    return SpaceCase(
+        draw(DISTANT_TIME_PAIRS), draw(number_tuple(-2.0, 2.0, d)), draw(number_tuple(-1.0, 1.0, d, d)),
+        draw(number_tuple(-2.0, 2.0, d)), draw(number_tuple(-1.0, 1.0, d, d)),
+        draw(st.tuples(*[axis] * d)),
+    )  # fmt: skip
+
+
+SPACE_CASES = _space_cases()
+"""Two to four dimensions, full covariances, over 10 to 14 units of log-SNR."""
 
 CALIBRATION_GAIN_CASES = st.builds(CalibrationGainCase, WHOLE_RANGE_CASES, TARGETS)
 """Over 10 to 14 units of log-SNR, for any target."""

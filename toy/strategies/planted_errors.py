@@ -13,14 +13,14 @@ from toy.mixtures.mixture import float64
 from toy.mixtures.planted_error import PlantedErrorModel
 from toy.strategies.mixtures import DiffusionCase, components
 from toy.strategies.numbers import number, within
-from toy.strategies.time_pairs import TIME_PAIRS, TimePair
+from toy.strategies.time_pairs import TIME_PAIRS, TimePair, time_pairs
 
 TARGETS = st.sampled_from(list(NAMED.values()))
 
 
 @dataclass(frozen=True)
 class PlantedErrorCase(DiffusionCase):
-    """A one-dimensional model with planted error, and a shift to try on it."""
+    """A model with planted error, the same along every axis, and a shift to try on it."""
 
     target: Target
     constant: float
@@ -80,6 +80,12 @@ PLANTED_ERROR_CASES = st.builds(
     *within((-2.0, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.1, 2.0), (-2.0, 2.0)),
 )  # fmt: skip
 """One-dimensional models with all planted errors, any target."""
+
+PLANE_ERROR_CASES = st.builds(
+    PlantedErrorCase, components(2, reach=2.0, least=0.4), time_pairs(low=-2.0, high=4.0), TARGETS,
+    *within((-2.0, 2.0), (-1.0, 1.0), (-1.0, 1.0), (0.1, 2.0), (-2.0, 2.0)),
+)  # fmt: skip
+"""The same in the plane, where the waves are no shorter than its grid can follow."""
 
 
 @cache

@@ -206,6 +206,16 @@ def test_shift_of_flow_moves_times_to_more_noise():
     assert shifted.tolist() == pytest.approx([1.0, 0.9, 0.75, 0.5])
 
 
+def test_times_are_those_of_their_formulas():
+    """EDM's own, from 80 to 0.002 with rho = 7, and three that are even in log-SNR."""
+    edm = FAMILIES["edm"][0]
+    root = torch.linspace(80 ** (1 / 7), 0.002 ** (1 / 7), 5, dtype=torch.float64)
+    assert torch.allclose(grids.karras(edm, 5), root**7, rtol=1e-9)
+    log_snr = edm.log_snr(grids.evenly_in_log_snr(edm, 3))
+    ends = [-2 * math.log(80.0), -2 * math.log(0.002)]
+    assert log_snr.tolist() == pytest.approx([ends[0], sum(ends) / 2, ends[1]])
+
+
 def test_unless_asked_otherwise_schedules_have_their_usual_solver():
     usual = {name: solver_or_default(None, schedule) for name, (schedule, _) in FAMILIES.items()}
     assert usual == {

@@ -6,8 +6,10 @@ import torch
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import VPCosine
+from theory.forward.fingerprints import image_ids
 from theory.forward.images import Batch, ImageSet, take
 from theory.forward.keyed_noise import keyed_noise
+from theory.forward.survey import survey
 from theory.statistics.neyman_allocation import Goal
 from theory.support.errors import InputError
 
@@ -131,3 +133,12 @@ def test_selection_by_mask_and_by_position_agree():
     assert torch.equal(by_mask.images, by_position.images)
     assert by_mask.conditions.unique().tolist() == [1]
     assert take(None, torch.arange(3)) is None
+
+
+def test_a_survey_has_the_mean_of_all_images_and_who_they_are():
+    images = torch.arange(24.0).reshape(4, 1, 2, 3)
+    look = survey(ImageSet(images, batch_size=3))
+    assert torch.equal(look.mean_image.mean, images.double().mean(0))
+    assert (look.mean_image.count, look.count, look.effective) == (4, 4, 4)
+    assert torch.equal(look.ids, image_ids(images)) and not look.clustered
+    assert look.ranks.sort().values.tolist() == [0, 1, 2, 3]

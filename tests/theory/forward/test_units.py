@@ -17,7 +17,7 @@ from theory.forward.fingerprints import image_ids
 from theory.forward.forward_pass import GROUPS
 from theory.forward.images import ImageSet, Unseen
 from theory.forward.keyed_noise import keyed_noise
-from theory.forward.near_copies import LIKENESS, near_copies, thumbnails
+from theory.forward.near_copies import LIKENESS, SIDE, near_copies, thumbnails
 from theory.forward.survey import survey
 from theory.forward.units import units_of
 from theory.statistics.intervals import Estimate
@@ -218,3 +218,18 @@ def test_what_is_distinct_is_dealt_out_as_ever():
     assert (
         calibrate(imperfect, SCHEDULE, images=copies, times=[0.5]).provenance["independent"] == 20
     )
+
+
+def test_images_that_are_alike_along_the_principal_axes_alone_are_not_copies():
+    """Two that differ only where hardly any other image varies: close in the search, and not alike."""
+    generator = torch.Generator().manual_seed(0)
+    spread = torch.zeros(300, SIDE * SIDE)
+    spread[:, :2] = torch.randn(300, 2, generator=generator)
+    small = spread / spread.norm(dim=1, keepdim=True)
+    small[1], small[2] = 0.9 * small[0], 0.9 * small[0]
+    small[1, 2], small[2, 2] = 0.19**0.5, -(0.19**0.5)
+    units = units_of(torch.arange(300), small)
+    assert units[1] != units[2]
+    small[2] = small[1]
+    again = units_of(torch.arange(300), small)
+    assert again[1] == again[2]

@@ -12,6 +12,7 @@ from theory.proofs.algebra import (
     inner_product,
     reverse_generator,
 )
+from theory.proofs.concentration import carre_du_champ, exponential_of_any
 
 LINE, PLANE = coordinates(1), coordinates(2)
 A, C = sp.symbols("a c", real=True)
@@ -72,6 +73,8 @@ def popoviciu(bound, mean_share):
 
 
 TRUE = {
+    "clock of anything": lambda: carre_du_champ()[0],
+    "exponential of anything": lambda: exponential_of_any()[0],
     "clock": clock,
     "clock in the plane": lambda: clock(PLANE),
     "exponential": lambda: exponential(A**2 / 2),
@@ -80,6 +83,8 @@ TRUE = {
     "range": lambda: popoviciu(lambda width: width**2 / 4, 1),
 }
 BROKEN = {
+    "clock of anything with g": lambda: carre_du_champ(power=1)[0],
+    "exponential of anything with a": lambda: exponential_of_any(power=1)[0],
     "clock with g": lambda: clock(power=1),
     "clock with alpha": lambda: clock(scale=alpha),
     "clock of half": lambda: clock(share=sp.Rational(1, 2)),

@@ -4,7 +4,7 @@ import sympy as sp
 
 from tests.theory.proofs.proving import require_verdicts
 from theory.proofs.algebra import divergence, f, g, gradient, inner_product, t
-from theory.proofs.likelihood import diffused, divergence_rate, two_laws
+from theory.proofs.likelihood import cauchy_schwarz, diffused, divergence_rate, two_laws
 from theory.proofs.moment_expansion import moment_expansion
 
 HALF = sp.Rational(1, 2)
@@ -86,6 +86,7 @@ TRUE = {
     "two diffusions": lambda: two_diffusions(g**2 / 2),
     "along the flow": lambda: along_flow((0, 1)),
     "noise": lambda: noise(2),
+    "lagrange in any dimension": lambda: sum(cauchy_schwarz()),
     "lagrange": lambda: lagrange(HALF, antisymmetric),
 }
 BROKEN = {
@@ -108,6 +109,7 @@ BROKEN = {
     "divergence forgotten": lambda: along_flow(()),
     "noise with sigma": lambda: noise(1),
     "noise without sigma": lambda: noise(0),
+    "lagrange in any dimension without half": lambda: sum(cauchy_schwarz(sp.Integer(1))),
     "lagrange without half": lambda: lagrange(1, antisymmetric),
     "lagrange of a sum": lambda: lagrange(HALF, lambda u, v, a, b: (u * b + a * v) ** 2),
 }

@@ -32,6 +32,15 @@ def test_every_family_is_registered_in_its_sections():
     assert [s.id for s in proofs.STATEMENTS] == listed
 
 
+def test_what_a_proof_is_of_is_said():
+    """In every family something is counted; what is written out is said to be of few dimensions."""
+    known = {"", "any d", "d = 1", "d = 2", "d = 3", "d <= 2"}
+    assert {s.holds_in for s in proofs.STATEMENTS} == known
+    assert {s.section for s in proofs.STATEMENTS if not s.identity} == set().union(
+        *SECTIONS.values()
+    )
+
+
 def test_statement_ids_are_unique():
     ids = [s.id for s in proofs.STATEMENTS]
     assert sorted(set(ids)) == sorted(ids)

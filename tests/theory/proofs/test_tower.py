@@ -63,7 +63,19 @@ def energy(power, scale):
     return impose_dynamics(sp.diff(moment, t) + lost + sp.diff(flux, x), Q, X)
 
 
+def solves(of):
+    """Both terms of the equation of what is made of a diffused density, added with weights of their own."""
+    along, across = tower.solves_too(of)
+    return sp.Symbol("y") * along + sp.Symbol("z") * across
+
+
 TRUE = {
+    "a derivative is diffused": lambda: solves(lambda q, x, a, s: a * sp.diff(q, x)),
+    "so is the posterior mean": lambda: solves(
+        lambda q, x, a, s: (x * q + s**2 * sp.diff(q, x)) / a
+    ),
+    "energy of two martingales": lambda: tower.energy_of_two()[0],
+    "the ratio along a coordinate": lambda: tower.ratio()[0],
     "ratio": lambda: of_two_solutions(P / Q),
     **{f"order {n}": lambda n=n: tower.derivative_ratio((n,))[0] for n in (1, 2, 3, 4)},
     "second order": lambda: derivative_ratio(2, 2),
@@ -78,6 +90,14 @@ TRUE = {
     "energy": lambda: energy(2, alpha),
 }
 BROKEN = {
+    "a derivative without alpha": lambda: solves(lambda q, x, a, s: sp.diff(q, x)),
+    "a derivative with alpha^2": lambda: solves(lambda q, x, a, s: a**2 * sp.diff(q, x)),
+    "a power of the density": lambda: solves(lambda q, x, a, s: q**2),
+    "a mean with sigma": lambda: solves(lambda q, x, a, s: (x * q + s * sp.diff(q, x)) / a),
+    "a mean with the other sign": lambda: solves(
+        lambda q, x, a, s: (x * q - s**2 * sp.diff(q, x)) / a
+    ),
+    "energy of two with g": lambda: tower.energy_of_two(power=1)[0],
     "a density": lambda: of_two_solutions(P),
     "the inverse ratio": lambda: of_two_solutions(Q / P),
     "the logarithm of the ratio": lambda: of_two_solutions(sp.log(P / Q)),

@@ -2,9 +2,12 @@
 
 import math
 
+import numpy as np
+import pytest
 import torch
+from scipy.interpolate import make_smoothing_spline
 
-from theory.statistics.smoothing import smoothers
+from theory.statistics.smoothing import STRENGTHS, smoothers
 
 TIMES = 12
 LOG_SNR = torch.linspace(-6, 6, TIMES, dtype=torch.float64)
@@ -19,6 +22,20 @@ def test_smoothers_start_with_none_and_keep_straight_lines():
         assert (matrix @ line - line).abs().max() < 1e-6
     parabola = LOG_SNR**2
     assert (matrices[-1] @ parabola - parabola).abs().max() > 0.1
+
+
+@pytest.mark.parametrize("count", [5, 6, 40])
+def test_smoothers_are_those_of_scipys_smoothing_spline(count):
+    """On uneven times, with weights that differ by a factor of a thousand."""
+    generator = torch.Generator().manual_seed(count)
+    gaps, errors = torch.rand(2, count, dtype=torch.float64, generator=generator)
+    log_snr, errors = (gaps + 0.1).cumsum(0) * 20 / count, 10 ** (3 * errors)
+    weights = (1 / errors) / (1 / errors).mean()
+    for strength, matrix in list(zip(STRENGTHS, smoothers(log_snr, errors), strict=True))[1:]:
+        spline = make_smoothing_spline(
+            log_snr.numpy(), np.eye(count), w=weights.numpy(), lam=strength
+        )
+        assert np.abs(spline(log_snr.numpy()) - matrix.numpy()).max() < 1e-9
 
 
 def test_smoothers_do_not_depend_on_the_order_of_times():

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import strategies as st
 
 from toy.judge.claim import (
+    EXACT_TOLERANCE,
     ExactClaim,
     Mutant,
     StatisticalClaim,
@@ -16,7 +17,7 @@ from toy.judge.claim import (
 )
 from toy.judge.evidence import Evidence, false_alarm_probability
 from toy.judge.verdicts import falls, report_lines, stands, verify
-from toy.numerics.reported_errors import UnresolvedError
+from toy.numerics.reported_errors import UnresolvedError, report
 
 EXAMPLES, SEED = 40, 0
 
@@ -269,3 +270,36 @@ def test_statistical_mutants_are_made_of_wrong_arguments():
     claim = statistical_claim("chance", "0", "says", trial, deviation={"two": 2.0})
     assert claim.uphold(EXAMPLES, 3).passed
     assert claim.catch(claim.mutants[0], EXAMPLES, 3).startswith("seed 3, n = 3: deviation 2")
+
+
+def with_quadrature(deviation, quadrature):
+    """An error of which the quadrature reports so much of its own."""
+
+    def error(n):
+        report(quadrature)
+        return deviation
+
+    return error
+
+
+def test_the_quadratures_own_error_counts_against_claim_and_mutant():
+    half = 0.6 * EXACT_TOLERANCE
+    assert exact(with_quadrature(half, 0.0)).uphold(10, SEED).passed
+    fallen = exact(with_quadrature(half, half)).uphold(10, SEED)
+    assert not fallen.passed and fallen.counterexample
+    claim = exact(below(1001))
+    assert claim.catch(Mutant("clear", with_quadrature(3 * half, half)), 20, SEED)
+    assert claim.catch(Mutant("not clear", with_quadrature(2 * half, half)), 20, SEED) is None
+
+
+def test_one_case_without_a_number_is_a_counterexample():
+    evidence = exact(lambda n: math.nan if n >= 10 else 0.0).uphold(200, SEED)
+    assert not evidence.passed
+    assert evidence.counterexample == "10"
+
+
+def test_a_smaller_case_counts_only_if_the_claim_holds_there():
+    """The mutant fails from 5 on, but the claim itself below 100."""
+    claim = exact(lambda n: 1.0 if n < 100 else 0.0)
+    found = claim.catch(Mutant("mutant", below(5)), 200, SEED)
+    assert int(found.partition(",")[0]) >= 100
