@@ -15,8 +15,8 @@ THOROUGH := build/thorough
 demo: .venv/.ready
 	@mkdir -p $(DEMO)
 	@date +%s > $(DEMO)/began
-	$(BIN)/python -m real calibrate digits --out $(DEMO)/digits.safetensors
-	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 4 --out $(DEMO)/report
+	$(BIN)/python -m real calibrate digits --times 25 --out $(DEMO)/digits.safetensors
+	$(BIN)/python -m real validate digits --calibration $(DEMO)/digits.safetensors --draws 2 --out $(DEMO)/report
 	$(BIN)/python -m theory --json $(DEMO)/theory.json
 	$(BIN)/python -m toy verify --examples 50 --json $(DEMO)/verify.json
 	$(BIN)/python -m toy plots --out $(DEMO)/figures
