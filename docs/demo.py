@@ -19,8 +19,10 @@ PAGE = "index.html"
 
 def main(demo: Path) -> None:
     """Read what the demo's commands wrote, and write the page beside it."""
+    proofs = _read(demo / "theory.json")["statements"]
     values = {
-        "proofs": _read(demo / "theory.json")["statements"],
+        "statements": [proof for proof in proofs if not proof["identity"]],
+        "identities": [proof for proof in proofs if proof["identity"]],
         "verified": _verified(_read(demo / "verify.json")),
         "figures": _figures(demo / "figures"),
         "report": _read(demo / "report" / "report.json"),

@@ -11,6 +11,8 @@ from theory import __version__
 from theory.calibration import Calibration
 from theory.calibration.result import EXACT
 
+LONGEST = 100
+"""Characters of a setting that are shown."""
 PIPELINES = "diffusers"
 """Family of the checkpoints that a diffusers pipeline holds."""
 
@@ -30,7 +32,7 @@ class Origin:
     def section(self, fingerprint: str, settings: Mapping[str, Any]) -> Section:
         """The command, the settings and the network, so that it can be made again."""
         said = {"version": __version__, "fingerprint of the network": fingerprint, **settings}
-        rows = [(name.replace("_", " "), str(value)) for name, value in said.items()]
+        rows = [(name.replace("_", " "), f"{value!s:.{LONGEST}}") for name, value in said.items()]
         table = Table(("setting", "value"), rows, "Settings and fingerprints")
         return Section("To make it again", tables=(table,), code=self.command)
 
