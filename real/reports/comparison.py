@@ -65,14 +65,11 @@ def comparison_report(
                 "Frechet distances of the samples of A and B",
             )
         )
-    said = {
-        f"fingerprint of {name}": network.fingerprint
-        for name, network in zip(NAMES, networks, strict=True)
-    }
+    fingerprints = ", ".join(network.fingerprint for network in networks)
     sections = (
         Section("Where they differ", panels=tuple(panels)),
         Section("Every time", tables=(_table(_rows(comparison)),)),
-        origin.section("see below", settings | said),
+        origin.section(fingerprints, settings),
     )
     return Report(
         "compare", f"{networks[0].reference} (A) and {networks[1].reference} (B)",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from real.families.checkpoint import Checkpoint
+from real.files.hub_ids import is_hub_id
 from real.reports.elements import Section, Table
 from theory import __version__
 from theory.calibration import Calibration
@@ -13,8 +14,6 @@ from theory.calibration.result import EXACT
 
 LONGEST = 100
 """Characters of a setting that are shown."""
-PIPELINES = "diffusers"
-"""Family of the checkpoints that a diffusers pipeline holds."""
 
 
 @dataclass(frozen=True)
@@ -44,17 +43,20 @@ def use_section(checkpoint: Checkpoint, calibration: Calibration, file: Path | N
         f"python -m real sample {checkpoint.reference} --calibration {path} --out samples.png",
         "",
     ]
-    if checkpoint.family == PIPELINES:
+    reference = checkpoint.reference
+    if checkpoint.scheduler_config and (Path(reference).is_dir() or is_hub_id(reference)):
         lines += [
             "from diffusers import DiffusionPipeline",
             "from real import attach",
-            f'pipe = DiffusionPipeline.from_pretrained("{checkpoint.reference}")',
+            f'pipe = DiffusionPipeline.from_pretrained("{reference}")',
             f'attach(pipe, "{path}")  # until the handle\'s remove()',
         ]
     else:
         lines += [
+            "from real import load",
             "from theory import Calibrated, Calibration",
-            f'better = Calibrated(predict, Calibration.load("{path}"))  # called as predict(x_t, t) is',
+            f'network = load("{reference}")',
+            f'better = Calibrated(network.predict, Calibration.load("{path}"))  # called as predict is',
         ]
     return Section("To use it", code="\n".join(lines))
 
