@@ -123,6 +123,6 @@ def test_settings_that_contradict_each_other_are_refused(tmp_path, more):
 
 def test_gaps_over_which_slopes_are_off_are_said(digits_checkpoint, images):
     source = ImageSource.of("some", images[:30])
-    for times, said in ((3, "off between 2 pair(s) of neighbouring times"), (12, "off between")):
+    for times, said in ((3, "off between 2 pairs of neighbouring times"), (12, "off between")):
         made = calibrate_checkpoint(digits_checkpoint, source, times, order=1)
         assert (said in "\n".join(calibration_summary(made))) == (times == 3)
