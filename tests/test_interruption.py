@@ -1,9 +1,11 @@
 """Ctrl-C: status 130, nothing said, nothing half-written."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from functools import partial
 from pathlib import Path
@@ -20,36 +22,48 @@ SECONDS = 120
 
 
 def started(folder, arguments):
-    """The program in a group of its own that hears interruptions, as a terminal has it."""
-    return subprocess.Popen(
+    """The program in a group of its own that hears interruptions, as a terminal has it.
+
+    Returns:
+        The process, and what reads from the terminal that it writes its progress to.
+    """
+    ours, its = os.openpty()
+    termios.tcsetwinsize(its, (24, 80))  # without a width no bar is shown
+    process = subprocess.Popen(
         [sys.executable, "-m", *arguments], cwd=folder, start_new_session=True, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE, stderr=its,
         env=os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
+    os.close(its)
+    return process, ours
 
 
-def read_until(stream, wanted):
-    """Read until its progress bar shows; then the work is under way."""
+def read_until(terminal, wanted):
+    """Read until its progress bar shows, for then the work is under way; or all, if it never does."""
     said, deadline = "", time.monotonic() + SECONDS
     while wanted not in said and time.monotonic() < deadline:
-        letter = stream.read(1)
-        if not letter:
+        if not select.select([terminal], [], [], 1.0)[0]:
+            continue
+        try:
+            said += os.read(terminal, 1024).decode(errors="replace")
+        except OSError:  # nobody writes to it any more
             break
-        said += letter
     return said
 
 
 @pytest.mark.skipif(not hasattr(os, "killpg"), reason="groups of processes are POSIX's")
 @pytest.mark.parametrize("name", LONG)
 def test_an_interruption_leaves_status_130_and_nothing_else(tmp_path, name):
-    process = started(tmp_path, LONG[name])
+    process, terminal = started(tmp_path, LONG[name])
     try:
-        said = read_until(process.stderr, "%|")
+        said = read_until(terminal, "%|")
         assert "%|" in said
         os.killpg(process.pid, signal.SIGINT)
-        _, rest = process.communicate(timeout=SECONDS)
+        rest = read_until(terminal, "no such words")
+        process.communicate(timeout=SECONDS)
     finally:
+        os.close(terminal)
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()

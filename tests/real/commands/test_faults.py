@@ -180,12 +180,14 @@ def test_a_network_that_fails_in_the_middle(tmp_path, monkeypatch, capsys, fault
 
 
 def test_a_request_to_end_ends_the_run_without_a_word(tmp_path):
-    process = started(tmp_path, ["real", "calibrate", "--draws", "400", "--out", "c"])
+    process, terminal = started(tmp_path, ["real", "calibrate", "--draws", "400", "--out", "c"])
     try:
-        assert "%|" in read_until(process.stderr, "%|")
+        assert "%|" in read_until(terminal, "%|")
         process.terminate()
-        _, rest = process.communicate(timeout=SECONDS)
+        rest = read_until(terminal, "no such words")
+        process.communicate(timeout=SECONDS)
     finally:
+        os.close(terminal)
         process.kill()
     assert process.returncode == 143
     assert "Traceback" not in rest
