@@ -33,7 +33,7 @@ def seeds(text: str) -> int:
     number = count(text)
     if number < choices.LEAST_SEEDS:
         raise argparse.ArgumentTypeError(
-            f"expected {choices.LEAST_SEEDS} repetitions at least, got {number}"
+            f"expected at least {choices.LEAST_SEEDS} repetitions, got {number}"
         )
     return number
 

@@ -90,6 +90,7 @@ def _locked(out: Path, workers: Workers) -> Iterator[Path]:
     """
     whole = out.absolute()
     folder = whole.with_name(f".{whole.name}.progress")
+    missing = [parent for parent in whole.parents if not parent.exists()]
     lock, error = -1, None
     try:
         lock = _lock(folder)
@@ -99,8 +100,9 @@ def _locked(out: Path, workers: Workers) -> Iterator[Path]:
     try:
         yield folder
     finally:
-        with suppress(OSError):
-            folder.rmdir()
+        for made in (folder, *missing):
+            with suppress(OSError):
+                made.rmdir()  # only what is empty goes
         os.close(lock)
 
 

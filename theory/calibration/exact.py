@@ -71,8 +71,8 @@ def calibrate_exactly(
     """A calibration made from half of the images, with exact bounds of its gain from the others.
 
     Args:
-        predict, schedule, target, times, importance, seed, draws, batch_size, device, on_progress,
-            progress: as for ``calibrate``.
+        predict, schedule, target, times, importance, seed, draws: as for ``calibrate``.
+        batch_size, device, on_progress, progress: as for ``calibrate``.
         data_range: what every number of every image lies between.
         images, conditions, groups: as for ``calibrate``; at least four different images.
         policy: as for ``calibrate``; the default applies nothing at a time whose gain either half of the

@@ -110,8 +110,8 @@ class ConstantShift(Part):
     def correction(self, at: Between, given: Prediction) -> Float[Tensor, "k *shape"]:
         """The shift, whatever is given, on the device and in the dtype of the prediction."""
         place, y = at.single, given.y
-        if place is None:
-            return self.at(at).to(y)
+        if place is None or y.dtype.itemsize < torch.float32.itemsize:
+            return self.at(at).to(y)  # half precision rounds once, in the end
         if not place.known:
             return torch.zeros_like(y[:1])
         shifts, curvatures = self._rows

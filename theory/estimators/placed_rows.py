@@ -36,8 +36,8 @@ class PlacedRows:
     def between(self, at: Between, like: Tensor) -> Float[Tensor, "k *shape"]:
         """The values at these places, linear in log-SNR, on the device and in the dtype of ``like``."""
         place = at.single
-        if place is None:
-            return at.interpolate(self.values).to(like)
+        if place is None or like.dtype.itemsize < torch.float32.itemsize:
+            return at.interpolate(self.values).to(like)  # half precision rounds once, in the end
         if place.later in (0.0, 1.0):
             return self.row(place.right if place.later else place.left, like)
         return torch.lerp(self.row(place.left, like), self.row(place.right, like), place.later)

@@ -62,7 +62,7 @@ def tower_martingale(
 
 
 def log_translation(
-    law: GaussianMixture, x: Points, shift: Float64[Tensor, "d"]
+    law: GaussianMixture, x: Points, shift: Float64[Tensor, "..."]
 ) -> Float64[Tensor, "*batch"]:
     """log q(x - shift)/q(x), which at shift alpha_t h is log L_t(h). (*batch,)."""
     return law.log_density(x - shift) - law.log_density(x)

@@ -33,7 +33,7 @@ ANSWERS = (
     (["encode", "mine.py:network", "--out", "o.safetensors"], 2, "checkpoint: no file mine.py"),
     (["sample", *CALIBRATED], 2, "calibration: expected a file, there is none at nofile"),
     (["sample", "--out", "x.txt"], 2, "expected a file name with .png, got 'x.txt'"),
-    (["quality", "--seeds", "2", "--out", "o"], 2, "expected 3 repetitions at least, got 2"),
+    (["quality", "--seeds", "2", "--out", "o"], 2, "expected at least 3 repetitions, got 2"),
     (["fit-solver", "--nfe", "5", "--out", "o", "--report", "o"], 2, "another place than --out"),
     (["sample", "--solver", "magic", "--out", "o"], 2, "solver: expected one of ddim"),
     (["repair", "--quantize", "int5", "--out", "o"], 2, "quantize: expected one of int8"),

@@ -148,7 +148,7 @@ def test_networks_that_are_not_alike_are_refused_before_they_run(tmp_path, own, 
     for arguments, said in (
         (["--at", "500"], "expected at least two of finite log-SNR, got 1"),
         (["--at", "500,2000"], "times outside the schedule"),
-        (["--samples", "4", "--seeds", "2"], "expected 3 repetitions at least, got 2"),
+        (["--samples", "4", "--seeds", "2"], "expected at least 3 repetitions, got 2"),
         (["--samples", "4", "--solver", "magic"], "solver: expected one of ddim"),
         (["--condition", "null"], "has no null condition"),
     ):

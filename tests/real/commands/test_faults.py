@@ -199,15 +199,16 @@ def test_an_output_that_is_an_input_is_refused_before_any_work(tmp_path, digits_
     (tmp_path / "groups.txt").write_text("a\n" * 8)
     own = tmp_path / "own.py"
     own.write_text(OWN)
-    given = str(digits_calibration)
+    given, stats = str(digits_calibration), str(tmp_path / "stats.png")
+    Path(stats).write_text("")
     data, groups = str(tmp_path / "data"), str(tmp_path / "groups.txt")
     for arguments in (
-        ["sample", "--calibration", given, "--out", given],
+        ["fit-solver", "--nfe", "4", "--calibration", given, "--out", given],
         ["calibrate", f"{own}:net", "--out", str(own)],
         ["calibrate", "--groups", groups, "--out", groups],
         ["calibrate", "--groups", f"{groups}:column", "--out", groups],
         ["validate", "--calibration", given, "--data", data, "--out", data],
-        ["audit", groups, "--images", "5", "--dim", "5", "--out", groups],
+        ["audit", stats, "--images", "5", "--dim", "5", "--out", stats],
     ):
         with refusal("output: expected another place than the input", arguments):
             main(arguments)

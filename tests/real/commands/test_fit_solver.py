@@ -128,7 +128,7 @@ def test_images_of_one_class_are_warned_of(tmp_path, capsys, parts):
     out = tmp_path / "f.safetensors"
     arguments = ["fit-solver", "digits", "--nfe", "4", "--data", str(path), "--out", str(out)]
     assert main([*arguments, "--parts", parts, *FEW]) == 0
-    assert "warning: " in (said := capsys.readouterr().out)
+    assert "Do not use it yet: " in (said := capsys.readouterr().out)
     assert "the law of the images must be that of the samples" in said
 
 

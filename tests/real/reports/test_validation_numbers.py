@@ -49,7 +49,7 @@ def test_times_count_as_better_or_worse_where_the_interval_is_clear_of_zero():
     said = _summary(
         {
             "bound_gain_nats": nats, "bound_gain_bits_per_dim": nats, "warning": None,
-            "images_held_out": 900, "images_calibration": 1000, "log_snr_from": -1.0,
+            "images_held_out": 900, "images_left_out": 0, "images_calibration": 1000, "log_snr_from": -1.0,
             "log_snr_to": 2.0, "order": 0, "certainty": "asymptotic", "total_certificate": 0.5,
             "times": [
                 row(1, 4.0, 3.0, 5.0, 100.0), row(2, 1.0, 0.5, 1.5, 2.0),

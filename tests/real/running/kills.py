@@ -64,7 +64,7 @@ def content(out: Path) -> object:
         report = json.loads((out / "report.json").read_text())
         for name in TIMED:
             report["sampling"].pop(name)
-        return report
+        return report | {"command": ""}  # the same but for the output's name
     with safe_open(out, "pt") as file:
         tensors = {name: file.get_tensor(name).numpy().tobytes() for name in file.keys()}  # noqa: SIM118
         return tensors | file.metadata()

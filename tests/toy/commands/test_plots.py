@@ -1,6 +1,7 @@
 """``python -m toy plots``: every figure is written, shows something, and has its data beside it."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from PIL import Image
 
 from theory.support.errors import InputError
 from toy.__main__ import main
+from toy.figures.gallery import INDEX
 
 FIGURES = [
     "schedules", "score_paths", "martingale_residual", "posterior_paths", "tower_residual",
@@ -33,10 +35,14 @@ def test_a_blank_image_is_told_apart():
 def test_plots_writes_figures_that_show_something(tmp_path, capsys):
     out = tmp_path / "figures"
     assert main(["plots", "--out", str(out), "--quiet"]) == 0
+    shown = json.loads((out / INDEX).read_text())["figures"]
     written = {p.name for p in out.iterdir()}
-    names = {p.stem for p in out.iterdir()}
+    names = {p.stem for p in out.iterdir()} - {Path(INDEX).stem}
     assert names == set(FIGURES)
-    assert written == {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "json")}
+    files = {f"{name}.{kind}" for name in names for kind in ("png", "pdf", "json")}
+    assert written == files | {INDEX}
+    assert {figure["name"] for figure in shown} == set(FIGURES)
+    assert all(figure["section"] and figure["shows"] for figure in shown)
     assert set(capsys.readouterr().out.split()) == {str(out / file) for file in written}
     for name in names:
         assert (out / f"{name}.pdf").read_bytes().startswith(b"%PDF-")
