@@ -325,4 +325,4 @@ def test_program_refuses_too_few_seeds(tmp_path, digits_calibration):
     with pytest.raises(InputError, match="at least 3"):
         main(["quality", "digits", *arguments, "--quiet"])
     with pytest.raises(InputError, match="positive whole number"):
-        main(["quality", "digits", *arguments, "--seeds", "3", "--nfe", "5,0"])
+        main(["quality", "digits", *arguments[:2], "--out", str(tmp_path), "--nfe", "5,0"])
