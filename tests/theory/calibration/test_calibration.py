@@ -348,7 +348,8 @@ def test_calibrated_mends_the_network_it_was_made_for():
     x_t, t = images(30, first=100), torch.full((30,), 0.375, dtype=torch.float64)
     exact = KnownPixels(lambda t, x_0: 0 * x_0)(x_t, t)
     assert largest(network(x_t, t) - exact) > 0.1
-    assert largest(Calibrated(network, calibration)(x_t, t) - exact) < 1e-10
+    mended = Calibrated(network, calibration)(x_t, t)
+    assert largest(mended - exact) < 1e-10 * largest(exact)  # rounding of predictions of this size
 
 
 def test_calibrated_passes_a_condition_only_when_given_one():
