@@ -15,10 +15,11 @@ from theory.diffusion.schedules import (
     VPCosine,
     VPLinear,
     from_description,
+    require_storable,
 )
 
 __all__ = [
     "EDM", "GRID_LOG_SNR", "NAMED", "DiscreteSchedule", "RectifiedFlow", "Schedule", "SubVP",
     "Times", "VEGeometric", "VPCosine", "VPLinear", "VarianceExploding", "VariancePreserving",
-    "from_description",
+    "from_description", "require_storable",
 ]  # fmt: skip
