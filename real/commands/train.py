@@ -57,6 +57,11 @@ def add(commands: Any) -> None:
         help="compile the network first (torch.compile): fashion and cifar10, where it pays",
     )  # fmt: skip
     option(
+        "--record-mean", action="store_true",
+        help="record the mean of the network's errors while it learns (dynamic recording, Pang et al. "
+        "2023, section 3.4), as the calibration recorded.safetensors beside the network",
+    )  # fmt: skip
+    option(
         "--out", type=Path, metavar="DIR", help="folder to write (build/ and the network's name)"
     )
 
@@ -76,6 +81,10 @@ def run(options: argparse.Namespace) -> None:
     given.require_inputs(options)
     record = _record(options, out)
     print(f"{out}: {record['weights']:,} weights, {record['seconds']:.0f} s")
+    if options.record_mean:
+        print(
+            f"{out / record['recorded']}: the mean of its errors; validate tells what it is worth"
+        )
 
 
 def _record(options: argparse.Namespace, out: Path) -> dict[str, Any]:
@@ -94,7 +103,7 @@ def _record(options: argparse.Namespace, out: Path) -> dict[str, Any]:
         precision=options.precision or recipe.precision,
     )
     if assignment is None:
-        return training.train_digits(out, recipe, device, options.quiet)
+        return training.train_digits(out, recipe, device, options.quiet, options.record_mean)
     images = open_images(
         options.data or assignment.data, "training", assignment.shape,
         data_root=options.data_root, download=options.download,
@@ -102,5 +111,5 @@ def _record(options: argparse.Namespace, out: Path) -> dict[str, Any]:
     data = training.labelled(images, len(assignment.classes))
     return training.train_classes(
         assignment, data, out, recipe, device, options.quiet, options.compile,
-        seconds=None if options.minutes is None else 60 * options.minutes,
+        options.record_mean, seconds=None if options.minutes is None else 60 * options.minutes,
     )  # fmt: skip

@@ -412,9 +412,14 @@ class Calibration:
                 part.title: f"applied at {int(self.applied(part).sum())} of {times} times"
                 for part in self.parts
             },
-            "certified": f"a gain of at least {self.total_certificate:.4g} in all (95 %, {self.certainty})",
+            "certified": self._certified(),
             **({"warning": text} if (text := self.warning()) else {}),
         }
+
+    def _certified(self) -> str:
+        if not self.total_certificate > 0:
+            return "no gain in all"
+        return f"a gain of at least {self.total_certificate:.4g} in all (95 %, {self.certainty})"
 
     def __repr__(self) -> str:
         rows = (f"  {name}: {text}" for name, text in self.summary().items())

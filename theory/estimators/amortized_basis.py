@@ -6,9 +6,8 @@ by int w |h|^2: never more than the int w |eta|^2 of a shift per time, and as mu
 lies in the span. In return there are fewer numbers to estimate.
 """
 
-import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float64, Real
 from torch import Tensor
 
 from theory.support.errors import InputError
@@ -23,9 +22,21 @@ def basis(log_snr: Float64[Tensor, "time"], degree: int) -> Float64[Tensor, "tim
     distinct = len(log_snr.unique())
     if not 0 <= degree < distinct:
         raise InputError(f"degree: expected from 0 to {distinct - 1}, got {degree}")
-    low, high = log_snr.min(), log_snr.max()
-    share = (2 * log_snr - low - high) / (high - low) if distinct > 1 else torch.zeros_like(log_snr)
-    return torch.from_numpy(np.polynomial.chebyshev.chebvander(share.numpy(), degree))
+    low, high = log_snr.min().item(), log_snr.max().item()
+    return chebyshev(log_snr, low, high, degree)
+
+
+def chebyshev(
+    log_snr: Real[Tensor, "time"], low: float, high: float, degree: int
+) -> Float64[Tensor, "time basis"]:
+    """Chebyshev polynomials of degree 0 to ``degree`` on [low, high], (T, degree + 1).
+
+    They are cos(j arccos u), where u in [-1, 1] is the place between the ends; 0 if these are one.
+    """
+    middle, half = (low + high) / 2, (high - low) / 2
+    share = (log_snr.double() - middle) / half if half else torch.zeros_like(log_snr.double())
+    degrees = torch.arange(degree + 1, dtype=torch.float64, device=share.device)
+    return torch.cos(torch.outer(torch.arccos(share.clamp(-1, 1)), degrees))
 
 
 def amortize(

@@ -44,7 +44,12 @@ def as_path(what: str, path: Any) -> Path:
 
 def write(path: Path, stored: Contents, format_: str) -> None:
     """Write a file of that format; it appears whole or not at all."""
-    tensors = {name: tensor.contiguous() for name, tensor in stored.tensors.items()}
+    tensors, storages = {}, set()
+    for name, tensor in stored.tensors.items():
+        own = tensor.contiguous()
+        storage = own.untyped_storage().data_ptr()
+        tensors[name] = own.clone() if storage in storages else own  # the format shares none
+        storages.add(storage)
     with replacing_file(path) as temporary:
         save_file(tensors, temporary, {FORMAT: format_, **stored.texts})
 

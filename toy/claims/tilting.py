@@ -1,7 +1,8 @@
 """A constant shift leaves a score conservative, and tilts the density; shifts over time as a function.
 
 s = grad Phi gives s - eta = grad(Phi - eta.x), the score of p(x) exp(-eta.x)/Z where Z is finite.
-The shifts of all times may be one function h of the log-SNR: ``theory.estimators.amortized_basis``.
+The shifts of all times may be one function h of the log-SNR (``theory.estimators.amortized_basis``),
+which can be recorded while a network is trained (``theory.estimators.recorded_shift``).
 """
 
 import math
@@ -16,12 +17,13 @@ from theory.bounds.tilting import circle, require_normalizable, require_normaliz
 from theory.diffusion.likelihood_bound import bound_weights
 from theory.diffusion.targets import SCORE
 from theory.estimators.amortized_basis import amortize, basis, bound_fall
+from theory.estimators.recorded_shift import ShiftRecorder
 from theory.support.errors import InputError
 from toy.judge.claim import exact_claim
 from toy.mixtures.mixture import GaussianMixture, float64, tilted
 from toy.mixtures.planted_error import PlantedErrorModel
 from toy.numerics.quadrature import expectation
-from toy.numerics.relative_errors import TINY, elementwise_error
+from toy.numerics.relative_errors import TINY, elementwise_error, relative_error
 from toy.strategies.mixtures import point_near, rotations
 from toy.strategies.tilts import (
     AMORTIZED_CASES,
@@ -162,6 +164,45 @@ def amortized_error(
     return elementwise_error(max(errors), best)
 
 
+TRAINING_STEPS = 6
+
+
+def kept_by_the_average(step: int) -> float:
+    """What the moving average of the weights keeps of its past at a step: a share that rises."""
+    return step / (step + 3)
+
+
+def error_alone(eta: Tensor, log_snr: Tensor) -> Tensor:
+    """What is recorded of a network whose mean prediction is its error plus the log-SNR."""
+    return eta
+
+
+def recorded_error(
+    case: AmortizedCase,
+    keep: Callable[[int], float] = kept_by_the_average,
+    observed: Callable[[Tensor, Tensor], Tensor] = error_alone,
+) -> float:
+    """h recorded along a training of a network that is linear in its weights.
+
+    It is the projection of the eta of the network with averaged weights, whatever the weights did.
+    """
+    log_snr = case.schedule.log_snr(case.times())
+    coefficients = float64(case.coefficients)
+    functions = basis(log_snr, len(coefficients) - 1)
+    low, high = log_snr.min().item(), log_snr.max().item()
+    recorder = ShiftRecorder(low, high, (1,), len(coefficients) - 1)
+    wave, average = case.wave * torch.sin(3 * log_snr), torch.zeros_like(coefficients)
+    for step in range(TRAINING_STEPS):
+        weights = coefficients * math.cos(2 * step)
+        average = torch.lerp(weights, average, kept_by_the_average(step))
+        mean = observed(functions @ weights + wave, log_snr)
+        both_signs_of_noise = torch.cat([mean + 1, mean - 1])[:, None]
+        recorder.observe(log_snr.repeat(2), both_signs_of_noise, keep(step))
+    eta = (functions @ average + wave)[:, None]
+    h = amortize(eta, torch.ones_like(log_snr), functions)
+    return relative_error(recorder.shift(log_snr) - h, 1 + h.abs())
+
+
 def _rotation(case: PlaneScoreCase, x: Tensor) -> Tensor:
     return torch.stack([-case.shift[0] * x[1], case.shift[0] * x[0]])
 
@@ -253,5 +294,13 @@ CLAIMS = (
             "basis-too-small": lambda eta, w, x, of: fit_curve(eta, w, x, of[: max(1, len(of) - 1)]),
             "fit-in-snr": lambda eta, w, x, degrees: fit_curve(eta, w, torch.exp(x / 2), degrees),
         },
+    ),
+    exact_claim(
+        "recorded", "4", "h recorded while a linear network is trained is its averaged network's",
+        AMORTIZED_CASES, recorded_error,
+        keep={
+            "nothing-forgotten": lambda step: step / (step + 1), "latest-alone": lambda step: 0.0,
+        },
+        observed={"prediction-recorded": lambda eta, log_snr: eta + log_snr},
     ),
 )  # fmt: skip

@@ -87,6 +87,7 @@ def train_classes(
     device: torch.device,
     quiet: bool = False,
     compile: bool = False,
+    recorded: bool = False,
     seconds: float | None = None,
 ) -> dict[str, Any]:
     """Train on all but the kept images and save a diffusers folder with a model card.
@@ -99,6 +100,7 @@ def train_classes(
         device: where it is trained.
         quiet: no progress bar.
         compile: whether the network's steps are compiled.
+        recorded: whether the mean of its errors is recorded on the way, for ``recorded.safetensors``.
         seconds: how long to train, in place of the recipe's steps.
 
     Returns:
@@ -117,14 +119,17 @@ def train_classes(
     data = data.shuffled()
     training, kept = data.part(slice(0, end)), data.part(slice(end, None))
     digest = training.sha256()
-    trainer = Trainer(assignment.network(recipe.seed), recipe, device, compile)
-    identity = {"network": assignment.name, "images": digest, **recipe.identity()}
+    trainer = Trainer(assignment.network(recipe.seed), recipe, device, compile, recorded)
+    identity = {"network": assignment.name, "images": digest, "recorded": recorded}
+    identity |= recipe.identity()
     state = out / "state.pt"
     run_training(trainer, training, state, identity, quiet=quiet, seconds=seconds)
     trainer.finish()
     record = _record(assignment, trainer, training, kept, digest)
     samples = sample_classes(trainer, assignment.shape, record["null_class"])
-    save_trained(out, trainer, samples, record, title=assignment.title, source=assignment.source)
+    save_trained(
+        out, trainer, training, samples, record, title=assignment.title, source=assignment.source
+    )
     state.unlink(missing_ok=True)
     return record
 

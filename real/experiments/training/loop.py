@@ -14,6 +14,7 @@ from tqdm import tqdm
 from real.experiments.training.examples import Examples
 from real.experiments.training.recipe import TrainingRecipe
 from real.experiments.training.states import read_state, write_state
+from theory.estimators.recorded_shift import ShiftRecorder
 
 POINTS = 50
 SAVE_SECONDS = 120.0
@@ -44,6 +45,7 @@ class Trainer:
         recipe: how it is trained.
         device: where everything is drawn and computed.
         compile: whether the network's steps are compiled (``torch.compile``).
+        recorded: whether the mean of its errors is recorded (``theory.estimators.recorded_shift``).
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Trainer:
         recipe: TrainingRecipe,
         device: torch.device,
         compile: bool = False,
+        recorded: bool = False,
     ) -> None:
         on_gpu = device.type == "cuda"
         self.network = network.to(device).train()
@@ -67,10 +70,13 @@ class Trainer:
         )  # fmt: skip
         self.average = EMAModel(network.parameters(), decay=recipe.ema_decay, foreach=on_gpu)
         self.progress = Progress()
+        self.log_snr = _log_snr(self.scheduler).to(device)
+        self.recorder = _recorder(network, self.log_snr) if recorded else None
 
     def step(self, examples: Examples) -> Tensor:
         """Take one optimizer step on examples on the device; returns the loss per pixel before it."""
-        loss = self._loss(examples)
+        t, errors = self._errors(examples)
+        loss = errors.square().mean()
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.rate(self.progress.step)
         self.optimizer.zero_grad()
@@ -78,10 +84,14 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), self.recipe.clip_norm)
         self.optimizer.step()
         self.average.step(self.network.parameters())
+        if self.recorder is not None:
+            kept = self.average.cur_decay_value
+            self.recorder.observe(self.log_snr[t], errors.detach(), kept)
         self.progress.step += 1
         return loss.detach()
 
-    def _loss(self, examples: Examples) -> Tensor:
+    def _errors(self, examples: Examples) -> tuple[Tensor, Tensor]:
+        """Times (b,), drawn with images and noise, and predictions less the noise, (b, c, h, w)."""
         recipe, generator, device = self.recipe, self.generator, self.device
         n = recipe.batch_size
         chosen = torch.randint(len(examples), (n,), generator=generator, device=device)
@@ -98,7 +108,7 @@ class Trainer:
         half = recipe.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             y = self.predict(self.scheduler.add_noise(x_0, e, t), t, class_labels=labels).sample
-        return (y.float() - e).square().mean()
+        return t, y.float() - e
 
     def finish(self) -> UNet2DModel:
         """The network with its averaged weights, for inference."""
@@ -113,6 +123,7 @@ class Trainer:
             "average": self.average.state_dict(),
             "generator": self.generator.get_state(),
             "progress": {**vars(self.progress), "recent": [x.item() for x in self.progress.recent]},
+            **({} if self.recorder is None else {"recorded": self.recorder.state()}),
         }
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -122,8 +133,23 @@ class Trainer:
         self.average.load_state_dict(state["average"])
         self.average.to(self.device)
         self.generator.set_state(state["generator"])
+        if self.recorder is not None:
+            self.recorder.restore(state["recorded"])
         self.progress = Progress(**state["progress"])
         self.progress.recent = [torch.tensor(x) for x in self.progress.recent]
+
+
+def _log_snr(scheduler: DDPMScheduler) -> Tensor:
+    """Of every step, float64."""
+    kept = scheduler.alphas_cumprod.double()
+    return torch.log(kept / (1 - kept))
+
+
+def _recorder(network: UNet2DModel, log_snr: Tensor) -> ShiftRecorder:
+    config = network.config
+    shape = (config.in_channels, config.sample_size, config.sample_size)
+    low, high = log_snr.min().item(), log_snr.max().item()
+    return ShiftRecorder(low, high, shape, device=log_snr.device)
 
 
 def run_training(

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from real.experiments.training.examples import Examples
 from real.experiments.training.loop import Trainer
+from real.experiments.training.recorded import RECORDED, save_recorded
 from real.reports.image_grid import image_grid
 from real.reports.page import render, save_figure
 from theory.support.output import replacing_folder, write_json
@@ -71,17 +72,24 @@ def training_record(trainer: Trainer) -> dict[str, Any]:
         "machine": platform.machine(),
         "torch": torch.__version__,
         "loss_per_pixel": trainer.progress.curve,
+        **({} if trainer.recorder is None else {"recorded": RECORDED}),
     }
 
 
 def save_trained(
-    out: Path, trainer: Trainer, samples: Tensor, record: dict[str, Any], **about: str
+    out: Path,
+    trainer: Trainer,
+    examples: Examples,
+    samples: Tensor,
+    record: dict[str, Any],
+    **about: str,
 ) -> None:
     """Write a diffusers folder in half precision with model card, record, curve and samples.
 
     Args:
         out: the folder; its files appear all or not at all.
         trainer: its network, finished.
+        examples: what it was trained on.
         samples: images (n, c, h, w) in [-1, 1].
         record: how it was trained.
         about: ``title`` and ``source`` of the training images, in words.
@@ -96,6 +104,7 @@ def save_trained(
             (4.5, 3.0),
             folder / "training.png",
         )
+        save_recorded(folder, trainer, examples)
         image_grid(samples).save(folder / "samples.png")
         card = render("model_card_classes.md.j2", **about, **record)
         (folder / "README.md").write_text(card)

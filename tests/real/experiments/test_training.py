@@ -17,7 +17,13 @@ from real.experiments.training import ASSIGNMENTS, TrainingRecipe, train_classes
 from real.experiments.training.examples import Examples, labelled
 from real.experiments.training.loop import Trainer, run_training
 from real.experiments.training.networks import unet
+from real.experiments.training.states import write_state
 from real.images.base import ImageSource
+from real.images.digits import digits
+from theory.calibration.procedure import calibrate
+from theory.calibration.result import Calibration
+from theory.forward.fingerprints import image_ids
+from theory.statistics.shrinkage import CERTIFIED
 from theory.support.errors import InputError
 
 CPU = torch.device("cpu")
@@ -117,8 +123,8 @@ def test_until_it_falls_the_rate_knows_no_end():
     assert all(short.rate(step) == long.rate(step) for step in range(70))
 
 
-def trainer_of(recipe: TrainingRecipe) -> Trainer:
-    return Trainer(tiny(recipe.seed), recipe, CPU)
+def trainer_of(recipe: TrainingRecipe, **settings) -> Trainer:
+    return Trainer(tiny(recipe.seed), recipe, CPU, **settings)
 
 
 def examples_of(n: int = 12) -> Examples:
@@ -158,6 +164,41 @@ def test_an_interrupted_run_ends_as_if_it_had_not_been(tmp_path, monkeypatch):
         loss for _, loss in whole.progress.curve[:3]
     ]
     assert all(map(torch.equal, weights(whole), weights(second)))
+
+
+def test_recording_changes_no_weights_and_goes_on_too(tmp_path):
+    state = tmp_path / "state.pt"
+    run = partial(run_training, examples=examples_of(), state=state, identity={}, quiet=True)
+    bare, whole = trainer_of(SHORT), trainer_of(SHORT, recorded=True)
+    run(bare)
+    run(whole)
+    first, second = (trainer_of(replace(SHORT, steps=n), recorded=True) for n in (60, 6))
+    for _ in range(3):
+        first.step(examples_of())
+    write_state(state, {}, first.state())
+    run(second)
+    assert all(map(torch.equal, weights(bare), weights(whole)))
+    assert torch.equal(*(t.recorder.shift(t.log_snr) for t in (whole, second)))
+
+
+def test_the_recorded_mean_is_a_calibration_of_the_network(tmp_path):
+    """It lowers the loss as ``calibrate`` sees it on the same images, and its negative does not."""
+    recipe = TrainingRecipe(steps=120, ema_decay=0.97, learning_rate=1e-3)
+    record = train_digits(tmp_path, recipe, CPU, quiet=True, recorded=True)
+    recorded = Calibration.load(tmp_path / record["recorded"])
+    checkpoint = load(tmp_path)
+    recorded.require(checkpoint.schedule, checkpoint.target, (1, 8, 8), checkpoint.fingerprint)
+    assert recorded.summary()["certified"] == "no gain in all"
+    assert (recorded.certified_gain(recorded.times) <= 0).all()
+    training = digits("training")
+    assert torch.equal(recorded.image_ids, image_ids(training).sort().values)
+    own = calibrate(
+        checkpoint.predict, checkpoint.schedule, images=training[:400], times=recorded.times[5:-5:5],
+        order=0, policy=replace(CERTIFIED, certified=False),
+    )  # fmt: skip
+    difference = recorded.at(own.times) - own.shift
+    assert difference.square().sum() < own.shift.square().sum()  # it lowers the loss
+    assert (recorded.at(own.times) + own.shift).square().sum() > own.shift.square().sum()
 
 
 def test_a_run_does_not_go_on_from_another(tmp_path):
