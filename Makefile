@@ -24,7 +24,7 @@ demo: .venv/.ready
 	$(BIN)/python docs/demo.py $(DEMO)
 
 test: .venv/.ready lint
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -103,8 +103,8 @@ def attach(
 
     Raises:
         InputError: a calibration of another network, schedule, target or shape, or none; a pipeline
-            whose guidance is not known, or which has a calibration already. When the pipeline runs:
-            another image size than calibrated.
+            whose guidance is not known, which has a calibration already, or whose weights are offloaded.
+            When the pipeline runs: another image size than calibrated, or adapters loaded since.
     """
     handle = Attached(strength)
     calibration = _loaded(calibration)
@@ -112,6 +112,7 @@ def attach(
     network = _network(pipe)
     original = getattr(network, "_orig_mod", network)  # what torch.compile was given
     _require_free(network, original)
+    _require_no_adapters(original)
     process = _process(pipe, calibration)
     if unconditional is not None and type(pipe).__name__ not in GUIDED:
         raise InputError(
@@ -166,6 +167,7 @@ class _Shifting:
     def __call__(self, module: Any, args: Any, kwargs: Any, output: Any) -> Any:
         if not self.handle.enabled:
             return output
+        _require_no_adapters(module)
         given = self.forward.bind(module, *args, **kwargs).arguments
         y, t = output[0], torch.as_tensor(given["timestep"]).reshape(-1).cpu() / self.time_scale
         x_t = given["sample" if "sample" in given else "hidden_states"]
@@ -280,6 +282,17 @@ def _require_free(*networks: Any) -> None:
             raise InputError("drop-in: a calibration is attached already; remove its handle first")
 
 
+def _require_no_adapters(network: Any) -> None:
+    """Adapters such as LoRA make another network of it, of which a calibration knows nothing."""
+    original = getattr(network, "_orig_mod", network)
+    if getattr(original, "_hf_peft_config_loaded", False):
+        names = ", ".join(getattr(original, "peft_config", {}))
+        raise InputError(
+            f"drop-in: calibrated without adapters, the network has {names or 'some'}; unload them, or "
+            "fuse and unload them, save the pipeline and calibrate that"
+        )
+
+
 def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Tensor:
     """Which images (b,) of a network's call are of the branch without condition."""
     if "class_labels" in given and given["class_labels"] is not None:
@@ -291,6 +304,11 @@ def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Ten
 
 def _fingerprint(network: Any, calibration: Calibration) -> str:
     """The network's fingerprint in float32, also where it was loaded in half precision."""
+    if any(weight.is_meta for weight in network.state_dict().values()):
+        raise InputError(
+            "drop-in: expected a network with its weights, got one that offloads them part by part; "
+            "attach the calibration first, then offload"
+        )
     own, weights = network_fingerprint(network), network.state_dict()
     halves = {w.dtype for w in weights.values() if w.is_floating_point()} - {torch.float32}
     if own == calibration.provenance.get("fingerprint") or not halves:

@@ -77,6 +77,8 @@ def test_labels_of_one_class_are_said(classes, checkpoint, tmp_path, capsys):
     assert missing_classes(replace(checkpoint, conditions=None), labels) == []
     two = replace(checkpoint, conditions=2, null_condition=None)
     assert missing_classes(two, labels.clamp(max=0)) and not missing_classes(two, labels % 2)
+    ten = replace(checkpoint, conditions=10)
+    assert missing_classes(ten, torch.tensor([1, 1])) == []  # two images show two at the most
     stored = np.load(classes / "images.npz")
     np.savez(tmp_path / "one.npz", images=stored["images"], labels=np.ones(60, dtype=np.int64))
     out = ["--data", str(tmp_path / "one.npz"), "--out", str(tmp_path / "c"), "--quiet"]

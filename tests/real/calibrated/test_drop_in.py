@@ -332,6 +332,55 @@ def test_compiled_networks_are_calibrated(folders, calibrations, first):
         attach(pipe, calibrations["ddpm"])
 
 
+def test_adapters_make_another_network(folders, calibrations):
+    """Before and after the calibration is attached; a network without them goes on."""
+    peft = pytest.importorskip("peft")
+    pipe = pipeline(folders["sd1"])
+    handle = attach(pipe, calibrations["sd1"])
+    shifted = sample(pipe, "sd1")
+    with torch.random.fork_rng():  # peft draws from the global generator
+        pipe.unet.add_adapter(peft.LoraConfig(target_modules=["to_q"]), "style")
+    with pytest.raises(
+        InputError, match="calibrated without adapters, the network has style; unload"
+    ):
+        sample(pipe, "sd1")
+    handle.enabled = False
+    sample(pipe, "sd1")
+    handle.remove()
+    with pytest.raises(InputError, match="the network has style"):
+        attach(pipe, calibrations["sd1"])
+    pipe.unload_lora_weights()
+    with attach(pipe, calibrations["sd1"]):
+        assert torch.equal(sample(pipe, "sd1"), shifted)
+
+
+def test_adapters_are_told_by_what_diffusers_notes(folders, calibrations):
+    """As above, where peft is not installed."""
+    pipe = pipeline(folders["ddpm"])
+    with attach(pipe, calibrations["ddpm"]):
+        sample(pipe, "ddpm")
+        pipe.unet._hf_peft_config_loaded, pipe.unet.peft_config = True, {"style": None}
+        with pytest.raises(InputError, match="calibrated without adapters, the network has style"):
+            sample(pipe, "ddpm")
+
+
+def test_a_calibration_goes_with_offloading(folders, calibrations):
+    """Weights that come one after another are the same weights."""
+    accelerate = pytest.importorskip("accelerate")
+    pipe = pipeline(folders["sd1"])
+    with attach(pipe, calibrations["sd1"]):
+        shifted = sample(pipe, "sd1")
+        accelerate.cpu_offload(pipe.unet, execution_device="cpu")
+        assert torch.equal(sample(pipe, "sd1"), shifted)
+
+
+def test_weights_that_are_elsewhere_cannot_be_known(folders, calibrations):
+    pipe = pipeline(folders["ddpm"])
+    pipe.unet.to("meta")
+    with pytest.raises(InputError, match="attach the calibration first, then offload"):
+        attach(pipe, calibrations["ddpm"])
+
+
 def test_no_calibration_is_attached_twice(folders, calibrations):
     pipe = pipeline(folders["ddpm"])
     with attach(pipe, calibrations["ddpm"]), pytest.raises(InputError, match="attached already"):

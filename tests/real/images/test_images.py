@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from real.families.checkpoint import Codec
 from real.images import latents, npz
 from real.images.base import ImageSource, whole_labels
-from real.images.digits import digits
+from real.images.digits import digits, digits_source
 from real.images.latents import latents_of, require_codec, save_latents
 from real.images.opening import open_images
 from real.images.pixels import read_picture
@@ -307,6 +307,16 @@ def test_digits_carry_their_labels():
 def _captions(folder, rows):
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "metadata.jsonl"
+
+
+def test_the_labels_of_the_digits_are_theirs():
+    """The nearest mean image of a class names most held-out digits."""
+    (seen, of_seen), (images, labels) = (
+        (torch.cat(list(source)).flatten(1), source.labels)
+        for source in (digits_source(role, (1, 8, 8)) for role in ("training", "held-out"))
+    )
+    means = torch.stack([seen[of_seen == label].mean(0) for label in range(10)])
+    assert (torch.cdist(images, means).argmin(1) == labels).double().mean() > 0.8
 
 
 def test_captions_say_which_images_in_what_order(tmp_path):

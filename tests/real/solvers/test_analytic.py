@@ -43,6 +43,23 @@ def test_few_steps_keep_the_variance_of_the_data(family):
     assert best < wrong / 2
 
 
+@pytest.mark.parametrize("family", ["vp", "table", "flow"])
+def test_a_step_is_the_mean_between_x_0_and_x_t(family):
+    """Bayes' rule: x_s from its law given x_0, and from x_t, each by its precision."""
+    schedule, _ = FAMILIES[family]
+    plan = analytic.analytic_solver(energy(family)).begin(schedule, 6, {})
+    x_0, x_t = NOISE[:5].double() / 3, NOISE[5:10].double()
+    for i in range(5):
+        s, t = plan.times[i + 1], plan.times[i]
+        scale_t, scale_s = (plan.norm(schedule.alpha(u), schedule.sigma(u)) for u in (t, s))
+        taken, added = schedule.transition(s, t)
+        of_x_t, of_x_0 = taken**2 / added, 1 / schedule.sigma(s) ** 2
+        sides = of_x_t * (scale_t * x_t / taken) + of_x_0 * (schedule.alpha(s) * x_0)
+        expected = sides / (of_x_t + of_x_0) / scale_s
+        found = plan.step(i, x_0, x_t, lambda: torch.zeros_like(x_t))
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-8)
+
+
 def calibrated(order, n=64):
     checkpoint = exact_checkpoint("vp")
     images = 0.2 * keyed_noise(1, "x", 0, 0, torch.arange(n), (2, 1, 1))

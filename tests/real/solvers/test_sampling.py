@@ -1,11 +1,15 @@
 """Sampling: shared noise, conditions, codecs, and nothing changed but the shift."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from diffusers import DDIMScheduler, UNet2DModel
 
 from real.checkpoints import EMBEDDED
 from real.families.checkpoint import Codec
+from real.solvers.base import Solver
+from real.solvers.by_name import solver_named
 from real.solvers.sampling import latents, sample
 from tests.real.exact import exact_checkpoint
 from theory.support.errors import InputError, NonFiniteError
@@ -46,6 +50,25 @@ def test_every_sample_is_given_its_own_condition(condition):
     assert seen == [list(condition[:2]), list(condition[2:4]), list(condition[4:])]
     with pytest.raises(InputError, match="one per sample"):
         sample(checkpoint, predict, noise, solver="ddim", nfe=1, condition=condition[:4])
+
+
+def test_every_step_draws_noise_of_its_own():
+    checkpoint, drawn = exact_checkpoint("vp"), []
+
+    def begin(schedule, nfe, hints):
+        plan = solver_named("ddpm").begin(schedule, nfe, hints)
+
+        def step(i, x_0, x, draw):
+            drawn.append(draw())
+            return x
+
+        return replace(plan, step=step)
+
+    noise = latents(checkpoint, 200, seed=0)
+    sample(checkpoint, checkpoint.predict, noise, solver=Solver("drawing", begin), nfe=3)
+    together = torch.stack([noise.double(), *drawn]).flatten(1)
+    correlations = torch.corrcoef(together) - torch.eye(len(together), dtype=torch.float64)
+    assert correlations.abs().max() < 5 / together.shape[1] ** 0.5
 
 
 def test_latents_are_decoded():

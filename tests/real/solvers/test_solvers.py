@@ -9,6 +9,7 @@ from diffusers import DDPMScheduler
 from real.solvers import grids
 from real.solvers.by_name import NAMED as SOLVERS
 from real.solvers.by_name import solver_named, solver_or_default
+from real.solvers.heun import Churn, _raised
 from real.solvers.sampling import evaluations_per_sample, sample
 from tests.real.exact import FAMILIES, MEAN, VARIANCE, at_the_end, exact_checkpoint
 from theory.diffusion.schedules import SubVP, VEGeometric
@@ -158,6 +159,16 @@ def test_added_noise_belongs_to_the_sample_and_the_seed(name):
     whole = draw(checkpoint, name, 9, noise).images
     assert torch.allclose(draw(checkpoint, name, 9, noise, batch_size=3).images, whole)
     assert not torch.allclose(draw(checkpoint, name, 9, noise, seed=1).images, whole)
+
+
+def test_churn_raises_the_noise_by_its_share():
+    """Between its levels by 1 + strength / steps, at most sqrt(2); outside not at all."""
+    edm = FAMILIES["edm"][0]
+    times = torch.tensor([79.0, 40.0, 1.0, 0.1, 0.01], dtype=torch.float64)
+    for strength, factor in ((0.5, 1.1), (40.0, math.sqrt(2))):
+        raised = _raised(edm, times, Churn(strength))
+        expected = times * torch.tensor([1, factor, factor, factor, 1]).double()
+        torch.testing.assert_close(raised, expected)
 
 
 def test_times_of_a_table_are_whole_and_all_different():

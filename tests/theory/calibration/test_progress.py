@@ -17,7 +17,7 @@ from tests.theory.calibration.test_order_of_images import (
 )
 from theory import calibrate, validate
 from theory.calibration import Calibration, calibrate_exactly, kept, sequential
-from theory.calibration.kept import Kept
+from theory.calibration.kept import Kept, Place
 from theory.calibration.progress import Progress
 from theory.support.errors import InputError
 
@@ -162,6 +162,21 @@ def test_broken_files_begin_anew(tmp_path, cut):
         found = made(Counting(), BUDGET, tmp_path / "kept")
         assert apart(found, made(Counting(), BUDGET)) == 0
         file.write_bytes(whole)
+
+
+def test_sums_are_those_of_their_settings_and_after_their_results(tmp_path):
+    def place(settings="these"):
+        sums = {"n": torch.zeros(2)}
+        found = Kept(tmp_path, settings).restore_("pass", 0, sums)
+        return found and sums["n"].tolist()
+
+    writing = Kept(tmp_path, "these")
+    writing.results["choice"] = {"k": torch.ones(1)}
+    writing.write("pass", Place(0, [3]), {"n": torch.ones(2)})
+    assert place() == [1.0, 1.0]
+    assert place("others") is None
+    writing._path(kept.RESULTS).unlink()
+    assert place() is None
 
 
 def test_sums_without_the_results_before_them_count_for_nothing(tmp_path):

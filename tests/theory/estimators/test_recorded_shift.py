@@ -57,6 +57,13 @@ def test_what_is_forgotten_has_no_part():
     )
 
 
+def test_a_batch_counts_as_one_however_large():
+    at, recorder = torch.zeros(1), ShiftRecorder(LOW, HIGH, (1, 1), degree=0)
+    recorder.observe(at, torch.ones(1, 1, 1), kept=0.0)
+    recorder.observe(at.expand(10), 3 * torch.ones(10, 1, 1), kept=0.25)
+    torch.testing.assert_close(recorder.shift(at).item(), 0.25 + 0.75 * 3)
+
+
 def test_it_goes_on_from_its_state():
     generator = torch.Generator().manual_seed(0)
     one, other = recorded(3), ShiftRecorder(LOW, HIGH, (1, 2), degree=2)

@@ -1,11 +1,13 @@
 """Identities depend on everything that matters and on nothing else."""
 
+from collections import Counter
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from theory.forward.fingerprints import fingerprint, image_ids
+from theory.forward.fingerprints import fingerprint, image_ids, numbered
 
 IMAGES = torch.arange(24, dtype=torch.float32).reshape(4, 2, 3) / 8
 
@@ -32,6 +34,13 @@ def test_one_changed_pixel_changes_the_id(pixel, change):
     changed = IMAGES[:1].clone()
     changed.view(-1)[pixel] += change
     assert image_ids(changed).item() != image_ids(IMAGES[:1]).item()
+
+
+def test_copies_are_numbered_apart_in_every_part_of_a_set():
+    ids, before = image_ids(IMAGES[[0, 1, 0, 0, 1]]), Counter()
+    whole = numbered(ids)
+    assert torch.equal(whole[:2], ids[:2]) and len(whole.unique()) == 5
+    assert torch.equal(torch.cat([numbered(ids[:3], before), numbered(ids[3:], before)]), whole)
 
 
 def parts(**changed):

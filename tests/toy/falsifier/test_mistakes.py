@@ -6,13 +6,14 @@ from functools import partial
 import pytest
 import torch
 
+from theory.diffusion.schedules import VPLinear
 from theory.support.user_code import load_object
 from toy.claims.table import ALL
 from toy.falsifier.falsify import falsify, model_stages, schedule_stages
 from toy.falsifier.mistakes import FLOAT32, holds_float32, is_rounding
 from toy.falsifier.model_errors import ModelPoint
 from toy.falsifier.model_mistakes import explain_model
-from toy.falsifier.schedule_mistakes import explain_schedule
+from toy.falsifier.schedule_mistakes import BACKWARDS, explain_rise, explain_schedule
 from toy.falsifier.validation import as_model, as_schedule
 from toy.judge.evidence import Explanation
 from toy.judge.verdicts import NotTried, Verdict, report_lines
@@ -441,3 +442,28 @@ def test_what_cannot_be_counted_is_said_to_be_more(tmp_path):
 def test_a_model_that_falls_leaves_the_rest_untried(tmp_path):
     counts, _ = not_tried(of_model(tmp_path, "sign"))
     assert [n.count for n in counts.values()] == [4, len(ALL) - 4]
+
+
+class Backwards(VPLinear):
+    """Noise first."""
+
+    def alpha(self, t):
+        return super().alpha(1 - t)
+
+    def sigma(self, t):
+        return super().sigma(1 - t)
+
+    def d_alpha(self, t):
+        return -super().d_alpha(1 - t)
+
+    def d_sigma(self, t):
+        return -super().d_sigma(1 - t)
+
+
+def test_a_log_snr_that_rises_is_told_with_both_times():
+    """What must fall below the log-SNR of s is that of t."""
+    schedule = Backwards()
+    found = explain_rise(TimePair(schedule, 0.25, 0.75))
+    early, late = schedule.log_snr(torch.tensor([0.25, 0.75], dtype=torch.float64)).tolist()
+    assert (found.t, found.expected, found.got) == (0.75, early, late)
+    assert late > early and found.mistake == BACKWARDS
