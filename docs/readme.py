@@ -76,6 +76,25 @@ def of_demo(demo: Path) -> dict[str, Any]:
     }
 
 
+def of_recorded(folder: Path) -> dict[str, Any]:
+    """What `train --record-mean` and two runs of `validate` wrote, of what was recorded and of order 0."""
+    training = _read(folder / "training.json")
+    reports = {name: _read(folder / name / "report.json") for name in ("recorded", "order-0")}
+    fell = {name: report["bound_gain_nats"] for name, report in reports.items()}
+    rows = reports["recorded"]["times"]
+    return {
+        "steps": f"{training['recipe']['steps']:,}",
+        "images": f"{reports['recorded']['images_calibration']:,}",
+        "held_out": reports["recorded"]["images_held_out"],
+        "nats": {key: f"{value:.4f}" for key, value in fell["recorded"].items()},
+        "order_0": {key: f"{value:.4f}" for key, value in fell["order-0"].items()},
+        "order_0_images": reports["order-0"]["images_calibration"],
+        "better": sum(row["heldout_gain_lower"] > 0 for row in rows),
+        "worse": sum(row["heldout_gain_upper"] < 0 for row in rows),
+        "times": len(rows),
+    }
+
+
 def of_study(folder: Path) -> dict[str, Any]:
     """What `python -m real study` wrote."""
     study = _read(folder / "study.json")
@@ -275,6 +294,7 @@ SECTIONS = {
     "solvers_cifar10": of_solvers,
     "choice_fashion": of_choice,
     "cifar10": of_network,
+    "recorded": of_recorded,
 }
 PICTURES = {
     "demo": ("report/calibration.png", "calibration.png"),

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from real.calibrated.calibrate import calibrate_checkpoint
-from real.calibrated.conditions import of_images
+from real.calibrated.conditions import ConditionKind, of_images
 from real.calibrated.fitted_solvers import digest_of, fit_checkpoint_solver, unfitted_solver
+from real.calibrated.guidance import guided
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.solvers.base import Solver
@@ -44,42 +45,84 @@ class Candidate:
     """A way to sample.
 
     Attributes:
-        calibration: of the network; None for none.
+        calibrations: of the network; of both its branches under guidance.
         fitted: the solver, with what was fitted to it.
     """
 
-    calibration: Calibration | None
+    calibrations: "Branches"
     fitted: FittedSolver
 
     def sampler(self, checkpoint: Checkpoint) -> tuple[Predict, Solver]:
         """The prediction and the solver to sample with."""
-        return _calibrated(checkpoint, self.calibration), as_solver(self.fitted)
+        return self.calibrations.prediction(checkpoint), as_solver(self.fitted)
 
     def save(
         self, path: Path, figures: Mapping[str, Any], provenance: Mapping[str, Any]
     ) -> tuple[Path, ...]:
-        """Write the solver, and the calibration that it goes with beside it, if it has one.
+        """Write the solver, and the calibrations that it goes with beside it, if it has any.
 
         Args:
             path: of the solver.
             figures, provenance: that are kept with the solver, beside its own.
         """
-        beside = path.with_name(f"{path.stem}.calibration{path.suffix}")
-        if self.calibration is not None:
-            self.calibration.save(beside)
-        digest = digest_of(None if self.calibration is None else beside)
-        made = {**self.fitted.provenance, "guidance": 0.0, "calibrations": [digest, None]}
+        beside = self.calibrations.save(path)
+        made = {
+            **self.fitted.provenance, "guidance": self.calibrations.guidance,
+            "calibrations": [digest_of(file) for file in beside],
+        }  # fmt: skip
         replace(
             self.fitted,
             figures={**self.fitted.figures, **figures},
             provenance={**made, **provenance},
         ).save(path)
-        return (path,) if self.calibration is None else (path, beside)
+        return path, *filter(None, beside)
 
 
-def _calibrated(checkpoint: Checkpoint, calibration: Calibration | None) -> Predict:
-    own = checkpoint.predict
-    return own if calibration is None else Calibrated(own, calibration)
+@dataclass(frozen=True)
+class Branches:
+    """The calibrations of a prediction, and its guidance.
+
+    Attributes:
+        guidance: strength of classifier-free guidance; 0 for none.
+        joint: of the network with its conditions, or of one without; None for none.
+        null: under guidance, of the branch without condition; None for none.
+    """
+
+    guidance: float
+    joint: Calibration | None = None
+    null: Calibration | None = None
+
+    def prediction(self, checkpoint: Checkpoint) -> Predict:
+        """What is sampled with."""
+        own = checkpoint.predict
+        joint, null = (
+            own if made is None else Calibrated(own, made) for made in (self.joint, self.null)
+        )
+        return guided(joint, null, checkpoint.null_condition, self.guidance)
+
+    def shift_alone(self) -> "Branches":
+        """The same with nothing but their constant shifts."""
+        joint, null = (made and made.shift_alone() for made in (self.joint, self.null))
+        return Branches(self.guidance, joint, null)
+
+    @property
+    def change_anything(self) -> bool:
+        """Whether anything is subtracted."""
+        made = filter(None, (self.joint, self.null))
+        return any(each.applied(part).any() for each in made for part in each.parts)
+
+    def save(self, path: Path) -> tuple[Path | None, Path | None]:
+        """Write them beside a file; where each lies, None for none."""
+        return _beside(path, "calibration", self.joint), _beside(path, "unconditional", self.null)
+
+
+def _beside(path: Path, name: str, calibration: Calibration | None) -> Path | None:
+    """Write a calibration beside a file; where it lies."""
+    if calibration is None:
+        return None
+    beside = path.with_name(f"{path.stem}.{name}{path.suffix}")
+    calibration.save(beside)
+    return beside
 
 
 @dataclass(frozen=True)
@@ -92,6 +135,7 @@ class Candidates:
         solvers: what is calibrated, and others that may be fitted in its place.
         nfe: evaluations, at most.
         others: solvers that are tried as they are.
+        guidance: strength of classifier-free guidance; 0 for none.
         seed: of everything random.
         flow: batch_size, device and on_progress.
     """
@@ -101,19 +145,21 @@ class Candidates:
     solvers: tuple[str, ...]
     nfe: int
     others: tuple[str, ...]
+    guidance: float
     seed: int
     flow: dict[str, Any]
 
     def made(self) -> Iterator[tuple[str, Candidate]]:
         """Each with its name, nothing first. A calibration that changes nothing is left out."""
-        yield NOTHING, Candidate(None, self._unfitted(self.solvers[0]))
+        bare = Branches(self.guidance)
+        yield NOTHING, Candidate(bare, self._unfitted(self.solvers[0]))
         for name in self.others:
-            yield name, Candidate(None, self._unfitted(name))
-        calibrations: dict[str | None, Calibration | None] = {None: None}
-        for name, calibration in self._calibrations():
-            if any(calibration.applied(part).any() for part in calibration.parts):
-                calibrations[name] = calibration
-                yield name, Candidate(calibration, self._unfitted(self.solvers[0]))
+            yield name, Candidate(bare, self._unfitted(name))
+        calibrations: dict[str | None, Branches] = {None: bare}
+        for name, made in self._calibrations():
+            if made.change_anything:
+                calibrations[name] = made
+                yield name, Candidate(made, self._unfitted(self.solvers[0]))
         for name, (correction, parts) in FITTED.items():
             if correction in calibrations:
                 yield name, self._fitted(calibrations[correction], parts)
@@ -121,21 +167,25 @@ class Candidates:
     def _unfitted(self, solver: str) -> FittedSolver:
         return unfitted_solver(self.checkpoint, solver, self.nfe)
 
-    def _calibrations(self) -> Iterator[tuple[str, Calibration]]:
+    def _calibrations(self) -> Iterator[tuple[str, Branches]]:
         times = self._times()
-        whole = self._calibration(times)
+        whole = self._branches(times)
         yield ORDER_0, whole.shift_alone()
         yield ORDER_1, whole
         noisy = times[self.checkpoint.schedule.log_snr(times) <= 0]
         if 0 < len(noisy) < len(times):
-            yield HIGH_NOISE, self._calibration(noisy)
+            yield HIGH_NOISE, self._branches(noisy)
 
-    def _calibration(self, times: Tensor) -> Calibration:
+    def _branches(self, times: Tensor) -> Branches:
+        null = self._calibration(times, "null") if self.guidance else None
+        return Branches(self.guidance, self._calibration(times, "joint"), null)
+
+    def _calibration(self, times: Tensor, law: ConditionKind) -> Calibration:
         images = self.images.spread(MOST_IMAGES)
         return calibrate_checkpoint(
             self.checkpoint, images, times, seed=self.seed, device=self.flow["device"],
             on_progress=self.flow["on_progress"],
-            conditions=of_images(self.checkpoint, images, "joint"),
+            conditions=of_images(self.checkpoint, images, law),
         )  # fmt: skip
 
     def _times(self) -> Tensor:
@@ -146,10 +196,10 @@ class Candidates:
             [spread, solver_times(self.checkpoint, self.solvers[0], self.nfe)]
         ).unique()
 
-    def _fitted(self, calibration: Calibration | None, parts: tuple[str, ...]) -> Candidate:
+    def _fitted(self, calibrations: Branches, parts: tuple[str, ...]) -> Candidate:
         fitted = fit_checkpoint_solver(
-            self.checkpoint, _calibrated(self.checkpoint, calibration), self.solvers, self.nfe,
+            self.checkpoint, calibrations.prediction(self.checkpoint), self.solvers, self.nfe,
             images=self.images, parts=parts, flow=self.flow, seed=self.seed, fresh=LEAST_STARTS,
             conditions=of_images(self.checkpoint, self.images, "joint"),
         )  # fmt: skip
-        return Candidate(calibration, fitted)
+        return Candidate(calibrations, fitted)

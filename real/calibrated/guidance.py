@@ -76,3 +76,14 @@ class Guided:
         if isinstance(self.null_condition, int):
             return torch.full_like(condition, self.null_condition)
         return [self.null_condition] * count
+
+
+def guided(
+    conditional: Predict, unconditional: Predict, null_condition: int | str | None, scale: float
+) -> Predict:
+    """The conditional prediction under guidance; as it is where the scale is 0.
+
+    Raises:
+        InputError: as ``Guided``.
+    """
+    return Guided(conditional, unconditional, null_condition, scale) if scale else conditional

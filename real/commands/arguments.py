@@ -109,16 +109,18 @@ PICTURES.add_argument(
 PICTURES.add_argument("--samples", type=count, default=64, help="number of samples (64)")
 GUIDANCE = Parser(add_help=False)
 GUIDANCE.add_argument(
-    "--condition", metavar="CLASS|TEXT", help="of every sample (default: all classes in turn)"
-)
-GUIDANCE.add_argument(
     "--guidance", type=float, default=0.0, metavar="W",
     help="classifier-free guidance, (1 + W) conditional - W unconditional (0)",
 )  # fmt: skip
-GUIDANCE.add_argument(
+BRANCHES = Parser(add_help=False, parents=[GUIDANCE])
+BRANCHES.add_argument(
     "--unconditional", type=Path, metavar="FILE",
     help="calibration of the branch without condition (made with --condition null)",
 )  # fmt: skip
+OF_SAMPLES = Parser(add_help=False)
+OF_SAMPLES.add_argument(
+    "--condition", metavar="CLASS|TEXT", help="of every sample (default: all classes in turn)"
+)
 BATCHES = Parser(add_help=False)
 BATCHES.add_argument(
     "--batch-size", type=batch_size, default=choices.BATCH_SIZE, metavar="N",

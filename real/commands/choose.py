@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
         "choose",
         parents=[
             given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE,
-            given.RUNNING,
+            given.RUNNING, given.GUIDANCE,
         ],
         description="Calibrate the network and fit solvers to it in several ways, and choose one by its "
         "samples: nothing, other solvers (unless --solver names one), order 0, order 1, order 1 at high "
@@ -30,7 +30,7 @@ def add(commands: Any) -> None:
         "is left is held against nothing with other noise and other images, and chosen only if it is "
         "certainly better. Half of the images are fitted to and train the features, a sixth chooses, "
         "a third decides. The file is for --fitted of `sample` and `quality`; where a calibration is "
-        "chosen, a second one beside it is for --calibration.",
+        "chosen, a second one beside it is for --calibration, under --guidance a third for --unconditional.",
         epilog="example: python -m real choose digits --data digits --nfe 10 --out chosen.safetensors",
     )  # fmt: skip
     option = command.add_argument
@@ -68,6 +68,9 @@ def run(options: argparse.Namespace) -> None:
 
     device = loading.on_device(options.device)
     checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
+    loading.prediction_for(
+        checkpoint, None, None, options.guidance
+    )  # refuses what cannot be guided
     batch_size = loading.settled_batch_size(options.batch_size, checkpoint, device)
     open_part = partial(
         loading.opened, loading.ImageRequest.of(options), shape=checkpoint.image_shape
@@ -93,7 +96,7 @@ def run(options: argparse.Namespace) -> None:
         plan = Candidates(
             network, fitted_to, solvers, options.nfe,
             () if options.solver else tuple(name for name in OTHER_SOLVERS if name != solvers[0]),
-            options.seed, flow,
+            options.guidance, options.seed, flow,
         )  # fmt: skip
         candidates = dict(plan.made())
         trials = Trials(
@@ -114,7 +117,8 @@ def run(options: argparse.Namespace) -> None:
         )  # fmt: skip
         files = keep(options.out, save)
     report = choice_report(
-        choice, features.distance, settings | {"data": options.data, "seed": options.seed},
+        choice, features.distance,
+        settings | {"data": options.data, "guidance": options.guidance, "seed": options.seed},
         checkpoint.fingerprint, Origin(options.as_typed),
     )  # fmt: skip
     print("\n".join(report.lines))

@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
         "fit-solver",
         parents=[
             given.NETWORK, given.IMAGES, given.BATCHES, given.SOLVER, given.COMMON, given.ON_DEVICE,
-            given.RUNNING, given.GUIDANCE,
+            given.RUNNING, given.OF_SAMPLES, given.BRANCHES,
         ],
         description="Fit a solver of few evaluations to the network: its steps to the network's own fine "
         "solution, its moments on the way to those that images have under the same noise, and its "

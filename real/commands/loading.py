@@ -11,7 +11,7 @@ from torch import Tensor
 
 from real.calibrated.calibration_files import calibrated_by
 from real.calibrated.fitted_solvers import load_fitted
-from real.calibrated.guidance import Guided
+from real.calibrated.guidance import guided
 from real.checkpoints.loading import load
 from real.commands.arguments import AUTO, counting
 from real.commands.choices import NFE
@@ -161,11 +161,8 @@ def prediction_for(
     Raises:
         InputError: a calibration of another network, or guidance of a network without null condition.
     """
-    predict = calibrated_by(checkpoint, calibration)
-    if not guidance:
-        return predict
-    other = calibrated_by(checkpoint, unconditional)
-    return Guided(predict, other, checkpoint.null_condition, guidance)
+    joint, null = (calibrated_by(checkpoint, file) for file in (calibration, unconditional))
+    return guided(joint, null, checkpoint.null_condition, guidance)
 
 
 def solver_for(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[Solver, int]:

@@ -30,6 +30,7 @@ def add(commands: Any) -> None:
             given.COMMON,
             given.ON_DEVICE,
             given.RUNNING,
+            given.BRANCHES,
         ],
         description="Draw samples from the same noise with and without a calibration, and measure "
         "their Frechet and kernel distances to real images and the error of their mean colour, "
@@ -61,7 +62,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> None:
     """Sample, compare, write the report and print its summary."""
     require_folder(options.out)
-    if options.calibration is None and options.fitted is None:
+    if options.calibration is options.unconditional is options.fitted is None:
         raise InputError("quality: expected --calibration or --fitted, to compare with neither")
     given.require_inputs(options)
     from real.calibrated.fitted_solvers import digest_of
@@ -113,6 +114,7 @@ def run(options: argparse.Namespace) -> None:
             "calibration": options.calibration and str(options.calibration),
             "fitted": options.fitted and str(options.fitted),
             "data": options.data,
+            "guidance": options.guidance,
         }
         digest = digest_of(options.calibration)
         report = quality_report(
@@ -133,29 +135,31 @@ def _samplers(
     checkpoint: "Checkpoint", options: argparse.Namespace
 ) -> tuple[dict[str, "Sampler"], tuple[int, ...]]:
     """The network as it is and as the options say, and the numbers of evaluations."""
-    from real.calibrated.calibration_files import calibrated_by
     from real.calibrated.fitted_solvers import load_fitted
+    from real.commands.loading import prediction_for
     from real.quality.measure import Sampler
     from real.solvers.by_name import solver_or_default
     from real.solvers.fitted import as_solver
     from real.solvers.sampling import evaluations_per_sample
 
-    calibrated = calibrated_by(checkpoint, options.calibration)
+    calibrations = options.calibration, options.unconditional
+    calibrated = prediction_for(checkpoint, *calibrations, options.guidance)
+    bare = prediction_for(checkpoint, None, None, options.guidance)
     if options.fitted is None:
         solver = solver_or_default(options.solver, checkpoint.schedule)
         asked = options.nfe or DEFAULT_NFE
         nfe = tuple(sorted({evaluations_per_sample(checkpoint, solver, n) for n in asked}))
         return {
-            "before": Sampler(checkpoint.predict, solver),
+            "before": Sampler(bare, solver),
             "after": Sampler(calibrated, solver),
         }, nfe
     fitted = load_fitted(
-        checkpoint, options.fitted, guidance=0.0, calibrations=(options.calibration, None)
+        checkpoint, options.fitted, guidance=options.guidance, calibrations=calibrations
     )
     own, solver = len(fitted.base), fitted.provenance["solver"]
     if options.nfe not in (None, (own,)) or options.solver not in (None, solver):
         raise InputError(f"fitted solver: expected {own} evaluations of {solver}, as it was fitted")
     return {
-        "before": Sampler(checkpoint.predict, solver),
+        "before": Sampler(bare, solver),
         "after": Sampler(calibrated, as_solver(fitted)),
     }, (own,)

@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
         "sample",
         parents=[
             given.NETWORK, given.PICTURES, given.COMMON, given.ON_DEVICE, given.RUNNING, given.BATCHES,
-            given.GUIDANCE,
+            given.OF_SAMPLES, given.BRANCHES,
         ],
         description="Draw samples as a grid; the same seed starts from the same noise.",
         epilog="example: python -m real sample digits --calibration digits.safetensors "

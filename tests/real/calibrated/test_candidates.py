@@ -1,0 +1,124 @@
+"""Ways to sample that are chosen from: under guidance both branches are calibrated, each by its law."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from diffusers import DDPMPipeline, DDPMScheduler
+
+from real.calibrated.candidates import NOTHING, Branches, Candidates
+from real.calibrated.fitted_solvers import load_fitted
+from real.calibrated.guidance import Guided
+from real.checkpoints import load
+from real.cli import main
+from real.experiments.training.networks import unet
+from real.images.opening import open_images
+from real.quality import choice
+from tests.refusals import refusal
+from theory.calibration import Calibrated, Calibration
+from theory.support.errors import InputError
+
+GUIDANCE = 0.5
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """An untrained network of three classes and a null one, and labelled images: a shade for each."""
+    folder = tmp_path_factory.mktemp("guided")
+    network = unet(
+        0, 1, 8, layers_per_block=1, block_out_channels=(8, 16), num_class_embeds=4,
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    DDPMPipeline(network, DDPMScheduler()).save_pretrained(folder / "net")
+    index = folder / "net" / "model_index.json"
+    index.write_text(json.dumps(json.loads(index.read_text()) | {"null_class": 3}))
+    labels = np.arange(96) % 3
+    noise = np.random.default_rng(0).integers(0, 120, (96, 8, 8))
+    images = (noise + 60 * labels[:, None, None]).astype(np.uint8)
+    np.savez(folder / "images.npz", images=images, labels=labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def candidates(folder):
+    checkpoint = load(folder / "net")
+    images = open_images(str(folder / "images.npz"), "calibration", checkpoint.shape)
+    flow = {"batch_size": 64, "device": torch.device("cpu"), "on_progress": None}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("real.calibrated.candidates.SPREAD", 4)
+        made = Candidates(checkpoint, images, ("ddim",), 3, (), GUIDANCE, 0, flow).made()
+        return checkpoint, {name: each for name, each in made if "fitted" not in name}
+
+
+def test_every_candidate_is_guided(candidates):
+    checkpoint, made = candidates
+    x_t, t, labels = (
+        torch.randn(3, 1, 8, 8, generator=torch.Generator().manual_seed(0)),
+        500,
+        [0, 1, 2],
+    )
+    seen = x_t, torch.full((3,), t), torch.tensor(labels)
+    bare = Guided(checkpoint.predict, checkpoint.predict, 3, GUIDANCE)(*seen)
+    predict, _ = made[NOTHING].sampler(checkpoint)
+    assert torch.equal(predict(*seen), bare)
+    branches = made["order 1"].calibrations
+    joint, null = (Calibrated(checkpoint.predict, c) for c in (branches.joint, branches.null))
+    predict, _ = made["order 1"].sampler(checkpoint)
+    assert torch.equal(predict(*seen), Guided(joint, null, 3, GUIDANCE)(*seen))
+    assert not torch.allclose(predict(*seen), bare)
+
+
+def test_each_branch_is_calibrated_under_its_own_law(candidates):
+    """Against calibrations by hand; without guidance the branch without condition is not run."""
+    checkpoint, made = candidates
+    branches = made["order 0"].calibrations
+    assert branches.null is not None and not torch.equal(branches.null.shift, branches.joint.shift)
+    assert len(branches.joint.parts) == len(branches.null.parts) == 1
+    alone = Branches(0.0, branches.joint)
+    x_t, t, labels = torch.ones(2, 1, 8, 8), torch.full((2,), 500), torch.tensor([0, 1])
+    expected = Calibrated(checkpoint.predict, branches.joint)(x_t, t, labels)
+    assert torch.equal(alone.prediction(checkpoint)(x_t, t, labels), expected)
+
+
+def test_what_is_saved_is_for_this_guidance_and_these_calibrations(candidates, tmp_path):
+    checkpoint, made = candidates
+    path, joint, null = made["order 1"].save(tmp_path / "chosen.safetensors", {}, {})
+    assert [p.name for p in (joint, null)] == [
+        "chosen.calibration.safetensors", "chosen.unconditional.safetensors",
+    ]  # fmt: skip
+    assert torch.equal(Calibration.load(null).shift, made["order 1"].calibrations.null.shift)
+    load_fitted(checkpoint, path, guidance=GUIDANCE, calibrations=(joint, null))
+    with refusal("expected guidance 0.5, as it was fitted, got 0"):
+        load_fitted(checkpoint, path, guidance=0.0, calibrations=(joint, null))
+    with refusal("expected the calibration that it was fitted with"):
+        load_fitted(checkpoint, path, guidance=GUIDANCE, calibrations=(joint, None))
+    assert len(made[NOTHING].save(tmp_path / "nothing.safetensors", {}, {})) == 1
+
+
+def test_what_is_chosen_under_guidance_can_be_used(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(choice, "ROUNDS", (1, 2))
+    monkeypatch.setattr("real.calibrated.candidates.SPREAD", 3)
+    out, data = tmp_path / "chosen.safetensors", ["--data", str(folder / "images.npz")]
+    net, guided = str(folder / "net"), ["--guidance", str(GUIDANCE), "--quiet"]
+    chosen = ["choose", net, *data, "--nfe", "3", "--solver", "ddim", "--features", "pixels"]
+    assert main([*chosen, "--samples", "16", *guided, "--out", str(out)]) == 0
+    files = ["--fitted", str(out)]
+    for name, option in (("calibration", "--calibration"), ("unconditional", "--unconditional")):
+        if (beside := tmp_path / f"chosen.{name}.safetensors").exists():
+            files += [option, str(beside)]
+    assert (
+        main(["sample", net, *files, *guided, "--samples", "2", "--out", str(tmp_path / "s.png")])
+        == 0
+    )
+    measured = ["quality", net, *data, *files, "--samples", "16", "--out", str(tmp_path / "q")]
+    assert main([*measured, *guided]) == 0
+    said = json.loads((tmp_path / "q" / "quality.json").read_text())
+    assert said["settings"]["guidance"] == GUIDANCE
+
+
+def test_guidance_that_cannot_be_is_refused_before_anything_is_spent(tmp_path):
+    arguments = ["choose", "digits", "--nfe", "3", "--guidance", "1", "--out", str(tmp_path / "c")]
+    with pytest.raises(InputError, match="expected a network with a null condition"):
+        main([*arguments, "--quiet"])
