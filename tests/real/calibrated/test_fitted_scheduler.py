@@ -139,6 +139,15 @@ def test_it_is_saved_and_read_like_a_scheduler(folders, tmp_path):
     assert torch.equal(fitted_scheduler(path).timesteps, solver.base.times)
 
 
+def test_a_whole_pipeline_is_saved_and_read_with_it(folders, tmp_path):
+    pipe = DiffusionPipeline.from_pretrained(folders["ddpm"])
+    pipe.scheduler = fitted_scheduler(fitted(load(folders["ddpm"]), "ddim"))
+    pipe.save_pretrained(tmp_path)
+    again = DiffusionPipeline.from_pretrained(tmp_path)
+    noise = torch.randn(2, *pipe.scheduler.solver.shape, generator=torch.Generator().manual_seed(5))
+    assert torch.equal(through(again, noise), through(pipe, noise))
+
+
 def test_what_was_not_fitted_is_refused(folders):
     solver = fitted(load(folders["ddpm"]), "ddim")
     scheduler = fitted_scheduler(solver)
