@@ -106,7 +106,7 @@ def plan_memory(
     tried: Iterable[Tried],
     device: Any = None,
 ) -> MemoryPlan:
-    """How a full pass keeps to the memory that is available.
+    """How a full pass keeps to the memory that is available to this process.
 
     Args:
         shape: of one image.

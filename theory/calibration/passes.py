@@ -213,11 +213,22 @@ def full_pass(problem: Problem, estimator: Estimator, draws: int) -> PassResult:
     """
     plan = plan_of(problem, estimator, draws)
     plan.require_room()
+    plan = replace(plan, together=_agreed(problem.progress, plan.together))
     found = [
         _pass_of_block(problem.block(times), estimator, draws, in_files=plan.in_files)
         for times in plan.blocks
     ]
     return found[0] if len(found) == 1 else _together(problem, found)
+
+
+def _agreed(progress: Progress, together: int) -> int:
+    """At how many times at once all processes measure, and did before the run was killed."""
+
+    def least(progress: Progress) -> dict[str, int]:
+        """The number for which every process has room."""
+        return {"together": -progress.workers.largest(-together)[0]}
+
+    return int(progress.once("blocks", least)["together"])
 
 
 def plan_of(problem: Problem, estimator: Estimator, draws: int) -> MemoryPlan:

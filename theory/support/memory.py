@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from theory.support.torchrun import process_count_here
+
 TABLE = Path("/proc/meminfo")
 LIMIT, USED = (Path(f"/sys/fs/cgroup/memory.{name}") for name in ("max", "current"))
 """Of a container (control groups, version 2)."""
@@ -23,8 +25,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def available_memory(device: Any = None) -> float:
-    """Bytes that can be taken here, and on a CUDA device; infinity where the system does not tell."""
-    found = [_of_machine(), _of_container()]
+    """Bytes that can be taken here, and on a CUDA device; infinity where the system does not tell.
+
+    Processes of torchrun on one machine have equal parts of its memory, and a device each.
+    """
+    found = [own / process_count_here() for own in (_of_machine(), _of_container())]
     if device is not None and torch.device(device).type == "cuda":
         found.append(float(torch.cuda.mem_get_info(device)[0]))
     return min(found)

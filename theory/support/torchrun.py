@@ -25,6 +25,11 @@ def process_rank_here() -> int:
     return _number("LOCAL_RANK", 0)
 
 
+def process_count_here() -> int:
+    """How many processes there are on this machine."""
+    return max(1, _number("LOCAL_WORLD_SIZE", 1))
+
+
 def _number(name: str, otherwise: int) -> int:
     if not under_torchrun():
         return otherwise

@@ -4,13 +4,16 @@ import pytest
 import torch
 
 from tests.refusals import refusal
-from theory.calibration import calibrate
+from theory.calibration import calibrate, kept
+from theory.calibration.kept import Kept
 from theory.calibration.memory_plan import plan_memory
 from theory.calibration.procedure import parts_of
+from theory.calibration.progress import Progress
 from theory.diffusion.schedules import VPCosine
 from theory.estimators.control_variates import PLAIN, REGRESSION
 from theory.forward.keyed_noise import keyed_noise
 from theory.support.large_arrays import LargeArray
+from theory.support.memory import available_memory
 
 SCHEDULE, SHAPE, TIMES = VPCosine(), (3, 8, 8), 7
 IMAGES = keyed_noise(0, "images", 0, 0, torch.arange(64), SHAPE).float()
@@ -63,6 +66,47 @@ def test_blocks_of_times_and_files_give_the_same_calibration(options, monkeypatc
     assert blocks.total_certificate == pytest.approx(whole.total_certificate, rel=1e-9)
     assert blocks.choices == whole.choices
     assert blocks.line_check == whole.line_check
+
+
+def test_processes_of_one_machine_share_its_memory(monkeypatch):
+    alone = available_memory()
+    for name, value in (("RANK", "1"), ("WORLD_SIZE", "8"), ("LOCAL_WORLD_SIZE", "4")):
+        monkeypatch.setenv(name, value)
+    assert available_memory() == pytest.approx(alone / 4, rel=0.2)
+
+
+def test_a_run_that_was_killed_goes_on_with_its_blocks(tmp_path, monkeypatch):
+    """Also where there is other memory by then: few calls of the network are made twice."""
+    monkeypatch.setattr(kept, "SECONDS", 0.0)
+    monkeypatch.setattr(kept, "SHARE_OF_TIME", float("inf"))
+    calls: list[int] = []
+    killed_at, folders = -1, [tmp_path / name for name in ("whole", "killed")]
+    for folder in folders:
+        folder.mkdir()
+
+    def counted(x_t, t, condition=None):
+        calls.append(len(x_t))
+        if len(calls) == killed_at:
+            raise KeyboardInterrupt
+        return network(x_t, t)
+
+    def run(times_at_once, folder):
+        of_time = plan_memory(SHAPE, TIMES, parts_of(0), TRIED).of_time
+        monkeypatch.setattr("theory.calibration.memory_plan.MOST_SUMS", times_at_once * of_time)
+        return calibrate(
+            counted, SCHEDULE, images=IMAGES, times=torch.linspace(0.1, 0.9, TIMES), order=0,
+            batch_size=32, progress=Progress(kept=Kept(folder, "these")),
+        )  # fmt: skip
+
+    whole = run(2, folders[0])
+    made_in_all = len(calls)
+    calls.clear()
+    killed_at = made_in_all - 2
+    with pytest.raises(KeyboardInterrupt):
+        run(2, folders[1])
+    done = run(5, folders[1])
+    assert len(calls) <= made_in_all + 3
+    assert torch.equal(done.shift, whole.shift)
 
 
 def test_the_plan_tells_what_the_sums_take_and_keeps_to_what_there_is(monkeypatch):
