@@ -1,8 +1,8 @@
 """Fill README.md and docs/RESULTS.md from what commands wrote.
 
 ``python docs/readme.py demo=build/demo study=build/study ...``: each folder or file fills its own
-figures, and those of others stay as they are in docs/figures.json. docs/thorough.json and
-docs/gpu*.json are read in any case.
+figures, and those of others stay as they are in docs/figures.json. docs/thorough.json,
+docs/mutants.json and docs/gpu*.json are read in any case.
 """
 
 import json
@@ -312,7 +312,8 @@ def main(arguments: list[str]) -> None:
         if name in PICTURES:
             source, copy = PICTURES[name]
             shutil.copy(Path(folder) / source, DOCS / copy)
-    values |= {"thorough": _read(DOCS / "thorough.json"), "gpu": of_gpu()}
+    values |= {name: _read(DOCS / f"{name}.json") for name in ("thorough", "mutants")}
+    values |= {"gpu": of_gpu()}
     FIGURES.write_text(json.dumps(values, indent=2) + "\n")
     for page in PAGES:
         page.write_text(filled(f"{page.name}.j2", values))
