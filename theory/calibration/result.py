@@ -418,7 +418,7 @@ class Calibration:
 
     def _certified(self) -> str:
         if not self.total_certificate > 0:
-            return "no gain in all"
+            return f"no gain in all (95 %, {self.certainty})"
         return f"a gain of at least {self.total_certificate:.4g} in all (95 %, {self.certainty})"
 
     def __repr__(self) -> str:
