@@ -20,6 +20,7 @@ from theory.statistics.mean_zero_test import MeanZeroTest
 from toy.claims.repetitions import IMAGES, at_most, image_noise
 from toy.judge.claim import Trial, exact_claim, statistical_claim
 from toy.mixtures.mixture import float64
+from toy.numerics.relative_errors import largest
 from toy.strategies.numbers import number, number_tuple
 
 LEVELS = (1.5, 2.0, 4.0, 10.0, 20.0)
@@ -107,14 +108,14 @@ def wealth_error(case: TwoPointCase, wealth: Wealth = made_beforehand) -> float:
     """|E W_n - 1| over all n, and how far W_n is below zero."""
     x, chances = case.paths()
     w = wealth(case, x)
-    return (w @ chances - 1).abs().amax().item() + max(0.0, -w.amin().item())
+    return (w @ chances - 1).abs().amax().item() + largest([0.0, -w.amin()])
 
 
 def ville_excess(case: TwoPointCase, wealth: Wealth = made_beforehand) -> float:
     """How far b P(max_n W_n >= b) is above 1, for some b."""
     x, chances = case.paths()
     highest = wealth(case, x).amax(0)
-    return max(max(0.0, b * chances[highest >= b].sum().item() - 1) for b in LEVELS)
+    return largest([0.0, *(b * chances[highest >= b].sum() - 1 for b in LEVELS)])
 
 
 Bound = Callable[[Tensor, int], Tensor]
@@ -138,7 +139,7 @@ def bound_excess(case: TwoPointCase, bound: Bound = bound_for_one) -> float:
     x, chances = case.paths()
     bounds = torch.stack([bound(x[: k + 1], case.planned) for k in range(case.steps)])
     wrong = (bounds > case.mean + 1e-12).any(0)
-    return max(0.0, chances[wrong].sum().item() - (1 - CONFIDENCE))
+    return largest([0.0, chances[wrong].sum() - (1 - CONFIDENCE)])
 
 
 class WithPresent(MeanZeroTest):
@@ -184,7 +185,7 @@ def e_value_error(case: ThreePointCase, kind: type[MeanZeroTest] = MeanZeroTest)
         if not wealth.isfinite().all():  # the logarithm of a negative wealth
             return 1.0
         fair = abs((probability @ wealth).item() - 1)
-        worst = max(worst, fair, threshold * (probability @ rejected).item() - 1)
+        worst = largest([worst, fair, threshold * (probability @ rejected) - 1])
     return worst
 
 

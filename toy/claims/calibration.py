@@ -21,7 +21,7 @@ from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.planted_error import PlantedErrorModel, cosine_bias
 from toy.numerics.quadrature import expectation
-from toy.numerics.relative_errors import elementwise_error
+from toy.numerics.relative_errors import elementwise_error, largest
 from toy.strategies.extremes import ExtremeModelCase
 from toy.strategies.planted_errors import PLANE_ERROR_CASES, PLANTED_ERROR_CASES, PlantedErrorCase
 
@@ -136,7 +136,7 @@ def recovery_trial(seed: int, estimator: Estimator = REGRESSION) -> Trial:
         for k, t in enumerate(TIMES)
     ]
     threshold = chi2.isf(LEVEL / len(ratios), 1)
-    return Trial(max(ratios).item() / float(threshold), IMAGES)
+    return Trial(largest(ratios) / float(threshold), IMAGES)
 
 
 def debiasing_trial(seed: int, estimate: Callable[[Moments], float] | None = None) -> Trial:

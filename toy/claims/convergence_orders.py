@@ -30,6 +30,7 @@ from toy.judge.claim import exact_claim
 from toy.mixtures.mixture import float64
 from toy.numerics.gauss_rules import extrapolated, gauss_legendre
 from toy.numerics.quadrature import expectation
+from toy.numerics.relative_errors import largest
 from toy.strategies.gaussians import MODERATE_CHAIN_CASES, GaussianChainCase
 from toy.strategies.mixtures import ReverseCase, reverse_cases
 from toy.strategies.time_pairs import moderate_time_pairs
@@ -113,7 +114,7 @@ def drift_order_error(
     """|order - 1| of the martingale's drift, and the relative error of n times it at its limit."""
     drifts = [martingale_drift(case, n, step) for n in REFINEMENTS]
     limit = extrapolated([n * drift for n, drift in zip(REFINEMENTS, drifts, strict=True)])
-    return max(abs(observed_order(drifts) - 1), abs(limit / constant(case) - 1))
+    return largest([abs(observed_order(drifts) - 1), abs(limit / constant(case) - 1)])
 
 
 def mixture_errors(

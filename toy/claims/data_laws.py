@@ -17,7 +17,7 @@ from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion, Kernel
 from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import MAX_POINTS, expectation
-from toy.numerics.relative_errors import relative_error
+from toy.numerics.relative_errors import largest, relative_error
 from toy.strategies.mixtures import AtomicCase, ReverseCase, atomic_cases, reverse_cases
 from toy.strategies.time_pairs import (
     SMOOTH_SCHEDULES,
@@ -31,7 +31,7 @@ def atoms_error(
     case: AtomicCase, kernel: Kernel = Diffusion.reverse_kernel, most: int = MAX_POINTS
 ) -> float:
     """Error of both martingales of point masses: the score's, and their posterior mean."""
-    return max(
+    return largest(
         kernel_expectation_error(case, process, kernel, most)
         for process in (Diffusion.martingale, Diffusion.posterior_mean)
     )

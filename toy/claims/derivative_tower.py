@@ -24,7 +24,7 @@ from toy.mixtures.density_derivatives import (
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import component_nodes, expectation
-from toy.numerics.relative_errors import relative_error
+from toy.numerics.relative_errors import largest, relative_error
 from toy.strategies.extremes import ExtremeCase, ShiftedExtreme
 from toy.strategies.mixtures import (
     LINE,
@@ -49,7 +49,7 @@ def orders_error(
         """That of one order."""
         return kernel_expectation_error(case, lambda d, x, time: process(d, x, time, order))
 
-    return max(map(error, (2, 3)))
+    return largest(map(error, (2, 3)))
 
 
 def space_error(
@@ -72,7 +72,7 @@ def space_error(
         later = ratio ** power(order) * density_derivatives(diffusion.marginal(t), x_t, order)
         return relative_error(mean - later, size)
 
-    return max(map(error, (1, 2, 3)))
+    return largest(map(error, (1, 2, 3)))
 
 
 def data_shift(diffusion: Diffusion, h: Tensor, t: float) -> Tensor:
@@ -128,7 +128,9 @@ def coefficients_error(
         found = value.detach() / math.factorial(n)
         stated = factor(alpha_t, n) * derivatives(law, x, n) @ power
         own = law.responsibilities(x) @ component_derivatives(law, x, n).abs() @ power.abs()
-        worst = max(worst, relative_error(found - stated, alpha_t**n / math.factorial(n) * own))
+        worst = largest(
+            [worst, relative_error(found - stated, alpha_t**n / math.factorial(n) * own)]
+        )
     return worst
 
 

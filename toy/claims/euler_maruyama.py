@@ -22,6 +22,7 @@ from theory.diffusion.schedules import Schedule
 from toy.judge.claim import exact_claim
 from toy.mixtures.mixture import float64
 from toy.numerics.gauss_rules import extrapolated, gauss_legendre
+from toy.numerics.relative_errors import largest
 from toy.strategies.gaussians import GAUSSIAN_CHAIN_CASES, GaussianChainCase
 
 Step = Callable[..., Tensor]
@@ -74,7 +75,7 @@ def weak_limit_error(case: GaussianChainCase, step: Step = euler_maruyama_step) 
     alpha, _ = case.ends()
     offset, gain, variance = exact_kernel(case)
     sizes = ((1 + gain) * (1 + abs(case.mean)) * alpha.max().item(), gain, variance)
-    return max(
+    return largest(
         abs(extrapolated(values) - target) / size
         for values, target, size in zip(moments, (offset, gain, variance), sizes, strict=True)
     )
@@ -108,7 +109,7 @@ def strong_limit_error(case: GaussianChainCase, step: Step = euler_maruyama_step
     over_h = [n * square for n, square in zip(REFINEMENTS, squares, strict=True)]
     _, c = case.ends()
     size = c.max().item() * (1 + case.offset**2)
-    return max(abs(extrapolated(squares)), abs(extrapolated(over_h))) / size
+    return largest([abs(extrapolated(squares)), abs(extrapolated(over_h))]) / size
 
 
 def drift_limit_error(case: GaussianChainCase, step: Step = euler_maruyama_step) -> float:

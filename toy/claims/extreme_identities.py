@@ -26,7 +26,7 @@ from toy.mixtures.diffusion import Diffusion, Kernel
 from toy.mixtures.mixture import GaussianMixture
 from toy.mixtures.planted_error import PlantedErrorModel
 from toy.numerics.quadrature import component_nodes, expectation
-from toy.numerics.relative_errors import elementwise_error
+from toy.numerics.relative_errors import elementwise_error, largest
 from toy.strategies.extremes import EXTREME_MODELS, SHIFTED_EXTREMES, ExtremeCase, extreme_cases
 
 
@@ -86,7 +86,7 @@ def component_tower_error(
         mean, size = (torch.einsum("n,nkm->km", weights, h) for h in (earlier, earlier.abs()))
         return elementwise_error(mean - ratio ** power(order) * later, size)
 
-    return max(map(error, (1, 2, 3)))
+    return largest(map(error, (1, 2, 3)))
 
 
 def _about_own_means(case: ExtremeCase) -> tuple[Diffusion, Tensor]:

@@ -19,7 +19,7 @@ from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
 from toy.numerics.decimals import DensityValues, values_at
 from toy.numerics.quadrature import expectation
-from toy.numerics.relative_errors import TINY, elementwise_error
+from toy.numerics.relative_errors import TINY, elementwise_error, largest
 from toy.strategies.extremes import ExtremeCase, extreme_cases
 from toy.strategies.time_pairs import TimePair
 
@@ -88,7 +88,7 @@ def decimal_error(
         ).item()
         for name, scale in zip(vars(exact), scales, strict=True)
     )
-    return max(errors, key=lambda error: math.inf if math.isnan(error) else error)
+    return largest(errors)
 
 
 def _linear_space(law: GaussianMixture, x: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from theory.statistics.image_bases import Partition
 from toy.claims.convergence_orders import REFINEMENTS, observed_order
 from toy.judge.claim import exact_claim
 from toy.mixtures.mixture import float64
+from toy.numerics.relative_errors import largest
 from toy.strategies.numbers import number, number_tuple
 
 SCHEDULE = EDM()
@@ -79,7 +80,7 @@ def flow_error(case: GaussianFlowCase, steps: int, make: MakeSolver) -> float:
 def order_error(case: GaussianFlowCase, order: int, make: MakeSolver) -> float:
     """How far the observed order is off, beyond what rounding makes of the finest errors."""
     off = observed_order([flow_error(case, n, make) for n in REFINEMENTS]) - order
-    return max(0.0, abs(off) - ROUNDING)
+    return largest([0.0, abs(off) - ROUNDING])
 
 
 def not_extrapolated(schedule: Schedule, times: Tensor) -> Multistep:
@@ -152,7 +153,7 @@ def rise(case: RegressionCase, weigh: Weigh = trajectory_fit.ridge_weights) -> f
     features, weights, noise = case.drawn()
     target = noise + 0.3 * case.combined(features, weights)
     left = target - _fitted(case, target, features, weigh)
-    return max(0.0, (left.square().sum() / target.square().sum()).item() - 1)
+    return largest([0.0, left.square().sum() / target.square().sum() - 1])
 
 
 def span_error(case: RegressionCase, weigh: Weigh = trajectory_fit.ridge_weights) -> float:
@@ -225,7 +226,7 @@ def law_error(
         known = KnownMoments(a[i + 1] * mean, total[i + 1], 1)
         u = make(u[0], (u[1] - u[0]).square(), known, cells).apply(u)
         off = torch.stack([u[0] - known.mean, (u[1] - u[0]).abs() - known.variance.sqrt()])
-        worst = max(worst, (off / known.variance.sqrt()).abs().amax().item())
+        worst = largest([worst, (off / known.variance.sqrt()).abs().amax()])
     return worst
 
 

@@ -17,6 +17,7 @@ from theory.bounds.gaussian_tails import (
 )
 from theory.diffusion.schedules import RectifiedFlow
 from toy.judge.claim import exact_claim
+from toy.numerics.relative_errors import largest
 from toy.strategies.gaussians import GAUSSIAN_TAIL_CASES, GaussianTailCase
 from toy.strategies.time_pairs import TimePair
 
@@ -50,7 +51,7 @@ def gaussian_tail_error(
     exact = log_supremum_tail(eps, variance) + math.log(reflection / 2)
     bound = math.log(quadratic_variation_tail(eps, scale * variance))
     looseness = math.log(math.sqrt(2 * math.pi) * (z + math.sqrt(z**2 + 4)) / 4)
-    return max(exact - bound, bound - exact - looseness, 0.0)
+    return largest([exact - bound, bound - exact - looseness, 0.0])
 
 
 def doob_error(
@@ -64,14 +65,14 @@ def doob_error(
     exact = absolute_supremum_tail(eps, clock(schedule, v, t), _clock_between(case))
     variance = clock(schedule, v, moment_at(case))
     bounds = (bound(eps, absolute_moment(variance, p), p) for p in ORDERS)
-    return max(0.0, *(exact / b - 1 for b in bounds))
+    return largest([0.0, *(exact / b - 1 for b in bounds)])
 
 
 def ville_error(case: GaussianTailCase, bound: Callable[[float], float] = ville) -> float:
     """By how much P(sup L_r(h)/L_t(h) >= b | x_t) exceeds 1/b, at b = exp(z) and h = z/sqrt(V)."""
     threshold, variance = math.exp(case.deviations), _clock_between(case)
     exact = translation_tail(threshold, case.deviations / math.sqrt(variance), variance)
-    return max(0.0, exact / bound(threshold) - 1)
+    return largest([0.0, exact / bound(threshold) - 1])
 
 
 def _clock_between(case: GaussianTailCase) -> float:

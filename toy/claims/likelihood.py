@@ -26,7 +26,7 @@ from toy.judge.claim import exact_claim
 from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.gauss_rules import extrapolated, gauss_legendre
 from toy.numerics.quadrature import expectation
-from toy.numerics.relative_errors import error_of_sides
+from toy.numerics.relative_errors import error_of_sides, largest
 from toy.numerics.reported_errors import UnresolvedError, remembered
 from toy.strategies.likelihood import (
     LIKELIHOOD_CASES,
@@ -122,7 +122,7 @@ def bound_terms(case: LikelihoodCase) -> BoundTerms:
 def inequality_error(case: LikelihoodCase, sides: Sides) -> float:
     """By how much the left side exceeds the right one, relative to 1 + both."""
     left, right = sides(bound_terms(case))
-    return error_of_sides(max(left, right), right)
+    return error_of_sides(largest([left, right]), right)
 
 
 def equality_error(case: LikelihoodCase, sides: Sides) -> float:
@@ -200,7 +200,7 @@ def refinement_error(
     ]
     exact, slope = _continuous_bound(case, squared_error, high, low)
     first_order = [n * (total - exact) for n, total in zip(steps, sums, strict=True)]
-    worst = max(abs(extrapolated(sums) - exact), abs(extrapolated(first_order[:6]) - slope))
+    worst = largest([abs(extrapolated(sums) - exact), abs(extrapolated(first_order[:6]) - slope)])
     return worst / (exact + abs(slope))
 
 

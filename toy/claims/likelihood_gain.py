@@ -37,6 +37,7 @@ from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.gauss_rules import extrapolated
 from toy.numerics.marginals_over_time import MarginalsOverTime, log_snr_panels
 from toy.numerics.quadrature import expectation
+from toy.numerics.relative_errors import largest
 from toy.strategies.likelihood import (
     BITS_CASES,
     CALIBRATION_GAIN_CASES,
@@ -87,7 +88,7 @@ def calibration_gain_error(
     by_time = (weights @ (rate * mean_score**2)).item()
     by_sum = extrapolated(_sums(case, eta, gain), base=4.0)
     fall = before - after
-    return max(abs(fall - by_time), abs(fall - by_sum)) / (1 + before)
+    return largest([abs(fall - by_time), abs(fall - by_sum)]) / (1 + before)
 
 
 @lru_cache(maxsize=4096)
@@ -183,7 +184,7 @@ def bits_error(case: BitsCase, bits: Callable[[Estimate, int], Estimate] = bits_
 
     one = expectation(q, binary).value[0].item()
     ends = (per_dimension.value, 2 * per_dimension.lower, per_dimension.upper / 2)
-    return max(abs(end - one) for end in ends) / (1 + one)
+    return largest(abs(end - one) for end in ends) / (1 + one)
 
 
 def mixture_noise_error(case: LikelihoodCase, times: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ from toy.mixtures.diffusion import Diffusion, Process
 from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.gauss_rules import extrapolated
 from toy.numerics.quadrature import expectation
-from toy.numerics.relative_errors import elementwise_error
+from toy.numerics.relative_errors import elementwise_error, largest
 from toy.strategies.mixtures import ReverseCase, reverse_cases
 from toy.strategies.time_pairs import SMOOTH_SCHEDULES, near_time_pairs
 
@@ -123,7 +123,7 @@ def coupling_error(case: ReverseCase, step: Step = euler_maruyama_step) -> float
     length, kernel = t - s, case.diffusion.reverse_kernel(case.x_t(), s, t)
     squares = [_distance_sq(case, t - length / n, step) for n in PARTS]
     scaled = ([n**k * w for n, w in zip(PARTS, squares, strict=True)] for k in range(3))
-    return max(abs(extrapolated(values)) for values in scaled) / kernel.variances.min().item()
+    return largest(abs(extrapolated(values)) for values in scaled) / kernel.variances.min().item()
 
 
 def _distance_sq(case: ReverseCase, s: float, step: Step) -> float:

@@ -18,6 +18,7 @@ from theory.diffusion.schedules import VPLinear
 from toy.judge.claim import LEVEL, StatisticalClaim, Trial, statistical_claim
 from toy.mixtures.diffusion import Diffusion, Process
 from toy.mixtures.reverse_paths import directions, mixture_on_sphere
+from toy.numerics.relative_errors import largest
 
 WEIGHTS, VARIANCE, DIAMETER = (0.5, 0.3, 0.2), 1.0, 3.0
 TIMES = [0.6, 0.45, 0.3, 0.2, 0.1]
@@ -88,7 +89,7 @@ def path_trial(
         x = step(diffusion, x, s, t, generator)
         deviation = ((process(diffusion, x, s) - start).mean(0) @ units.T).abs().max().item()
         proxy = variance_proxy(diffusion.schedule, VARIANCE, DIAMETER, s, TIMES[0])
-        worst = max(worst, deviation / mean_deviation(proxy, paths, level))
+        worst = largest([worst, deviation / mean_deviation(proxy, paths, level)])
     return Trial(worst, paths)
 
 

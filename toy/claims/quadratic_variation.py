@@ -59,7 +59,7 @@ def hessian_bound_error(case: CommonCovarianceCase, bound: HessianBound = hessia
     alpha_t, sigma_t = (float64(scale) for scale in case.diffusion.scales(case.times.t))
     limit = bound(alpha_t, sigma_t, case.deviation**2, case.diameter)
     ratio = (largest / limit).item() - 1
-    return abs(ratio) if len(case.weights) <= 2 else max(ratio, 0.0)
+    return abs(ratio) if len(case.weights) <= 2 else largest([ratio, 0.0])
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from toy.judge.claim import exact_claim
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture, float64
 from toy.numerics.quadrature import expectation
+from toy.numerics.relative_errors import largest
 from toy.strategies.mixtures import ReverseCase, reverse_cases
 
 
@@ -44,7 +45,7 @@ def variance_bounds_error(
     _, exact = _energy_and_variance(case)
     lower, upper = bounds(case.diffusion, case.times.s, case.times.t)
     size = _size(case)
-    return max(lower / size - exact.item(), exact.item() - upper / size, 0.0)
+    return largest([lower / size - exact, exact - upper / size, 0.0])
 
 
 def _size(case: ReverseCase) -> float:

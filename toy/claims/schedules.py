@@ -20,7 +20,7 @@ from theory.diffusion.schedules import (
 from theory.diffusion.targets import NOISE, VELOCITY, Target, convert, shift_factor
 from toy.judge.claim import exact_claim
 from toy.mixtures.mixture import float64
-from toy.numerics.relative_errors import elementwise_error
+from toy.numerics.relative_errors import elementwise_error, largest
 from toy.strategies.planted_errors import ConversionCase, conversion_cases
 from toy.strategies.time_pairs import TIME_PAIRS, TimePair
 
@@ -50,7 +50,7 @@ def derivative_error(
         (diffusion_sq(schedule, t), -(sigma_t**2) * d_lambda, sigma_t**2),
         (d_log_snr(schedule, t), d_lambda, 1.0),
     )
-    return max(
+    return largest(
         _of_larger(value, exact, 1e-6 * (scale * d_lambda).abs())
         for value, exact, scale in compared
     )
@@ -81,7 +81,7 @@ def log_snr_error(
             sides.append(
                 float64([float(definition(pair.schedule, mpmath.mpf(r))) for r in t.tolist()])
             )
-    return max(((value - side).abs() / (1 + side.abs())).max().item() for side in sides)
+    return largest([((value - side).abs() / (1 + side.abs())).max().item() for side in sides])
 
 
 def _defined_by_beta(schedule: VPLinear | SubVP, t: Any) -> Any:
@@ -146,11 +146,13 @@ def composition_error(
     (a_sr, v_sr), (a_rt, v_rt) = transition(schedule, s, r), transition(schedule, r, t)
     a_st, v_st = transition(schedule, s, t)
     fallen = torch.expm1(_log_ratio(schedule, t) - _log_ratio(schedule, s))
-    return max(
-        _of_larger(a_st, schedule.alpha(t) / schedule.alpha(s)),
-        _of_larger(v_st, -(schedule.sigma(t) ** 2) * fallen),
-        _of_larger(a_sr * a_rt, a_st),
-        _of_larger(v_rt + a_rt**power * v_sr, v_st),
+    return largest(
+        [
+            _of_larger(a_st, schedule.alpha(t) / schedule.alpha(s)),
+            _of_larger(v_st, -(schedule.sigma(t) ** 2) * fallen),
+            _of_larger(a_sr * a_rt, a_st),
+            _of_larger(v_rt + a_rt**power * v_sr, v_st),
+        ]
     )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from theory.bounds.gaussian_tails import clocks
 from toy.judge.claim import LEVEL, Trial
 from toy.mixtures.diffusion import Diffusion
+from toy.numerics.relative_errors import largest
 
 PATHS, STEPS = 4000, 64
 LOW_NOISE, HIGH_NOISE = 0.05, 1.0
@@ -34,7 +35,7 @@ def exceedance(tails: list[tuple[Tensor, float, float]]) -> Trial:
     for values, eps, bound in tails:
         seen, n = int((values >= eps).sum()), len(values)
         if seen > 0:
-            worst = max(worst, float(beta.ppf(level, seen, n - seen + 1)) / bound)
+            worst = largest([worst, float(beta.ppf(level, seen, n - seen + 1)) / bound])
     return Trial(worst, min(len(values) for values, _, _ in tails))
 
 

@@ -23,7 +23,7 @@ from toy.judge.claim import exact_claim
 from toy.mixtures.mixture import GaussianMixture, float64, tilted
 from toy.mixtures.planted_error import PlantedErrorModel
 from toy.numerics.quadrature import expectation
-from toy.numerics.relative_errors import TINY, elementwise_error, relative_error
+from toy.numerics.relative_errors import TINY, elementwise_error, largest, relative_error
 from toy.strategies.mixtures import point_near, rotations
 from toy.strategies.tilts import (
     AMORTIZED_CASES,
@@ -63,7 +63,7 @@ def symmetry_error(
     shifts = torch.stack([shift(case, point) for point in around])
     field, along = model.at(around, t) - shifts, outward.flip(1) * float64([-1.0, 1.0])
     turning = (field * along).sum(1).mean().abs() / (1 + field.norm(dim=1).mean())
-    return max(asymmetry.item(), turning.item())
+    return largest([asymmetry, turning])
 
 
 def tilt_error(
@@ -78,12 +78,14 @@ def tilt_error(
     integral = expectation(law, lambda x: torch.exp(-(x @ eta))[:, None])
     score, log_density = law.score(x), law.log_density(x)
     tilted_density = log_density - x @ eta - log_z
-    return max(
-        elementwise_error(other.score(x) - (score - eta), score.norm() + eta.norm() + 1),
-        elementwise_error(other.log_density(x) - tilted_density, 1 + log_density.abs()),
-        elementwise_error(
-            (torch.exp(log_z) - integral.value).abs() + integral.errors, integral.value
-        ),
+    return largest(
+        [
+            elementwise_error(other.score(x) - (score - eta), score.norm() + eta.norm() + 1),
+            elementwise_error(other.log_density(x) - tilted_density, 1 + log_density.abs()),
+            elementwise_error(
+                (torch.exp(log_z) - integral.value).abs() + integral.errors, integral.value
+            ),
+        ]
     )
 
 
@@ -161,7 +163,7 @@ def amortized_error(
     errors = [(fall - weights @ (h**2)[:, 0]).abs(), (fall - best).clamp(min=0)]
     if case.wave == 0:
         errors.append(weights @ ((h - eta) ** 2)[:, 0])
-    return elementwise_error(max(errors), best)
+    return elementwise_error(torch.stack(errors).max(), best)
 
 
 TRAINING_STEPS = 6

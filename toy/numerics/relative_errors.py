@@ -1,9 +1,18 @@
 """Differences relative to what they are differences of."""
 
+import math
+from collections.abc import Iterable
+
 from torch import Tensor
 
 TINY = 1e-300
 """Least scale: relative to less, nothing is in error."""
+
+
+def largest(errors: Iterable[float | Tensor]) -> float:
+    """The largest of some errors; NaN if one of them is NaN, which Python's ``max`` may lose."""
+    found = [float(error) for error in errors]
+    return math.nan if any(map(math.isnan, found)) else max(found)
 
 
 def relative_error(difference: Tensor, scale: Tensor) -> float:
