@@ -55,10 +55,10 @@ def covariance_error(
 
 def hessian_bound_error(case: CommonCovarianceCase, bound: HessianBound = hessian_bound) -> float:
     """By how much |Hess log q_t|_op exceeds L_t at any point; for up to two components, |ratio - 1|."""
-    largest = torch.linalg.eigvalsh(case.law.hessian(case.points())).abs().max()
+    norm = torch.linalg.eigvalsh(case.law.hessian(case.points())).abs().max()
     alpha_t, sigma_t = (float64(scale) for scale in case.diffusion.scales(case.times.t))
     limit = bound(alpha_t, sigma_t, case.deviation**2, case.diameter)
-    ratio = (largest / limit).item() - 1
+    ratio = (norm / limit).item() - 1
     return abs(ratio) if len(case.weights) <= 2 else largest([ratio, 0.0])
 
 
