@@ -27,6 +27,7 @@ from toy.judge.claim import Trial, exact_claim, statistical_claim
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture, float64
 from toy.mixtures.reverse_paths import two_components, values_along_paths
+from toy.numerics.relative_errors import largest
 from toy.strategies.common_covariance import (
     EQUAL_PAIR,
     CommonCovarianceCase,

@@ -50,10 +50,10 @@ def falsify(stages: Stages, examples: int, seed: int) -> Iterator[Verdict | NotT
         InputError: the user's code raises an exception, or answers differently when asked again.
     """
     not_tried: list[NotTried] = []
+    fallen: list[str] = []
     try:
         for stage in stages:
             not_tried += stage.left_out
-            fallen = []
             for claim in stage.claims:
                 verdict = judge(claim, examples, seed)
                 yield verdict
@@ -68,6 +68,9 @@ def falsify(stages: Stages, examples: int, seed: int) -> Iterator[Verdict | NotT
     except Flaky as error:
         raise InputError("what was brought answers differently when asked again") from error
     except (Exception, SystemExit) as error:
+        if fallen:  # which is said, and explains why
+            yield NotTried(1, f"they fail then ({one_line_with_type(error)})", or_more=True)
+            return
         raise InputError(f"what was brought fails: {one_line_with_type(error)}") from error
 
 

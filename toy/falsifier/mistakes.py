@@ -1,6 +1,7 @@
 """Which known mistake explains wrong values: the one that gives those very values everywhere."""
 
 import inspect
+import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 from types import FunctionType, MethodType, ModuleType
@@ -26,6 +27,15 @@ FLOAT32 = (
     "float32 parameters or arithmetic: the error is everywhere as small as float32's rounding; "
     "make the numbers in float64"
 )
+KNOWN_FACTORS = {
+    1e3: "a time in thousandths", 1e-3: "a time in thousandths",
+    180 / math.pi: "degrees for radians", math.pi / 180: "degrees for radians",
+    math.log(10): "log10 for log", 1 / math.log(10): "log10 for log",
+    10 / math.log(10): "decibels for log", math.log(10) / 10: "decibels for log",
+    math.pi: "pi", 1 / math.pi: "pi", 2 * math.pi: "2 pi", 0.5 / math.pi: "2 pi",
+}  # fmt: skip
+"""What a factor betrays."""
+
 DEPTH = 4
 """How deep float32 is looked for: of a function in an object in an object."""
 
@@ -40,8 +50,26 @@ def explaining(got: Tensor, wrong: Mapping[str, Tensor]) -> str:
     return next((name for name, values in wrong.items() if _agree(got, values)), "")
 
 
+def constant_factor(got: Tensor, expected: Tensor) -> str:
+    """The factor between values that are everywhere the same multiple; an empty text for others."""
+    size = expected.abs().max() if len(expected) else 0
+    known = expected.abs() > AGREES * size
+    if known.sum() < 3 or not got[~known].abs().le(AGREES * got.abs().max()).all():
+        return ""
+    factors = got[known] / expected[known]
+    factor = factors.median().item()
+    if not factors.isfinite().all() or not factor or _vary(factors, factor) or factor == 1:
+        return ""
+    said = [name for value, name in KNOWN_FACTORS.items() if abs(factor / value - 1) < AGREES]
+    return f"everywhere {factor:.6g} times what it should be{': ' if said else ''}{''.join(said)}"
+
+
+def _vary(factors: Tensor, factor: float) -> bool:
+    return bool(((factors / factor - 1).abs() > AGREES).any())
+
+
 def _agree(got: Tensor, values: Tensor) -> bool:
-    known = got.isfinite() & values.isfinite()
+    known = values.isfinite()
     size = torch.maximum(got.abs(), values.abs())
     return bool(known.any()) and bool(((got - values).abs() <= AGREES * size)[known].all())
 

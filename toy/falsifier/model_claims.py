@@ -74,8 +74,10 @@ def claims_on_model(model: Model) -> Iterator[Stage]:
         return ModelPoint(model, case.s, case.t, float64(case.x_t))
 
     def sweep(seed: int) -> Iterator[ErrorAndCase]:
-        """The worst point at each time."""
-        return _swept(model, seed, sweeps.PARTS, lambda t, x: Point(t, t, x))
+        """The worst point at each time, and the row that depends most on others."""
+        yield from _swept(model, seed, sweeps.PARTS, lambda t, x: Point(t, t, x))
+        error, of = model_errors.error_among_others(model)
+        yield error, Point(of.t, of.t, tuple(of.x_t.tolist()))
 
     cases = points_of(diffusion)
     sums = len(diffusion.data.log_weights) * model_errors.NODES**dimension <= MOST_NODES
@@ -168,6 +170,8 @@ def _prediction_of_formula(
         for components, schedule in itertools.product(SWEPT_DATA, SWEPT_SCHEDULES):
             model = formula.model(Diffusion(components.mixture(), schedule))
             yield from _swept(model, seed, FORMULA_PARTS, partial(Place, components, schedule))
+            error, of = model_errors.error_among_others(model)
+            yield error, Place(components, schedule, of.t, tuple(of.x_t.tolist()))
 
     return _prediction(cases, at_place, sweep)
 

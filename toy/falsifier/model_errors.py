@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from theory.diffusion.targets import NOISE, SCORE, convert, shift_factor
+from toy.falsifier.sweeps import stratified, usable
 from toy.falsifier.user_models import Model
 from toy.judge.claim import EXACT_TOLERANCE
 from toy.mixtures.mixture import GaussianMixture, float64
@@ -43,6 +44,9 @@ WAVELESS = 1e-12
 
 NEGLIGIBLE = -600.0
 """Log density below which a prediction need not be finite: a score in linear space is 0/0 there."""
+
+ROWS = 6
+"""Parts of a schedule, from which the rows of a batch have their times."""
 
 LENGTH = 2e-3
 """Step of a difference quotient in units of the least deviation."""
@@ -81,6 +85,35 @@ def prediction_errors(model: Model, x_t: Tensor, t: float) -> Tensor:
     rounding = ROUNDING * terms + (moved[1] - moved[0]).abs()
     scale = 1 + noise.abs() + rounding / EXACT_TOLERANCE
     return (difference.amax(1) / scale.amax(1)).nan_to_num(nan=math.inf)
+
+
+def error_among_others(model: Model) -> tuple[float, ModelPoint]:
+    """How far a prediction depends on the other rows of its batch, and the point where it does most.
+
+    Rows at several times, near and far from the data, against the same rows one by one; relative to
+    1 + |y| of a row.
+    """
+    diffusion = model.diffusion
+    points = [
+        (t, x)
+        for t in stratified(diffusion.schedule, 0, ROWS)
+        if usable(diffusion.schedule, t)
+        for x in _two_points(diffusion.marginal(t))
+    ]
+    alone = torch.cat([model.at(x[None], t) for t, x in points])
+    times = float64([t for t, _ in points])
+    together = model.rows(torch.stack([x for _, x in points]), times)
+    off = (together - alone).abs().amax(1) / (1 + alone.abs().amax(1))
+    both_nan = (together.isnan() & alone.isnan()).any(1)
+    off = torch.where(both_nan, 0.0, off).nan_to_num(nan=math.inf)
+    t, x = points[worst := int(off.argmax())]
+    return off[worst].item(), ModelPoint(model, t, t, x)
+
+
+def _two_points(law: GaussianMixture) -> Tensor:
+    """Half a deviation and two from the first component, (2, d)."""
+    steps = float64([[0.5], [-2.0]])
+    return law.means[0] + steps * law.covariances()[0].diagonal().sqrt()
 
 
 def model_mean_error(point: ModelPoint) -> float:

@@ -5,6 +5,7 @@ claim whose cases have a schedule is tried on its own cases, moved to this one.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
@@ -31,8 +32,8 @@ from toy.claims import (
 )
 from toy.claims.table import ALL
 from toy.falsifier.rounding import rounder_cases
-from toy.falsifier.schedule_mistakes import explain_rise, explain_schedule
-from toy.falsifier.sweeps import SweptClaim, log_snr_grid, neighbouring_pairs
+from toy.falsifier.schedule_mistakes import explain_ends, explain_rise, explain_schedule
+from toy.falsifier.sweeps import ErrorAndCase, SweptClaim, log_snr_grid, neighbouring_pairs
 from toy.falsifier.user_cases import ends_of_parts, moved_to_schedule, times_found
 from toy.judge.claim import Claim, ExactClaim
 from toy.judge.verdicts import NotTried
@@ -106,13 +107,14 @@ def consistency_claims(schedule: Schedule) -> tuple[Claim, ...]:
 
 
 def _swept(claim: ExactClaim, schedule: Schedule) -> SweptClaim:
-    return SweptClaim(
-        **vars(claim),
-        sweep=lambda seed: (
-            (claim.error(pair), pair) for pair in neighbouring_pairs(schedule, seed)
-        ),
-        simpler=partial(rounder_cases, schedule=schedule),
-    )
+    def sweep(seed: int) -> Iterator[ErrorAndCase]:
+        """Neighbouring times, and for derivatives the ends."""
+        yield from ((claim.error(pair), pair) for pair in neighbouring_pairs(schedule, seed))
+        if claim.id == "derivatives":
+            error = math.inf if explain_ends(schedule) else 0.0
+            yield error, TimePair(schedule, schedule.t_min, schedule.t_max)
+
+    return SweptClaim(**vars(claim), sweep=sweep, simpler=partial(rounder_cases, schedule=schedule))
 
 
 def other_claims(schedule: Schedule) -> Stage:

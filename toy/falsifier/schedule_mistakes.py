@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from theory.diffusion.schedules import Schedule
-from toy.falsifier.mistakes import FLOAT32, explaining, is_rounding
+from theory.diffusion.schedules import DiscreteSchedule, Schedule
+from toy.falsifier.mistakes import FLOAT32, constant_factor, explaining, is_rounding
 from toy.falsifier.sweeps import usable
 from toy.falsifier.user_cases import times_of
 from toy.falsifier.validation import places
@@ -26,6 +26,11 @@ from toy.strategies.time_pairs import TimePair
 LEAST = 1e-6
 """Of the slope of log-SNR times the scale: smaller slopes lose digits."""
 
+END, SETTLED = 20, 1e-4
+"""How often the distance to an end is halved, and how little a limit changes by one more time."""
+
+AT_THE_END = "at an end: 0/0, or a guard against it; expected is what it tends to there"
+STILL = "the value does not change there: a clamp, a table, or something kept from a call before"
 BACKWARDS = "time runs backwards: there is data at t_min and noise at t_max"
 DERIVATIVE_SIGN = "the sign of d log-SNR"
 
@@ -58,18 +63,52 @@ class Compared:
         known = self.expected.isfinite()
         rounding = is_rounding(self.errors()[known], self.got, schedule)
         mistake = FLOAT32 if rounding else explaining(self.got, self.wrong)
+        if not mistake and self.quantity in ("d_alpha", "d_sigma") and self.expected[0] == 0:
+            mistake = STILL
+        mistake = mistake or constant_factor(self.got[known], self.expected[known])
         return Explanation(self.quantity, t, self.expected[0].item(), self.got[0].item(), mistake)
 
 
 def explain_schedule(schedule: Schedule, case: Any) -> Explanation | None:
-    """The first function that disagrees with alpha and sigma at the case's times, if one does."""
+    """The first function that disagrees with alpha and sigma at the case's times, if one does.
+
+    Transitions come last, as they follow from the others.
+    """
     pair = times_of(case)
     if pair is None:
         return None
-    for t in (pair.t, pair.s):
-        for compared in comparisons(schedule, pair.s, t):
+    if (pair.s, pair.t) == (schedule.t_min, schedule.t_max) and (found := explain_ends(schedule)):
+        return found
+    of_times = [(t, _of_times(schedule, t)) for t in (pair.t, pair.s)]
+    for t, found_there in [*of_times, (pair.t, _of_transitions(schedule, pair.s, pair.t))]:
+        for compared in found_there:
             if not compared.errors()[0] <= EXACT_TOLERANCE:
                 return compared.explanation(schedule, t)
+    return None
+
+
+def explain_ends(schedule: Schedule) -> Explanation | None:
+    """A function of a schedule that at one of its ends is not what it tends to there, if one is.
+
+    One that has no limit that two times near the end show, such as a slope that grows without bound,
+    must at least be a number there, or infinite. Ends at which alpha or sigma is zero are not tried.
+    """
+    if isinstance(schedule, DiscreteSchedule):
+        return None
+    length = schedule.t_max - schedule.t_min
+    for end, inwards in ((schedule.t_min, length), (schedule.t_max, -length)):
+        if not usable(schedule, end):
+            continue
+        times = float64([end, end + inwards * 2.0**-END, end + inwards * 2.0 ** -(END + 1)])
+        for name in ("alpha", "sigma", "d_alpha", "d_sigma"):
+            there, further, near = getattr(schedule, name)(times).tolist()
+            size = max(abs(near), abs(further))
+            settled = abs(near - further) <= SETTLED * size
+            apart = settled and abs(there - near) > math.sqrt(SETTLED) * (size + abs(there))
+            if math.isnan(there) or apart:
+                return Explanation(
+                    f"{name} at an end of the schedule,", end, near, there, AT_THE_END
+                )
     return None
 
 
@@ -93,12 +132,25 @@ def explain_rise(pair: TimePair) -> Explanation | None:
 
 def comparisons(schedule: Schedule, s: float, t: float) -> Iterator[Compared]:
     """Every function of the schedule against what follows from alpha and sigma."""
-    others = [u for u in places(schedule).tolist() if usable(schedule, u)]
-    times = float64([t, *others])
+    yield from _of_times(schedule, t)
+    yield from _of_transitions(schedule, s, t)
+
+
+def _of_times(schedule: Schedule, t: float) -> Iterator[Compared]:
+    """Its functions of one time, at t and others."""
+    times = float64([t, *_others(schedule)])
     yield from _of_time(schedule, times)
     yield _of_inverse(schedule, times)
+
+
+def _of_transitions(schedule: Schedule, s: float, t: float) -> Iterator[Compared]:
+    others = _others(schedule)
     if s < t:
         yield from _of_transition(schedule, float64([s, *others[:-1]]), float64([t, *others[1:]]))
+
+
+def _others(schedule: Schedule) -> list[float]:
+    return [u for u in places(schedule).tolist() if usable(schedule, u)]
 
 
 def _general(value: Tensor, sign: str = "the sign") -> dict[str, Tensor]:
@@ -119,10 +171,15 @@ def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
         "d_alpha": (d_a, a * least, {
             "missing alpha: alpha'/alpha in place of alpha'": f,
             "alpha for alpha^2: the derivative of alpha^2": 2 * a * d_a,
+            "alpha for alpha^2: alpha(t) holds alpha^2, of whose square root this is the slope":
+                d_a / (2 * a.sqrt()),
+            "exchanged: it is d_sigma": d_sigma,
         }),
         "d_sigma": (d_sigma, sigma * least, {
             "sigma for sigma^2: the derivative of sigma^2": 2 * sigma * d_sigma,
-            "sigma for sigma^2: sigma is what should be sigma^2": d_sigma / (2 * sigma.sqrt()),
+            "sigma for sigma^2: sigma(t) holds sigma^2, of whose square root this is the slope":
+                d_sigma / (2 * sigma.sqrt()),
+            "exchanged: it is d_alpha": d_a,
             "missing sigma: sigma'/sigma in place of sigma'": d_sigma / sigma,
             "missing sigma: sigma sigma' in place of sigma'": d_sigma * sigma,
         }),

@@ -46,10 +46,20 @@ class Model:
         Raises:
             InputError: it fails, or the result is not a float64 tensor of the same shape.
         """
-        times = torch.full((len(x_t),), t, dtype=torch.float64)
+        return self.rows(x_t, torch.full((len(x_t),), t, dtype=torch.float64))
+
+    def rows(
+        self, x_t: Float64[Tensor, "n d"], times: Float64[Tensor, "n"]
+    ) -> Float64[Tensor, "n d"]:
+        """The prediction at points (n, d), each at a time of its own.
+
+        Raises:
+            InputError: as ``at``.
+        """
         try:
-            y = self.predict(x_t.clone(), times)
+            y = self.predict(x_t.clone(), times.clone())
         except (Exception, SystemExit) as error:
+            t = times[0].item()
             raise InputError(f"model: fails at t = {t:g}: {one_line_with_type(error)}") from error
         require_like(x_t, y, "model")
         return y.detach()

@@ -1,5 +1,6 @@
 """The outcome of a claim, and the probability of a false alarm in a run."""
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -26,13 +27,20 @@ class Explanation:
 
     def lines(self) -> Iterator[str]:
         """As text: the values and their ratio, and the mistake if one is known."""
-        ratio = f", ratio {self.got / self.expected:.6g}" if self.expected else ""
-        yield (
-            f"{self.quantity} at t = {self.t:.12g}: expected {self.expected:.10g}, "
-            f"got {self.got:.10g}{ratio}"
-        )
+        expected = "" if math.isinf(self.expected) else f"expected {self.expected:.10g}, "
+        yield f"{self.quantity} at t = {self.t:.12g}: {expected}got {self.got:.10g}{self._apart()}"
         if self.mistake:
             yield f"likely mistake: {self.mistake}"
+
+    def _apart(self) -> str:
+        """The ratio of the values, or their difference where they are nearly the same."""
+        if not self.expected or not math.isfinite(self.expected + self.got):
+            return ""
+        if abs(self.got - self.expected) < 1e-6 * abs(self.expected):
+            return f", {self.got - self.expected:+.2g} apart"
+        if abs(self.expected) < 1e-9 * abs(self.got):
+            return ""
+        return f", ratio {self.got / self.expected:.6g}"
 
 
 @dataclass(frozen=True)

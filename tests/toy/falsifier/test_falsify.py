@@ -137,13 +137,21 @@ mixture = GaussianMixture.diagonal(
 diffusion = Diffusion(mixture, VPLinear())
 
 
+def by_time(score, x_t, t):
+    """score(x, time) of the rows of each time."""
+    y = torch.empty_like(x_t)
+    for time in t.unique().tolist():
+        y[t == time] = score(x_t[t == time], time)
+    return y
+
+
 def exact(x_t, t):
-    return diffusion.marginal(t[0].item()).score(x_t)
+    return by_time(lambda x, time: diffusion.marginal(time).score(x), x_t, t)
 
 
 good = Model(exact, diffusion)
 on_table = Model(
-    lambda x, t: Diffusion(mixture, table).marginal(float(int(t[0]))).score(x),
+    lambda x, t: by_time(lambda x, u: Diffusion(mixture, table).marginal(u).score(x), x, t),
     Diffusion(mixture, table),
 )
 doubled = Model(lambda x, t: 2 * exact(x, t), diffusion)
@@ -160,7 +168,10 @@ def own(data, schedule, target=SCORE, change=lambda y, x, t: y):
     """Its own code: the score in linear space by automatic differentiation, then converted."""
 
     def predict(x_t, t, condition=None):
-        time, x = t[0], x_t.clone().requires_grad_()
+        return by_time(at, x_t, t)
+
+    def at(x_t, time):
+        time, x = torch.tensor(time, dtype=torch.float64), x_t.clone().requires_grad_()
         alpha, sigma = schedule.alpha(time), schedule.sigma(time)
         spread = alpha**2 * data.covariances() + sigma**2 * torch.eye(data.dimension).double()
         z = x[:, None] - alpha * data.means
@@ -182,7 +193,7 @@ correlated = GaussianMixture.full(
 )
 in_plane, in_space, in_four = own(plane, VPLinear()), own(space, VPCosine()), own(hyper, VPLinear())
 narrow = Model(
-    lambda x, t: Diffusion(correlated, EDM()).marginal(t[0].item()).score(x),
+    lambda x, t: by_time(lambda x, u: Diffusion(correlated, EDM()).marginal(u).score(x), x, t),
     Diffusion(correlated, EDM()),
 )
 raw_output = own(mixture, EDM(), EDM_RAW)
@@ -250,7 +261,7 @@ def wrong_in_the_plane(x_t, t, diffusion):
 
 
 def formula(x_t, t, diffusion):
-    return diffusion.marginal(t[0].item()).score(x_t)
+    return by_time(lambda x, time: diffusion.marginal(time).score(x), x_t, t)
 
 
 def wrong_formula(x_t, t, diffusion):
