@@ -20,6 +20,9 @@ from theory.diffusion.schedules import Times
 from theory.estimators.slopes import WIDEST_GAP
 from theory.statistics.intervals import LEVEL
 
+MANY = 100
+"""Independent images from which on bounds for many were not seen to fail, where slopes are applied."""
+
 
 def calibrate_checkpoint(
     checkpoint: Checkpoint,
@@ -71,6 +74,7 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     lines = [
         *([f"warning: {warning}"] if warning else []),
         _certified(calibration),
+        *_few(calibration),
         *_dependent(calibration),
         f"{_count(len(images), 'time')}, {_range(min(images), max(images))} of "
         f"{calibration.provenance['images']} images, "
@@ -114,6 +118,21 @@ def _exact(calibration: Calibration) -> list[str]:
         f"{calibration.provenance['images_judging']} others, x_0 clipped to "
         f"[{held.least:g}, {held.most:g}]; a gain at {int((bounds > 0).sum())} of the {applied} "
         "times at which it is applied"
+    ]
+
+
+def _few(calibration: Calibration) -> list[str]:
+    """A caution about slopes that are certified from few images by bounds for many."""
+    slopes = calibration.slopes
+    if calibration.exact is not None or slopes is None or not slopes.applied.any():
+        return []
+    made = calibration.provenance
+    independent = made.get("independent", made.get("images", 0))
+    if independent >= MANY:
+        return []
+    return [
+        f"caution: bounds are for many images, these are {independent:g}; slopes may do harm: "
+        "--certificate exact holds for every number, --order 0 has none"
     ]
 
 

@@ -85,6 +85,21 @@ def test_certified_calibration_of_few_images_does_no_harm(digits_checkpoint):
         assert any(gain.upper < 0 for gain in result.gain()) == harms
 
 
+def test_slopes_from_few_images_come_with_a_caution(digits_checkpoint, measured):
+    images = open_images("digits", "calibration", digits_checkpoint.shape)
+    sloped = calibrate_checkpoint(digits_checkpoint, images, [900, 999])
+    assert sloped.slopes.applied.any()
+    for key, number, few in (
+        ("images", 99, True),
+        ("images", 100, False),
+        ("independent", 99, True),
+    ):
+        text = "\n".join(calibration_summary(sloped.with_provenance(**{key: number})))
+        assert (f"caution: bounds are for many images, these are {number}; slopes" in text) == few
+    alone = measured.with_provenance(images=99)
+    assert "caution" not in "\n".join(calibration_summary(alone))
+
+
 def test_file_gives_back_the_same_calibration(tmp_path, measured):
     measured.save(tmp_path / "c.safetensors")
     again = Calibration.load(tmp_path / "c.safetensors")
