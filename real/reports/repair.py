@@ -90,7 +90,7 @@ def _verdict(found: dict[str, Any]) -> Verdict:
     """How far what is kept is from full precision, beside the damage alone."""
     if found["warning"]:
         return Verdict(
-            f"Do not use it yet, as the network does not fit its description: {found['warning']}.",
+            f"Do not use it yet: {found['warning']}.",
             DO_NOT,
         )
     damaged, kept = found["above_full"][NONE], found["above_full"][found["kept"]]

@@ -31,9 +31,7 @@ def verdict_on(
         warning: what speaks against the description of the network.
     """
     if warning is not None:
-        return Verdict(
-            f"Do not use it yet, as the network does not fit its description: {warning}.", DO_NOT
-        )
+        return Verdict(f"Do not use it yet: {warning}.", DO_NOT)
     if applied == 0:
         return Verdict(
             "The calibration changes nothing, as no gain was certain at any time; more images may show one."

@@ -83,7 +83,7 @@ def test_it_comes_first_and_may_count_as_a_failure(tmp_path, capsys):
     capsys.readouterr()
     found = main(["validate", *own, *report, "--out", str(tmp_path / "r"), "--strict"])
     assert found == 1
-    assert capsys.readouterr().out.startswith("Do not use it yet, as the network does not fit")
+    assert capsys.readouterr().out.startswith("Do not use it yet: the network does not fit its")
     assert "does not fit its description" in (tmp_path / "r" / "report.html").read_text()
 
 
