@@ -18,6 +18,7 @@ from real.checkpoints import load
 from real.cli import main
 from real.compress import Damage
 from real.compress import repaired_folder as folder
+from real.images.base import ImageSource
 from real.images.digits import digits
 from real.images.opening import open_images
 from theory.calibration.result import Calibration
@@ -55,6 +56,16 @@ def test_losses_are_those_that_validation_finds(found):
     assert torch.allclose(found.losses[NONE], validation.losses)
     assert torch.allclose(found.losses[NONE] - found.losses[ORDER_1], validation.gains)
     assert torch.allclose(found.losses[NONE] - found.losses[ORDER_0], validation.shift_gains)
+
+
+def test_a_repair_is_held_against_unseen_images_alone(digits_checkpoint):
+    images = open_images("digits", "calibration", digits_checkpoint.shape, limit=40)
+    mixed = torch.cat([torch.cat(list(images))[:7], digits("held-out")[:5]])
+    settings = RepairSettings(digits_checkpoint.schedule.grid(2), seed=3)
+    found = repair(
+        digits_checkpoint, Damage("int3"), images, ImageSource.of("mixed", mixed), settings
+    )
+    assert {len(losses) for losses in found.losses.values()} == {5}
 
 
 def test_both_calibrations_take_as_many_evaluations(found):

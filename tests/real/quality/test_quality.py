@@ -27,6 +27,7 @@ from real.quality.distances import (
 from real.quality.feature_choice import features_for
 from real.quality.measure import QualityPlan, Reference, Sampler, measure_quality, over_seeds
 from real.quality.trained_features import train_features
+from real.solvers.sampling import latents
 from tests.real.exact import MEAN, exact_checkpoint
 from theory.statistics.intervals import LEVEL
 from theory.support.errors import InputError
@@ -326,3 +327,28 @@ def test_program_refuses_too_few_seeds(tmp_path, digits_calibration):
         main(["quality", "digits", *arguments, "--quiet"])
     with pytest.raises(InputError, match="positive whole number"):
         main(["quality", "digits", *arguments[:2], "--out", str(tmp_path), "--nfe", "5,0"])
+
+
+def test_every_seed_starts_from_noise_of_its_own():
+    """So that intervals over seeds speak of the noise; both networks start from the same."""
+    checkpoint, starts = exact_checkpoint("vp"), {}
+
+    def watched(name):
+        def predict(x_t, t, condition=None):
+            starts.setdefault(name, []).append(x_t.clone())
+            return checkpoint.predict(x_t, t)
+
+        return Sampler(predict, "ddim")
+
+    samplers = {name: watched(name) for name in ("before", "after")}
+    plan = QualityPlan(checkpoint, samplers, (1,), (3, 4, 5), 6, 6, "cpu")
+    source = ImageSource.of(
+        "images", torch.rand(8, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+    )
+    list(measure_quality(plan, Reference.of(features.PIXELS, source, "cpu")))
+    for seen in starts.values():
+        expected = [latents(checkpoint, 6, seed) for seed in (3, 4, 5)]
+        ratio = seen[0].flatten() / expected[0].flatten()
+        assert len(seen) == 3
+        for found, noise in zip(seen, expected, strict=True):
+            torch.testing.assert_close(found.flatten(), ratio * noise.flatten())

@@ -12,6 +12,7 @@ import torch
 
 from real.cli import main
 from real.running import going_on
+from real.running.going_on import WITHOUT_EFFECT
 from tests.real.exact import exact_checkpoint
 from tests.real.running.kills import content, kills
 from tests.refusals import refusal
@@ -201,3 +202,16 @@ def test_a_report_has_the_seconds_of_the_work_itself(tmp_path, monkeypatch):
 
 def killed(*_, **__):
     raise KeyboardInterrupt
+
+
+def test_what_changes_a_result_is_not_among_what_may_change():
+    assert not WITHOUT_EFFECT & {
+        "dtype",
+        "seed",
+        "data",
+        "images",
+        "times",
+        "draws",
+        "order",
+        "range",
+    }

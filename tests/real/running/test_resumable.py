@@ -54,6 +54,22 @@ def test_what_was_predicted_is_not_predicted_again(tmp_path, killed_at):
     assert left(tmp_path) == []
 
 
+def test_other_conditions_are_predicted_anew(tmp_path):
+    def run_with(label, network):
+        checkpoint = exact_checkpoint("table")
+        labels = torch.full((3,), label)
+        with resumable(
+            type(checkpoint)(**{**vars(checkpoint), "predict": network}), tmp_path / "out"
+        ) as kept:
+            return [kept.predict(x, t, labels) for x, t in zip(NOISE, TIMES, strict=True)]
+
+    with pytest.raises(KeyboardInterrupt):
+        run_with(0, Counting(3))
+    again = Counting()
+    run_with(1, again)
+    assert again.calls == 5
+
+
 def test_a_record_that_was_not_written_whole_is_made_again(tmp_path):
     whole = run(tmp_path / "whole", Counting())
     for cut in (1, 7, 30, 60, 90):

@@ -531,6 +531,19 @@ def test_a_calibration_is_printed_in_a_few_lines():
     assert "<mine>" not in calibration._repr_html_()
 
 
+def test_rows_of_several_times_have_each_the_correction_of_its_own():
+    """Also where the last time is the first."""
+    calibration = calibrate(
+        imperfect, SCHEDULE, images=images(20) / 50, times=TIMES, policy=UNSHRUNK
+    )
+    t = torch.tensor([TIMES[0], TIMES[-1], TIMES[0]], dtype=torch.float64)
+    x_t = images(3) / 50
+    together = calibration.correction(x_t, t, x_t)
+    for i in range(3):
+        alone = calibration.correction(x_t[i : i + 1], t[i : i + 1], x_t[i : i + 1])
+        torch.testing.assert_close(together[i], alone[0])
+
+
 def test_a_calibration_is_saved_and_loaded(tmp_path):
     calibration = calibrate(imperfect, SCHEDULE, images=images(20), times=TIMES, order=1)
     calibration.save(str(tmp_path / "c.safetensors"))

@@ -11,6 +11,7 @@ from tests.draws import normal
 from tests.refusals import refusal
 from tests.theory.finite_data import SCHEDULE, TIMES, FiniteDataModel, drawn
 from theory.calibration.exact import PILOT, _bounds, _without_rounding, calibrate_exactly
+from theory.calibration.exact_certificate import ExactCertificate
 from theory.calibration.held_out import HeldOut
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
@@ -323,3 +324,10 @@ def test_noise_energies_are_of_predictions_that_are_not_clipped():
     with refusal("order 1 without an exact certificate"):
         calibration.noise_energy_at(calibration.times)
     assert replace(calibration, exact=None).noise_energy is not None
+
+
+def test_a_step_of_x_0_is_at_most_the_width_of_the_range():
+    """m (2 R - m) is largest at m = R = 2: 4."""
+    limits = torch.full((1, 1, 1, 1), 3.0, dtype=torch.float64)
+    unjudged = ExactCertificate.unjudged(DataRange(-1.0, 1.0), limits)
+    assert unjudged.largest_gains(torch.ones(1, dtype=torch.float64)).item() == 4

@@ -21,7 +21,7 @@ from theory.calibration.validation import validate
 from theory.diffusion.targets import NOISE, SCORE, VELOCITY, shift_factor
 from theory.forward.fingerprints import image_ids
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.intervals import Estimate
+from theory.statistics.intervals import LEVEL, Estimate
 from theory.statistics.shrinkage import UNSHRUNK
 from theory.support.broadcasting import along_batch
 from theory.support.errors import InputError, NonFiniteError
@@ -207,3 +207,17 @@ def test_one_network_evaluation_per_image_time_and_draw():
     evaluations = []
     validate(imperfect, made(), images=HELD_OUT, draws=DRAWS, on_progress=evaluations.append)
     assert math.fsum(evaluations) == len(HELD_OUT) * len(TIMES) * DRAWS
+
+
+def test_gains_at_once_share_one_level_over_the_times():
+    """Bonferroni: each at 1 - 0.05 / T, wider than each by itself."""
+    validation = validate(imperfect, made(), images=HELD_OUT)
+    level = 1 - (1 - LEVEL) / len(TIMES)
+    at_once = [Estimate.of_mean(gain, validation.units, level) for gain in validation.gains.T]
+    assert validation.gain_at_once() == at_once
+    assert all(
+        whole.lower < single.lower
+        for whole, single in zip(at_once, validation.gain(), strict=True)
+        if single.lower < single.value
+    )
+    assert at_once != validation.gain()
