@@ -312,7 +312,7 @@ def main(arguments: list[str]) -> None:
         if name in PICTURES:
             source, copy = PICTURES[name]
             shutil.copy(Path(folder) / source, DOCS / copy)
-    values |= {name: _read(DOCS / f"{name}.json") for name in ("thorough", "mutants")}
+    values |= {"thorough": _read(DOCS / "thorough.json"), "faults": _read(DOCS / "mutants.json")}
     values |= {"gpu": of_gpu()}
     FIGURES.write_text(json.dumps(values, indent=2) + "\n")
     for page in PAGES:
