@@ -18,7 +18,7 @@ from theory.calibration.result import ASYMPTOTIC, EXACT
 from theory.diffusion.data_range import DataRange
 from theory.diffusion.schedules import Times
 from theory.estimators.slopes import WIDEST_GAP
-from theory.statistics.intervals import LEVEL
+from theory.statistics.intervals import LEVEL, cautions
 
 MANY = 100
 """Independent images from which on bounds for many were not seen to fail, where slopes are applied."""
@@ -128,11 +128,9 @@ def _few(calibration: Calibration) -> list[str]:
         return []
     made = calibration.provenance
     independent = made.get("independent", made.get("images", 0))
-    if independent >= MANY:
-        return []
     return [
-        f"caution: bounds are for many images, these are {independent:g}; slopes may do harm: "
-        "--certificate exact holds for every number, --order 0 has none"
+        f"{line}: slopes may do harm; --certificate exact holds for every number, --order 0 has none"
+        for line in cautions("independent images", independent, MANY)
     ]
 
 

@@ -68,9 +68,7 @@ def run(options: argparse.Namespace) -> None:
 
     device = loading.on_device(options.device)
     checkpoint = loading.run_network(loading.NetworkRequest.of(options), device)
-    loading.prediction_for(
-        checkpoint, None, None, options.guidance
-    )  # refuses what cannot be guided
+    loading.prediction_for(checkpoint, None, None, options.guidance)  # or refuses to guide it
     batch_size = loading.settled_batch_size(options.batch_size, checkpoint, device)
     open_part = partial(
         loading.opened, loading.ImageRequest.of(options), shape=checkpoint.image_shape

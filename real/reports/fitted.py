@@ -11,6 +11,7 @@ from real.reports.elements import Panel, Section
 from real.reports.origin import Origin
 from real.reports.page import Report
 from theory.calibration.verdict import DO_NOT, USE, Verdict
+from theory.diffusion.schedules import from_description
 from theory.sampling.fitted import FittedSolver
 from theory.support.plot_style import BLUE, ORANGE
 
@@ -38,7 +39,9 @@ def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -
         f'pipe.scheduler = fitted_scheduler("{origin.calibration}")'
     )
     settings = {
-        name: value for name, value in made.items() if name not in ("checkpoint", "fingerprint")
+        name: _in_words(name, value)
+        for name, value in made.items()
+        if name not in ("checkpoint", "fingerprint")
     }
     return Report(
         "fitted",
@@ -52,6 +55,13 @@ def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -
             origin.section(made.get("fingerprint", ""), settings),
         ),
     )
+
+
+def _in_words(name: str, value: Any) -> Any:
+    """A setting as a reader wants it: a schedule by its name, files that are there."""
+    if name == "schedule":
+        return from_description(value)
+    return ", ".join(filter(None, value)) or None if name == "calibrations" else value
 
 
 def fitted_verdict(fitted: FittedSolver, doubts: Sequence[str]) -> Verdict:

@@ -31,7 +31,10 @@ class Origin:
     def section(self, fingerprint: str, settings: Mapping[str, Any]) -> Section:
         """The command, the settings and the network, so that it can be made again."""
         said = {"version": __version__, "fingerprint of the network": fingerprint, **settings}
-        rows = [(name.replace("_", " "), f"{value!s:.{LONGEST}}") for name, value in said.items()]
+        rows = [
+            (name.replace("_", " "), "none" if value is None else f"{value!s:.{LONGEST}}")
+            for name, value in said.items()
+        ]
         table = Table(("setting", "value"), rows, "Settings and fingerprints")
         return Section("To make it again", tables=(table,), code=self.command)
 

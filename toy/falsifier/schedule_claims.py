@@ -5,13 +5,13 @@ claim whose cases have a schedule is tried on its own cases, moved to this one.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import pairwise
 from typing import Any
 
 import torch
+from hypothesis import strategies as st
 
 from theory.diffusion.schedules import Schedule
 from toy.claims import (
@@ -33,7 +33,7 @@ from toy.claims import (
 from toy.claims.table import ALL
 from toy.falsifier.rounding import rounder_cases
 from toy.falsifier.schedule_mistakes import explain_ends, explain_rise, explain_schedule
-from toy.falsifier.sweeps import ErrorAndCase, SweptClaim, log_snr_grid, neighbouring_pairs
+from toy.falsifier.sweeps import SweptClaim, log_snr_grid, neighbouring_pairs
 from toy.falsifier.user_cases import ends_of_parts, moved_to_schedule, times_found
 from toy.judge.claim import Claim, ExactClaim
 from toy.judge.verdicts import NotTried
@@ -92,9 +92,9 @@ def monotone_claims(schedule: Schedule) -> tuple[Claim, ...]:
 
 
 def consistency_claims(schedule: Schedule) -> tuple[Claim, ...]:
-    """The claims that its functions agree with alpha and sigma."""
+    """The claims that its functions agree with alpha and sigma, between its ends and at them."""
     strategy = times_found(schedule)
-    return tuple(
+    within = tuple(
         _swept(
             replace(
                 claim, strategy=strategy, mutants=(), explains=partial(explain_schedule, schedule)
@@ -104,17 +104,27 @@ def consistency_claims(schedule: Schedule) -> tuple[Claim, ...]:
         for claim in schedules.CLAIMS
         if claim.id in OWN
     )
+    ends = ExactClaim(
+        "ends", "0", "alpha, sigma and their slopes are what they tend to at the ends",
+        st.just(TimePair(schedule, schedule.t_min, schedule.t_max)), ends_error, (),
+        explains=lambda pair: explain_ends(pair.schedule),
+    )  # fmt: skip
+    return *within, ends
+
+
+def ends_error(pair: TimePair) -> float:
+    """0 if ``explain_ends`` finds nothing at the ends of the schedule, else infinite."""
+    return math.inf if explain_ends(pair.schedule) else 0.0
 
 
 def _swept(claim: ExactClaim, schedule: Schedule) -> SweptClaim:
-    def sweep(seed: int) -> Iterator[ErrorAndCase]:
-        """Neighbouring times, and for derivatives the ends."""
-        yield from ((claim.error(pair), pair) for pair in neighbouring_pairs(schedule, seed))
-        if claim.id == "derivatives":
-            error = math.inf if explain_ends(schedule) else 0.0
-            yield error, TimePair(schedule, schedule.t_min, schedule.t_max)
-
-    return SweptClaim(**vars(claim), sweep=sweep, simpler=partial(rounder_cases, schedule=schedule))
+    return SweptClaim(
+        **vars(claim),
+        sweep=lambda seed: (
+            (claim.error(pair), pair) for pair in neighbouring_pairs(schedule, seed)
+        ),
+        simpler=partial(rounder_cases, schedule=schedule),
+    )
 
 
 def other_claims(schedule: Schedule) -> Stage:

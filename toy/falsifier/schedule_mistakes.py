@@ -77,8 +77,6 @@ def explain_schedule(schedule: Schedule, case: Any) -> Explanation | None:
     pair = times_of(case)
     if pair is None:
         return None
-    if (pair.s, pair.t) == (schedule.t_min, schedule.t_max) and (found := explain_ends(schedule)):
-        return found
     of_times = [(t, _of_times(schedule, t)) for t in (pair.t, pair.s)]
     for t, found_there in [*of_times, (pair.t, _of_transitions(schedule, pair.s, pair.t))]:
         for compared in found_there:

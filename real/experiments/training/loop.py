@@ -14,6 +14,7 @@ from tqdm import tqdm
 from real.experiments.training.examples import Examples
 from real.experiments.training.recipe import TrainingRecipe
 from real.experiments.training.states import read_state, write_state
+from real.families.diffusers.process import process_of_scheduler
 from theory.estimators.recorded_shift import ShiftRecorder
 
 POINTS = 50
@@ -70,7 +71,8 @@ class Trainer:
         )  # fmt: skip
         self.average = EMAModel(network.parameters(), decay=recipe.ema_decay, foreach=on_gpu)
         self.progress = Progress()
-        self.log_snr = _log_snr(self.scheduler).to(device)
+        schedule = process_of_scheduler(self.scheduler).schedule
+        self.log_snr = schedule.log_snr(torch.arange(len(self.scheduler))).to(device)
         self.recorder = _recorder(network, self.log_snr) if recorded else None
 
     def step(self, examples: Examples) -> Tensor:
@@ -137,12 +139,6 @@ class Trainer:
             self.recorder.restore(state["recorded"])
         self.progress = Progress(**state["progress"])
         self.progress.recent = [torch.tensor(x) for x in self.progress.recent]
-
-
-def _log_snr(scheduler: DDPMScheduler) -> Tensor:
-    """Of every step, float64."""
-    kept = scheduler.alphas_cumprod.double()
-    return torch.log(kept / (1 - kept))
 
 
 def _recorder(network: UNet2DModel, log_snr: Tensor) -> ShiftRecorder:

@@ -95,7 +95,7 @@ def test_slopes_from_few_images_come_with_a_caution(digits_checkpoint, measured)
         ("independent", 99, True),
     ):
         text = "\n".join(calibration_summary(sloped.with_provenance(**{key: number})))
-        assert (f"caution: bounds are for many images, these are {number}; slopes" in text) == few
+        assert (f"caution: {number} independent images are few" in text) == few
     alone = measured.with_provenance(images=99)
     assert "caution" not in "\n".join(calibration_summary(alone))
 

@@ -380,7 +380,7 @@ def test_what_is_wrong_in_few_places_is_told_by_one_of_them(user_file, tmp_path,
 
 def test_what_presupposes_what_fell_is_not_tried(user_file, tmp_path):
     _, claims = verdicts(user_file, "--schedule", "SignError", tmp_path)
-    assert set(claims) == {"decreasing", "derivatives", "log-snr", "inverse", "transitions"}
+    assert set(claims) == {"decreasing", "derivatives", "log-snr", "inverse", "transitions", "ends"}
     _, claims = verdicts(user_file, "--model", "scaled", tmp_path)
     assert set(claims) == {"decreasing", *OF_A_MODEL}
 
