@@ -305,6 +305,7 @@ def pass_result(
     ]
     measured = Measured(
         problem.grid, problem.network.target, problem.survey.mean_image, moments,
+        [choice.images * problem.survey.effective / problem.survey.count for choice in choices],
         [
             accumulator.kept().noise_slope()
             for accumulator in accumulators

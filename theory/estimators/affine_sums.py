@@ -27,7 +27,6 @@ class AffineSums(Sums):
             GROUPS, 6 if has_dct_bands(shape) else 0, d, dtype=torch.float64
         )
         self.low_rank = LowRankSums(shape) if has_dct_bands(shape) else None
-        self.error = torch.zeros(d, dtype=torch.float64)
 
     def add_(self, seen: Observation) -> None:
         """Take in an observation, in place."""
@@ -46,11 +45,10 @@ class AffineSums(Sums):
             _add_products(self.cosine_products, member, *turned)
         if self.low_rank is not None:
             self.low_rank.add_(seen.group.repeat(draws), x, y, r)
-        self.error += seen.error.sum((0, 1)).flatten()
 
-    def mean_error(self) -> Float64[Tensor, "d"]:
-        """The mean of y_theta - y."""
-        return self.error / self.draws.sum()
+    def means(self) -> Float64[Tensor, "group 3 d"]:
+        """The means of x_t, y_theta and the residual of each group; zero for one without images."""
+        return self.sums / self.draws.clamp(min=1)[:, None, None]
 
     def centred(
         self, centres: Float64[Tensor, "3 d"], cells: Partition

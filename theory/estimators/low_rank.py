@@ -4,7 +4,9 @@ With V the first few cosine patterns and f = (V x_t, V y_theta) about its mean, 
 correction is W^T f, one dense map which sees how pixels hang together, where the other kinds of
 slopes see each coordinate by itself. W is a ridge regression toward none,
 
-    W = (C + kappa D)^{-1} E f r^T,    C = E f f^T, D = diag C.
+    W = (C + kappa D + U)^{-1} E f r^T,    C = E f f^T, D = diag C,
+
+where U is what an image that is unlike those which were seen would add, as for the other slopes.
 """
 
 import torch
@@ -100,13 +102,16 @@ class LowRankSums(OnOneDevice):
 
 
 def ridge_map(
-    square: Float64[Tensor, "*many k k"], cross: Float64[Tensor, "*many k d"], ridge: float
+    square: Float64[Tensor, "*many k k"],
+    cross: Float64[Tensor, "*many k d"],
+    ridge: float,
+    unseen: Float64[Tensor, "k"],
 ) -> Float64[Tensor, "*many k d"]:
     """W, in units of each feature; one that does not vary has slope 0."""
     size = square.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
     unit = torch.where(size > 0, size, 1.0)
     correlation = square / (unit[..., :, None] * unit[..., None, :])
-    penalized = correlation + ridge * torch.eye(square.shape[-1], dtype=torch.float64)
+    penalized = correlation + torch.diag_embed(ridge + unseen / unit**2)
     return torch.linalg.solve(penalized, cross / unit[..., None]) / unit[..., None]
 
 

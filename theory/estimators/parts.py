@@ -80,6 +80,7 @@ class Measured:
         target: what the network predicts.
         mean_image: of all images.
         moments: of the units whose mean is the estimate of eta_t.
+        independent: how many independent images they are of: copies, and what belongs together, count once.
         noise_slopes: the multiple of the noise that was taken off each group's residuals; empty
             where no part takes them.
     """
@@ -88,6 +89,7 @@ class Measured:
     target: Target
     mean_image: MeanImage
     moments: Sequence[Moments]
+    independent: Sequence[float]
     noise_slopes: Sequence[Float64[Tensor, "group *_"]]
 
 

@@ -1,13 +1,16 @@
 """Calibration of order 1: regress the residual on x_t and y_theta, share the slopes by what is known.
 
-With f = (x_t, y_theta) about its mean and r the residual, the slope theta of least squares lowers
+With f = (x_t, y_theta) about its average and r the residual, the slope theta of least squares lowers
 the denoising loss by exactly the explained energy (Stein: with y in place of the posterior mean the
 cross moments are those of the network's own error, as the target's own noise is uncorrelated with
 any function of x_t). Per cell of coordinates
 
-    theta = (C + kappa D)^{-1} (c + kappa D theta_whole),    C = E f f^T, c = E f r, D = diag C,
+    theta = (C + kappa D + U)^{-1} (c + (kappa D + U) theta_whole),    C = E f f^T, c = E f r, D = diag C,
 
-so that a cell of which little is known has the slope of the whole image. Which cells, how strong a
+so that a cell of which little is known has the slope of the whole image. A cell that hardly varies in
+n images may vary as the others do in the next one, and slopes that are large because it did not do harm
+there which no left-out image shows. So U is what one such image in n would add: the mean of D over all
+coordinates, divided by n. Which cells, how strong a
 kappa and how much smoothing over log-SNR is chosen at each time by the gain on left-out groups of
 images, "none" among them; the gain that is certified is that of the choice which all other groups
 would make.
@@ -32,9 +35,12 @@ from theory.statistics.image_bases import Partition, has_dct_bands, inverse_dct,
 from theory.statistics.least_squares import (
     LEAST_RIDGE,
     RR,
+    WITH_RESIDUAL,
     XX,
     YY,
     explained_variance,
+    of_left_out,
+    of_others,
     ridge_slopes,
 )
 from theory.statistics.lower_bounds import LEAST_GROUPS, lower_bounds
@@ -81,10 +87,9 @@ class SlopesEstimator(PartEstimator):
     ) -> list[SlopeStatistics]:
         """The products about their means, and the slopes of low rank."""
         used = torch.stack([s.draws > 0 for s in sums]).all(0)
-        centres = _centres(measured, sums)
         return [
-            SlopeStatistics.of(s, c, used, in_file=in_files)
-            for s, c in zip(sums, centres, strict=True)
+            SlopeStatistics.of(s, s.means()[used].mean(0), used, n, in_file=in_files)
+            for s, n in zip(sums, measured.independent, strict=True)
         ]
 
     def condensed_numbers(self, shape: tuple[int, ...]) -> int:
@@ -105,18 +110,6 @@ class SlopesEstimator(PartEstimator):
         shift = shift_of(before, slopes.offset)
         energies = noise_energies(grid.schedule, measured.target, grid.times, sums, shift, slopes)
         return replace(slopes, noise_energy=energies), gains
-
-
-def _centres(measured: Measured, sums: Sequence[AffineSums]) -> Float64[Tensor, "time 3 d"]:
-    """Means of x_t, y_theta and the residual, by what is known of them beside their own average."""
-    grid, mean_image = measured.grid, measured.mean_image.mean.flatten()
-    alphas = grid.schedule.alpha(grid.times)
-    a, _ = measured.target.coefficients(grid.schedule, grid.times)
-    rows = [
-        torch.stack([alpha * mean_image, a_t * mean_image + s.mean_error(), m.mean.flatten()])
-        for alpha, a_t, s, m in zip(alphas, a, sums, measured.moments, strict=True)
-    ]
-    return torch.stack(rows)
 
 
 def fit_slopes(
@@ -162,13 +155,15 @@ class _Given:
     Attributes:
         statistics: of each time.
         used: (G,), the groups that have images at every time.
-        whole: (G, T, 6, 1), products of all cells together, of the groups that are used.
+        whole: (T, 6, 1), products of all cells together.
+        whole_of_others: (G, T, 6, 1), those of all groups but one, of the groups that are used.
         matrices: that smooth over times.
     """
 
     statistics: Sequence[SlopeStatistics]
     used: Tensor
-    whole: Float64[Tensor, "group time 6 1"]
+    whole: Float64[Tensor, "time 6 1"]
+    whole_of_others: Float64[Tensor, "group time 6 1"]
     matrices: Sequence[Float64[Tensor, "time time"]]
 
     @classmethod
@@ -179,34 +174,51 @@ class _Given:
         used = torch.stack([s.draws > 0 for s in statistics]).all(0)
         undivided_image = undivided(statistics[0].shape)
         whole = torch.stack([s.among(undivided_image) for s in statistics], 1)[used]
+        of_means = torch.stack([s.of_means(undivided_image) for s in statistics], 1)[used]
         matrices = smoothers(log_snr, whole.mean(0)[:, RR, 0] / len(whole))[SMOOTHINGS]
-        return cls(statistics, used, whole, matrices)
+        return cls(statistics, used, whole.mean(0), of_others(whole, of_means), matrices)
 
     @property
     def groups(self) -> int:
         """How many are used."""
-        return len(self.whole)
+        return len(self.whole_of_others)
+
+    def unseen(self, cells: Partition) -> Float64[Tensor, "time 2 cell"]:
+        """What one image more, in which every coordinate varies as they do on average, adds to a cell."""
+        images = torch.tensor([s.independent for s in self.statistics]).double()[:, None, None]
+        return self.whole[:, [XX, YY]] / images * cells.sizes / cells.sizes.sum()
 
     @property
     def scale(self) -> Float64[Tensor, "time 2 1"]:
         """The size of x_t and y_theta, in which slopes are alike at neighbouring times."""
-        scale = self.whole.mean(0)[:, [XX, YY]].sqrt()
+        scale = self.whole[:, [XX, YY]].sqrt()
         return torch.where(scale > 0, scale, 1.0)
 
-    def products(self, cells: Partition) -> Iterator[Float64[Tensor, "group time 6 cell"]]:
-        """The products of some cells at a time."""
-        size = max(1, AT_ONCE // self.whole.numel())
+    def parts(self, cells: Partition) -> Iterator["_SomeCells"]:
+        """Some cells at a time."""
+        size, unseen = max(1, AT_ONCE // self.whole_of_others.numel()), self.unseen(cells)
         for first in range(0, cells.count, size):
             part = slice(first, min(first + size, cells.count))
-            yield torch.stack([s.among(cells, part) for s in self.statistics], 1)[self.used]
+            products = torch.stack([s.among(cells, part) for s in self.statistics], 1)
+            of_means = torch.stack([s.of_means(cells, part) for s in self.statistics], 1)
+            yield _SomeCells(products[self.used], of_means[self.used], unseen[..., part])
 
     def slopes(self, tried: _SlopesTried, cells: Partition) -> Float64[Tensor, "time 2 cell"]:
         """The slopes that a way of fitting makes."""
-        whole = self.whole.mean(0)
         parts = [
-            ridge_slopes(products.mean(0), tried.ridge, whole) for products in self.products(cells)
+            ridge_slopes(part.products.mean(0), tried.ridge, self.whole, part.unseen)
+            for part in self.parts(cells)
         ]
         return _smooth(tried.matrix, torch.cat(parts, -1) * self.scale) / self.scale
+
+
+@dataclass(frozen=True, eq=False)
+class _SomeCells:
+    """What is known of some cells: products of each group, those of its means, and what is unseen."""
+
+    products: Float64[Tensor, "group time 6 cell"]
+    of_means: Float64[Tensor, "group time 6 cell"]
+    unseen: Float64[Tensor, "time 2 cell"]
 
 
 def _ridges(cells: Partition) -> tuple[float, ...]:
@@ -221,29 +233,26 @@ def _candidates(given: _Given, cells: Partition) -> list[_SlopesTried]:
         unknown = torch.full(shape, -torch.inf, dtype=torch.float64)
         return [_SlopesTried(cells, ridge, matrix, unknown) for ridge, matrix in ways]
     gains = torch.zeros(len(ways), *shape, dtype=torch.float64)
-    for products in given.products(cells):
+    for part in given.parts(cells):
+        own = of_left_out(part.products, part.of_means, WITH_RESIDUAL)
+        others = of_others(part.products, part.of_means)
         for k, ridge in enumerate(_ridges(cells)):
-            left_out = _left_out_slopes(products, ridge, given.whole) * given.scale
+            fitted = _slopes_of_others(others, ridge, given.whole_of_others, part.unseen)
             for j, matrix in enumerate(given.matrices):
-                slopes = _smooth(matrix, left_out) / given.scale
-                gains[k * len(given.matrices) + j] += explained_variance(slopes, products)
+                slopes = _smooth(matrix, fitted * given.scale) / given.scale
+                gains[k * len(given.matrices) + j] += explained_variance(slopes, own)
     return [_SlopesTried(cells, *way, gain) for way, gain in zip(ways, gains, strict=True)]
 
 
-def _left_out_slopes(
-    products: Float64[Tensor, "group time 6 cell"],
+def _slopes_of_others(
+    others: Float64[Tensor, "group time 6 cell"],
     ridge: float,
     whole: Float64[Tensor, "group time 6 1"],
+    unseen: Float64[Tensor, "time 2 cell"],
 ) -> Float64[Tensor, "group time 2 cell"]:
     """The slopes that all other groups would make, for each group."""
-    total, of_all, n = products.sum(0), whole.sum(0), len(products)
-    some = torch.arange(n).split(max(1, LEFT_OUT_AT_ONCE // total.numel()))
-    return torch.cat(
-        [
-            ridge_slopes((total - products[g]) / (n - 1), ridge, (of_all - whole[g]) / (n - 1))
-            for g in some
-        ]
-    )
+    some = torch.arange(len(others)).split(max(1, LEFT_OUT_AT_ONCE // others[0].numel()))
+    return torch.cat([ridge_slopes(others[g], ridge, whole[g], unseen) for g in some])
 
 
 def _smooth(matrix: Tensor, slopes: Tensor) -> Tensor:

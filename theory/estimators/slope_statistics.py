@@ -22,6 +22,7 @@ from theory.statistics.image_bases import (
     has_dct_bands,
     undivided,
 )
+from theory.statistics.least_squares import XX, YY, of_left_out, of_others
 from theory.statistics.lower_bounds import LEAST_GROUPS
 from theory.support.large_arrays import WHOLE, LargeArray
 
@@ -52,15 +53,19 @@ class SlopeStatistics:
     Attributes:
         shape: of one image.
         draws: (G,), of each group.
+        independent: how many independent images they are of.
         centres: (3, d), means of x_t, y_theta and the residual.
         products: (G, 6, cell) about the centres, per draw, by the name of the division into cells.
+        deviations: (G, 3, d), means of each group about the centres, of pixels (False) and cosines (True).
         low_rank: None for images without frequencies.
     """
 
     shape: tuple[int, ...]
     draws: Float64[Tensor, "group"]
+    independent: float
     centres: Float64[Tensor, "3 d"]
     products: Mapping[str, LargeArray]
+    deviations: Mapping[bool, LargeArray]
     low_rank: LowRankFit | None
 
     @classmethod
@@ -69,6 +74,7 @@ class SlopeStatistics:
         sums: AffineSums,
         centres: Float64[Tensor, "3 d"],
         used: Bool[Tensor, "group"],
+        independent: float,
         *,
         in_file: bool,
     ) -> "SlopeStatistics":
@@ -78,23 +84,36 @@ class SlopeStatistics:
             sums: of the time.
             centres: means of x_t, y_theta and the residual.
             used: the groups that count.
+            independent: how many independent images the sums are of.
             in_file: whether what has a number for each pixel is kept in temporary files.
 
         Raises:
             OSError: a file cannot be written.
         """
         of_cells: dict[str, LargeArray] = {}
+        deviations: dict[bool, LargeArray] = {}
         for fine, coarse in _divisions(sums.shape):
+            apart = fine.coordinates(sums.means() - centres)
+            deviations[fine.cosine] = LargeArray(apart, in_file=in_file)
             found = sums.centred(centres, fine)
             of_cells[fine.name] = LargeArray(found, in_file=in_file)
             for cells in coarse:
                 of_cells[cells.name] = LargeArray(cells.sums(found), in_file=False)
-        fitted = _low_rank_fit(sums, centres, used, in_file=in_file)
-        return cls(sums.shape, sums.draws, centres, of_cells, fitted)
+        per_image = of_cells[undivided(sums.shape).name].part()[used].mean(0)[[XX, YY], 0]
+        unseen = per_image / (centres.shape[1] * independent)
+        fitted = _low_rank_fit(sums, centres, used, unseen, in_file=in_file)
+        return cls(sums.shape, sums.draws, independent, centres, of_cells, deviations, fitted)
 
     def among(self, cells: Partition, part: slice = WHOLE) -> Float64[Tensor, "group 6 cell"]:
         """The products of some cells."""
         return self.products[cells.name].part(part)
+
+    def of_means(self, cells: Partition, part: slice = WHOLE) -> Float64[Tensor, "group 6 cell"]:
+        """The products of the mean deviations of each group, of some cells."""
+        fine = cells.count == len(cells.index)
+        x, y, r = self.deviations[cells.cosine].part(part if fine else WHOLE).unbind(1)
+        products = torch.stack([x * x, x * y, y * y, x * r, y * r, r * r], 1)
+        return products if fine else cells.sums(products)[..., part]
 
 
 def partitions(shape: tuple[int, ...]) -> list[Partition]:
@@ -115,26 +134,30 @@ def _divisions(shape: tuple[int, ...]) -> list[tuple[Partition, list[Partition]]
 
 
 def _low_rank_fit(
-    sums: AffineSums, centres: Tensor, used: Tensor, *, in_file: bool
+    sums: AffineSums, centres: Tensor, used: Tensor, unseen: Tensor, *, in_file: bool
 ) -> LowRankFit | None:
     features = sums.low_rank
     if features is None:
         return None
-    squares, crosses = features.centred(sums.draws, sums.sums, centres)
-    square, cross = squares[used], crosses[used]
-    n = len(square)
+    unseen = unseen.repeat_interleave(len(features.patterns))
+    of_groups, crosses_of_groups = features.centred(sums.draws, sums.sums, centres)
+    square, cross = of_groups[used], crosses_of_groups[used]
+    x, y, r = (sums.means() - centres)[used].unbind(1)
+    f, n = features.features(x, y), len(square)
     gains = torch.full((len(RIDGES), n), -torch.inf, dtype=torch.float64)
     if n >= LEAST_GROUPS:
-        square_of_all, cross_of_all = square.sum(0), cross.sum(0)
+        squares_of_means, crosses_of_means = f[:, :, None] * f[:, None], f[:, :, None] * r[:, None]
+        own_square = of_left_out(square, squares_of_means, torch.tensor(False))
+        own_cross = of_left_out(cross, crosses_of_means, torch.tensor(True))
+        squares, crosses = of_others(square, squares_of_means), of_others(cross, crosses_of_means)
         for k, ridge in enumerate(RIDGES):
             for g in range(n):
-                others = (square_of_all - square[g]) / (n - 1)
-                slopes = low_rank.ridge_map(others, (cross_of_all - cross[g]) / (n - 1), ridge)
-                gains[k, g] = low_rank.explained(slopes, square[g], cross[g])
+                slopes = low_rank.ridge_map(squares[g], crosses[g], ridge, unseen)
+                gains[k, g] = low_rank.explained(slopes, own_square[g], own_cross[g])
     best = RIDGES[int(gains.mean(1).argmax())]
-    slopes = low_rank.ridge_map(square.mean(0), cross.mean(0), best)
+    slopes = low_rank.ridge_map(square.mean(0), cross.mean(0), best, unseen)
     with_x, with_y = features.with_network(sums.draws, sums.sums, centres)
-    whole = torch.einsum("g,gij->ij", sums.draws / sums.draws.sum(), squares)
+    whole = torch.einsum("g,gij->ij", sums.draws / sums.draws.sum(), of_groups)
     return LowRankFit(
         gains, LargeArray(slopes, in_file=in_file), (slopes * with_x).sum().item(),
         (slopes * with_y).sum().item(), (slopes * (whole @ slopes)).sum().item(),

@@ -38,6 +38,11 @@ class Partition:
         """Number of cells."""
         return int(self.index.max()) + 1
 
+    @cached_property
+    def sizes(self) -> Int64[Tensor, "cell"]:
+        """How many coordinates are in each cell."""
+        return self.index.bincount()
+
     def coordinates(self, flat: Float[Tensor, "*many d"]) -> Float[Tensor, "*many d"]:
         """The coordinates of flattened images."""
         return dct(flat, self.shape) if self.cosine else flat

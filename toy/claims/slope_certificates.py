@@ -85,7 +85,8 @@ def _repetition(seed: int, repetition: int) -> FittedSlopes:
     centres = torch.zeros(len(SIGMAS), 3, torch.Size(SHAPE).numel(), dtype=torch.float64)
     used = torch.ones(GROUPS, dtype=torch.bool)
     statistics = [
-        SlopeStatistics.of(s, c, used, in_file=False) for s, c in zip(sums, centres, strict=True)
+        SlopeStatistics.of(s, c, used, float(IMAGES), in_file=False)
+        for s, c in zip(sums, centres, strict=True)
     ]
     slopes, left_out = fit_slopes(statistics, log_snr, SHRUNK, len(SIGMAS))
     fitted = slopes.pixel.flatten(2)

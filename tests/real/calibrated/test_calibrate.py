@@ -90,13 +90,13 @@ def test_slopes_from_few_images_come_with_a_caution(digits_checkpoint, measured)
     sloped = calibrate_checkpoint(digits_checkpoint, images, [900, 999])
     assert sloped.slopes.applied.any()
     for key, number, few in (
-        ("images", 99, True),
-        ("images", 100, False),
-        ("independent", 99, True),
+        ("images", 15, True),
+        ("images", 16, False),
+        ("independent", 15, True),
     ):
         text = "\n".join(calibration_summary(sloped.with_provenance(**{key: number})))
         assert (f"caution: {number} independent images are few" in text) == few
-    alone = measured.with_provenance(images=99)
+    alone = measured.with_provenance(images=15)
     assert "caution" not in "\n".join(calibration_summary(alone))
 
 

@@ -58,4 +58,13 @@ def test_batches_change_nothing(cells):
     once, thrice = summed(), summed(7, 25)
     assert torch.allclose(once.centred(centres, cells), thrice.centred(centres, cells), atol=1e-12)
     assert torch.equal(once.draws, thrice.draws)
-    assert torch.allclose(once.mean_error(), seen(0, IMAGES).error.mean((0, 1)).flatten())
+    assert torch.allclose(once.means(), thrice.means(), atol=1e-12)
+
+
+def test_means_are_those_of_each_group():
+    everything, found = seen(0, IMAGES), summed().means()
+    values = (everything.x_t, everything.prediction, everything.residual)
+    for g in range(GROUPS - 1):
+        direct = [v.flatten(2)[:, everything.group == g].mean((0, 1)) for v in values]
+        assert torch.allclose(found[g], torch.stack(direct), atol=1e-12)
+    assert not found[-1].any()

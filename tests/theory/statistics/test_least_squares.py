@@ -1,9 +1,11 @@
 """Ridge regression on two features: LAPACK's slopes, shrinkage, and features that say nothing."""
 
+import itertools
+
 import torch
 
 from tests.draws import normal
-from theory.statistics.least_squares import explained_variance, ridge_slopes
+from theory.statistics.least_squares import explained_variance, of_left_out, of_others, ridge_slopes
 
 X, Y, R = normal(0, 3, 50, 3)
 
@@ -40,3 +42,51 @@ def test_features_that_do_not_vary_or_are_collinear_have_finite_slopes():
         assert ridge_slopes(products(x, y, r)).isfinite().all()
         assert ridge_slopes(products(y, x, r)).isfinite().all()
     assert not ridge_slopes(products(0 * x, 0 * x, r)).any()
+
+
+def test_what_is_unseen_draws_a_cell_toward_the_whole():
+    """(C + U) theta = c + U theta_whole, and one that does not vary has the slopes of the whole."""
+    p, unseen = products(X, Y, R), torch.tensor([[0.3, 0.0, 2.0], [0.1, 4.0, 0.0]]).double()
+    whole = ridge_slopes(p.sum(1, keepdim=True))[:, 0]
+    found = ridge_slopes(p, unseen=unseen)
+    for cell in range(3):
+        xx, xy, yy, xr, yr, _ = p[:, cell]
+        square = torch.stack([xx, xy, xy, yy]).reshape(2, 2) + torch.diag(unseen[:, cell])
+        right = torch.stack([xr, yr]) + unseen[:, cell] * whole
+        assert torch.allclose(found[:, cell], torch.linalg.solve(square, right), rtol=1e-6)
+    some = unseen[:, :1].expand(2, 3)
+    still = ridge_slopes(0 * p, whole=p.sum(1, keepdim=True), unseen=some)
+    assert torch.allclose(still, whole[:, None].expand(2, 3))
+
+
+def test_left_out_products_are_about_the_mean_of_the_others():
+    """Those of a group, and those of all others, by a direct computation."""
+    x, r = X.reshape(5, 10, 3), R.reshape(5, 10, 3)
+    dx, dr = (v.mean(1) - v.mean((0, 1)) for v in (x, r))
+    cx, cr = x - x.mean((0, 1)), r - r.mean((0, 1))
+    square, cross = (cx * cx).mean(1), (cx * cr).mean(1)
+    own_square = of_left_out(square, dx * dx, torch.tensor(False))
+    own_cross = of_left_out(cross, dx * dr, torch.tensor(True))
+    for g in range(5):
+        kept = [h for h in range(5) if h != g]
+        about, r_about = x - x[kept].mean((0, 1)), r - r[kept].mean((0, 1))
+        assert torch.allclose(own_square[g], (about * about)[g].mean(0))
+        assert torch.allclose(own_cross[g], (about * cr)[g].mean(0))
+        assert torch.allclose(of_others(square, dx * dx)[g], (about * about)[kept].mean((0, 1)))
+        assert torch.allclose(of_others(cross, dx * dr)[g], (about * r_about)[kept].mean((0, 1)))
+
+
+def test_left_out_products_are_on_average_what_a_new_image_shows():
+    """Exactly: over all ways to draw three images of two kinds, each of one draw."""
+    kinds = torch.tensor([[1.0, 2.0], [-1.0, 0.5]], dtype=torch.float64)
+    truth = kinds - kinds.mean(0)
+    found = []
+    for draw in itertools.product(range(2), repeat=3):
+        x, r = (kinds[list(draw)] - kinds[list(draw)].mean(0)).unbind(1)
+        own_square = of_left_out(x * x, x * x, torch.tensor(False)).mean()
+        found.append(
+            torch.stack([own_square, of_left_out(x * r, x * r, torch.tensor(True)).mean()])
+        )
+    variance, covariance = truth[:, 0].square().mean(), truth.prod(1).mean()
+    expected = torch.stack([variance + variance / 2, covariance])
+    assert torch.allclose(torch.stack(found).mean(0), expected)
