@@ -7,16 +7,26 @@ import pytest
 import torch
 from diffusers import DDPMPipeline, DDPMScheduler
 
-from real.calibrated.candidates import NOTHING, Branches, Candidates
-from real.calibrated.fitted_solvers import load_fitted
+from real.calibrated.candidates import (
+    HIGH_NOISE,
+    NOTHING,
+    ORDER_0,
+    ORDER_1,
+    Branches,
+    Candidates,
+)
+from real.calibrated.fitted_solvers import load_fitted, unfitted_solver
 from real.calibrated.guidance import Guided
 from real.checkpoints import load
 from real.cli import main
 from real.experiments.training.networks import unet
+from real.images.base import ImageSource
 from real.images.opening import open_images
 from real.quality import choice
+from tests.real.exact import exact_checkpoint
 from tests.refusals import refusal
 from theory.calibration import Calibrated, Calibration
+from theory.sampling.fitted import START
 from theory.support.errors import InputError
 
 GUIDANCE = 0.5
@@ -80,6 +90,39 @@ def test_each_branch_is_calibrated_under_its_own_law(candidates):
     x_t, t, labels = torch.ones(2, 1, 8, 8), torch.full((2,), 500), torch.tensor([0, 1])
     expected = Calibrated(checkpoint.predict, branches.joint)(x_t, t, labels)
     assert torch.equal(alone.prediction(checkpoint)(x_t, t, labels), expected)
+
+
+def of_flow(seed=0):
+    """Candidates of an exact network of flow matching."""
+    noise = torch.randn(24, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+    flow = {"device": "cpu", "on_progress": None}
+    images = ImageSource.of("some", noise)
+    return Candidates(exact_checkpoint("flow"), images, ("flow-euler",), 3, (), 0.0, seed, flow)
+
+
+def test_a_calibration_at_high_noise_is_made_where_there_is_no_more_signal_than_noise(monkeypatch):
+    """Flow matching at t = 0.5 has as much of either: log-SNR 0, which counts as high noise."""
+    times, asked = torch.tensor([0.25, 0.5, 0.75], dtype=torch.float64), []
+    monkeypatch.setattr(Candidates, "_times", lambda _: times)
+    monkeypatch.setattr(
+        Candidates, "_branches", lambda _, times: asked.append(times.tolist()) or Branches(0.0)
+    )
+    assert [name for name, _ in of_flow()._calibrations()] == [ORDER_0, ORDER_1, HIGH_NOISE]
+    assert asked == [[0.25, 0.5, 0.75], [0.5, 0.75]]
+
+
+def test_calibrations_and_fits_have_the_seed_of_the_candidates(monkeypatch):
+    plan, asked = of_flow(seed=11), []
+
+    def fit(checkpoint, predict, solvers, nfe, **options):
+        asked.append(options["seed"])
+        return unfitted_solver(checkpoint, solvers[0], nfe)
+
+    monkeypatch.setattr("real.calibrated.candidates.fit_checkpoint_solver", fit)
+    calibration = plan._calibration(torch.tensor([0.25, 0.5], dtype=torch.float64), "joint")
+    plan._fitted(Branches(0.0), (START,))
+    assert calibration.provenance["seed"] == 11
+    assert asked == [11]
 
 
 def test_what_is_saved_is_for_this_guidance_and_these_calibrations(candidates, tmp_path):

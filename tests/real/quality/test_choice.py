@@ -4,13 +4,14 @@ from statistics import NormalDist
 
 import pytest
 import torch
+from scipy.stats import t as student
 
 from real.images.base import ImageSource
-from real.quality.choice import DECIDING, ROUNDS, Distances, choose
+from real.quality.choice import DECIDING, ROUNDS, Distances, Fall, choose
 from real.quality.features import PIXELS
 from real.quality.measure import Reference, Sampler
 from real.quality.trials import CHOOSING_SEED, DECIDING_SEED, Trials
-from real.solvers.sampling import latents
+from real.solvers.sampling import latents, sample
 from tests.real.exact import MEAN, VARIANCE, exact_checkpoint
 
 NAMES = ("nothing", "a", "b", "c", "d", "e")
@@ -74,7 +75,18 @@ def test_both_distances_must_fall():
     assert found.chosen == "nothing"
 
 
-def trials_of(seen):
+def test_either_end_of_a_fall_is_a_bound_of_95_percent():
+    """Student's: 3 of the four falls' deviations over the root of their number, one-sided."""
+    before, after = [5.0, 7.0, 6.0, 9.0], [4.0, 4.0, 5.0, 4.0]
+    falls = torch.tensor([1.0, 3.0, 1.0, 5.0]).double()
+    half = student.ppf(0.95, 3) * falls.std().item() / 2
+    found = Fall.of(before, after)
+    assert (found.before.value, found.after.value, found.fall.value) == (6.75, 4.25, 2.5)
+    assert found.fall.lower == pytest.approx(2.5 - half)
+    assert found.fall.upper == pytest.approx(2.5 + half)
+
+
+def trials_of(seen, seed=0, solver="ddim"):
     checkpoint = exact_checkpoint("table")
     noise = torch.randn(72, 2, 1, 1, generator=torch.Generator().manual_seed(1))
     images = ImageSource.of("some", (MEAN + VARIANCE.sqrt() * noise).float())
@@ -85,9 +97,9 @@ def trials_of(seen):
         seen.append(x_t)
         return checkpoint.predict(x_t, t)
 
-    samplers = {"nothing": Sampler(predict, "ddim"), "too": Sampler(predict, "ddim")}
+    samplers = {name: Sampler(predict, solver) for name in ("nothing", "too")}
     return checkpoint, Trials(
-        checkpoint, samplers, {"nothing": 2, "too": 2}, choosing, deciding, 32, None, 0, 256
+        checkpoint, samplers, {"nothing": 2, "too": 2}, choosing, deciding, 32, None, seed, 256
     )
 
 
@@ -121,3 +133,22 @@ def test_deciding_trials_share_no_image():
     )
     assert changed.to_decide("nothing", 0).kernel == one
     assert changed.to_decide("nothing", 1).kernel != trials.to_decide("nothing", 1).kernel
+
+
+@pytest.mark.parametrize(("ask", "base"), [("to_choose", CHOOSING_SEED), ("to_decide", DECIDING_SEED)])
+def test_all_noise_of_a_trial_is_of_the_seed_and_the_trial(ask, base):
+    """Of the start, and what a stochastic solver adds on its way."""
+    for seed, trial in ((9, 2), (9, 3), (4, 2)):
+        seen, expected = [], []
+        checkpoint, trials = trials_of(seen, seed, "ddpm")
+        getattr(trials, ask)("too", trial)
+
+        def predict(x_t, t, condition=None, shown=expected, own=checkpoint.predict):
+            shown.append(x_t)
+            return own(x_t, t)
+
+        key = seed + base + trial
+        noise = latents(checkpoint, 32, key)
+        sample(checkpoint, predict, noise, solver="ddpm", nfe=2, seed=key, batch_size=256)
+        assert len(seen) == len(expected) == 2
+        assert all(map(torch.equal, seen, expected))
