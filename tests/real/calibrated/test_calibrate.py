@@ -31,6 +31,17 @@ def test_error_is_far_below_the_plain_averages(measured):
     assert at_800 >= 500
 
 
+def test_the_ratio_that_is_told_is_the_plain_averages_error_over_ours(measured):
+    """The geometric mean over times; here far above 1."""
+    times = len(measured.times)
+    product = (measured.plain_error_energy / measured.error_energy).prod().item()
+    ratio = product ** (1 / times)
+    assert ratio > 10
+    (said,) = (line for line in calibration_summary(measured) if line.startswith("error energy"))
+    assert said.startswith("error energy of the plain average over that of the shift")
+    assert f": {ratio:,.3g} (geometric mean)" in said
+
+
 def test_held_out_loss_falls_at_high_noise(digits_checkpoint, measured):
     images = open_images("digits", "held-out", digits_checkpoint.shape)
     result = validate(digits_checkpoint.predict, measured, images=images, seed=0)

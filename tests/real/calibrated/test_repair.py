@@ -21,6 +21,8 @@ from real.compress import repaired_folder as folder
 from real.images.base import ImageSource
 from real.images.digits import digits
 from real.images.opening import open_images
+from real.reports.origin import Origin
+from real.reports.repair import repair_report
 from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
 from theory.forward.images import ImageSet, Unseen
@@ -71,6 +73,25 @@ def test_a_repair_is_held_against_unseen_images_alone(digits_checkpoint):
 def test_both_calibrations_take_as_many_evaluations(found):
     truth, full = (c.provenance for c in (found.calibration, found.against_full))
     assert truth["evaluations"] == 2 * full["evaluations"] == 4 * 100
+
+
+def test_what_a_repair_cost_counts_both_networks_of_a_reference(found):
+    """Against full precision each draw takes two evaluations: half the images, as many in all."""
+    numbers = repair_report(found, Origin("command"), 123).numbers
+    assert (numbers["evaluations"], numbers["evaluations_against_full"]) == (400, 400)
+    assert numbers["bytes"] == 123
+    assert numbers["fingerprint"] == found.network.fingerprint != found.original.fingerprint
+
+
+def test_the_numbers_of_a_repair_are_of_the_network_that_they_name(found):
+    numbers = repair_report(found, Origin("command"), None).numbers
+    assert set(numbers["above_full"]) == {NONE, ORDER_0, ORDER_1, AGAINST_FULL}
+    assert numbers["kept"] == ORDER_1
+    for name, above in numbers["above_full"].items():
+        assert above == vars(found.above_full(name))
+    for k, row in enumerate(numbers["times"]):
+        for name, losses in found.losses.items():
+            assert row[name]["value"] == pytest.approx(losses[:, k].mean().item())
 
 
 def test_undamaged_there_is_nothing_to_repair_toward_the_original(digits_checkpoint):

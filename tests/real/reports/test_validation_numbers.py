@@ -1,10 +1,20 @@
 """What a validation's report says: of its samples, of intervals, of the times that are better."""
 
+import math
+from dataclasses import replace
+
+import pytest
 import torch
 
-from real.reports.validation import _change, _intervals, _sampling, _summary
+from real.images.base import ImageSource
+from real.reports.validation import _change, _intervals, _numbers, _sampling, _summary
 from real.solvers.sampling import Samples
+from tests.draws import normal
+from tests.real.exact import MEAN, VARIANCE, exact_checkpoint, posterior_mean
+from theory.calibration import calibrate, validate
+from theory.diffusion.likelihood_bound import gain_weights
 from theory.statistics.intervals import Estimate
+from theory.statistics.shrinkage import SHRUNK
 
 
 def test_the_change_of_samples_is_that_of_their_pixels():
@@ -62,3 +72,73 @@ def test_times_count_as_better_or_worse_where_the_interval_is_clear_of_zero():
         "at best by 50.0% (t = 2)"
     )
     assert "lower by 1.0000 [0.5000, 2.0000] nats" in said[1]
+
+
+TIMES = [0.2, 0.5, 0.8]
+D = 2
+
+
+def bound_of(validation, gains):
+    """The fall of the bound that gains (n, T) make, by hand."""
+    c = validation.calibration
+    weights = gain_weights(c.schedule, c.target, c.times)
+    return vars(Estimate.of_mean(gains @ weights, validation.units))
+
+
+@pytest.fixture(scope="module")
+def planted():
+    """A validation of order 1 with gains of its own for each name, and its numbers."""
+    checkpoint = exact_checkpoint("vp", denoiser=lambda *given: posterior_mean(*given) + 0.05)
+    noise = torch.randn(80, 2, 1, 1, generator=torch.Generator().manual_seed(1))
+    images = ImageSource.of("some", (MEAN + VARIANCE.sqrt() * noise).float())
+    calibration = calibrate(
+        checkpoint.predict, checkpoint.schedule, target=checkpoint.target,
+        images=images.every_other(0), times=TIMES, order=1, policy=SHRUNK,
+    )  # fmt: skip
+    found = validate(checkpoint.predict, calibration, images=images.every_other(1))
+    gains, shift, clipping = (
+        normal(seed, 40, 3) + mean for seed, mean in ((0, 3), (1, 2), (2, -1))
+    )
+    found = replace(found, gains=gains, shift_gains=shift, clipping_gains=clipping)
+    return found, _numbers(checkpoint, found)
+
+
+def test_each_fall_of_the_bound_is_under_the_name_of_what_lowers_it(planted):
+    found, numbers = planted
+    assert numbers["bound_gain_nats"] == pytest.approx(bound_of(found, found.gains))
+    assert numbers["shift_bound_gain_nats"] == pytest.approx(bound_of(found, found.shift_gains))
+    clipping = bound_of(found, found.clipping_gains)
+    assert numbers["clipping_bound_gain_nats"] == pytest.approx(clipping)
+    assert clipping["value"] < 0 < numbers["bound_gain_nats"]["value"]
+
+
+def test_bits_per_dimension_are_the_nats_over_the_dimension_and_ln_2(planted):
+    found, numbers = planted
+    bits = {k: v / (D * math.log(2)) for k, v in bound_of(found, found.gains).items()}
+    assert numbers["bound_gain_bits_per_dim"] == pytest.approx(bits)
+    assert numbers["dimensions"] == D
+    assert (numbers["images_calibration"], numbers["images_held_out"]) == (40, 40)
+
+
+def test_every_number_of_a_time_is_what_its_name_says(planted):
+    found, numbers = planted
+    c, slopes = found.calibration, found.calibration.slopes
+    assert c.weights.gt(0).any() and not c.weights.eq(1).all()
+    assert not torch.allclose(slopes.certificates, c.constant.certificates)
+    for k, row in enumerate(numbers["times"]):
+        gain = Estimate.of_mean(found.gains[:, k], found.units)
+        expected = {
+            "t": TIMES[k], "log_snr": c.schedule.log_snr(c.times)[k].item(),
+            "eta_sq": found.eta_sq[k].value, "heldout_gain": gain.value,
+            "heldout_gain_lower": gain.lower, "heldout_gain_upper": gain.upper,
+            "denoising_loss": found.losses[:, k].mean().item(),
+            "network_error": found.line_check[k].network, "line_error": found.line_check[k].line,
+            "error_energy": c.error_energy[k].item(),
+            "plain_error_energy": c.plain_error_energy[k].item(), "weight": c.weights[k].item(),
+            "certificate": c.constant.certificates[k].item(),
+            "shift_gain_expected": c.gains[k].item(),
+            "slope_certificate": slopes.certificates[k].item(),
+        }  # fmt: skip
+        assert {name: row[name] for name in expected} == pytest.approx(expected)
+        assert row["eta_sq_calibration"] == vars(c.eta_sq[k])
+        assert row["eta_sq_of_set"] == vars(c.eta_sq_of_set[k])

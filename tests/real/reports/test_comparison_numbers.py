@@ -1,0 +1,66 @@
+"""What a comparison's report says: every number is under the name of what it is."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from real.reports.comparison import comparison_report
+from real.reports.origin import Origin
+from tests.real.exact import exact_checkpoint
+from theory.calibration import Comparison
+from theory.calibration.held_out import HeldOut
+from theory.diffusion.likelihood_bound import gain_weights
+from theory.estimators.time_grid import TimeGrid
+from theory.statistics.intervals import Estimate
+
+TIMES = torch.tensor([0.2, 0.5, 0.8], dtype=torch.float64)
+LOSSES = torch.tensor([[1.0, 2.0, 3.0], [1.5, 2.5, 4.0], [0.5, 3.0, 3.5]], dtype=torch.float64)
+RISES = torch.tensor([[0.1, -0.2, 0.3], [0.2, -0.1, 0.5], [0.4, -0.4, 0.1]], dtype=torch.float64)
+D = 2
+
+
+@pytest.fixture(scope="module")
+def compared():
+    """A comparison with these losses of A and rises to B, and its report."""
+    one = exact_checkpoint("vp")
+    other = replace(one, reference="other", fingerprint="differs")
+    first = HeldOut(LOSSES, {}, (), ())
+    units = torch.tensor([0, 1, 1])
+    grid = TimeGrid(one.schedule, TIMES)
+    found = Comparison(grid, one.target, D, first, replace(first, losses=LOSSES + RISES), units)
+    report = comparison_report((one, other), found, None, origin=Origin("command"), seed=3)
+    return found, report.numbers
+
+
+def test_bits_per_dimension_are_the_nats_over_the_dimension_and_ln_2(compared):
+    found, numbers = compared
+    weights = gain_weights(found.grid.schedule, found.target, TIMES)
+    nats = vars(Estimate.of_mean(RISES @ weights, found.units))
+    assert numbers["bound_rise_nats"] == pytest.approx(nats)
+    bits = {name: value / (D * 0.6931471805599453) for name, value in nats.items()}
+    assert numbers["bound_rise_bits_per_dim"] == pytest.approx(bits)
+    assert numbers["dimensions"] == D
+
+
+def test_every_time_has_the_losses_of_a_and_b_and_the_rise_from_a_to_b(compared):
+    found, numbers = compared
+    level = 1 - 0.05 / 3
+    assert numbers["confidence_of_each_time"] == pytest.approx(level)
+    for k, row in enumerate(numbers["times"]):
+        rise = Estimate.of_mean(RISES[:, k], found.units, level)
+        assert row == pytest.approx(
+            {
+                "t": TIMES[k].item(), "log_snr": found.grid.schedule.log_snr(TIMES)[k].item(),
+                "loss_A": LOSSES[:, k].mean().item(), "loss_B": (LOSSES + RISES)[:, k].mean().item(),
+                "rise": rise.value, "rise_lower": rise.lower, "rise_upper": rise.upper,
+            }
+        )  # fmt: skip
+
+
+def test_networks_images_and_units_are_told_apart(compared):
+    _, numbers = compared
+    assert (numbers["images"], numbers["units"]) == (3, 2)
+    assert [numbers[name]["checkpoint"] for name in "AB"] == ["vp", "other"]
+    assert [numbers[name]["fingerprint"] for name in "AB"] == ["exact", "differs"]
+    assert numbers["settings"] == {"seed": 3}
