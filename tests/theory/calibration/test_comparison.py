@@ -181,6 +181,18 @@ def test_only_what_is_certain_is_said(means, begins, ends):
     assert said.startswith(begins) and f"is higher at {ends} (95%" in said, said
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_interval_of_a_change_is_said_in_its_own_direction(sign):
+    """Lower by 2, with 1 to 3: both ends turn their sign, and change places."""
+    rises = sign * noisy(2.0, 2.0)
+    rise = planted(rises).bound_rise()
+    ends = sorted([sign * rise.lower, sign * rise.upper])
+    assert 0 < ends[0] < abs(rise.value) < ends[1]
+    way = "higher" if sign > 0 else "lower"
+    said = f"its bound is {abs(rise.value):.3g} nats {way} (95%: {ends[0]:.3g} to {ends[1]:.3g});"
+    assert said in planted(rises).verdict()
+
+
 def test_many_times_are_judged_at_a_level_at_which_all_hold_at_once():
     found = planted(noisy(*([0.36] * 20)))
     one, together = Estimate.of_mean(found.rises[:, 0]), found.loss_rise()[0]

@@ -94,6 +94,22 @@ def test_what_clipping_gains_is_not_counted():
     assert torch.equal(found.shift_gains, found.gains), "there is nothing but the shift"
 
 
+@pytest.mark.parametrize("order", [0, 1])
+def test_gains_are_from_the_clipped_loss_to_that_of_the_calibrated_network(order):
+    """On the same noise: the loss of the calibrated network is the clipped one's less the gain."""
+    network = FiniteDataModel(1.5)
+    calibration = certified(network, order=order, data_range=DataRange(-0.601, 0.601))
+    found = validate(network, calibration, images=drawn(50, 99))
+
+    def loss_of(corrected):
+        better = Calibrated(network, corrected)
+        return validate(better, replace(calibration, exact=None), images=drawn(50, 99)).losses
+
+    assert found.clipping_gains.abs().min() > 0.1
+    torch.testing.assert_close(found.losses - found.gains, loss_of(calibration))
+    torch.testing.assert_close(found.losses - found.shift_gains, loss_of(calibration.shift_alone()))
+
+
 def test_a_description_is_held_against_the_network_as_it_is():
     calibration = certified(FiniteDataModel(1.5))
     scales = error_scale(SCHEDULE, NOISE, calibration.times).square() * 6

@@ -7,7 +7,9 @@ from tests.refusals import refusal
 from theory.calibration.miscalibration import betting_test
 from theory.diffusion.schedules import VPCosine
 from theory.diffusion.targets import DATA
+from theory.forward.fingerprints import image_ids
 from theory.forward.keyed_noise import keyed_noise
+from theory.statistics.mean_zero_test import MeanZeroTest
 from theory.support.broadcasting import along_batch
 
 SCHEDULE, SHAPE, TIMES = VPCosine(), (1, 4, 5), [0.4, 0.6, 0.8]
@@ -75,6 +77,22 @@ def test_an_e_value_is_the_wealth_at_the_end_and_not_its_largest():
     values = torch.tensor([run.times[0].e_value for run in runs])
     assert (values < 1).any()
     assert values.mean() < 1 + 5 * values.std() / len(values) ** 0.5
+
+
+@pytest.mark.parametrize(("least", "most"), [(-1.0, 1.0), (-0.5, 0.5), (-0.6, 3.0)])
+def test_bets_reach_as_far_as_the_range_is_wide(least, most):
+    """By hand: predictions clipped to the range, and bets on residuals within its width."""
+    x_0, t = images(12), torch.tensor([0.6], dtype=torch.float64)
+    noise = keyed_noise(5, "test", 0, 0, image_ids(x_0), SHAPE)
+    x_t = SCHEDULE.alpha(t) * x_0 + SCHEDULE.sigma(t) * noise
+    residuals = network(0.2)(x_t, t).clamp(least, most) - x_0
+    by_hand = MeanZeroTest(most - least, 20.0)
+    by_hand.add_(residuals)
+    found = betting_test(
+        network(0.2), SCHEDULE, target=DATA, images=x_0, times=[0.6], data_range=(least, most), seed=5
+    )
+    assert found.times[0].e_value == pytest.approx(by_hand.e_value, rel=1e-9)
+    assert by_hand.e_value != pytest.approx(1)
 
 
 def test_images_outside_the_range_are_refused():
