@@ -1,8 +1,12 @@
 """What options ask of a network: every one of them reaches it."""
 
+from argparse import Namespace
 from pathlib import Path
 
+import torch
+
 from real.commands import loading
+from real.images.base import ImageSource
 from tests.real.exact import exact_checkpoint
 
 
@@ -12,3 +16,71 @@ def test_each_branch_has_the_calibration_that_is_named_for_it(monkeypatch):
     monkeypatch.setattr(loading, "guided", lambda *given: lambda: given)
     files = Path("joint"), Path("null")
     assert loading.prediction_for(checkpoint, *files, 2.0)() == (*files, 3, 2.0)
+
+
+OPTIONS = {
+    "checkpoint": "net", "family": "edm", "range": [0.0, 2.0], "dtype": "bfloat16", "compile": True,
+    "channels_last": True, "data": "images", "images": 7, "data_root": Path("root"), "download": True,
+    "groups": None, "quiet": True, "skip_bad": True,
+}  # fmt: skip
+
+
+def test_a_network_is_loaded_and_run_as_its_options_say(monkeypatch):
+    checkpoint, seen = exact_checkpoint("vp"), []
+
+    def load(*given):
+        seen.append(given)
+        return checkpoint
+
+    def run_well(network, device, **how):
+        seen.append((network.data_range, how))
+        return network
+
+    monkeypatch.setattr(loading, "load", load)
+    monkeypatch.setattr(loading, "run_well", run_well)
+    cpu = torch.device("cpu")
+    loading.run_network(loading.NetworkRequest.of(Namespace(**OPTIONS)), cpu)
+    assert seen == [
+        ("net", cpu, "edm"),
+        ((0.0, 2.0), {"dtype": "bfloat16", "compile": True, "channels_behind": True}),
+    ]
+
+
+def test_images_are_opened_as_their_options_say(monkeypatch, tmp_path):
+    seen, source = [], ImageSource.of("some", torch.zeros(2, 1, 8, 8))
+    (tmp_path / "groups.txt").write_text("a\nb\n")
+
+    def open_images(*given, **how):
+        seen.append((given, how))
+        return source
+
+    monkeypatch.setattr(loading, "open_images", open_images)
+    wanted = Namespace(**OPTIONS | {"groups": str(tmp_path / "groups.txt")})
+    loading.opened(loading.ImageRequest.of(wanted), "held-out", (1, 8, 8), 5)
+    ((given, how),) = seen
+    assert given == ("images", "held-out", (1, 8, 8))
+    assert {**how, "groups": list(how["groups"])} == {
+        "limit": 7, "batch_size": 5, "data_root": Path("root"), "download": True,
+        "groups": ["a", "b"], "skip_bad": True,
+    }  # fmt: skip
+
+
+def test_two_parts_of_a_set_share_no_image():
+    """Those of the digits are parts of their own; every second image of other sets is held out."""
+    whole = ImageSource.of("some", torch.arange(5.0).reshape(5, 1, 1, 1))
+    roles = []
+    known, others = loading.two_parts(
+        "some.npz", lambda role: roles.append(role) or whole, "held-out"
+    )
+    assert roles == ["held-out"]
+    parts = [torch.cat(list(part)).flatten().tolist() for part in (known, others)]
+    assert parts == [[0, 2, 4], [1, 3]]
+    found = loading.two_parts("digits", lambda role: ImageSource.of(role, torch.zeros(2, 1, 8, 8)))
+    assert [part.name for part in found] == ["calibration", "held-out"]
+
+
+def test_a_solver_takes_the_evaluations_that_are_asked_for():
+    checkpoint = exact_checkpoint("vp")
+    asked = Namespace(fitted=None, solver="heun", nfe=7)
+    solver, nfe = loading.solver_for(checkpoint, asked)
+    assert (solver.name, nfe) == ("heun", 7)

@@ -135,7 +135,9 @@ def test_deciding_trials_share_no_image():
     assert changed.to_decide("nothing", 1).kernel != trials.to_decide("nothing", 1).kernel
 
 
-@pytest.mark.parametrize(("ask", "base"), [("to_choose", CHOOSING_SEED), ("to_decide", DECIDING_SEED)])
+@pytest.mark.parametrize(
+    ("ask", "base"), [("to_choose", CHOOSING_SEED), ("to_decide", DECIDING_SEED)]
+)
 def test_all_noise_of_a_trial_is_of_the_seed_and_the_trial(ask, base):
     """Of the start, and what a stochastic solver adds on its way."""
     for seed, trial in ((9, 2), (9, 3), (4, 2)):

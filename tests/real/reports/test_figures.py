@@ -6,7 +6,14 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from real.quality.choice import Choice, Distances, Fall
-from real.reports import choice, comparison_figure, fitted, quality_figure, repair, validation_figure
+from real.reports import (
+    choice,
+    comparison_figure,
+    fitted,
+    quality_figure,
+    repair,
+    validation_figure,
+)
 from theory.support.plot_style import BLUE, GREY
 
 LOG_SNR = [-3.0, 0.0, 4.0]
@@ -33,7 +40,11 @@ def ends(collection):
 def rows(**columns):
     """A report of the times, from columns."""
     columns = {"log_snr": LOG_SNR} | columns
-    return {"times": [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]}
+    return {
+        "times": [
+            dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)
+        ]
+    }
 
 
 def test_the_fall_of_the_loss_is_in_percent_of_it():
@@ -45,7 +56,14 @@ def test_the_fall_of_the_loss_is_in_percent_of_it():
     assert values(ax, "held out, 95 %") == pytest.approx([50, 30, -50])
     (band,) = ax.collections
     corners = {(x, round(y, 6)) for x, y in band.get_paths()[0].vertices.tolist()}
-    assert {(-3.0, 25.0), (-3.0, 75.0), (0.0, 20.0), (0.0, 40.0), (4.0, -75.0), (4.0, -25.0)} <= corners
+    assert {
+        (-3.0, 25.0),
+        (-3.0, 75.0),
+        (0.0, 20.0),
+        (0.0, 40.0),
+        (4.0, -75.0),
+        (4.0, -25.0),
+    } <= corners
     assert "%" in ax.get_ylabel()
 
 
@@ -129,7 +147,9 @@ def test_samples_of_both_networks_are_joined_by_their_seed():
 
 def test_losses_of_a_repair_have_their_own_labels():
     names = (repair.FULL, repair.NONE, repair.ORDER_0, repair.ORDER_1, repair.AGAINST_FULL)
-    report = rows(**{name: [estimate(10.0 * k + i) for i in range(3)] for k, name in enumerate(names, 1)})
+    report = rows(
+        **{name: [estimate(10.0 * k + i) for i in range(3)] for k, name in enumerate(names, 1)}
+    )
     ax = drawn(repair.draw_losses, report | {"damage": "int4"})
     for k, name in enumerate(names, 1):
         assert values(ax, name) == [10.0 * k, 10.0 * k + 1, 10.0 * k + 2]

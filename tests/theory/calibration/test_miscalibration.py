@@ -89,7 +89,13 @@ def test_bets_reach_as_far_as_the_range_is_wide(least, most):
     by_hand = MeanZeroTest(most - least, 20.0)
     by_hand.add_(residuals)
     found = betting_test(
-        network(0.2), SCHEDULE, target=DATA, images=x_0, times=[0.6], data_range=(least, most), seed=5
+        network(0.2),
+        SCHEDULE,
+        target=DATA,
+        images=x_0,
+        times=[0.6],
+        data_range=(least, most),
+        seed=5,
     )
     assert found.times[0].e_value == pytest.approx(by_hand.e_value, rel=1e-9)
     assert by_hand.e_value != pytest.approx(1)

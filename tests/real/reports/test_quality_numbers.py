@@ -1,0 +1,95 @@
+"""What a report of samples says: distances before and after, which way they changed, and how surely."""
+
+import pytest
+import torch
+
+from real.quality.features import PIXELS
+from real.quality.measure import QualityPlan, Reference, Sampler
+from real.reports.elements import BAD, GOOD, PLAIN
+from real.reports.quality import PAIR, _table, distance_lines, distances, quality_verdict
+from tests.real.exact import exact_checkpoint
+from theory.calibration.verdict import DO_NOT, UNDECIDED, USE
+
+SEEDS = (3, 4, 5)
+
+
+def row(network, seed, frechet, kid, tint):
+    return {
+        "network": network, "nfe": 5, "seed": seed, "frechet": frechet, "kid": kid, "tint": tint,
+    }  # fmt: skip
+
+
+def found():
+    """Frechet distances fall by 2, 2 and 3; kernel distances rise by 1; the colour is as it was."""
+    checkpoint = exact_checkpoint("vp")
+    samplers = {
+        "before": Sampler(checkpoint.predict, "ddim"),
+        "after": Sampler(checkpoint.predict, "unipc"),
+    }
+    plan = QualityPlan(checkpoint, samplers, (5,), SEEDS, 30, 6, "cpu")
+    reference = Reference(PIXELS, torch.zeros(40, 2), torch.zeros(2), "cpu")
+    rows = [
+        row(network, seed, frechet, kid, 0.5)
+        for k, seed in enumerate(SEEDS)
+        for network, frechet, kid in (
+            ("before", (9.0, 8.0, 10.0)[k], 1.0), ("after", (7.0, 6.0, 7.0)[k], 2.0)
+        )
+    ]  # fmt: skip
+    return distances(plan, reference, rows) | {"real_images": {"frechet": 0.25}}
+
+
+def test_each_number_is_under_its_name():
+    numbers = found()
+    assert (numbers["solver"], numbers["solver_after"]) == ("ddim", "unipc")
+    assert (numbers["images"], numbers["samples"], numbers["feature_width"]) == (40, 30, 2)
+    assert numbers["seeds"] == [3, 4, 5]
+    (over,) = numbers["over_seeds"]
+    means = {part: over["frechet"][part]["value"] for part in ("before", "after", "change")}
+    assert means == pytest.approx({"before": 9, "after": 20 / 3, "change": -7 / 3})
+    assert over["kid"]["change"]["value"] == 1 and over["tint"]["change"]["value"] == 0
+
+
+def test_lines_and_table_say_before_then_after_and_mark_what_is_certain():
+    numbers = found()
+    lines = distance_lines(numbers, PAIR)
+    assert lines[0].endswith("3 seeds, ddim before, unipc after; other real images are at 0.25")
+    assert "of 30 samples to 40 images" in lines[0]
+    assert lines[1].startswith(
+        "5 evaluations, Frechet distance (pixels): 9 before, 6.667 after, change -2.3 ["
+    )
+    rows = _table(numbers).rows
+    assert [words[:4] for words in rows] == [
+        ["5", "Frechet distance (pixels)", "9", "6.667"],
+        ["5", "kernel distance", "1", "2"],
+        ["5", "error of the mean colour", "0.5", "0.5"],
+    ]
+    assert [words[4].tone for words in rows] == [GOOD, BAD, PLAIN]
+
+
+def changes(*ends):
+    """A report in which the Frechet distance changes within these ends, at 1, 2 ... evaluations."""
+    return {
+        "over_seeds": [
+            {"nfe": nfe, "frechet": {"change": {"lower": lower, "upper": upper}}}
+            for nfe, (lower, upper) in enumerate(ends, 1)
+        ],
+        "seeds": [0, 1, 2], "confidence": 0.95, "distance": "FID",
+    }  # fmt: skip
+
+
+BETTER, WORSE, UNSURE = (-2, -1), (1, 2), (-1, 1)
+
+
+@pytest.mark.parametrize(
+    ("ends", "begins", "advice"),
+    [
+        ((BETTER, UNSURE), "Samples are certainly better at 1 of 1, 2 evaluations", USE),
+        ((UNSURE, WORSE), "Samples are certainly worse at 2 of 1, 2 evaluations", DO_NOT),
+        ((BETTER, WORSE), "Samples are certainly better at 1 and certainly worse at 2", UNDECIDED),
+        ((UNSURE,), "No difference of samples is certain at 1 evaluations", UNDECIDED),
+    ],
+)
+def test_only_what_is_certain_is_called_better_or_worse(ends, begins, advice):
+    verdict = quality_verdict(changes(*ends), PAIR)
+    assert verdict.sentence.startswith(begins)
+    assert verdict.advice == advice

@@ -1,0 +1,78 @@
+"""Verdicts on a repair and on a fit: helped, harmed or not certain, by the ends of the intervals."""
+
+from dataclasses import replace
+
+import pytest
+
+from real.calibrated.fitted_solvers import unfitted_solver
+from real.calibrated.repair import NONE, ORDER_1
+from real.reports.elements import BAD, GOOD, PLAIN
+from real.reports.fitted import fitted_verdict
+from real.reports.repair import _above, _verdict
+from tests.real.exact import exact_checkpoint
+from theory.calibration.verdict import DO_NOT, UNDECIDED, USE
+from theory.sampling.fitted import MARGINALS, TRAJECTORY, FittedSolver
+
+
+def estimate(value, room=0.5):
+    return {"value": value, "lower": value - room, "upper": value + room}
+
+
+def repaired(kept, warning=None):
+    above = {NONE: estimate(2.0), ORDER_1: estimate(kept)}
+    return {"warning": warning, "above_full": above, "kept": ORDER_1}
+
+
+@pytest.mark.parametrize(
+    ("kept", "begins", "advice"),
+    [
+        (0.5, "Repair helps: it moves the likelihood bound from +2 to +0.5 nats", USE),
+        (3.5, "Repair harms: it moves the likelihood bound from +2 to +3.5 nats", DO_NOT),
+        (
+            1.5,
+            "It is not certain that repair helps: the likelihood bound moves from +2 to",
+            UNDECIDED,
+        ),
+        (
+            2.5,
+            "It is not certain that repair helps: the likelihood bound moves from +2 to",
+            UNDECIDED,
+        ),
+    ],
+)
+def test_a_repair_is_judged_by_intervals_that_are_apart(kept, begins, advice):
+    verdict = _verdict(repaired(kept))
+    assert verdict.sentence.startswith(begins)
+    assert verdict.advice == advice
+
+
+def test_a_repair_of_what_does_not_fit_is_not_to_be_used():
+    assert _verdict(repaired(0.5, "it is another network")).advice == DO_NOT
+
+
+def test_what_lies_above_full_precision_is_bad_and_what_lies_below_is_good():
+    table = _above({"worse": estimate(2.0), "better": estimate(-2.0), "unsure": estimate(0.1)})
+    assert [row[1].tone for row in table.rows] == [BAD, GOOD, PLAIN]
+    assert table.rows[1][2] == "-2.500 to -1.500"
+
+
+def fitted(fall, fall_lower):
+    """A fit after which the distance falls by ``fall``, and the moments' error surely by ``fall_lower``."""
+    figures = {
+        "distance": {"before": estimate(8.0), "after": estimate(2.0), "fall": estimate(fall)},
+        "moments": {"before": 4.0, "after": 1.0, "fall_lower": fall_lower},
+    }
+    return replace(unfitted_solver(exact_checkpoint("table"), "ddim", 2), figures=figures)
+
+
+@pytest.mark.parametrize(
+    ("fall", "fall_lower", "advice"),
+    [(6.0, 1.0, USE), (0.1, 1.0, UNDECIDED), (6.0, -1.0, UNDECIDED)],
+)
+def test_a_fit_helps_where_each_fall_is_certain(monkeypatch, fall, fall_lower, advice):
+    monkeypatch.setattr(FittedSolver, "parts", (TRAJECTORY, MARGINALS))
+    verdict = fitted_verdict(fitted(fall, fall_lower), ())
+    assert verdict.advice == advice
+    assert "distance to the fine solution is 2 where it was 8" in verdict.sentence
+    assert "error of the moments is 1 where it was 4" in verdict.sentence
+    assert fitted_verdict(fitted(fall, fall_lower), ("another law",)).advice == DO_NOT
