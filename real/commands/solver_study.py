@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> None:
         two_parts,
     )
     from real.experiments.solver_study import SolverPlan, solver_study
+    from real.images.latents import latents_of
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
     from real.reports.origin import Origin
@@ -57,21 +58,22 @@ def run(options: argparse.Namespace) -> None:
 
     device = on_device(options.device)
     checkpoint = run_network(NetworkRequest.of(options), device)
-    shape = checkpoint.shape
+    shape = checkpoint.image_shape
     known, images = two_parts(
         options.data, partial(opened, ImageRequest.of(options), shape=shape), "held-out"
     )
     samples = options.samples or len(images)
-    require_memory("samples", samples, shape)
+    require_memory("samples", samples, checkpoint.shape)
     in_turn = images.in_turn(samples)
     features = features_for(options.features, known, shape, options.seed, device)
     reference = Reference.of(features, images, device)
+    fitted_to = latents_of(known, checkpoint.codec, device) if checkpoint.codec else known
     with (
         resumable(checkpoint, options.out) as network,
         given.counting(None, "sample", options.quiet) as on_progress,
     ):
         plan = SolverPlan(
-            network, known, options.nfe, options.fit_up_to,
+            network, fitted_to, options.nfe, options.fit_up_to,
             tuple(range(options.seed, options.seed + options.seeds)), samples,
             of_images(checkpoint, in_turn, "joint"), device, on_progress,
         )  # fmt: skip

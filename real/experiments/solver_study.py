@@ -83,7 +83,8 @@ def _samplers(plan: SolverPlan, reference: Reference, nfe: int) -> dict[str, tup
     found[EPSILON] = _searched(plan, reference, nfe)
     for name, parts in FITTED.items():
         fitted = fit_checkpoint_solver(
-            plan.checkpoint, own, BASES, nfe, images=plan.images, conditions=plan.condition, parts=parts,
+            plan.checkpoint, own, BASES, nfe, images=plan.images, conditions=plan.condition,
+            parts=parts, seed=plan.seeds[0],
             flow={"device": plan.device, "on_progress": plan.on_progress},
         )  # fmt: skip
         spent = fitted.figures["evaluations_fitting"]

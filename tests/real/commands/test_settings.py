@@ -13,13 +13,15 @@ from real.checkpoints.reloading import damaged
 from real.cli import main
 from real.compress import Damage
 from real.compress.repaired_folder import save_repaired
+from real.experiments import solver_study
+from real.experiments.solver_study import SolverPlan
 from real.families.data_range import in_range
 from real.images.digits import digits
 from real.images.latents import latents_of
 from real.images.opening import open_images
 from real.quality import feature_choice
 from real.quality.features import PIXELS
-from real.quality.measure import Reference
+from real.quality.measure import Reference, Sampler
 from real.reports.image_grid import image_grid
 from real.solvers import sampling
 from real.solvers.sampling import latents, sample
@@ -265,3 +267,36 @@ def test_a_study_begins_at_its_seed_and_judges_by_images_of_their_own(name, tmp_
     assert torch.equal(reference[0].rows, others.flatten(1))
     ((trained_on, seed),) = trained
     assert torch.equal(trained_on, known) and seed == SEED
+
+
+def test_solvers_of_a_study_are_fitted_to_images_as_the_network_takes_them(tmp_path, monkeypatch):
+    """Of a network in [0, 1] that is half the range of what samples are compared with."""
+    seen = []
+
+    def watched(plan, reference):
+        seen.append((plan, reference))
+        raise Seen
+
+    monkeypatch.setattr(STUDIES["solver-study"], watched)
+    arguments = ["solver-study", "digits", "--range=0,1", "--samples", "4", *ASKED]
+    with pytest.raises(Seen):
+        main([*arguments, "--out", str(tmp_path / "s")])
+    ((plan, reference),) = seen
+    torch.testing.assert_close(pictures(plan.images), (pictures(images("calibration")) + 1) / 2)
+    assert torch.equal(reference.rows, pictures(images("held-out")).flatten(1))
+
+
+def test_fits_of_a_study_have_its_first_seed(digits_checkpoint, monkeypatch):
+    seen = []
+
+    def watched(*given, **options):
+        seen.append(options["seed"])
+        raise Seen
+
+    monkeypatch.setattr(solver_study, "fit_checkpoint_solver", watched)
+    monkeypatch.setattr(solver_study, "_searched", lambda *given: (Sampler(torch.neg, "ddim"), 0))
+    cpu = torch.device("cpu")
+    plan = SolverPlan(digits_checkpoint, images("calibration"), (3,), 3, (SEED, 6), 4, None, cpu)
+    with pytest.raises(Seen):
+        list(solver_study.solver_study(plan, Reference.of(PIXELS, images("held-out"), "cpu")))
+    assert seen == [SEED]
