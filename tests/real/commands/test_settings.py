@@ -24,6 +24,7 @@ from real.quality.features import PIXELS
 from real.quality.measure import Reference, Sampler
 from real.reports.image_grid import image_grid
 from real.solvers import sampling
+from real.solvers.by_name import solver_named
 from real.solvers.sampling import latents, sample
 from theory.calibration import Calibrated, Calibration, compare, validate
 from theory.calibration.miscalibration import betting_test
@@ -76,6 +77,11 @@ def validated(calibration, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sampling, "sample", watched)
+        pair = (
+            solver_named("ddim"),
+            solver_named("dpm-multi-2"),
+        )  # one and the same but for analytic
+        patch.setattr("real.solvers.by_name.solver_pair", lambda *given: pair)
         more = ["--nfe", "2", "--samples", "4", "--out", str(folder / "r")]
         made = ["--calibration", str(folder / "c.safetensors")]
         assert main(["validate", "digits", *made, *ASKED, *DRAWN, *more]) == 0
@@ -98,6 +104,7 @@ def test_samples_of_a_validation_are_shown_without_and_with_calibration(
 ):
     folder, (before, after) = validated
     assert isinstance(after.predict, Calibrated) and not isinstance(before.predict, Calibrated)
+    assert (before.solver.name, after.solver.name) == ("ddim", "dpm-multi-2")
     noise = latents(digits_checkpoint, 4, SEED)
     for call, name in ((before, "samples_before"), (after, "samples_after")):
         assert torch.equal(call.noise, noise)
