@@ -17,7 +17,7 @@ from theory.statistics.intervals import Estimate
 
 CAUSES = (
     "target, schedule or its direction, range of the images and whether they are of all kinds that the "
-    "network was trained on, order of channels, conditions"
+    "network was trained on, order of channels, conditions, and whether it was trained long enough"
 )
 
 MARGIN = 0.005

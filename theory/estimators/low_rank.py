@@ -75,13 +75,13 @@ class LowRankSums(OnOneDevice):
     ) -> tuple[Float64[Tensor, "group k k"], Float64[Tensor, "group k d"]]:
         """E f f^T and E f r^T about the centres, per draw and group; zero for an empty one."""
         f, mf = self.features(sums[:, 0], sums[:, 1]), self.features(centres[0], centres[1])
-        n, r, mr = draws[:, None, None], sums[:, 2], centres[2]
-        square = self.square + n * torch.outer(mf, mf)
-        square = square - f[:, :, None] * mf - mf[:, None] * f[:, None]
-        cross = self.cross + n * torch.outer(mf, mr)
-        cross = cross - f[:, :, None] * mr - mf[:, None] * r[:, None]
+        r, mr = sums[:, 2], centres[2]
+        square, cross = self.square.clone(), self.cross.clone()
+        for g, n in enumerate(draws.tolist()):
+            square[g] += n * torch.outer(mf, mf) - torch.outer(f[g], mf) - torch.outer(mf, f[g])
+            cross[g] += n * torch.outer(mf, mr) - torch.outer(f[g], mr) - torch.outer(mf, r[g])
         some = draws.clamp(min=1)[:, None, None]
-        return square / some, cross / some
+        return square.div_(some), cross.div_(some)
 
     def with_network(
         self,

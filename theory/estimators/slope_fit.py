@@ -95,7 +95,7 @@ class SlopesEstimator(PartEstimator):
     def condensed_numbers(self, shape: tuple[int, ...]) -> int:
         """How many numbers ``condensed`` keeps of a time."""
         d = torch.Size(shape).numel()
-        return d * (12 * GROUPS + 2 * low_rank.RANK if has_dct_bands(shape) else 6 * GROUPS)
+        return d * (18 * GROUPS + 2 * low_rank.RANK if has_dct_bands(shape) else 9 * GROUPS)
 
     def fit(
         self,
@@ -176,7 +176,8 @@ class _Given:
         whole = torch.stack([s.among(undivided_image) for s in statistics], 1)[used]
         of_means = torch.stack([s.of_means(undivided_image) for s in statistics], 1)[used]
         matrices = smoothers(log_snr, whole.mean(0)[:, RR, 0] / len(whole))[SMOOTHINGS]
-        return cls(statistics, used, whole.mean(0), of_others(whole, of_means), matrices)
+        others = of_others(len(whole), whole.sum(0), whole, of_means)
+        return cls(statistics, used, whole.mean(0), others, matrices)
 
     @property
     def groups(self) -> int:
@@ -234,8 +235,9 @@ def _candidates(given: _Given, cells: Partition) -> list[_SlopesTried]:
         return [_SlopesTried(cells, ridge, matrix, unknown) for ridge, matrix in ways]
     gains = torch.zeros(len(ways), *shape, dtype=torch.float64)
     for part in given.parts(cells):
-        own = of_left_out(part.products, part.of_means, WITH_RESIDUAL)
-        others = of_others(part.products, part.of_means)
+        total = part.products.sum(0)
+        own = of_left_out(given.groups, part.products, part.of_means, WITH_RESIDUAL)
+        others = of_others(given.groups, total, part.products, part.of_means)
         for k, ridge in enumerate(_ridges(cells)):
             fitted = _slopes_of_others(others, ridge, given.whole_of_others, part.unseen)
             for j, matrix in enumerate(given.matrices):

@@ -140,24 +140,26 @@ def _low_rank_fit(
     if features is None:
         return None
     unseen = unseen.repeat_interleave(len(features.patterns))
-    of_groups, crosses_of_groups = features.centred(sums.draws, sums.sums, centres)
-    square, cross = of_groups[used], crosses_of_groups[used]
-    x, y, r = (sums.means() - centres)[used].unbind(1)
-    f, n = features.features(x, y), len(square)
+    squares, crosses = features.centred(sums.draws, sums.sums, centres)
+    places = used.nonzero()[:, 0].tolist()
+    n, mean = len(places), used.double() / len(places)
+    square, cross = (torch.einsum("g,gij->ij", mean, p) for p in (squares, crosses))
+    x, y, r = (sums.means() - centres).unbind(1)
+    f = features.features(x, y)
     gains = torch.full((len(RIDGES), n), -torch.inf, dtype=torch.float64)
-    if n >= LEAST_GROUPS:
-        squares_of_means, crosses_of_means = f[:, :, None] * f[:, None], f[:, :, None] * r[:, None]
-        own_square = of_left_out(square, squares_of_means, torch.tensor(False))
-        own_cross = of_left_out(cross, crosses_of_means, torch.tensor(True))
-        squares, crosses = of_others(square, squares_of_means), of_others(cross, crosses_of_means)
-        for k, ridge in enumerate(RIDGES):
-            for g in range(n):
-                slopes = low_rank.ridge_map(squares[g], crosses[g], ridge, unseen)
-                gains[k, g] = low_rank.explained(slopes, own_square[g], own_cross[g])
+    for k, g in enumerate(places if n >= LEAST_GROUPS else ()):
+        of_features, with_residual = torch.outer(f[g], f[g]), torch.outer(f[g], r[g])
+        squares_of_others = of_others(n, n * square, squares[g], of_features)
+        crosses_of_others = of_others(n, n * cross, crosses[g], with_residual)
+        own_square = of_left_out(n, squares[g], of_features, torch.tensor(False))
+        own_cross = of_left_out(n, crosses[g], with_residual, torch.tensor(True))
+        for j, ridge in enumerate(RIDGES):
+            slopes = low_rank.ridge_map(squares_of_others, crosses_of_others, ridge, unseen)
+            gains[j, k] = low_rank.explained(slopes, own_square, own_cross)
     best = RIDGES[int(gains.mean(1).argmax())]
-    slopes = low_rank.ridge_map(square.mean(0), cross.mean(0), best, unseen)
+    slopes = low_rank.ridge_map(square, cross, best, unseen)
     with_x, with_y = features.with_network(sums.draws, sums.sums, centres)
-    whole = torch.einsum("g,gij->ij", sums.draws / sums.draws.sum(), of_groups)
+    whole = torch.einsum("g,gij->ij", sums.draws / sums.draws.sum(), squares)
     return LowRankFit(
         gains, LargeArray(slopes, in_file=in_file), (slopes * with_x).sum().item(),
         (slopes * with_y).sum().item(), (slopes * (whole @ slopes)).sum().item(),

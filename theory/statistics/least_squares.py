@@ -61,27 +61,32 @@ def _solve(products: Tensor, toward: Tensor, ridge: float, unseen: Tensor | None
 
 
 def of_others(
-    products: Float64[Tensor, "n *many"], of_means: Float64[Tensor, "n *many"]
-) -> Float64[Tensor, "n *many"]:
+    groups: int,
+    total: Float64[Tensor, "*#many"],
+    products: Float64[Tensor, "*many"],
+    of_means: Float64[Tensor, "*many"],
+) -> Float64[Tensor, "*many"]:
     """Mean products of all groups but one, about the means of these others:
 
-        (sum_{h != g} P_h - Q_g / (n - 1)) / (n - 1).
+        (sum_h P_h - P_g - Q_g / (n - 1)) / (n - 1)    over n groups.
 
     About the mean of all groups the values of one would follow from those of the others.
 
     Args:
-        products: P, of each group, about the mean of all groups.
-        of_means: Q, products of the means of each group about the mean of all.
+        groups: n.
+        total: sum of P over all groups.
+        products: P, of one group or several, about the mean of all groups.
+        of_means: Q, products of the means of these groups about the mean of all.
     """
-    n = len(products)
-    return (products.sum(0) - products - of_means / (n - 1)) / (n - 1)
+    return (total - products - of_means / (groups - 1)) / (groups - 1)
 
 
 def of_left_out(
-    products: Float64[Tensor, "n *many"],
-    of_means: Float64[Tensor, "n *many"],
+    groups: int,
+    products: Float64[Tensor, "*many"],
+    of_means: Float64[Tensor, "*many"],
     with_residual: Bool[Tensor, "*some"],
-) -> Float64[Tensor, "n *many"]:
+) -> Float64[Tensor, "*many"]:
     """Mean products of each group, of features about the means of the others, as their slopes are used:
 
         P_g + Q_g (2 n - 1) / (n - 1)^2    of two features,
@@ -92,10 +97,10 @@ def of_left_out(
     would show.
 
     Args:
-        products, of_means: as for ``of_others``.
+        groups, products, of_means: as for ``of_others``.
         with_residual: which of the products are with the residual; it broadcasts against them.
     """
-    n = len(products)
+    n = groups
     share = torch.where(with_residual, 1 / (n - 1), (2 * n - 1) / (n - 1) ** 2)
     return products + share * of_means
 

@@ -5,7 +5,7 @@ import torch
 from tests.draws import normal
 from theory.estimators.affine_sums import AffineSums
 from theory.estimators.low_rank import features
-from theory.estimators.slope_fit import fit_slopes
+from theory.estimators.slope_fit import SlopesEstimator, fit_slopes
 from theory.estimators.slope_statistics import RIDGES, SlopeStatistics
 from theory.forward.forward_pass import GROUPS, Observation
 from theory.statistics.shrinkage import SHRUNK
@@ -84,3 +84,11 @@ def test_with_many_images_each_pixel_has_its_own_slopes():
         given = torch.stack([x[:, pixel], y[:, pixel]], 1)
         own = torch.linalg.lstsq(given - given.mean(0), r[:, pixel : pixel + 1]).solution[:, 0]
         assert torch.allclose(slopes.pixel[0, :, pixel], own, atol=0.02)
+
+
+def test_what_is_kept_for_the_fit_is_what_memory_is_planned_for():
+    shape, d = (2, 4, 4), 32
+    kept = statistics(observed(shape, 20), shape)
+    arrays = (*kept.products.values(), *kept.deviations.values(), kept.low_rank.slopes)
+    numbers = [torch.Size(a.shape).numel() for a in arrays if a.shape[-1] == d]
+    assert SlopesEstimator().condensed_numbers(shape) == sum(numbers)

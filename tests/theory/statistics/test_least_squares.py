@@ -65,15 +65,17 @@ def test_left_out_products_are_about_the_mean_of_the_others():
     dx, dr = (v.mean(1) - v.mean((0, 1)) for v in (x, r))
     cx, cr = x - x.mean((0, 1)), r - r.mean((0, 1))
     square, cross = (cx * cx).mean(1), (cx * cr).mean(1)
-    own_square = of_left_out(square, dx * dx, torch.tensor(False))
-    own_cross = of_left_out(cross, dx * dr, torch.tensor(True))
+    own_square = of_left_out(5, square, dx * dx, torch.tensor(False))
+    own_cross = of_left_out(5, cross, dx * dr, torch.tensor(True))
+    squares = of_others(5, square.sum(0), square, dx * dx)
+    crosses = of_others(5, cross.sum(0), cross, dx * dr)
     for g in range(5):
         kept = [h for h in range(5) if h != g]
         about, r_about = x - x[kept].mean((0, 1)), r - r[kept].mean((0, 1))
         assert torch.allclose(own_square[g], (about * about)[g].mean(0))
         assert torch.allclose(own_cross[g], (about * cr)[g].mean(0))
-        assert torch.allclose(of_others(square, dx * dx)[g], (about * about)[kept].mean((0, 1)))
-        assert torch.allclose(of_others(cross, dx * dr)[g], (about * r_about)[kept].mean((0, 1)))
+        assert torch.allclose(squares[g], (about * about)[kept].mean((0, 1)))
+        assert torch.allclose(crosses[g], (about * r_about)[kept].mean((0, 1)))
 
 
 def test_left_out_products_are_on_average_what_a_new_image_shows():
@@ -83,9 +85,9 @@ def test_left_out_products_are_on_average_what_a_new_image_shows():
     found = []
     for draw in itertools.product(range(2), repeat=3):
         x, r = (kinds[list(draw)] - kinds[list(draw)].mean(0)).unbind(1)
-        own_square = of_left_out(x * x, x * x, torch.tensor(False)).mean()
+        own_square = of_left_out(3, x * x, x * x, torch.tensor(False)).mean()
         found.append(
-            torch.stack([own_square, of_left_out(x * r, x * r, torch.tensor(True)).mean()])
+            torch.stack([own_square, of_left_out(3, x * r, x * r, torch.tensor(True)).mean()])
         )
     variance, covariance = truth[:, 0].square().mean(), truth.prod(1).mean()
     expected = torch.stack([variance + variance / 2, covariance])
