@@ -115,7 +115,7 @@ def test_the_plan_tells_what_the_sums_take_and_keeps_to_what_there_is(monkeypatc
     assert plan.blocks == [range(50)]
     d = 3 * 8 * 8
     assert plan.of_time >= 8 * 16 * d * (9 + 1 + 3 + 6 + 6 + 16)
-    assert plan.kept == 8 * d * (12 * 16 + 16)
+    assert plan.kept == 8 * d * (18 * 16 + 16)
     assert str(plan).startswith("memory: sums of ")
     monkeypatch.setattr(
         "theory.calibration.memory_plan.available_memory", lambda device=None: 10 * plan.of_time
