@@ -30,7 +30,7 @@ def noise_energies(
     """E|e_theta|^2 / d of the network, without and with its calibration, (T, 2).
 
     e_theta = p y_theta + q x_t is the noise that a prediction stands for. The moments are those of
-    the images that the calibration was made from.
+    the images that the calibration was made from, means of their groups.
 
     Args:
         schedule, target: of the network.
@@ -50,7 +50,7 @@ def noise_energies(
         cells = by_dct_coefficient(of_time.shape) if turned else by_pixel(of_time.shape)
         on_x, on_y = (cosine if cosine is not None and turned else slopes.pixel[k]).flatten(1)
         products = of_time.among(cells)
-        moments = torch.einsum("g,gjd->jd", of_time.draws / of_time.draws.sum(), products)
+        moments = products[of_time.draws > 0].mean(0)
         mean = p[k] * centres[1] + q[k] * centres[0]
         ones = torch.ones_like(on_x)
         before = _energy(moments, p[k] * ones, q[k] * ones, mean)

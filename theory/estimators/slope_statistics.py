@@ -159,8 +159,7 @@ def _low_rank_fit(
     best = RIDGES[int(gains.mean(1).argmax())]
     slopes = low_rank.ridge_map(square, cross, best, unseen)
     with_x, with_y = features.with_network(sums.draws, sums.sums, centres)
-    whole = torch.einsum("g,gij->ij", sums.draws / sums.draws.sum(), squares)
     return LowRankFit(
         gains, LargeArray(slopes, in_file=in_file), (slopes * with_x).sum().item(),
-        (slopes * with_y).sum().item(), (slopes * (whole @ slopes)).sum().item(),
+        (slopes * with_y).sum().item(), (slopes * (square @ slopes)).sum().item(),
     )  # fmt: skip

@@ -553,3 +553,12 @@ def test_a_calibration_is_saved_and_loaded(tmp_path):
     assert back.summary() == calibration.summary()
     with pytest.raises(InputError, match="there is none"):
         Calibration.load(tmp_path / "d.safetensors")
+
+
+def test_the_plain_average_is_told_at_as_many_evaluations():
+    """Of twice as many draws, half of the energy of one."""
+    once, twice = (
+        calibrate(imperfect, SCHEDULE, images=images(40) / 50, times=TIMES, draws=draws)
+        for draws in (1, 2)
+    )
+    assert torch.allclose(twice.plain_error_energy, once.plain_error_energy / 2, rtol=1e-9)

@@ -1,13 +1,17 @@
 """What speaks against a network's description is said; right descriptions are not doubted."""
 
 import torch
+from scipy.stats import t as student
 
-from theory.calibration import Calibration, calibrate, validate
+from theory.calibration import Calibration, alternatives, calibrate, validate
 from theory.calibration.description import MARGIN, MEAN_MARGIN, description_warning
+from theory.calibration.passes import pose
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import DATA, NOISE
 from theory.estimators.line_check import LineComparison
 from theory.estimators.time_grid import TimeGrid
+from theory.forward.images import ImageSet
+from theory.forward.network import Network
 from theory.statistics.intervals import Estimate
 from theory.statistics.neyman_allocation import Goal
 from theory.support.broadcasting import along_batch
@@ -184,3 +188,23 @@ def test_doubts_are_kept_in_a_file(tmp_path):
     again = Calibration.load(tmp_path / "it")
     assert again.warning() == wrong.warning()
     assert again.doubts == wrong.doubts != ()
+
+
+def test_several_alternatives_share_the_probability_of_a_doubt(monkeypatch):
+    """Four: one that is better at 0.0008 may be the best of four by chance; at 0.0002 it is not."""
+    n = 16
+    problem = pose(
+        Network(exact(lambda _: COLOURS), SCHEDULE, DATA),
+        ImageSet(noised(COLOURS.expand(n, 3, 1, 1)), torch.arange(n) % 4, n), TIMES, (), seed=0,
+    )  # fmt: skip
+    spread = torch.linspace(-1, 1, n, dtype=torch.float64)
+    for level, seen in ((0.0008, False), (0.0002, True)):
+        fall = spread + float(student.isf(level, n - 1)) * spread.std() / n**0.5
+
+        def errors(problem, described, times, members, fall=fall):
+            own = described.says == "as described"
+            return torch.ones(1, n).double() if own else (-fall).exp()[None]
+
+        monkeypatch.setattr(alternatives, "_errors", errors)
+        doubts, _ = alternatives.better_alternatives(problem)
+        assert len(doubts) == (4 if seen else 0)

@@ -34,3 +34,15 @@ def test_a_network_that_ignores_its_input_is_best_averaged_plainly():
     calibration = run(Goal(evaluations=1000), network=lambda x_t, t: torch.ones_like(x_t))
     assert {choice.estimator for choice in calibration.choices} == {"plain"}
     assert "plain" not in {choice.estimator for choice in run(Goal(evaluations=1000)).choices}
+
+
+def test_a_second_draw_that_tells_next_to_nothing_is_not_paid_for():
+    """The error of the mean is of the images: two draws cost twice and leave it as it is."""
+
+    def of_images(t, x_0):
+        return 0.5 + x_0
+
+    def rough(x_t, t):
+        return KnownPixels(of_images)(x_t, t) + 0.01 * x_t
+
+    assert {choice.draws for choice in run(Goal(evaluations=1000), rough).choices} == {1}

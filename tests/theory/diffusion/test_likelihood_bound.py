@@ -174,3 +174,13 @@ def test_solver_weights_count_a_gain_in_any_target_as_noise():
 def test_a_solver_of_one_step_is_refused():
     with pytest.raises(InputError, match="at least two, got 1"):
         solver_weights(VPLinear(), NOISE, torch.tensor([0.5], dtype=torch.float64))
+
+
+def test_the_step_from_the_cleanest_time_is_as_long_as_the_one_before():
+    schedule = VPLinear()
+    times = schedule.grid(4)
+    log_snr = schedule.log_snr(times)
+    cleanest = int(log_snr.argmax())
+    last_gap = log_snr.sort().values.diff()[-1]
+    found = solver_weights(schedule, NOISE, times)[cleanest]
+    assert torch.allclose(found, torch.expm1(last_gap) / 2, rtol=1e-12)

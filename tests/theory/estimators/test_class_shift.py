@@ -7,8 +7,10 @@ from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import VPCosine
+from theory.estimators import class_shift
 from theory.estimators.class_shift import _of_time, _pool
 from theory.forward.keyed_noise import keyed_noise
+from theory.statistics.lower_bounds import lower_bounds
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import SHRUNK
 from theory.support.errors import InputError
@@ -131,3 +133,16 @@ def test_a_group_has_no_part_in_the_shift_that_it_judges():
 
     assert gain((total + other) / 2) == pytest.approx((gain(total) + gain(other)) / 2)
     assert abs(gain(other) - gain(total)) > 1
+
+
+def test_bounds_hold_for_all_times_and_parts_at_once(monkeypatch):
+    """Two times, a shift and a shift of each class, and the total: five statements."""
+    asked = []
+
+    def bounds(gains, statements):
+        asked.append(statements)
+        return lower_bounds(gains, statements)
+
+    monkeypatch.setattr(class_shift, "lower_bounds", bounds)
+    made()
+    assert asked == [2 * len(TIMES) + 1]

@@ -7,7 +7,10 @@ from theory.calibration.procedure import calibrate
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import DATA, NOISE, VELOCITY
 from theory.estimators.noise_energy import _energy
+from theory.forward.forward_pass import GROUPS
+from theory.forward.images import ImageSet
 from theory.forward.keyed_noise import keyed_noise
+from theory.forward.survey import survey
 from theory.statistics.least_squares import XX, XY, YY
 from theory.support.broadcasting import along_batch
 
@@ -59,3 +62,20 @@ def test_the_energy_of_a_sum_by_hand():
     moments[XX], moments[XY], moments[YY] = 2.0, 0.5, 3.0
     one = torch.ones(1, dtype=torch.float64)
     assert _energy(moments, 2 * one, -one, one / 2).item() == pytest.approx(12.25)
+
+
+def test_the_energy_without_calibration_is_that_of_the_predictions():
+    """A mean over groups alike, however many images each has: of 20 images, four groups have two."""
+    n, schedule, drawn = 20, VPLinear(), []
+    predict = network(schedule, NOISE)
+
+    def seen(x_t, t, condition=None):
+        drawn.append(predict(x_t, t))
+        return drawn[-1]
+
+    calibration = calibrate(seen, schedule, images=IMAGES[:n], times=TIMES, order=1)
+    ranks = survey(ImageSet(IMAGES[:n], None, n)).ranks
+    for found, of_time in zip(calibration.noise_energy[:, 0], drawn, strict=True):
+        energies = of_time.square().flatten(1).mean(1)
+        groups = [energies[ranks % GROUPS == g].mean() for g in range(GROUPS)]
+        assert torch.allclose(found, torch.stack(groups).mean(), rtol=1e-9)
