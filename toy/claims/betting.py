@@ -244,7 +244,10 @@ CLAIMS = (
     ),
     exact_claim(
         "betting-ville", "13", "P(max_n W_n >= b) <= 1/b, over all paths", TWO_POINTS, ville_excess,
-        wealth={"bet-on-winners": on_winners, "debts": not_clipped},
+        wealth={
+            "bet-on-winners": on_winners, "debts": not_clipped,
+            "more-to-begin-with": lambda case, x: 1.5 * made_beforehand(case, x),
+        },
     ),
     exact_claim(
         "betting-bound", "13", "a lower bound is ever wrong in 5 % of all cases at most", TWO_POINTS,

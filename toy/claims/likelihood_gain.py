@@ -7,7 +7,7 @@ by 0.5 (SNR_s/SNR_t - 1) |eta|^2. Whether a divergence falls as well is another 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -237,6 +237,8 @@ CLAIMS = (
             "natural-logarithm": lambda nats, d: Estimate(
                 *(x / d for x in (nats.value, nats.lower, nats.upper))),
             "bits-per-image": lambda nats, d: bits_per_dim(nats, 1),
+            "lower-end-in-nats": lambda nats, d: replace(bits_per_dim(nats, d), lower=nats.lower),
+            "upper-end-in-nats": lambda nats, d: replace(bits_per_dim(nats, d), upper=nats.upper),
         },
     ),
     exact_claim(

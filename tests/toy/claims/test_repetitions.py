@@ -2,10 +2,11 @@
 
 import pytest
 import torch
-from scipy.stats import binom
+from scipy.stats import beta, binom
 
 from toy.claims import coverage
 from toy.claims.repetitions import PASSED_WRONGLY, as_often_as, at_most
+from toy.claims.tail_frequencies import exceedance
 from toy.judge.claim import LEVEL
 
 NOMINAL, SEEDS = 0.05, range(40)
@@ -45,3 +46,18 @@ def power(repetitions):
 def test_there_are_enough_repetitions_to_refuse_intervals_that_miss_twice_as_often():
     assert power(coverage.REPETITIONS) <= PASSED_WRONGLY
     assert power(coverage.REPETITIONS // 3) > PASSED_WRONGLY
+
+
+def test_a_count_is_measured_by_its_two_sided_limits():
+    """One half of the level on each side."""
+    for count, limit in ((120, binom.isf), (80, binom.ppf)):
+        expected = (count - 100) / (limit(LEVEL / 2, 2000, NOMINAL) - 100)
+        assert as_often_as(count, 2000, NOMINAL).deviation == pytest.approx(expected, rel=1e-12)
+
+
+def test_several_tails_share_the_level():
+    """Two events of one bound: each has half of the level, and the worse one counts."""
+    often, seldom = (torch.arange(100, dtype=torch.float64) for _ in range(2))
+    tails = [(often, 80.0, 0.3), (seldom, 90.0, 0.3)]
+    assert exceedance(tails[:1]).deviation == pytest.approx(beta.ppf(LEVEL, 20, 81) / 0.3)
+    assert exceedance(tails).deviation == pytest.approx(beta.ppf(LEVEL / 2, 20, 81) / 0.3)

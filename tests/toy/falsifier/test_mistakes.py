@@ -14,6 +14,7 @@ from toy.falsifier.falsify import falsify, model_stages, schedule_stages
 from toy.falsifier.mistakes import FLOAT32, holds_float32, is_rounding
 from toy.falsifier.model_errors import ModelPoint
 from toy.falsifier.model_mistakes import explain_model
+from toy.falsifier.schedule_claims import decreasing_error
 from toy.falsifier.schedule_mistakes import BACKWARDS, explain_rise, explain_schedule
 from toy.falsifier.validation import as_model, as_schedule
 from toy.judge.evidence import Explanation
@@ -561,3 +562,9 @@ def test_values_that_are_nearly_the_same_are_told_by_their_difference():
     assert line == "d_alpha at t = 0.5: expected 1e-16, got 2"
     line, _ = Explanation("alpha", 0.5, math.inf, -2.0, "alpha must be positive").lines()
     assert line == "alpha at t = 0.5: got -2"
+
+
+def test_a_log_snr_that_stands_still_does_not_fall():
+    schedule = VPLinear()
+    assert decreasing_error(TimePair(schedule, 0.2, 0.3)) == 0
+    assert decreasing_error(TimePair(schedule, 0.2, 0.2)) == math.inf

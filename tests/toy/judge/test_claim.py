@@ -16,7 +16,7 @@ from toy.judge.claim import (
     statistical_claim,
 )
 from toy.judge.evidence import Evidence, false_alarm_probability
-from toy.judge.verdicts import falls, report_lines, stands, verify
+from toy.judge.verdicts import falls, report_lines, stands, summary_line, verify
 from toy.numerics.reported_errors import UnresolvedError, report
 
 EXAMPLES, SEED = 40, 0
@@ -303,3 +303,15 @@ def test_a_smaller_case_counts_only_if_the_claim_holds_there():
     claim = exact(lambda n: 1.0 if n < 100 else 0.0)
     found = claim.catch(Mutant("mutant", below(5)), 200, SEED)
     assert int(found.partition(",")[0]) >= 100
+
+
+def test_the_last_line_adds_up_proven_and_asymptotic_levels_apart():
+    proven, unproven = statistical(0.5), replace(statistical(0.5), level=1e-6, asymptotic=True)
+
+    def said(*claims):
+        return summary_line(list(verify(claims, EXAMPLES, SEED))).partition("run: ")[2]
+
+    assert said(exact(below(1001))) == "none, as every claim is exact"
+    assert said(proven) == "at most 1e-05"
+    both = "at most 1e-05, and 1e-06 of claims whose level is asymptotic"
+    assert said(proven, unproven) == both
