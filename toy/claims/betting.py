@@ -161,6 +161,13 @@ class WithoutNorm(MeanZeroTest):
         return 4 * (directions * vectors).sum(1) / directions.norm(dim=1).clamp(min=1e-300)
 
 
+class TooEarly(MeanZeroTest):
+    """The mistake of rejecting before the threshold: stopped there, bets are fair as well."""
+
+    def __init__(self, reach: float, threshold: float) -> None:
+        super().__init__(reach, min(1.1, threshold))
+
+
 def _stopped_wealth(
     case: ThreePointCase, threshold: float, kind: type[MeanZeroTest]
 ) -> tuple[Tensor, Tensor, Tensor]:
@@ -256,7 +263,10 @@ CLAIMS = (
     exact_claim(
         "betting-e-value", "13", "E W_tau = 1 for the test of mean zero, stopped at a threshold",
         THREE_POINTS, e_value_error, share=0.3,
-        kind={"direction-with-the-present": WithPresent, "stakes-without-norm": WithoutNorm},
+        kind={
+            "direction-with-the-present": WithPresent, "stakes-without-norm": WithoutNorm,
+            "rejects-too-early": TooEarly,
+        },
     ),
     statistical_claim(
         "betting-power", "13",

@@ -73,7 +73,9 @@ def conditional_error(
 
 
 def joint_error(
-    case: GuidedCase, joint: Callable[[Tensor, Tensor], Tensor] = lambda w, eta: w @ eta
+    case: GuidedCase,
+    joint: Callable[[Tensor, Tensor], Tensor] = lambda w, eta: w @ eta,
+    by_label: Callable[[Tensor], Tensor] = lambda eta: eta,
 ) -> float:
     """Fall of the loss over (x, c): |E eta|^2 under a joint shift, E|eta|^2 under one per label.
 
@@ -85,7 +87,7 @@ def joint_error(
     etas = torch.stack([model.eta(t) for model in models])
     shift, losses = joint(weights, etas), torch.zeros(3, dtype=torch.float64)
     size = shift.square().sum() + sum(prediction_size(model, t) ** 2 for model in models)
-    for weight, eta, model in zip(weights, etas, models, strict=True):
+    for weight, eta, model in zip(weights, by_label(etas), models, strict=True):
 
         def terms(x: Tensor, model: PlantedErrorModel = model, eta: Tensor = eta) -> Tensor:
             """The loss without a shift, with the joint one, and with the label's own."""
@@ -221,6 +223,7 @@ CLAIMS = (
             "labels-unweighted": lambda w, eta: eta.mean(0),
             "joint-root-mean-square": lambda w, eta: (w @ eta**2).sqrt(),
         },
+        by_label={"shift-of-the-next-label": lambda eta: eta.roll(1, 0)},
     ),
     exact_claim(
         "classifier-free", "4", "guided branches are calibrated each under its own law", CASES,

@@ -48,7 +48,7 @@ OF_CURVES = ("amortized",)
 """Claims that fit polynomials over the schedule's grid, which must have enough times."""
 
 CURVE = 24, 6
-"""Times that such a grid is asked for, and the least number that it must have."""
+"""Times that such a grid is asked for, and up to how many are too few."""
 
 FAMILIES = (
     schedules, martingale, derivative_tower, energy, maximal_inequalities, calibration, denoising,
@@ -129,8 +129,8 @@ def _swept(claim: ExactClaim, schedule: Schedule) -> SweptClaim:
 
 def other_claims(schedule: Schedule) -> Stage:
     """Every other exact claim whose cases have a schedule, but those that this one cannot be tried on."""
-    asked, least = CURVE
-    on_curves = OF_CURVES if len(schedule.grid(asked)) <= least else ()
+    asked, too_few = CURVE
+    on_curves = OF_CURVES if len(schedule.grid(asked)) <= too_few else ()
     smooth, left_out = _is_smooth(schedule), []
     if not smooth:
         rough = len(_exact_claims(SMOOTH_FAMILIES))

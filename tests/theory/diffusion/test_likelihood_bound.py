@@ -137,7 +137,8 @@ def test_bits_per_dimension():
     nats = Estimate(6 * math.log(2), 3 * math.log(2), math.inf)
     bits = bits_per_dim(nats, 3)
     assert (bits.value, bits.lower, bits.upper) == pytest.approx((2.0, 1.0, math.inf), rel=1e-14)
-    assert bits_per_dim(nats, 2).value == pytest.approx(3.0, rel=1e-14)
+    bits = bits_per_dim(Estimate(0.0, -math.log(2), 6 * math.log(2)), 2)
+    assert (bits.value, bits.lower, bits.upper) == pytest.approx((0.0, -0.5, 3.0), rel=1e-14)
 
 
 def test_times_of_infinite_log_snr_weigh_nothing():
