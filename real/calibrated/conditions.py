@@ -8,7 +8,7 @@ from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
-from real.images.latents import latents_of
+from real.images.latents import as_taken
 from theory.forward.images import Conditions, ImageSet, take
 from theory.support.errors import InputError
 
@@ -31,9 +31,8 @@ class ConditionedImages(ImageSet):
         Raises:
             InputError: as ``of_images``.
         """
-        conditions, codec = of_images(checkpoint, images, kind), checkpoint.codec
-        taken = latents_of(images, codec, device) if codec else images
-        return cls(torch.cat(list(taken)), conditions)
+        conditions = of_images(checkpoint, images, kind)
+        return cls(torch.cat(list(as_taken(images, checkpoint.codec, device))), conditions)
 
     def __len__(self) -> int:
         return len(self.images)

@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> None:
         raise InputError(f"samples: expected {LEAST_SAMPLES} at least, got {options.samples}")
     from real.calibrated.candidates import OTHER_SOLVERS, Candidates
     from real.commands import loading
-    from real.images.latents import latents_of
+    from real.images.latents import as_taken
     from real.quality.choice import choose
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference, Sampler
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
     features = features_for(
         options.features or "trained", known, checkpoint.image_shape, options.seed, device
     )
-    fitted_to = latents_of(known, checkpoint.codec, device) if checkpoint.codec else known
+    fitted_to = as_taken(known, checkpoint.codec, device)
     solvers = solvers_to_fit(options.solver, checkpoint.schedule)
     choosing = range(0, len(others), 3)
     deciding = [i for i in range(len(others)) if i % 3]

@@ -49,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
         two_parts,
     )
     from real.experiments.solver_study import SolverPlan, solver_study
-    from real.images.latents import latents_of
+    from real.images.latents import as_taken
     from real.quality.feature_choice import features_for
     from real.quality.measure import Reference
     from real.reports.origin import Origin
@@ -67,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     in_turn = images.in_turn(samples)
     features = features_for(options.features, known, shape, options.seed, device)
     reference = Reference.of(features, images, device)
-    fitted_to = latents_of(known, checkpoint.codec, device) if checkpoint.codec else known
+    fitted_to = as_taken(known, checkpoint.codec, device)
     with (
         resumable(checkpoint, options.out) as network,
         given.counting(None, "sample", options.quiet) as on_progress,

@@ -26,6 +26,21 @@ IN_MEMORY = 2**30
 """Bytes of latents up to which they stay in memory; more go to a temporary file."""
 
 
+def as_taken(
+    source: ImageSource,
+    codec: Codec | None,
+    device: Any = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> ImageSource:
+    """The images as a network takes them: their latents if it has a codec, else as they are.
+
+    Args:
+        source: the images.
+        codec, device, on_progress: as for ``latents_of``.
+    """
+    return latents_of(source, codec, device, on_progress) if codec else source
+
+
 @torch.no_grad()
 def latents_of(
     source: ImageSource,

@@ -8,12 +8,11 @@ any function of x_t). Per cell of coordinates
     theta = (C + kappa D + U)^{-1} (c + (kappa D + U) theta_whole),    C = E f f^T, c = E f r, D = diag C,
 
 so that a cell of which little is known has the slope of the whole image. A cell that hardly varies in
-n images may vary as the others do in the next one, and slopes that are large because it did not do harm
-there which no left-out image shows. So U is what one such image in n would add: the mean of D over all
-coordinates, divided by n. Which cells, how strong a
-kappa and how much smoothing over log-SNR is chosen at each time by the gain on left-out groups of
-images, "none" among them; the gain that is certified is that of the choice which all other groups
-would make.
+n images may vary as the others do in the next one. Its slopes would then do harm that no left-out image
+shows, the more the larger they are. So U is what one such image in n would add: the mean of D over all
+coordinates, divided by n. Which cells, how strong a kappa and how much smoothing over log-SNR is chosen
+at each time by the gain on left-out groups of images, "none" among them; the gain that is certified is
+that of the choice which all other groups would make.
 """
 
 from collections.abc import Iterator, Sequence
@@ -88,7 +87,7 @@ class SlopesEstimator(PartEstimator):
         """The products about their means, and the slopes of low rank."""
         used = torch.stack([s.draws > 0 for s in sums]).all(0)
         return [
-            SlopeStatistics.of(s, s.means()[used].mean(0), used, n, in_file=in_files)
+            SlopeStatistics.of(s, used, n, in_file=in_files)
             for s, n in zip(sums, measured.independent, strict=True)
         ]
 
@@ -186,8 +185,7 @@ class _Given:
 
     def unseen(self, cells: Partition) -> Float64[Tensor, "time 2 cell"]:
         """What one image more, in which every coordinate varies as they do on average, adds to a cell."""
-        images = torch.tensor([s.independent for s in self.statistics]).double()[:, None, None]
-        return self.whole[:, [XX, YY]] / images * cells.sizes / cells.sizes.sum()
+        return torch.stack([s.unseen for s in self.statistics])[..., None] * cells.sizes
 
     @property
     def scale(self) -> Float64[Tensor, "time 2 1"]:

@@ -53,26 +53,25 @@ class SlopeStatistics:
     Attributes:
         shape: of one image.
         draws: (G,), of each group.
-        independent: how many independent images they are of.
-        centres: (3, d), means of x_t, y_theta and the residual.
+        centres: (3, d), means of x_t, y_theta and the residual, of groups alike.
         products: (G, 6, cell) about the centres, per draw, by the name of the division into cells.
         deviations: (G, 3, d), means of each group about the centres, of pixels (False) and cosines (True).
+        unseen: (2,), what x_t^2 and y_theta^2 of a coordinate would have if one image more varied everywhere.
         low_rank: None for images without frequencies.
     """
 
     shape: tuple[int, ...]
     draws: Float64[Tensor, "group"]
-    independent: float
     centres: Float64[Tensor, "3 d"]
     products: Mapping[str, LargeArray]
     deviations: Mapping[bool, LargeArray]
+    unseen: Float64[Tensor, "2"]
     low_rank: LowRankFit | None
 
     @classmethod
     def of(
         cls,
         sums: AffineSums,
-        centres: Float64[Tensor, "3 d"],
         used: Bool[Tensor, "group"],
         independent: float,
         *,
@@ -82,7 +81,6 @@ class SlopeStatistics:
 
         Args:
             sums: of the time.
-            centres: means of x_t, y_theta and the residual.
             used: the groups that count.
             independent: how many independent images the sums are of.
             in_file: whether what has a number for each pixel is kept in temporary files.
@@ -92,17 +90,19 @@ class SlopeStatistics:
         """
         of_cells: dict[str, LargeArray] = {}
         deviations: dict[bool, LargeArray] = {}
+        means = sums.means()
+        centres = means[used].mean(0)
+        apart = means - centres
         for fine, coarse in _divisions(sums.shape):
-            apart = fine.coordinates(sums.means() - centres)
-            deviations[fine.cosine] = LargeArray(apart, in_file=in_file)
+            deviations[fine.cosine] = LargeArray(fine.coordinates(apart), in_file=in_file)
             found = sums.centred(centres, fine)
             of_cells[fine.name] = LargeArray(found, in_file=in_file)
             for cells in coarse:
                 of_cells[cells.name] = LargeArray(cells.sums(found), in_file=False)
         per_image = of_cells[undivided(sums.shape).name].part()[used].mean(0)[[XX, YY], 0]
         unseen = per_image / (centres.shape[1] * independent)
-        fitted = _low_rank_fit(sums, centres, used, unseen, in_file=in_file)
-        return cls(sums.shape, sums.draws, independent, centres, of_cells, deviations, fitted)
+        fitted = _low_rank_fit(sums, centres, apart, used, unseen, in_file=in_file)
+        return cls(sums.shape, sums.draws, centres, of_cells, deviations, unseen, fitted)
 
     def among(self, cells: Partition, part: slice = WHOLE) -> Float64[Tensor, "group 6 cell"]:
         """The products of some cells."""
@@ -134,7 +134,13 @@ def _divisions(shape: tuple[int, ...]) -> list[tuple[Partition, list[Partition]]
 
 
 def _low_rank_fit(
-    sums: AffineSums, centres: Tensor, used: Tensor, unseen: Tensor, *, in_file: bool
+    sums: AffineSums,
+    centres: Tensor,
+    apart: Tensor,
+    used: Tensor,
+    unseen: Tensor,
+    *,
+    in_file: bool,
 ) -> LowRankFit | None:
     features = sums.low_rank
     if features is None:
@@ -144,7 +150,7 @@ def _low_rank_fit(
     places = used.nonzero()[:, 0].tolist()
     n, mean = len(places), used.double() / len(places)
     square, cross = (torch.einsum("g,gij->ij", mean, p) for p in (squares, crosses))
-    x, y, r = (sums.means() - centres).unbind(1)
+    x, y, r = apart.unbind(1)
     f = features.features(x, y)
     gains = torch.full((len(RIDGES), n), -torch.inf, dtype=torch.float64)
     for k, g in enumerate(places if n >= LEAST_GROUPS else ()):

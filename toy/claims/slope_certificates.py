@@ -84,10 +84,7 @@ def _repetition(seed: int, repetition: int) -> FittedSlopes:
     log_snr = torch.log(1 / sigmas**2 - 1)
     centres = torch.zeros(len(SIGMAS), 3, torch.Size(SHAPE).numel(), dtype=torch.float64)
     used = torch.ones(GROUPS, dtype=torch.bool)
-    statistics = [
-        SlopeStatistics.of(s, c, used, float(IMAGES), in_file=False)
-        for s, c in zip(sums, centres, strict=True)
-    ]
+    statistics = [SlopeStatistics.of(s, used, float(IMAGES), in_file=False) for s in sums]
     slopes, left_out = fit_slopes(statistics, log_snr, SHRUNK, len(SIGMAS))
     fitted = slopes.pixel.flatten(2)
     cells = by_pixel(SHAPE)
