@@ -19,7 +19,7 @@ from theory.forward.survey import MeanImage
 from theory.support.errors import InputError
 from theory.support.memory import available_memory
 
-MOST_SUMS = 4e9
+MOST_SUMS = 2e9
 """Bytes of sums at once; more would save nothing but the reading of images."""
 
 MOST_KEPT = 1e9

@@ -27,6 +27,7 @@ from theory.forward.network import Network
 from theory.forward.survey import Survey, survey
 from theory.support.checks import kind_of, require_whole
 from theory.support.errors import InputError
+from theory.support.memory import release_memory
 
 PURPOSE = "calibrate"
 """Key of the noise, which validation does not share."""
@@ -274,10 +275,13 @@ def _pass_of_block(
         accumulator.keep(kept)
     choice = Choice(estimator.name, problem.survey.count, draws)
     choices = (choice,) * len(accumulators)
-    return pass_result(
+    found = pass_result(
         problem, accumulators, choices, plain_errors, choice.evaluations * len(choices),
         in_files=in_files,
     )  # fmt: skip
+    if in_files:
+        release_memory()
+    return found
 
 
 def pass_result(

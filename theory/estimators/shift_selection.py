@@ -80,14 +80,14 @@ class _ShiftTried:
 
     def gains(self, groups: Float64[Tensor, "group time d"]) -> Float64[Tensor, "group time"]:
         """Gain on each group's own mean, not smoothed, of the shift that all others would make."""
-        n, (times, d) = len(groups), groups.shape[1:]
+        n = len(groups)
         if n < LEAST_GROUPS:
             return torch.full(groups.shape[:2], -math.inf, dtype=torch.float64)
-        smooth, optimism = self.matrix @ groups, 2 * torch.sqrt(self.shared * self.common)
-        total, energy = smooth.sum(0), torch.stack([self.cells.energies(s) for s in smooth])
+        optimism = 2 * torch.sqrt(self.shared * self.common)
+        total, energy = self.matrix @ groups.sum(0), self._smooth_energies(groups)
         gains = []
-        for some in torch.arange(n).split(max(1, AT_ONCE // (times * d))):
-            estimate = (total - smooth[some]) / (n - 1)
+        for some in _at_once(groups):
+            estimate = (total - self.matrix @ groups[some]) / (n - 1)
             mean_energy = self.cells.energies(estimate)
             errors = _error_of_mean(energy.sum(0) - energy[some], mean_energy, n - 1)
             weights = self.weights(estimate, errors)
@@ -103,10 +103,20 @@ class _ShiftTried:
         n, estimate = len(groups), self.matrix @ mean
         if n < 2:
             return estimate, torch.zeros_like(estimate)
-        smooth = self.matrix @ groups
-        energy, mean_energy = self.cells.energies(smooth), self.cells.energies(smooth.mean(0))
-        errors = _error_of_mean(energy.sum(0), mean_energy, n)
+        mean_energy = self.cells.energies(self.matrix @ groups.mean(0))
+        errors = _error_of_mean(self._smooth_energies(groups).sum(0), mean_energy, n)
         return estimate, self.weights(estimate, errors)[:, self.cells.index] * estimate
+
+    def _smooth_energies(
+        self, groups: Float64[Tensor, "group time d"]
+    ) -> Float64[Tensor, "group time cell"]:
+        """Energies of the groups' own estimates."""
+        return torch.cat([self.cells.energies(self.matrix @ groups[g]) for g in _at_once(groups)])
+
+
+def _at_once(groups: Tensor) -> Sequence[Tensor]:
+    """Positions of groups, as many together as memory should hold beside them all."""
+    return torch.arange(len(groups)).split(max(1, AT_ONCE // groups[0].numel()))
 
 
 def _error_of_mean(sum_of_energies: Tensor, energy_of_mean: Tensor, n: int) -> Tensor:
@@ -130,13 +140,14 @@ def select_shift(
         policy: how careful to be.
         statements: how many certificates are to hold together (default: one for each time).
     """
-    groups = group_means(moments)
-    candidate, gains = _best(moments, groups, log_snr, importance, policy)
+    candidate, gains = _best(moments, log_snr, importance, policy)
     bounds = lower_bounds(gains, statements or len(moments))
     mean = torch.stack([m.mean.flatten() for m in moments])
     estimate, shift = map(
         candidate.cells.flat,
-        candidate.conclude(candidate.cells.coordinates(mean), candidate.cells.coordinates(groups)),
+        candidate.conclude(
+            candidate.cells.coordinates(mean), group_means(moments, candidate.cells)
+        ),
     )
     applied = policy.applies(bounds)
     shift = torch.where(applied[:, None], shift, 0.0)
@@ -151,7 +162,6 @@ def select_shift(
 
 def _best(
     moments: Sequence[Moments],
-    groups: Float64[Tensor, "group time d"],
     log_snr: Float64[Tensor, "time"],
     importance: Float64[Tensor, "time"],
     policy: Policy,
@@ -162,9 +172,9 @@ def _best(
     matrices = _smoothing_matrices(moments, log_snr, policy)
     ways = [undivided, by_dct_octave] if policy.smoothed and has_dct_bands(shape) else [undivided]
     for cells in (way(shape) for way in ways):
-        coordinates = cells.coordinates(groups)
+        groups = group_means(moments, cells)
         for candidate in _candidates(moments, matrices, cells, policy):
-            tried.append((candidate, candidate.gains(coordinates)))
+            tried.append((candidate, candidate.gains(groups)))
     return max(tried, key=lambda pair: (pair[1].mean(0) @ importance).item())
 
 
@@ -191,11 +201,11 @@ def _candidates(
     ]
 
 
-def group_means(moments: Sequence[Moments]) -> Float64[Tensor, "group time d"]:
-    """Mean units of the groups that have images at every time."""
+def group_means(moments: Sequence[Moments], cells: Partition) -> Float64[Tensor, "group time d"]:
+    """Mean units of the groups that have images at every time, in the coordinates of the cells."""
     counts = torch.stack([m.count for m in moments], 1)
     used = (counts > 0).all(1)
     means = torch.empty(int(used.sum()), len(moments), moments[0].total[0].numel()).double()
     for k, m in enumerate(moments):
-        means[:, k] = m.total.flatten(1)[used] / counts[used, k, None]
+        means[:, k] = cells.coordinates(m.total.flatten(1)[used] / counts[used, k, None])
     return means

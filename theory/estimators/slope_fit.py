@@ -287,7 +287,7 @@ def _assemble(
     d = torch.Size(shape).numel()
     pixel, cosine = (torch.zeros(times, 2, d, dtype=torch.float64) for _ in range(2))
     offset = torch.zeros(times, d, dtype=torch.float64)
-    dense: dict[int, Tensor] = {}
+    on_lowest = None
     for tried in dict.fromkeys(candidate for candidate in chosen if candidate):
         cells, here = tried.cells, [k for k, other in enumerate(chosen) if other is tried]
         fitted = None if cells is None else given.slopes(tried, cells)
@@ -299,13 +299,11 @@ def _assemble(
                 offset[k] = -(inverse_dct(centre, shape) if cells.cosine else centre)
                 (cosine if cells.cosine else pixel)[k] = slopes
             elif of_time.low_rank is not None:
-                dense[k] = of_time.low_rank.slopes.part()
-                offset[k] = -(low_rank.features(shape, *of_time.centres[:2]) @ dense[k])
-    on_lowest = None
-    if dense:
-        on_lowest = torch.zeros(times, 2 * low_rank.RANK, d, dtype=torch.float64)
-        for k, slopes in dense.items():
-            on_lowest[k, : len(slopes)] = slopes
+                dense = of_time.low_rank.slopes.part()
+                if on_lowest is None:
+                    on_lowest = torch.zeros(times, *dense.shape, dtype=torch.float64)
+                on_lowest[k] = dense
+                offset[k] = -(low_rank.features(shape, *of_time.centres[:2]) @ dense)
     return (
         offset.reshape(times, *shape),
         pixel.reshape(times, 2, *shape),

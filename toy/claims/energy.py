@@ -92,6 +92,6 @@ CLAIMS = (
     ),
     exact_claim(
         "energy-3d", "9", "the same in three dimensions", SPACE, energy_error,
-        alpha_moves={"energy-no-alpha-3d": False}, share=0.25,
+        alpha_moves={"energy-no-alpha-3d": False}, share=0.2,
     ),
 )  # fmt: skip

@@ -253,11 +253,12 @@ CLAIMS = (
         "solver-order-one", "11", "DDIM, written as weights, has order 1 to six digits", FLOWS,
         partial(order_error, order=1, make=first_order),
         make={"noise-of-the-old-size": without_noise_scale, "an-order-too-many": second_order},
+        share=0.5,
     ),
     exact_claim(
         "solver-order-two", "11", "DPM-Solver++ 2M, written as weights, has order 2 to six digits", FLOWS,
         partial(order_error, order=2, make=second_order),
-        make={"half-extrapolated": not_extrapolated, "an-order-too-few": first_order},
+        make={"half-extrapolated": not_extrapolated, "an-order-too-few": first_order}, share=0.5,
     ),
     exact_claim(
         "fit-never-raises", "11", "a fit of any cells and ridge never raises the squared error fitted to",

@@ -7,16 +7,14 @@ has mutants: the same claim with a plausible mistake, which must be caught.
 
 import hashlib
 import math
-import random
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, Verbosity, find, given, seed, settings
-from hypothesis.errors import NoSuchExample
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
 from hypothesis.strategies import SearchStrategy
 
 from toy.judge.evidence import Evidence, Explanation
@@ -31,8 +29,8 @@ LEVEL = 1e-8
 SEARCHED = 150
 """Least number of cases among which a counterexample to a mutant is looked for."""
 
-SHRINKS = 15
-"""Cases that are tried to shrink a mutant's counterexample: two hundred mutants take most of a run."""
+SEARCHED_FIRST = 10
+"""Cases that are looked at before: nearly every mutant fails on one of them."""
 
 FAILURES = (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError)
 """What a mutant may raise, which is not to be caught."""
@@ -106,25 +104,16 @@ class ExactClaim:
         return record
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
-        """A case on which the claim holds and the mutant fails, or None if the mutant survives.
-
-        It is shrunk by trying ``SHRINKS`` cases, unless it is one of those that are always tried.
-        """
-        case = self._found(mutant, examples, run_seed)
-        if case is None:
-            case = next((c for c in self.always if self._catches(c, mutant)), None)
+        """A case on which the claim holds and the mutant fails, or None if the mutant survives."""
+        cases = (case for case in self._cases(examples, run_seed) if self._catches(case, mutant))
+        case = next(cases, None)
         return None if case is None else f"{case!r}, error {mutant.check(case):.3g}"
 
-    def _found(self, mutant: Mutant, examples: int, run_seed: int) -> Any | None:
-        search = _Search(partial(self._fails, mutant), self._holds)
-        with suppress(NoSuchExample, SearchEnded), without_local_constants():
-            find(
-                self.strategy,
-                search,
-                settings=_settings(max(examples, SEARCHED)),
-                random=random.Random(run_seed),
-            )
-        return search.smallest()
+    def _cases(self, examples: int, run_seed: int) -> Iterator[Any]:
+        """Those on which mutants are tried, few first."""
+        for count in (SEARCHED_FIRST, max(examples, SEARCHED)):
+            yield from _drawn(self.strategy, count, run_seed)
+        yield from self.always
 
     def _catches(self, case: Any, mutant: Mutant) -> bool:
         return self._fails(mutant, case) and self._holds(case)
@@ -136,36 +125,17 @@ class ExactClaim:
         return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
 
 
-class SearchEnded(BaseException):
-    """Ends a search early. Hypothesis lets it through, as it does an interruption."""
+@lru_cache(maxsize=2)
+def _drawn(strategy: SearchStrategy[Any], count: int, run_seed: int) -> list[Any]:
+    """So many cases of a strategy, the simplest first; kept, as all mutants of a claim share them."""
+    cases: list[Any] = []
 
+    def keep(case: Any) -> None:
+        cases.append(case)
 
-class _Search:
-    """A test of cases that finds one on which a mutant fails and the claim holds, and smaller ones.
-
-    Once there is such a case, smaller ones are sought on which the mutant fails, in ``SHRINKS`` calls:
-    Hypothesis only goes on from smaller ones. Whether the claim holds there is asked at the end, as it
-    takes as long as the mutant.
-    """
-
-    def __init__(self, fails: Callable[[Any], bool], holds: Callable[[Any], bool]) -> None:
-        self._fails, self._holds = fails, holds
-        self._left = SHRINKS
-        self._found: list[Any] = []
-
-    def __call__(self, case: Any) -> bool:
-        if self._found:
-            if not self._left:
-                raise SearchEnded
-            self._left -= 1
-        passes = self._fails(case) and (bool(self._found) or self._holds(case))
-        if passes:
-            self._found.append(case)
-        return passes
-
-    def smallest(self) -> Any | None:
-        """The last case that was found on which the claim holds, if any was."""
-        return next((case for case in reversed(self._found) if self._holds(case)), None)
+    with without_local_constants():
+        seed(run_seed)(_settings(count)(given(strategy)(keep)))()
+    return cases
 
 
 class Record:

@@ -19,6 +19,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
 from toy.mixtures.mixture import GaussianMixture, Points, float64
+from toy.mixtures.short_dimensions import log_softmax
 
 
 @dataclass(frozen=True)
@@ -133,5 +134,5 @@ def _conditioned(
     from_mean = m_s + a * shares * z_t
     from_point = x_s - v / (a * later.variances) * z_t
     means = torch.where(m_s.abs() > 2 * x_s.abs(), from_point, from_mean)
-    log_weights = torch.log_softmax(later.log_components(x_t), -1)
+    log_weights = log_softmax(later.log_components(x_t))
     return GaussianMixture(log_weights, later.from_eigenbasis(means), v * shares, later.rotations)

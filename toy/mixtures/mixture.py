@@ -17,6 +17,7 @@ from jaxtyping import Float64
 from torch import Tensor
 
 from theory.support.errors import InputError
+from toy.mixtures.short_dimensions import logsumexp, softmax, total
 
 ASYMMETRY = 1e-6
 """Largest asymmetry of a covariance, relative to its largest entry, that rounding may leave."""
@@ -136,7 +137,7 @@ class GaussianMixture:
     def log_components(self, x: Tensor) -> Tensor:
         """log(w_k N(x; m_k, C_k)), (*batch, K)."""
         z = self.centred(x)
-        return self._log_heights - (z * z * self._half_precisions).sum(-1)
+        return self._log_heights - total(z * z * self._half_precisions)
 
     @cached_property
     def _half_precisions(self) -> Tensor:
@@ -149,11 +150,11 @@ class GaussianMixture:
 
     def log_density(self, x: Points) -> Float64[Tensor, "*batch"]:
         """log q(x), (*batch,)."""
-        return torch.logsumexp(self.log_components(x), -1)
+        return logsumexp(self.log_components(x))
 
     def responsibilities(self, x: Points) -> Float64[Tensor, "*batch k"]:
         """P(k | x), (*batch, K)."""
-        return torch.softmax(self.log_components(x), -1)
+        return softmax(self.log_components(x))
 
     def component_scores(self, x: Tensor) -> Tensor:
         """grad log N(x; m_k, C_k) = -C_k^{-1} (x - m_k), (*batch, K, d)."""
@@ -161,7 +162,7 @@ class GaussianMixture:
 
     def score(self, x: Points) -> Points:
         """grad log q(x) = sum_k P(k|x) grad log N_k, (*batch, d)."""
-        return (self.responsibilities(x)[..., None] * self.component_scores(x)).sum(-2)
+        return (self.responsibilities(x)[..., None, :] @ self.component_scores(x))[..., 0, :]
 
     def hessian(self, x: Points) -> Float64[Tensor, "*batch d d"]:
         """Hess log q(x) = Cov_k(grad log N_k) - sum_k P(k|x) C_k^{-1}, (*batch, d, d)."""

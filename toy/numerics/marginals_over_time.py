@@ -15,6 +15,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import float64
+from toy.mixtures.short_dimensions import logsumexp, softmax, total
 from toy.numerics.gauss_rules import gauss_legendre
 
 REACH = 9.0
@@ -60,12 +61,12 @@ class MarginalsOverTime:
 
     def log_density(self, x: Float64[Tensor, "time n"]) -> Float64[Tensor, "time n"]:
         """log q_t(x)."""
-        return torch.logsumexp(self.log_components(x), -1)
+        return logsumexp(self.log_components(x))
 
     def score(self, x: Float64[Tensor, "time n"]) -> Float64[Tensor, "time n"]:
         """grad log q_t(x)."""
         own = -(x[..., None] - self.means[:, None]) / self.variances[:, None]
-        return (torch.softmax(self.log_components(x), -1) * own).sum(-1)
+        return total(softmax(self.log_components(x)) * own)
 
     def points(self) -> tuple[Float64[Tensor, "time n"], Float64[Tensor, "time n"]]:
         """Points x_n and weights w_n of E h(x_t) ~ sum_n w_n h(x_n); the weights hold the density."""
