@@ -2,11 +2,10 @@
 
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from theory import __version__
-from theory.support.command_line import Parser, add_version, run
+from theory.support.command_line import Parser, add_version, file_named, run
 from theory.support.output import keep, require_file, write_json
 
 if TYPE_CHECKING:
@@ -44,7 +43,9 @@ def _parser() -> Parser:
         epilog="example: python -m theory --json proofs.json",
     )
     add_version(parser, __version__)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the proofs as JSON")
+    parser.add_argument(
+        "--json", type=file_named(".json"), metavar="FILE", help="write the proofs as JSON"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 

@@ -15,6 +15,7 @@ from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from theory.calibration import Calibration, calibrate, calibrate_exactly
 from theory.calibration.result import ASYMPTOTIC, EXACT
+from theory.calibration.verdict import TOO_FAR
 from theory.diffusion.data_range import DataRange
 from theory.diffusion.schedules import Times
 from theory.estimators.slopes import WIDEST_GAP
@@ -61,6 +62,9 @@ def calibrate_checkpoint(
     return replace(calibration, doubts=(*calibration.doubts, *missing))
 
 
+SAMPLES = "A bound that falls does not promise better samples; `quality` measures them."
+
+
 def calibration_summary(calibration: Calibration) -> list[str]:
     """What the calibration cost, what it found and what it leaves alone, a line each."""
     ratio = (calibration.plain_error_energy / calibration.error_energy).log().mean().exp().item()
@@ -93,7 +97,7 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     if calibration.class_shift:
         differing = int((calibration.class_shift.certificates > 0).sum())
         lines.append(f"classes: certain to differ at {_count(differing, 'time')}")
-    return [*lines, *_exact(calibration)]
+    return [*lines, *_exact(calibration), SAMPLES]
 
 
 def _count(number: int, what: str) -> str:
@@ -166,7 +170,15 @@ def _certified(calibration: Calibration) -> str:
     if not bound > 0:
         return "No gain is certain in all from these images."
     solver = calibration.provenance.get("solver")
-    trapezoid = f"the bound (trapezoid over these {len(calibration.times)} times)"
-    of = f"the discrete bound of {solver}" if solver else trapezoid
-    sure = f"({LEVEL:.0%}, {calibration.certainty})"
-    return f"Certified: it gains at least {bound:.4g} nats of {of} {sure}."
+    times, sure = len(calibration.times), f"({LEVEL:.0%}, {calibration.certainty})"
+    if times == 1 and not solver:
+        return (
+            f"Certified: it takes at least {bound:.4g} off the squared error at this time {sure}."
+        )
+    of = (
+        f"the discrete bound of {solver}" if solver else f"the bound (trapezoid over {times} times)"
+    )
+    said = f"Certified: it gains at least {bound:.4g} nats of {of} {sure}."
+    if solver or calibration.grid.widest_gap <= TOO_FAR:
+        return said
+    return f"{said} But these times lie too far apart in log-SNR to stand for the bound: take more."

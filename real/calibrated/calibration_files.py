@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from real.calibrated.conditions import ConditionKind
 from real.families.checkpoint import Checkpoint
 from theory.calibration import Calibrated, Calibration
 from theory.forward.network import Predict
@@ -25,12 +26,29 @@ def load_for(checkpoint: Checkpoint, path: Path) -> Calibration:
     return calibration
 
 
-def calibrated_by(checkpoint: Checkpoint, path: Path | None) -> Predict:
+def calibrated_by(checkpoint: Checkpoint, path: Path | None, branch: ConditionKind) -> Predict:
     """The prediction of a checkpoint with the calibration of a file, or without where there is none.
 
+    Args:
+        checkpoint: the network.
+        path: of the file.
+        branch: the prediction that is meant, under images' own conditions or under the null one.
+
     Raises:
-        InputError: as ``load_for``.
+        InputError: as ``load_for``, or the calibration was made for the other branch.
     """
     if path is None:
         return checkpoint.predict
-    return Calibrated(checkpoint.predict, load_for(checkpoint, path))
+    calibration = load_for(checkpoint, path)
+    require_branch(calibration, branch)
+    return Calibrated(checkpoint.predict, calibration)
+
+
+def require_branch(calibration: Calibration, branch: ConditionKind) -> None:
+    """Raises: InputError, the calibration was made for the other branch of a guided prediction."""
+    made = calibration.provenance.get("condition", branch)
+    if made != branch:
+        raise InputError(
+            f"calibration: expected one made with --condition {branch} for this branch, got one made "
+            f"with --condition {made}; are the two branches' files exchanged?"
+        )

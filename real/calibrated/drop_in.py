@@ -23,6 +23,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from torch import Tensor
 from torch.utils.hooks import RemovableHandle
 
+from real.calibrated.calibration_files import require_branch
 from real.calibrated.card import calibration_card
 from real.families.diffusers.folder import load_part
 from real.families.diffusers.network import network_fingerprint, sample_shape
@@ -109,9 +110,10 @@ def attach(
     handle = Attached(strength)
     calibration = _loaded(calibration)
     unconditional = None if unconditional is None else _loaded(unconditional)
-    network = _network(pipe)
+    network = network_of(pipe)
     original = getattr(network, "_orig_mod", network)  # what torch.compile was given
-    _require_free(network, original)
+    if is_attached(network):
+        raise InputError("drop-in: a calibration is attached already; remove its handle first")
     _require_no_adapters(original)
     process = _process(pipe, calibration)
     if unconditional is not None and type(pipe).__name__ not in GUIDED:
@@ -119,7 +121,10 @@ def attach(
             f"drop-in: a second calibration, for the unconditional branch, expects one of "
             f"{', '.join(GUIDED)}, got {type(pipe).__name__}"
         )
-    fingerprint = _fingerprint(original, calibration)
+    fingerprint = fingerprint_of(original, calibration.provenance.get("fingerprint"))
+    require_branch(calibration, "joint")
+    if unconditional is not None:
+        require_branch(unconditional, "null")
     for made in filter(None, (calibration, unconditional)):
         if made.warning():
             warnings.warn(f"calibration: {made.warning()}", stacklevel=2)
@@ -264,7 +269,7 @@ def _loaded(given: Any) -> Calibration:
     return from_pretrained(given)
 
 
-def _network(pipe: Any) -> Any:
+def network_of(pipe: Any) -> Any:
     """The network of a pipeline; of a network alone, itself."""
     if isinstance(pipe, torch.nn.Module) and hasattr(pipe, "config"):
         return pipe
@@ -276,10 +281,11 @@ def _network(pipe: Any) -> Any:
     )
 
 
-def _require_free(*networks: Any) -> None:
-    for network in networks:
-        if any(isinstance(hook, _Shifting) for hook in network._forward_hooks.values()):
-            raise InputError("drop-in: a calibration is attached already; remove its handle first")
+def is_attached(network: Any) -> bool:
+    """Whether a calibration is at work in a network, or in what torch.compile was given for it."""
+    parts = (network, getattr(network, "_orig_mod", network))
+    hooks = (hook for part in parts for hook in part._forward_hooks.values())
+    return any(isinstance(hook, _Shifting) for hook in hooks)
 
 
 def _require_no_adapters(network: Any) -> None:
@@ -296,14 +302,22 @@ def _require_no_adapters(network: Any) -> None:
 def _unconditional_rows(pipe: Any, given: Mapping[str, Any], images: int) -> Tensor:
     """Which images (b,) of a network's call are of the branch without condition."""
     if "class_labels" in given and given["class_labels"] is not None:
-        null = _network(pipe).config.num_embeds_ada_norm
+        null = network_of(pipe).config.num_embeds_ada_norm
         return torch.as_tensor(given["class_labels"]).cpu() == null
     guided = pipe.do_classifier_free_guidance and given.get("skip_layers") is None
     return torch.arange(images) < (images // 2 if guided else 0)
 
 
-def _fingerprint(network: Any, calibration: Calibration) -> str:
-    """The network's fingerprint in float32, also where it was loaded in half precision."""
+def fingerprint_of(network: Any, expected: Any) -> str:
+    """The network's fingerprint in float32, also where it was loaded in half precision.
+
+    Args:
+        network: of a pipeline.
+        expected: a fingerprint; where it is the network's as it is, nothing need be loaded.
+
+    Raises:
+        InputError: the weights are offloaded, or in half precision and not known in float32.
+    """
     if any(weight.is_meta for weight in network.state_dict().values()):
         raise InputError(
             "drop-in: expected a network with its weights, got one that offloads them part by part; "
@@ -311,7 +325,7 @@ def _fingerprint(network: Any, calibration: Calibration) -> str:
         )
     own, weights = network_fingerprint(network), network.state_dict()
     halves = {w.dtype for w in weights.values() if w.is_floating_point()} - {torch.float32}
-    if own == calibration.provenance.get("fingerprint") or not halves:
+    if own == expected or not halves:
         return own
     origin = Path(network.config.get("_name_or_path") or "")
     if not (origin / "config.json").is_file():

@@ -1,9 +1,9 @@
 """A fitted solver as a scheduler of diffusers, with which a pipeline samples unchanged.
 
-    pipe.scheduler = fitted_scheduler("fitted.safetensors")
+    pipe.scheduler = fitted_scheduler("fitted.safetensors", pipe)
     images = pipe("a cat", num_inference_steps=10).images
 
-Where the solver was fitted with a calibration, ``attach`` it as well.
+Where the solver was fitted with a calibration, ``attach`` it before.
 """
 
 from os import PathLike
@@ -16,6 +16,7 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
+from real.calibrated.drop_in import fingerprint_of, is_attached, network_of
 from real.families.diffusers.process import Process
 from theory.diffusion import targets
 from theory.diffusion.schedules import from_description
@@ -27,11 +28,17 @@ FILE = "fitted_solver.safetensors"
 """Beside the scheduler's configuration, in a folder that ``save_pretrained`` wrote."""
 
 
-def fitted_scheduler(fitted: FittedSolver | Path | str) -> "FittedScheduler":
+def fitted_scheduler(fitted: FittedSolver | Path | str, pipe: Any = None) -> "FittedScheduler":
     """The scheduler of a fitted solver, or of the file of one.
 
+    Args:
+        fitted: the solver.
+        pipe: the pipeline that it is for, which is then required to be the one that it was fitted to. A
+            scheduler does not see the network, so that without it nothing is checked.
+
     Raises:
-        InputError: as ``FittedSolver.load``, or it was not fitted to a checkpoint.
+        InputError: as ``FittedSolver.load``, or it was not fitted to a checkpoint; or to another network
+            than the pipeline's, or with a calibration where none is attached, or without where one is.
     """
     solver = fitted if isinstance(fitted, FittedSolver) else FittedSolver.load(fitted)
     made = solver.provenance
@@ -39,11 +46,31 @@ def fitted_scheduler(fitted: FittedSolver | Path | str) -> "FittedScheduler":
         raise InputError(
             "fitted solver: expected one that `fit-solver` made, this names no schedule"
         )
+    if pipe is not None:
+        _require_fitted_to(pipe, solver)
     scheduler = FittedScheduler(
         num_inference_steps=len(solver.base), fitted_to=made.get("checkpoint")
     )
     scheduler.use(solver)
     return scheduler
+
+
+def _require_fitted_to(pipe: Any, solver: FittedSolver) -> None:
+    """Raises: InputError, the solver was fitted to another network, or to another calibration of it."""
+    made, network = solver.provenance, network_of(pipe)
+    original = getattr(network, "_orig_mod", network)  # what torch.compile was given
+    if fingerprint_of(original, made.get("fingerprint")) != made.get("fingerprint"):
+        raise InputError(
+            f"fitted solver: made for {made.get('checkpoint', 'another network')}, whose weights are not "
+            "those of this pipeline"
+        )
+    calibrated = any(made.get("calibrations", ()))
+    if calibrated != is_attached(network):
+        raise InputError(
+            "fitted solver: fitted with a calibration, expected it to be attached before"
+            if calibrated
+            else "fitted solver: fitted without a calibration, expected none to be attached"
+        )
 
 
 class FittedScheduler(SchedulerMixin, ConfigMixin):
@@ -128,7 +155,8 @@ class FittedScheduler(SchedulerMixin, ConfigMixin):
         if i == 0 and solver.start is not None:
             if self._shown is None:
                 raise InputError(
-                    "fitted solver: this pipeline shows noise to its network as it is; fit without start"
+                    "fitted solver: this pipeline shows noise to its network as it is, which leaves no room "
+                    "for a start; fit with --parts trajectory,marginals"
                 )
             x_t = self._shown
         if i == 0:

@@ -149,10 +149,15 @@ def fitted_summary(fitted: FittedSolver) -> list[str]:
     if "moments" in found:
         m = found["moments"]
         lines.append(
-            f"squared error of the moments on the way: {m['before']:.3g} -> {m['after']:.3g}, "
+            f"squared error of the moments on the way: {m['before']:.3g} -> {seen(m['after'])}, "
             f"a fall of {m['fall']:.3g} (at least {m['fall_lower']:.3g}, 95 %)"
         )
     return lines
+
+
+def seen(error: float) -> str:
+    """An unbiased estimate of a squared error, which is below zero where none is seen."""
+    return f"{error:.3g}" if error > 0 else f"none that is seen (estimate {error:.3g})"
 
 
 def _led(fitted: FittedSolver) -> str:

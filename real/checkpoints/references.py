@@ -29,6 +29,10 @@ def require_known(reference: str) -> None:
         file = Path(reference.rpartition(":")[0])
         if not file.is_file():
             raise InputError(f"checkpoint: no file {file}")
+    elif reference.endswith(".py") and exists(Path(reference)):
+        raise InputError(
+            f"checkpoint: expected {reference}:NAME, the name of the network in the file, got none"
+        )
     elif reference in NAMED:
         _refuse_by_hand(NAMED[reference])
     elif not exists(Path(reference)):

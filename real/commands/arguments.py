@@ -15,7 +15,7 @@ from real.checkpoints.references import require_known
 from real.commands import choices
 from real.images.groups import split_reference
 from real.images.references import require_images
-from theory.support.command_line import Parser, count, seed
+from theory.support.command_line import Parser, count, file_named, seed
 from theory.support.errors import InputError
 from theory.support.output import require_file, require_other
 from theory.support.torchrun import process_count, process_rank
@@ -36,14 +36,6 @@ def seeds(text: str) -> int:
             f"expected at least {choices.LEAST_SEEDS} repetitions, got {number}"
         )
     return number
-
-
-def picture(text: str) -> Path:
-    """The path of a PNG file, whose name says nothing else."""
-    path = Path(text)
-    if path.suffix.lower() not in ("", ".png"):
-        raise argparse.ArgumentTypeError(f"expected a file name with .png, got {text!r:.60}")
-    return path
 
 
 def count_list(text: str) -> tuple[int, ...]:
@@ -185,7 +177,10 @@ def add_strict(command: Parser) -> None:
 def add_report(command: Parser) -> None:
     """Add the option that asks for a page beside the result."""
     command.add_argument(
-        "--report", type=Path, metavar="HTML", help="write what was found as a page, too"
+        "--report",
+        type=file_named(".html"),
+        metavar="HTML",
+        help="write what was found as a page, too",
     )
 
 

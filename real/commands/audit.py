@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, file_named
 from theory.support.errors import InputError
 from theory.support.output import keep, require_file, require_other
 
@@ -23,7 +23,7 @@ def add(commands: Any) -> None:
     option("statistics", type=Path, metavar="STATS", help=".npz file")
     option("--images", type=count, required=True, metavar="N", help="draws averaged")
     option("--dim", type=count, required=True, metavar="D", help="pixels of an image")
-    option("--out", type=given.picture, metavar="PNG", help="draw the noise floor here")
+    option("--out", type=file_named(".png"), metavar="PNG", help="draw the noise floor here")
     given.add_report(command)
 
 

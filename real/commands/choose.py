@@ -3,11 +3,10 @@
 import argparse
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, file_named
 from theory.support.errors import InputError
 from theory.support.output import keep, require_file
 
@@ -43,7 +42,13 @@ def add(commands: Any) -> None:
         "--features", metavar="NAME",
         help="trained (on the images; default), pixels or inception",
     )  # fmt: skip
-    option("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    option(
+        "--out",
+        type=file_named(".safetensors"),
+        required=True,
+        metavar="FILE",
+        help="file to write",
+    )
     given.add_report(command)
 
 

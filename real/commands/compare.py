@@ -4,11 +4,10 @@ import argparse
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, folder_named
 from theory.support.output import keep, require_folder
 
 DEFAULT_TIMES = 20
@@ -53,7 +52,7 @@ def add(commands: Any) -> None:
         help="what samples are compared by: pixels, trained (on every other image) or inception "
         "(default: pixels for tiny images, else trained)",
     )  # fmt: skip
-    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from real.commands.choices import PARTS
-from theory.support.command_line import count
+from theory.support.command_line import count, file_named
 from theory.support.output import keep, require_file
 
 
@@ -46,7 +46,13 @@ def add(commands: Any) -> None:
         "--fresh", type=count, default=64, metavar="N", help="others, to measure the gain on (64)"
     )
     option("--calibration", type=Path, metavar="FILE", help="of the network, as it will be used")
-    option("--out", type=Path, required=True, metavar="FILE", help="file to write")
+    option(
+        "--out",
+        type=file_named(".safetensors"),
+        required=True,
+        metavar="FILE",
+        help="file to write",
+    )
     given.add_report(command)
 
 

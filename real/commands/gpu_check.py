@@ -2,11 +2,10 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, file_named
 from theory.support.output import keep, require_file, write_json
 
 
@@ -24,7 +23,9 @@ def add(commands: Any) -> None:
     option(
         "--seconds", type=count, default=240, metavar="S", help="begin no part after so many (240)"
     )
-    option("--out", type=Path, required=True, metavar="FILE", help="JSON file to write")
+    option(
+        "--out", type=file_named(".json"), required=True, metavar="FILE", help="JSON file to write"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -161,7 +161,8 @@ def prediction_for(
     Raises:
         InputError: a calibration of another network, or guidance of a network without null condition.
     """
-    joint, null = (calibrated_by(checkpoint, file) for file in (calibration, unconditional))
+    joint = calibrated_by(checkpoint, calibration, "joint")
+    null = calibrated_by(checkpoint, unconditional, "null")
     return guided(joint, null, checkpoint.null_condition, guidance)
 
 

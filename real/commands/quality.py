@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, folder_named
 from theory.support.errors import InputError
 from theory.support.output import keep, require_folder
 
@@ -56,7 +56,7 @@ def add(commands: Any) -> None:
         help="pixels, trained (on the images) or inception (default: pixels for tiny images, "
         "else trained)",
     )  # fmt: skip
-    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -3,12 +3,11 @@
 import argparse
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
 from real.commands.choices import AGAINST
-from theory.support.command_line import count
+from theory.support.command_line import count, folder_named
 from theory.support.errors import InputError
 from theory.support.output import keep, require_folder
 
@@ -49,7 +48,7 @@ def add(commands: Any) -> None:
         help="keep the calibration against the known truth (default) or against the predictions of "
         "the original network; both are compared",
     )  # fmt: skip
-    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -3,11 +3,10 @@
 import argparse
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, folder_named
 from theory.support.output import keep, require_folder
 
 
@@ -35,7 +34,7 @@ def add(commands: Any) -> None:
     option("--few", type=count, default=100, metavar="N", help="images to look for harm with (100)")
     option("--few-seeds", type=count, default=10, metavar="N", help="choices of them (10)")
     option("--features", metavar="NAME", help="pixels, trained or inception, as for quality")
-    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
+from theory.support.command_line import file_named
 from theory.support.output import keep, require_file
 
 
@@ -24,7 +25,7 @@ def add(commands: Any) -> None:
     option = command.add_argument
     option("--calibration", type=Path, metavar="FILE")
     option("--fitted", type=Path, metavar="FILE", help="solver that `fit-solver` wrote")
-    option("--out", type=given.picture, required=True, metavar="PNG", help="file to write")
+    option("--out", type=file_named(".png"), required=True, metavar="PNG", help="file to write")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -2,11 +2,10 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, folder_named
 from theory.support.output import keep, require_folder
 
 NFE = (4, 5, 6, 8, 10, 15, 20, 50)
@@ -32,7 +31,7 @@ def add(commands: Any) -> None:
     option("--seeds", type=count, default=3, help="repetitions (3)")
     option("--samples", type=count, metavar="N", help="samples each time (as many as real images)")
     option("--features", metavar="NAME", help="as for quality")
-    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -3,11 +3,10 @@
 import argparse
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, folder_named
 from theory.support.output import keep, require_folder
 
 
@@ -24,7 +23,7 @@ def add(commands: Any) -> None:
     option("--data", default="digits", metavar="DATA", help="as for calibrate")
     option("--times", type=count, default=12, metavar="N", help="number of times (12)")
     option("--seeds", type=count, default=5, metavar="N", help="repetitions (5)")
-    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> None:

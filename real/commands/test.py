@@ -3,11 +3,10 @@
 import argparse
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count
+from theory.support.command_line import count, file_named
 from theory.support.output import keep, require_file, write_json
 
 DEFAULT_TIMES = 20
@@ -32,7 +31,9 @@ def add(commands: Any) -> None:
     where.add_argument(
         "--at", type=given.number_list, metavar="T,T,...", help="these times instead"
     )
-    command.add_argument("--out", type=Path, metavar="FILE", help="write the verdicts as JSON")
+    command.add_argument(
+        "--out", type=file_named(".json"), metavar="FILE", help="write the verdicts as JSON"
+    )
 
 
 def run(options: argparse.Namespace) -> None:

@@ -2,12 +2,11 @@
 
 import argparse
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from real.commands import arguments as given
 from real.commands.choices import NFE
-from theory.support.command_line import count
+from theory.support.command_line import count, file_named
 from theory.support.output import keep, require_file, write_json
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def add(commands: Any) -> None:
     option("--order", type=int, choices=[0, 1], default=1, help="of calibration (1)")
     option("--turns", type=count, default=5, metavar="N", help="of each (5)")
     option("--nfe", type=count, default=NFE, metavar="N", help=f"evaluations per sample ({NFE})")
-    option("--out", type=Path, metavar="FILE", help="write the seconds as JSON")
+    option("--out", type=file_named(".json"), metavar="FILE", help="write the seconds as JSON")
 
 
 def run(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from real.commands.choices import NETWORKS, PRECISIONS
-from theory.support.command_line import count
+from theory.support.command_line import count, folder_named
 from theory.support.errors import InputError
 from theory.support.output import require_folder
 
@@ -62,7 +62,10 @@ def add(commands: Any) -> None:
         "2023, section 3.4), as the calibration recorded.safetensors beside the network",
     )  # fmt: skip
     option(
-        "--out", type=Path, metavar="DIR", help="folder to write (build/ and the network's name)"
+        "--out",
+        type=folder_named,
+        metavar="DIR",
+        help="folder to write (build/ and the network's name)",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from real.commands.choices import ANALYTIC, NFE, SOLVERS
+from theory.support.command_line import folder_named
 from theory.support.output import keep, require_folder
 
 
@@ -28,7 +29,7 @@ def add(commands: Any) -> None:
         "--quality", type=Path, metavar="DIR",
         help="show distances of samples that `quality` measured with the same calibration, too",
     )  # fmt: skip
-    option("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from real.calibrated.fitted_solvers import fitted_summary
+from real.calibrated.fitted_solvers import fitted_summary, seen
 from real.reports.elements import Panel, Section
 from real.reports.origin import Origin
 from real.reports.page import Report
@@ -102,17 +102,18 @@ def fitted_verdict(fitted: FittedSolver, doubts: Sequence[str]) -> Verdict:
 
 
 def _times(before: float, after: float) -> str:
-    return f"{after:.3g} where it was {before:.3g}"
+    return f"{seen(after)} where it was {before:.3g}"
 
 
 def _ratios(figures: Mapping[str, Any]) -> dict[str, float]:
-    """Squared errors after over before."""
+    """Squared errors after over before; an unbiased estimate below zero sees none."""
     ratios = {}
     if "distance" in figures:
         pair = figures["distance"]
         ratios["distance to the\nfine solution"] = pair["after"]["value"] / pair["before"]["value"]
     if "moments" in figures:
-        ratios["error of the\nmoments"] = figures["moments"]["after"] / figures["moments"]["before"]
+        pair = figures["moments"]
+        ratios["error of the\nmoments"] = max(0.0, pair["after"]) / pair["before"]
     return ratios
 
 

@@ -17,7 +17,7 @@ from theory.statistics.intervals import Estimate
 
 CAUSES = (
     "target, schedule or its direction, range of the images and whether they are of all kinds that the "
-    "network was trained on, order of channels, conditions, and whether it was trained long enough"
+    "network was trained on, order of channels, conditions"
 )
 
 MARGIN = 0.005
@@ -26,6 +26,9 @@ exact, and a right network loses to it by up to some ten thousandths."""
 
 MEAN_MARGIN = 0.02
 """Share by which the mean of the predictions may be wrong."""
+
+MILD = 0.1
+"""Share of a mean error that a network of little training has, too, though its description is right."""
 
 MEAN_LOG_SNR = (-5.5, -2.0)
 """Where the predicted x_0 tells of which images there are, and only its share of their variance counts:
@@ -57,11 +60,19 @@ def description_warning(
         doubts: what else was found, such as a description under which the network predicts better.
     """
     scales = _scales(grid, target, comparisons, dimension)
-    found = [_line_doubt(scales, comparisons), _mean_doubt(scales, eta_sq), *doubts]
-    said = [text for text in found if text]
+    share, of_mean = _mean_doubt(scales, eta_sq)
+    said = [text for text in (_line_doubt(scales, comparisons), of_mean, *doubts) if text]
     if not said:
         return None
-    return f"the network does not fit its description: {'; '.join(said)}; check {CAUSES}"
+    if said == [of_mean] and share < MILD:
+        return (
+            f"the network is little trained or does not fit its description: {of_mean}; check whether it "
+            f"was trained long enough, {CAUSES}"
+        )
+    return (
+        f"the network does not fit its description: {'; '.join(said)}; check {CAUSES}, and whether it "
+        "was trained long enough"
+    )
 
 
 @dataclass(frozen=True)
@@ -111,12 +122,17 @@ def _line_doubt(scales: Sequence[_Scale], comparisons: Sequence[LineComparison])
     ratio, t = max(lost)
     return (
         f"at {len(lost)} of {len(comparisons)} times it predicts worse than a straight line in x_t "
-        f"(at worst {ratio:.3g} times its squared error, t = {t:g})"
+        f"(at worst {_said(ratio)} times its squared error, t = {t:g})"
     )
 
 
-def _mean_doubt(scales: Sequence[_Scale], eta_sq: Sequence[Estimate]) -> str | None:
-    """Where the mean of the predictions is wrong by too large a share."""
+def _said(ratio: float) -> str:
+    """A ratio; the line may have next to no error."""
+    return f"{ratio:.3g}" if ratio < 1e6 else "over a million"
+
+
+def _mean_doubt(scales: Sequence[_Scale], eta_sq: Sequence[Estimate]) -> tuple[float, str | None]:
+    """The largest share by which the mean of the predictions is wrong, and where, if it is too large."""
     least, most = MEAN_LOG_SNR
     shares = []
     for eta, scale in zip(eta_sq, scales, strict=False):
@@ -125,5 +141,6 @@ def _mean_doubt(scales: Sequence[_Scale], eta_sq: Sequence[Estimate]) -> str | N
         shares.append((share, scale.t, "images" if tells else "noise"))
     share, t, what = max(shares, default=(0.0, 0.0, ""))
     if not share > MEAN_MARGIN:
-        return None
-    return f"the mean of its predictions is wrong by {share:.2g} of the variance of the {what} (t = {t:g})"
+        return share, None
+    said = f"the mean of its predictions is wrong by {share:.2g} of the variance of the {what} (t = {t:g})"
+    return share, said

@@ -95,8 +95,9 @@ class Validation:
     def verdict(self) -> Verdict:
         """One sentence: what the calibration does, how sure that is, and whether to use it."""
         return verdict_on(
-            self.bound_gain(), self.gain_at_once(), self.applied, self.independent, self.warning()
-        )
+            self.bound_gain(), self.gain_at_once(), self.applied, self.independent, self.warning(),
+            self.calibration.grid.widest_gap,
+        )  # fmt: skip
 
     def gain_at_once(self) -> list[Estimate]:
         """``gain`` with intervals that hold together over the times, by Bonferroni."""

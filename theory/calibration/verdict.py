@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from theory.statistics.intervals import FEW_IMAGES, Estimate
 
+TOO_FAR = 3.0
+"""A distance of neighbouring times in log-SNR over which a trapezoid says nothing of the bound."""
+
 USE, DO_NOT, UNDECIDED = "use", "do not use", "undecided"
 
 
@@ -17,7 +20,12 @@ class Verdict:
 
 
 def verdict_on(
-    fall: Estimate, per_time: Sequence[Estimate], applied: int, units: int, warning: str | None
+    fall: Estimate,
+    per_time: Sequence[Estimate],
+    applied: int,
+    units: int,
+    warning: str | None,
+    widest_gap: float,
 ) -> Verdict:
     """What held-out images say of a calibration.
 
@@ -29,6 +37,7 @@ def verdict_on(
         applied: at how many times anything is subtracted.
         units: independent held-out images.
         warning: what speaks against the description of the network.
+        widest_gap: the largest distance in log-SNR of neighbouring times.
     """
     if warning is not None:
         return Verdict(f"Do not use it yet: {warning}.", DO_NOT)
@@ -39,6 +48,14 @@ def verdict_on(
     if units < FEW_IMAGES:
         return Verdict(
             f"Nothing can be said from {units} independent images; measure it on {FEW_IMAGES} at least."
+        )
+    worse = sum(each.upper < 0 for each in per_time)
+    if widest_gap > TOO_FAR:
+        better = sum(each.lower > 0 for each in per_time)
+        return Verdict(
+            f"The loss is certainly lower at {better} of {_times(len(per_time))} and higher at {worse}. "
+            "These times lie too far apart in log-SNR to say anything of the likelihood bound; calibrate at "
+            "more times."
         )
     bound = f"(95 %: {fall.lower:.3g} to {fall.upper:.3g})"
     if fall.upper < 0:
@@ -52,7 +69,6 @@ def verdict_on(
             f"It is not certain that calibration helps: the fall of the likelihood bound is {fall.value:.3g} "
             f"nats {bound}; measure it on more images."
         )
-    worse = sum(each.upper < 0 for each in per_time)
     helps = f"Calibration helps: the likelihood bound falls by {fall.value:.3g} nats {bound}"
     if worse:
         return Verdict(

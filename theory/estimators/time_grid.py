@@ -1,5 +1,6 @@
 """Where a time lies among the calibrated ones: its neighbours in log-SNR, and how near they are."""
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -85,6 +86,13 @@ class TimeGrid:
     def order(self) -> Int64[Tensor, "time"]:
         """Indices of the times in the order of falling log-SNR."""
         return torch.argsort(self.log_snr, descending=True)
+
+    @cached_property
+    def widest_gap(self) -> float:
+        """The largest distance in log-SNR of neighbouring times; infinite for a single time."""
+        if len(self.times) < 2:
+            return math.inf
+        return float(-self.log_snr[self.order].diff().min())
 
     @cached_property
     def _remembered(self) -> dict[float, Between]:

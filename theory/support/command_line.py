@@ -29,6 +29,32 @@ MAX_SEED = 2**63 - 1
 INVALID_CHOICE = re.compile(r"invalid choice: '(?P<given>.*?)' \(choose from (?P<choices>.*)\)")
 
 
+def file_named(suffix: str) -> Callable[[str], Path]:
+    """What parses the name of a file to write, which has this suffix or none."""
+
+    def parse(text: str) -> Path:
+        path = Path(text)
+        if path.suffix.lower() not in ("", suffix):
+            raise argparse.ArgumentTypeError(
+                f"expected a file name with {suffix}, got {text!r:.60}"
+            )
+        return path
+
+    return parse
+
+
+OF_FILES = (".html", ".jpg", ".json", ".png", ".safetensors", ".txt")
+"""Suffixes that no folder which is to be written has."""
+
+
+def folder_named(text: str) -> Path:
+    """The name of a folder to write, which is not that of a file."""
+    path = Path(text)
+    if path.suffix.lower() in OF_FILES:
+        raise argparse.ArgumentTypeError(f"expected the name of a folder, got {text!r:.60}")
+    return path
+
+
 class Parser(argparse.ArgumentParser):
     """An argument parser whose errors are one line, which suggests what may have been meant."""
 

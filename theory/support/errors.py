@@ -59,6 +59,12 @@ def one_line(error: BaseException) -> str:
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
+MOST_LETTERS = 400
+"""Of an error that is not ours; PyTorch lists every weight that does not fit."""
+
+
 def one_line_with_type(error: BaseException) -> str:
     """``Type: message`` on one line: for errors of a user's own code, whose type tells the most."""
-    return " ".join(f"{type(error).__name__}: {error}".split())
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    left = len(line) - MOST_LETTERS
+    return line if left <= 0 else f"{line[:MOST_LETTERS]} ... ({left:,} letters more)"

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from theory.support.command_line import seed
+from theory.support.command_line import folder_named, seed
 from theory.support.output import keep, replacing_folder, require_folder
 
 
@@ -15,7 +15,9 @@ def add(commands: Any) -> None:
         description="Draw the theory figures as PNG and PDF.",
         epilog="example: python -m toy plots --out figures",
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder to write")
+    parser.add_argument(
+        "--out", type=folder_named, required=True, metavar="DIR", help="folder to write"
+    )
     parser.add_argument("--seed", type=seed, default=0, help="seed of everything random (0)")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
 

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from theory.support.command_line import count, did_you_mean, seed
+from theory.support.command_line import count, did_you_mean, file_named, seed
 from theory.support.errors import InputError
 from theory.support.output import keep, require_file, require_other, write_json
 from theory.support.user_code import load_object
@@ -70,7 +70,9 @@ def add(commands: Any) -> None:
         "one diffusion in its file, instead, without mutants, on the claims on exact models; "
         "python -m toy example model (or score) prints one",
     )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the verdicts as JSON")
+    parser.add_argument(
+        "--json", type=file_named(".json"), metavar="FILE", help="write the verdicts as JSON"
+    )
 
 
 def run(options: argparse.Namespace) -> int:

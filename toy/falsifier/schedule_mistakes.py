@@ -31,7 +31,9 @@ END, SETTLED = 20, 1e-4
 
 AT_THE_END = "at an end: 0/0, or a guard against it; expected is what it tends to there"
 STILL = "the value does not change there: a clamp, a table, or something kept from a call before"
-BACKWARDS = "time runs backwards: there is data at t_min and noise at t_max"
+BACKWARDS = (
+    "time runs backwards: data belongs at t_min and noise at t_max, here it is the other way round"
+)
 DERIVATIVE_SIGN = "the sign of d log-SNR"
 
 
@@ -121,11 +123,23 @@ def explain_rise(pair: TimePair) -> Explanation | None:
     if found is not None and found.quantity == "log_snr":
         return found
     early, late = schedule.log_snr(times).tolist()
-    ends = schedule.log_snr(places(schedule)[[0, -1]]).tolist()
     return Explanation(
         f"log_snr, which must fall below that of s = {pair.s:.12g},", pair.t, early, late,
-        BACKWARDS if ends[0] < ends[1] else "",
+        _why_it_rises(schedule),
     )  # fmt: skip
+
+
+def _why_it_rises(schedule: Schedule) -> str:
+    """The likely mistake, or an empty text."""
+    times = places(schedule)
+    early, late = schedule.log_snr(times[[0, -1]]).tolist()
+    if early < late:
+        return BACKWARDS
+    single = (
+        torch.equal(values, values.float().double()) and len(values.unique()) > 1
+        for values in (schedule.alpha(times), schedule.sigma(times))
+    )
+    return FLOAT32 if any(single) else ""
 
 
 def comparisons(schedule: Schedule, s: float, t: float) -> Iterator[Compared]:

@@ -12,6 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from real.calibrated.calibrate import calibration_summary
+from real.calibrated.calibration_files import require_branch
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.diffusion.schedules import VPLinear
@@ -226,3 +227,15 @@ def test_parts_that_do_not_belong_together_are_refused_where_they_are_built(made
         replace(made.slopes, cosine=None)
     with pytest.raises(InputError, match=r"class shift: weights: expected float64 \(5, 3\)"):
         replace(made.class_shift, weights=made.weights)
+
+
+def test_a_calibration_of_the_other_branch_is_refused(made):
+    require_branch(made, "joint")
+    require_branch(made, "null")
+    for branch, other in (("joint", "null"), ("null", "joint")):
+        of_branch = made.with_provenance(condition=branch)
+        require_branch(of_branch, branch)
+        with pytest.raises(
+            InputError, match=f"--condition {other} for .*got one made with --condition {branch}"
+        ):
+            require_branch(of_branch, other)

@@ -126,3 +126,22 @@ def test_gaps_over_which_slopes_are_off_are_said(digits_checkpoint, images):
     for times, said in ((3, "off between 2 pairs of neighbouring times"), (12, "off between")):
         made = calibrate_checkpoint(digits_checkpoint, source, times, order=1)
         assert (said in "\n".join(calibration_summary(made))) == (times == 3)
+
+
+@pytest.mark.parametrize(
+    ("times", "said", "not_said"),
+    [
+        (1, "off the squared error at this time", "of the bound"),
+        (3, "to stand for the bound: take more", "off the squared error"),
+        (12, "nats of the bound (trapezoid over 12 times)", "take more"),
+    ],
+)
+def test_what_few_times_certify_is_not_called_the_bound(
+    digits_checkpoint, images, times, said, not_said
+):
+    source = ImageSource.of("some", images[:40])
+    made = calibrate_checkpoint(digits_checkpoint, source, times, order=0)
+    (line,) = (
+        t for t in calibration_summary(replace(made, total_certificate=0.5)) if "Certified" in t
+    )
+    assert said in line and not_said not in line

@@ -624,3 +624,12 @@ def test_a_scheduler_is_held_against_the_calibrations_own_table(folders, calibra
         pipe.scheduler = wrong
         with refusal("made for another schedule", type(wrong).__name__):
             attach(pipe, calibration)
+
+
+def test_calibrations_of_exchanged_branches_are_refused(folders, calibrations):
+    pipe = pipeline(folders["sd1"])
+    joint, null = (calibrations["sd1"].with_provenance(condition=c) for c in ("joint", "null"))
+    attach(pipe, joint, unconditional=null).remove()
+    for pair in ((null, None), (joint, joint), (null, joint)):
+        with pytest.raises(InputError, match="exchanged"):
+            attach(pipe, *pair)

@@ -1,6 +1,7 @@
 """A fitted solver inside a pipeline of diffusers draws what ``sample`` draws."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -77,8 +78,6 @@ def test_a_pipeline_samples_as_the_program_does(kind, folders):
     pipe = DiffusionPipeline.from_pretrained(folders[kind])
     pipe.scheduler = fitted_scheduler(solver)
     noise = torch.randn(2, *checkpoint.shape, generator=torch.Generator().manual_seed(5))
-    from dataclasses import replace
-
     plain = replace(checkpoint, codec=None)
     expected = sample(
         plain, checkpoint.predict, noise, solver=as_solver(solver), nfe=STEPS,
@@ -95,14 +94,12 @@ def test_a_start_is_shown_to_the_network_by_pipelines_that_scale_their_input(fol
     pipe = DiffusionPipeline.from_pretrained(folders["sd1"])
     pipe.scheduler = fitted_scheduler(solver)
     noise = torch.randn(2, *checkpoint.shape, generator=torch.Generator().manual_seed(5))
-    from dataclasses import replace
-
     expected = sample(
         replace(checkpoint, codec=None), checkpoint.predict, noise, solver=as_solver(solver),
         nfe=STEPS, condition=["a cat"] * 2,
     )  # fmt: skip
     assert torch.allclose(through(pipe, noise).clamp(-1, 1), expected.images, atol=2e-4)
-    with pytest.raises(InputError, match="fit without start"):
+    with pytest.raises(InputError, match="fit with --parts trajectory,marginals"):
         scheduler = fitted_scheduler(solver)
         scheduler.step(noise, scheduler.timesteps[0], noise)
 
@@ -165,3 +162,30 @@ def test_what_was_not_fitted_is_refused(folders):
     bare = FittedSolver(solver.shape, solver.base, solver.added, solver.maps)
     with pytest.raises(InputError, match="names no schedule"):
         fitted_scheduler(bare)
+
+
+def test_a_pipeline_that_it_was_not_fitted_to_is_refused(folders):
+    checkpoint = load(folders["ddpm"])
+    pipe = DiffusionPipeline.from_pretrained(folders["ddpm"])
+    solver = fitted(checkpoint, "ddim")
+    bare, calibrated = (
+        replace(solver, provenance={**solver.provenance, "calibrations": made})
+        for made in ([None, None], ["digest", None])
+    )
+    calibration = calibrate(
+        checkpoint.predict, checkpoint.schedule, target=checkpoint.target, times=[0, 500, 999],
+        images=torch.randn(20, *checkpoint.shape, generator=torch.Generator().manual_seed(1)),
+        provenance={"fingerprint": checkpoint.fingerprint},
+    )  # fmt: skip
+    assert fitted_scheduler(bare, pipe).solver is bare
+    assert fitted_scheduler(bare, pipe.to(torch.float16)).solver is bare
+    pipe = DiffusionPipeline.from_pretrained(folders["ddpm"])
+    with pytest.raises(InputError, match="expected it to be attached before"):
+        fitted_scheduler(calibrated, pipe)
+    with attach(pipe, calibration):
+        assert fitted_scheduler(calibrated, pipe).solver is calibrated
+        with pytest.raises(InputError, match="expected none to be attached"):
+            fitted_scheduler(bare, pipe)
+    other = DiffusionPipeline.from_pretrained(folders["sd1"])
+    with pytest.raises(InputError, match="whose weights are not those of this pipeline"):
+        fitted_scheduler(bare, other)

@@ -17,6 +17,7 @@ def test_names_that_can_only_be_wrong_are_refused(tmp_path):
         ("x" * 5000, "expected 'digits'"),
         ("runs/model.ckpt", r"got 'runs/model.ckpt': no such file$"),
         (f"{tmp_path}/mine.py:net", f"^checkpoint: no file {tmp_path}/mine.py$"),
+        (__file__, rf"^checkpoint: expected {__file__}:NAME, the name of the network"),
         ("ddim-celeba", r"is fetched by hand: save it from https://\S+, then name the file$"),
     ):
         with refusal(said, reference):

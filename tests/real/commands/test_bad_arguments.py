@@ -32,6 +32,9 @@ BAD = {
         ["calibrate", "--draws", "1000000000", "--at", "500", "--out", "o", *SMALL],
         "20000000000 draws of shape",
     ),
+    "name of a file": (["calibrate", "--out", "c.png"], "a file name with .safetensors, got 'c.png'"),
+    "name of a page": (["fit-solver", "--nfe", "3", "--out", "f", "--report", "f.png"], "with .html"),
+    "name of a folder": (["validate", "--calibration", "c", "--out", "r.html"], "name of a folder"),
     "times and at": (["calibrate", "--times", "50", "--at", "5", "--out", "o"], "not allowed with"),
     "times and for": (
         ["calibrate", "--times", "9", "--for", "ddim:9", "--out", "o"], "not allowed with",

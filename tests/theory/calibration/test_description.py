@@ -1,5 +1,7 @@
 """What speaks against a network's description is said; right descriptions are not doubted."""
 
+from dataclasses import replace
+
 import torch
 from scipy.stats import t as student
 
@@ -208,3 +210,20 @@ def test_several_alternatives_share_the_probability_of_a_doubt(monkeypatch):
         monkeypatch.setattr(alternatives, "_errors", errors)
         doubts, _ = alternatives.better_alternatives(problem)
         assert len(doubts) == (4 if seen else 0)
+
+
+def test_a_small_mean_error_alone_may_be_little_training():
+    """A larger one, or a line that does better, is the description's."""
+    grid = TimeGrid(SCHEDULE, TIMES[-2:])
+    right = LineComparison(0.5, 1.0, 1.0, 12.0, 0.01, 100)
+
+    def said(share, comparison=right):
+        errors = [Estimate(share * 12, share * 12, share * 12)] * 2
+        return description_warning(grid, DATA, [comparison] * 2, errors, 12)
+
+    assert said(0.001) is None
+    assert said(0.09).startswith("the network is little trained or does not fit its description")
+    assert said(0.11).startswith("the network does not fit its description: the mean")
+    worse = said(0.09, replace(right, network=200.0))
+    assert worse.startswith("the network does not fit its description: at 2 of 2 times")
+    assert all("trained long enough" in text for text in (said(0.09), said(0.11), worse))

@@ -10,8 +10,8 @@ from theory.statistics.intervals import Estimate
 FALLS, RISES, OPEN = Estimate(0.2, 0.1, 0.3), Estimate(-0.2, -0.3, -0.1), Estimate(0.1, -0.1, 0.3)
 
 
-def verdict(fall=FALLS, per_time=(FALLS, OPEN), applied=2, units=100, warning=None):
-    return verdict_on(fall, per_time, applied, units, warning)
+def verdict(fall=FALLS, per_time=(FALLS, OPEN), applied=2, units=100, warning=None, widest_gap=0.5):
+    return verdict_on(fall, per_time, applied, units, warning, widest_gap)
 
 
 def test_what_is_certain_to_help_is_to_be_used():
@@ -44,6 +44,15 @@ def test_what_is_not_certain_is_said_to_be_so(fall):
 def test_nothing_applied_changes_nothing():
     found = verdict(applied=0)
     assert found.advice == UNDECIDED and "changes nothing" in found.sentence
+
+
+def test_times_too_far_apart_say_nothing_of_the_bound():
+    found = verdict(per_time=(FALLS, FALLS, OPEN, RISES), widest_gap=3.1)
+    assert found.advice == UNDECIDED
+    assert found.sentence.startswith("The loss is certainly lower at 2 of 4 times and higher at 1.")
+    assert "calibrate at more times" in found.sentence
+    assert verdict(widest_gap=3.0).advice == USE
+    assert "1 of 1 time " in verdict(per_time=(FALLS,), widest_gap=inf).sentence
 
 
 def test_few_images_say_nothing():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from theory.support.command_line import MAX_SEED, Parser, count, run, seed
+from theory.support.command_line import MAX_SEED, Parser, count, file_named, folder_named, run, seed
 from theory.support.errors import InputError, NonFiniteError
 from theory.support.output import require_file
 
@@ -106,3 +106,13 @@ def test_bad_arguments_are_input_errors(arguments, message):
 def test_good_arguments_are_not():
     options = parser().parse_args(["--count", "1", "--seed", str(MAX_SEED)])
     assert options == argparse.Namespace(count=1, seed=MAX_SEED)
+
+
+def test_a_name_that_says_something_else_is_refused():
+    parse = file_named(".json")
+    assert [parse(text).name for text in ("a.json", "a.JSON", "a")] == ["a.json", "a.JSON", "a"]
+    with pytest.raises(argparse.ArgumentTypeError, match=r"with .json, got 'a.png'"):
+        parse("a.png")
+    assert folder_named("runs/v1.2").name == "v1.2"
+    with pytest.raises(argparse.ArgumentTypeError, match=r"a folder, got 'report.html'"):
+        folder_named("report.html")

@@ -116,6 +116,11 @@ class SinglePrecision(OwnCosine):
         return super().alpha(t).float()
 
 
+class SingleInside(OwnCosine):
+    def alpha(self, t):
+        return torch.cos(math.pi / 2 * t.float()).double()
+
+
 class Endless(Schedule):
     t_max = 1.0
     alpha, sigma, time_of = OwnCosine.alpha, OwnCosine.sigma, OwnCosine.time_of

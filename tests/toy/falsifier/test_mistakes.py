@@ -24,7 +24,7 @@ from toy.strategies.time_pairs import TimePair
 SCHEDULES = """
 import torch
 
-from theory.schedules import DiscreteSchedule, EDM, RectifiedFlow, VPCosine, VPLinear
+from theory.schedules import DiscreteSchedule, EDM, RectifiedFlow, Schedule, VPCosine, VPLinear
 
 
 class Right(VPLinear):
@@ -125,6 +125,25 @@ class NoAlphaInStep(VPLinear):
 class SingleSlope(VPCosine):
     def d_alpha(self, t):
         return super().d_alpha(t).float().double()
+
+
+class SingleInside(Schedule):
+    t_min, t_max = 0.0, 0.999
+
+    def alpha(self, t):
+        return torch.cos(torch.pi / 2 * t.float()).double()
+
+    def sigma(self, t):
+        return torch.sqrt(1 - self.alpha(t) ** 2)
+
+    def d_alpha(self, t):
+        return -torch.pi / 2 * torch.sin(torch.pi / 2 * t.double())
+
+    def d_sigma(self, t):
+        return -self.alpha(t) * self.d_alpha(t) / self.sigma(t)
+
+    def time_of(self, log_snr):
+        return 2 / torch.pi * torch.atan(torch.exp(-log_snr / 2))
 
 
 class Backwards(RectifiedFlow):
@@ -302,6 +321,7 @@ def of_model(tmp_path, name):
         ("DeviationOfStep", "V of transition", "sigma for sigma^2", None),
         ("NoAlphaInStep", "V of transition", "missing alpha", None),
         ("SingleSlope", "d_alpha", "float32", None),
+        ("SingleInside", "log_snr", "float32", None),
         ("Backwards", "log_snr", "time runs backwards", None),
         ("Negative", "sigma", "sigma must be positive", None),
         ("OnlyForAWhile", "d_alpha", "", 1.1),
