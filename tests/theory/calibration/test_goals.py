@@ -1,9 +1,15 @@
 """Goals of a calibration: a budget is kept, and precision costs evaluations."""
 
+import pytest
 import torch
 
 from tests.theory.known_pixels import SCHEDULE, TIMES, KnownPixels, images
-from theory.calibration.procedure import calibrate
+from theory.calibration.passes import pose
+from theory.calibration.procedure import calibrate, parts_of
+from theory.calibration.sequential import _Sequential
+from theory.diffusion.targets import NOISE
+from theory.forward.images import ImageSet
+from theory.forward.network import Network
 from theory.statistics.neyman_allocation import Goal
 
 
@@ -46,3 +52,31 @@ def test_a_second_draw_that_tells_next_to_nothing_is_not_paid_for():
         return KnownPixels(of_images)(x_t, t) + 0.01 * x_t
 
     assert {choice.draws for choice in run(Goal(evaluations=1000), rough).choices} == {1}
+
+
+def test_the_plain_average_is_held_against_as_many_evaluations_in_pairs_too():
+    """What is odd in the noise cancels in a pair, so that two draws are worth their cost."""
+    x_0 = 0.01 * images(200) / 100
+    network = Network(lambda x_t, t: x_t + torch.sin(3 * x_t), SCHEDULE, NOISE)
+    problem = pose(network, ImageSet(x_0), SCHEDULE.times(TIMES), parts_of(0), seed=0)
+    run_here = _Sequential(problem, Goal(evaluations=1200))
+    passed = run_here.run()
+    assert {choice.draws for choice in passed.choices} == {2}
+    expected = [
+        variance / (choice.images * 2)
+        for variance, choice in zip(run_here.plain_variance, passed.choices, strict=True)
+    ]
+    assert list(passed.plain_error_energy) == pytest.approx(expected)
+
+
+def test_another_seed_takes_the_images_in_another_order():
+    problems = [
+        pose(
+            Network(KnownPixels(noisy), SCHEDULE, NOISE), ImageSet(images(60)), SCHEDULE.times(TIMES),
+            parts_of(0), seed=seed,
+        )
+        for seed in (0, 1, 1)
+    ]  # fmt: skip
+    zero, one, again = (_Sequential(p, Goal(evaluations=500)).rank for p in problems)
+    assert sorted(one.tolist()) == list(range(60))
+    assert torch.equal(one, again) and not torch.equal(one, zero)
