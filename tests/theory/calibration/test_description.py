@@ -208,3 +208,32 @@ def test_several_alternatives_share_the_probability_of_a_doubt(monkeypatch):
         monkeypatch.setattr(alternatives, "_errors", errors)
         doubts, _ = alternatives.better_alternatives(problem)
         assert len(doubts) == (4 if seen else 0)
+
+
+def posed_in_colour(n=32):
+    return pose(
+        Network(exact(lambda _: COLOURS), SCHEDULE, DATA),
+        ImageSet(noised(COLOURS.expand(n, 3, 1, 1)), None, n), TIMES, (), seed=0,
+    )  # fmt: skip
+
+
+def test_every_time_counts_alike_for_an_alternative(monkeypatch):
+    """Half the error at one time, and as much at another where errors are a million times as large."""
+    spread = 1 + 0.01 * torch.linspace(-1, 1, 32, dtype=torch.float64)
+
+    def errors(problem, described, times, members):
+        own = described.says == "as described"
+        return torch.stack([1e6 * torch.ones(32).double(), (1.0 if own else 0.5) * spread])
+
+    monkeypatch.setattr(alternatives, "_errors", errors)
+    (said,), _ = alternatives.better_alternatives(posed_in_colour())
+    assert "0.75 times the squared error" in said
+
+
+def test_an_alternative_is_tried_on_the_same_noise():
+    problem = posed_in_colour()
+    given = alternatives.Alternative("as described", problem.network.predict, None)
+    other = alternatives.Alternative("otherwise", problem.network.predict, None)
+    members = torch.ones(len(TIMES), 32, dtype=torch.bool)
+    one, two = (alternatives._errors(problem, a, TIMES, members) for a in (given, other))
+    assert torch.equal(one, two) and (one.std(1) > 0).all()

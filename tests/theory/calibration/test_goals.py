@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.theory.known_pixels import SCHEDULE, TIMES, KnownPixels, images
+from tests.theory.known_pixels import SCHEDULE, SHAPE, TIMES, KnownPixels, images
 from theory.calibration.passes import pose
 from theory.calibration.procedure import calibrate, parts_of
 from theory.calibration.sequential import _Sequential
@@ -80,3 +80,12 @@ def test_another_seed_takes_the_images_in_another_order():
     zero, one, again = (_Sequential(p, Goal(evaluations=500)).rank for p in problems)
     assert sorted(one.tolist()) == list(range(60))
     assert torch.equal(one, again) and not torch.equal(one, zero)
+
+
+def test_what_differs_with_the_image_is_told_by_the_mean_of_all_images():
+    """An error of another share of the image in each pixel: the regression on it leaves next to nothing."""
+    shares = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(SHAPE)
+    network = KnownPixels(lambda t, x_0: 0.5 + shares * x_0 / 100)
+    assert {choice.estimator for choice in run(Goal(evaluations=1000), network).choices} == {
+        "regression"
+    }
