@@ -11,6 +11,7 @@ from theory.diffusion.targets import NOISE
 from theory.forward.images import ImageSet
 from theory.forward.network import Network
 from theory.statistics.neyman_allocation import Goal
+from theory.statistics.shrinkage import UNSHRUNK
 
 
 def noisy(t, x_0):
@@ -18,9 +19,9 @@ def noisy(t, x_0):
     return 0.5 + (0.02 + (t > 0.3).double())[:, None, None, None] * x_0 / 100
 
 
-def run(goal, network=None, n=600):
+def run(goal, network=None, n=600, **options):
     network = network or KnownPixels(noisy)
-    return calibrate(network, SCHEDULE, images=images(n), times=TIMES, goal=goal, seed=1)
+    return calibrate(network, SCHEDULE, images=images(n), times=TIMES, goal=goal, seed=1, **options)
 
 
 def test_a_budget_is_kept():
@@ -86,6 +87,8 @@ def test_what_differs_with_the_image_is_told_by_the_mean_of_all_images():
     """An error of another share of the image in each pixel: the regression on it leaves next to nothing."""
     shares = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(SHAPE)
     network = KnownPixels(lambda t, x_0: 0.5 + shares * x_0 / 100)
-    assert {choice.estimator for choice in run(Goal(evaluations=1000), network).choices} == {
-        "regression"
-    }
+    found = run(Goal(evaluations=1000), network, policy=UNSHRUNK, order=0)
+    assert {choice.estimator for choice in found.choices} == {"regression"}
+    assert max(choice.images for choice in found.choices) < 600
+    exact = 0.5 + shares * images(600).mean(0) / 100
+    assert (found.shift - exact).abs().max() < 5e-3, "of all images, though few are shown"
