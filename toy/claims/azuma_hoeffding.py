@@ -94,6 +94,17 @@ def _blurred(of: BoundedProcess, deviation: float = 2.0) -> BoundedProcess:
     return replace(of, diffusion=diffusion, value=lambda x, t: diffusion.posterior_mean(x, t)[:, 0])
 
 
+def _dipping(of: BoundedProcess) -> BoundedProcess:
+    """The martingale less most of its range in between, and nothing at both ends of the grid."""
+
+    def dip(t: float) -> float:
+        """From 0 at both ends to most of the range between them."""
+        half = (HIGH_NOISE - LOW_NOISE) / 2
+        return 0.9 * (HIGH_NOISE - t) * (t - LOW_NOISE) / half**2 * (of.kind.high - of.kind.low)
+
+    return replace(of, value=lambda x, t: of.value(x, t) - dip(t))
+
+
 RangeAt = Callable[[BoundedProcess, RangeCase], tuple[float, float]]
 """From a martingale and its case to the ends of the range at t."""
 
@@ -137,6 +148,20 @@ def _prior_spread(of: BoundedProcess, case: RangeCase) -> tuple[float, float]:
     return mean - deviation, mean + deviation
 
 
+def _one_end(k: int) -> RangeAt:
+    """One end by the prior alone: its probability, or its mean less or plus its deviation."""
+
+    def ends(of: BoundedProcess, case: RangeCase) -> tuple[float, float]:
+        """The other end is right."""
+        found = list(_at_t(of, case))
+        probable = of.kind.low == 0.0
+        prior = of.diffusion.data.log_weights[0].exp().item()
+        found[k] = prior if probable else _prior_spread(of, case)[k]
+        return found[0], found[1]
+
+    return ends
+
+
 def refusal_error(
     case: RefusedCase, inequality: Callable[[float, Sequence[float], Any], float] = azuma_hoeffding
 ) -> float:
@@ -170,7 +195,7 @@ def _claim(
             f"half-the-widths-{name}": _half_the_widths, f"range-shared-out-{name}": _shared_out,
             f"deviations-for-widths-{name}": _deviations,
         },
-        of={f"azuma-for-{wrong}": unbounded},
+        of={f"azuma-for-{wrong}": unbounded, f"dip-in-between-{name}": _dipping(of)},
     )  # fmt: skip
 
 
@@ -184,11 +209,19 @@ CLAIMS = (
     ),
     exact_claim(
         "range-probability", "2", "the exact range of P(k|x_t), concentric components", RANGES,
-        probability_range_error, range_at={"range-without-dimension": _without_dimension},
+        probability_range_error,
+        range_at={
+            "range-without-dimension": _without_dimension,
+            "least-probability-of-the-prior": _one_end(0),
+            "largest-probability-of-the-prior": _one_end(1),
+        },
     ),
     exact_claim(
         "range-mean", "2", "the exact range of E[x_0|x_t], data in a box", RANGES, mean_range_error,
-        range_at={"range-of-a-deviation": _prior_spread},
+        range_at={
+            "range-of-a-deviation": _prior_spread,
+            "least-mean-of-a-deviation": _one_end(0), "largest-mean-of-a-deviation": _one_end(1),
+        },
     ),
     _claim("probability", "P(k|x_t), its range growing", PROBABILITY, _score(PROBABILITY), "score"),
     _claim("mean", "E[x_0|x_t] of data in a box", MEAN, _blurred(MEAN), "unbounded-data"),

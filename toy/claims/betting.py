@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from hypothesis import strategies as st
 from scipy.special import ndtri
+from scipy.stats import beta
 from torch import Tensor
 
 from theory.statistics.betting import betting_lower_bounds, log_wealth, plug_in_bets
@@ -104,6 +105,13 @@ def not_clipped(case: TwoPointCase, x: Tensor) -> Tensor:
     return (1 + bets * (x - case.mean)).cumprod(0)
 
 
+def on_loan(case: TwoPointCase, x: Tensor) -> Tensor:
+    """The same with half as much again in hand, which is paid back before the last observation."""
+    in_hand = torch.full_like(x, 1.5)
+    in_hand[-1] = 1.0
+    return in_hand * made_beforehand(case, x)
+
+
 def wealth_error(case: TwoPointCase, wealth: Wealth = made_beforehand) -> float:
     """|E W_n - 1| over all n, and how far W_n is below zero."""
     x, chances = case.paths()
@@ -132,6 +140,14 @@ def own_deviation(x: Tensor, planned: int) -> Tensor:
     """The mean less two standard errors of these very values."""
     error = x.std(0, correction=0) / math.sqrt(len(x))
     return x.mean(0) - 2 * error
+
+
+def valid_at_one_length(x: Tensor, planned: int) -> Tensor:
+    """Clopper and Pearson's bound, exact for a number of values that is fixed beforehand."""
+    low, high = x.min(), x.max()
+    highs, n = (x > (low + high) / 2).sum(0).numpy(), len(x)
+    share = torch.from_numpy(beta.ppf(1 - CONFIDENCE, highs, n - highs + 1)).nan_to_num(0.0)
+    return low + (high - low) * share
 
 
 def bound_excess(case: TwoPointCase, bound: Bound = bound_for_one) -> float:
@@ -247,18 +263,23 @@ CLAIMS = (
     exact_claim(
         "betting-wealth", "13", "bets on the mean: E W_n = 1 and W_n >= 0, over all paths",
         TWO_POINTS, wealth_error,
-        wealth={"bet-after-the-observation": made_afterwards, "more-than-the-wealth": not_clipped},
+        wealth={
+            "bet-after-the-observation": made_afterwards, "more-than-the-wealth": not_clipped,
+            "fair-at-the-end-alone": on_loan,
+        },
     ),
     exact_claim(
         "betting-ville", "13", "P(max_n W_n >= b) <= 1/b, over all paths", TWO_POINTS, ville_excess,
         wealth={
             "bet-on-winners": on_winners, "debts": not_clipped,
             "more-to-begin-with": lambda case, x: 1.5 * made_beforehand(case, x),
+            "large-before-the-end": on_loan,
         },
     ),
     exact_claim(
         "betting-bound", "13", "a lower bound is ever wrong in 5 % of all cases at most", TWO_POINTS,
-        bound_excess, share=0.3, bound={"two-standard-errors": own_deviation},
+        bound_excess, share=0.3,
+        bound={"two-standard-errors": own_deviation, "valid-at-one-length": valid_at_one_length},
     ),
     exact_claim(
         "betting-e-value", "13", "E W_tau = 1 for the test of mean zero, stopped at a threshold",

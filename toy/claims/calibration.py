@@ -166,6 +166,19 @@ def _averaging(name: str, unit: Callable[[Observation], Tensor]) -> Estimator:
 _FORGOTTEN_DATA_MEAN = _averaging("raw", lambda seen: seen.prediction)
 _DATA_SIGN = _averaging("sign", lambda seen: seen.residual + 2 * seen.a * seen.x_0)
 
+
+def _sign_of_the_last(seen: Observation) -> Tensor:
+    """The data's sign wrong in the last pixel alone."""
+    unit = seen.residual.clone()
+    unit[..., -1] += 2 * seen.a * seen.x_0[..., -1]
+    return unit
+
+
+def _noise_off_twice(moments: Moments) -> float:
+    """The mistake of taking the noise off an estimate that is free of it."""
+    return 2 * moments.squared_norm().value - moments.mean.square().sum().item()
+
+
 CLAIMS = (
     exact_claim(
         "eta", "4", "eta = E[y_theta] - A E[x_0], every target", PLANTED_ERROR_CASES, eta_error,
@@ -188,10 +201,16 @@ CLAIMS = (
     statistical_claim(
         "recovery", "4", "calibrate recovers a planted eta within its stated error, d = 64",
         recovery_trial, asymptotic=True,
-        estimator={"raw-average": _FORGOTTEN_DATA_MEAN, "data-sign": _DATA_SIGN},
+        estimator={
+            "raw-average": _FORGOTTEN_DATA_MEAN, "data-sign": _DATA_SIGN,
+            "data-sign-of-the-last": _averaging("last", _sign_of_the_last),
+        },
     ),
     statistical_claim(
         "debiasing", "7", "the estimate of |eta|^2 is unbiased", debiasing_trial,
-        asymptotic=True, estimate={"biased-square": lambda moments: moments.mean.square().sum().item()},
+        asymptotic=True, estimate={
+            "biased-square": lambda moments: moments.mean.square().sum().item(),
+            "noise-off-twice": _noise_off_twice,
+        },
     ),
 )  # fmt: skip

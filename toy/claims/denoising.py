@@ -138,7 +138,11 @@ CLAIMS = (
     ),
     exact_claim(
         "denoising-fall", "4", "the denoising loss falls by 2 c.eta - |c|^2 as well",
-        PLANTED_ERROR_CASES, denoising_fall_error, fall={"denoising-half-fall": half_the_fall},
+        PLANTED_ERROR_CASES, denoising_fall_error,
+        fall={
+            "denoising-half-fall": half_the_fall,
+            "denoising-fall-off-by-a-hair": lambda eta, c: (1 + 1e-5) * loss_fall(eta, c),
+        },
         instead={"denoising-raw-mean": _mean_kept}, value={"data-part-forgotten": _noise_only},
     ),
     exact_claim(

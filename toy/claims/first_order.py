@@ -128,7 +128,10 @@ CLAIMS = (
     exact_claim(
         "cross-moments", "8", "regressing on y_theta - y is regressing on the model's own error",
         CASES, cross_error,
-        own={"cross-about-the-mean": lambda of: of.own_cross() - of.centre[:2] * of.centre[2]},
+        own={
+            "cross-about-the-mean": lambda of: of.own_cross() - of.centre[:2] * of.centre[2],
+            "cross-of-the-first": lambda of: of.own_cross()[:1].expand(2),
+        },
         share=0.5,
     ),
     exact_claim(

@@ -206,8 +206,16 @@ def whole_way(mean: Tensor, variance: Tensor, known: KnownMoments, cells: Partit
     return map_between(mean, variance, known, cells, one, one)
 
 
+def always(i: int, steps: int) -> bool:
+    """A map after every step."""
+    return True
+
+
 def law_error(
-    case: MatchingCase, make: MakeMap = whole_way, solver: MakeSolver = first_order
+    case: MatchingCase,
+    make: MakeMap = whole_way,
+    solver: MakeSolver = first_order,
+    matched: Callable[[int, int], bool] = always,
 ) -> float:
     """The sampler's moments at every time that it visits against those of q, in deviations of q.
 
@@ -224,7 +232,8 @@ def law_error(
         data.append(mean + a[i] * variance / total[i] * (u - a[i] * mean))
         u = steps.step(i, u, data)
         known = KnownMoments(a[i + 1] * mean, total[i + 1], 1)
-        u = make(u[0], (u[1] - u[0]).square(), known, cells).apply(u)
+        if matched(i, case.steps):
+            u = make(u[0], (u[1] - u[0]).square(), known, cells).apply(u)
         off = torch.stack([u[0] - known.mean, (u[1] - u[0]).abs() - known.variance.sqrt()])
         worst = largest([worst, (off / known.variance.sqrt()).abs().amax()])
     return worst
@@ -275,5 +284,6 @@ CLAIMS = (
         make={
             "not-matched": not_matched, "means-alone": means_alone, "gain-about-zero": about_zero,
         },
+        matched={"matched-at-the-end-alone": lambda i, steps: i == steps - 1},
     ),
 )  # fmt: skip

@@ -117,3 +117,11 @@ def test_stopped_picks_each_path_at_its_own_time():
     index = torch.arange(N) % T
     values = stopped(paths, index)
     assert all(torch.equal(values[j], paths.martingale[j % T, j]) for j in range(N))
+
+
+def test_a_drawdown_is_from_the_largest_so_far():
+    """|M| is 1, 4, 3, 1, 9: below half of its maximum at the fourth time, and not of its start."""
+    size = torch.tensor([1.0, 4.0, 3.0, 1.0, 9.0], dtype=torch.float64)[:, None, None]
+    paths = Paths(torch.arange(5).double(), size, size, size)
+    assert stopping_index(Drawdown(0.5), paths).tolist() == [3]
+    assert stopping_index(Drawdown(0.2), paths).tolist() == [4]

@@ -1,7 +1,7 @@
 """Calibration: it recovers what was planted, applies it exactly, and refuses what it must."""
 
 import math
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -24,8 +24,11 @@ from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.diffusion.schedules import DiscreteSchedule, RectifiedFlow, VPLinear
 from theory.diffusion.targets import DATA, FLOW, NAMED, NOISE, SCORE, VELOCITY
+from theory.estimators.class_shift import ClassShift
 from theory.estimators.constant_shift import ConstantShift
 from theory.estimators.control_variates import PLAIN, RESIDUAL
+from theory.estimators.line_check import LineComparison
+from theory.estimators.slopes import Slopes
 from theory.statistics.intervals import Estimate
 from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import UNSHRUNK
@@ -562,3 +565,40 @@ def test_the_plain_average_is_told_at_as_many_evaluations():
         for draws in (1, 2)
     )
     assert torch.allclose(twice.plain_error_energy, once.plain_error_energy / 2, rtol=1e-9)
+
+
+def parts_of_one(value):
+    """What a dataclass holds, by name; tensors as lists."""
+    found = {f.name: getattr(value, f.name) for f in fields(value)}
+    return {k: v.tolist() if isinstance(v, torch.Tensor) else v for k, v in found.items()}
+
+
+def test_every_number_comes_back_in_its_own_place(tmp_path):
+    """All of them different, so that none can stand for another."""
+    n = torch.arange(4, dtype=torch.float64)
+    plain = hand_made(*GRIDS["vp-linear"], SHIFTS, 0.5)
+    constant = replace(
+        plain.constant, weights=n / 8 + 0.1, gains=n + 10, certificates=n + 20, bands=2
+    )
+    slopes = Slopes(
+        torch.ones(4, 2).double(), torch.ones(4, 2, 2).double(), None, ("whole",) * 4, n + 30, n + 40,
+        noise_energy=torch.stack([n + 50, n + 60], 1),
+    )  # fmt: skip
+    classes = ClassShift(
+        torch.ones(4, 3, 2).double(), torch.full((4, 3), 0.5).double(), n + 70, n + 80
+    )
+    sizes = [tuple(Estimate(k + i, k + i - 1, k + i + 2) for i in range(4)) for k in (100.0, 200.0)]
+    whole = replace(
+        plain, parts=(constant, slopes, classes), total_certificate=1.5, eta_sq=sizes[0],
+        eta_sq_of_set=sizes[1], error_energy=n + 300, plain_error_energy=n + 400,
+        mean_image=torch.tensor([0.1, 0.2]).double(), doubts=("a doubt", "another"),
+        choices=tuple(Choice("scalar", 2, k + 1) for k in range(4)),
+        line_check=tuple(LineComparison(k, k + 1.0, k + 2.0, k + 3.0, k + 4.0, 5) for k in n.tolist()),
+    )  # fmt: skip
+    whole.save(tmp_path / "c.safetensors")
+    back, before = Calibration.load(tmp_path / "c.safetensors"), parts_of_one(whole)
+    after = parts_of_one(back)
+    for name in before.keys() - {"parts"}:
+        assert after[name] == before[name], name
+    for kept, given_part in zip(back.parts, whole.parts, strict=True):
+        assert parts_of_one(kept) == parts_of_one(given_part)

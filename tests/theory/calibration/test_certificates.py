@@ -48,6 +48,27 @@ def test_all_statements_hold_together(order, classes, parts):
         assert calibration.total_certificate == total > 0
 
 
+def test_the_size_of_the_shift_is_told_of_a_population_and_of_these_images():
+    """Four draws tell the noise of an image from what differs between images."""
+    problem = posed(0)
+    passed = full_pass(problem, REGRESSION, 4)
+    calibration = conclude(problem, passed, CERTIFIED)
+    moments = passed.measured.moments
+    assert calibration.eta_sq == tuple(m.squared_norm() for m in moments)
+    assert calibration.eta_sq_of_set == tuple(m.squared_norm_of_set() for m in moments)
+    assert calibration.eta_sq_of_set != calibration.eta_sq
+
+
+def test_copies_do_not_make_more_images_of_which_little_is_unseen():
+    """Each image four times: as many independent ones as there are different ones."""
+    for images in (IMAGES[:40], IMAGES[:40].repeat(4, *[1] * (IMAGES.dim() - 1))):
+        shown = ImageSet(images)
+        network = Network(exact(), SCHEDULE, NOISE)
+        problem = pose(network, shown, SCHEDULE.times(TIMES), parts_of(1), seed=0)
+        found = full_pass(problem, REGRESSION, 1).measured.independent
+        assert found == [40.0] * len(TIMES)
+
+
 def test_a_shift_that_stands_alone_has_a_statement_for_each_time():
     problem = posed(0)
     passed = full_pass(problem, REGRESSION, 1)

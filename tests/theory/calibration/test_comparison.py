@@ -22,6 +22,7 @@ from theory.calibration.held_out import HeldOut
 from theory.diffusion.likelihood_bound import bound_weights
 from theory.diffusion.schedules import DiscreteSchedule, RectifiedFlow, VPCosine, VPLinear
 from theory.diffusion.targets import DATA, FLOW, NOISE, SCORE, VELOCITY, edm_raw, shift_factor
+from theory.estimators.line_check import LineComparison
 from theory.estimators.time_grid import TimeGrid
 from theory.forward.fingerprints import image_ids
 from theory.forward.keyed_noise import keyed_noise
@@ -231,6 +232,20 @@ def test_what_contradicts_a_description_is_said_of_its_network_alone():
     right, wrong = found.warnings()
     assert right is None
     assert wrong is not None and wrong.startswith("the network does not fit its description")
+
+
+@pytest.mark.parametrize("wrong", [0, 1])
+def test_a_mean_that_is_wrong_is_said_of_its_network_alone(wrong):
+    """Both beat the line; the mean error of one is a third of the noise's variance."""
+    found = planted(noisy(0.0, 0.0))
+    line = (LineComparison(1.0, 2.0, 3.0, 12.0, 0.01, 50),) * 2
+    sizes = [(Estimate(0.0, -0.1, 0.1),) * 2, (Estimate(4.0, 3.9, 4.1),) * 2]
+    first, second = (
+        replace(found.first, line_check=line, eta_sq=sizes[k == wrong]) for k in (0, 1)
+    )
+    said = replace(found, first=first, second=second).warnings()
+    assert said[1 - wrong] is None
+    assert "the mean of its predictions is wrong" in said[wrong]
 
 
 def never(x_t, t):

@@ -227,3 +227,32 @@ def test_a_small_mean_error_alone_may_be_little_training():
     worse = said(0.09, replace(right, network=200.0))
     assert worse.startswith("the network does not fit its description: at 2 of 2 times")
     assert all("trained long enough" in text for text in (said(0.09), said(0.11), worse))
+
+
+def posed_in_colour(n=32):
+    return pose(
+        Network(exact(lambda _: COLOURS), SCHEDULE, DATA),
+        ImageSet(noised(COLOURS.expand(n, 3, 1, 1)), None, n), TIMES, (), seed=0,
+    )  # fmt: skip
+
+
+def test_every_time_counts_alike_for_an_alternative(monkeypatch):
+    """Half the error at one time, and as much at another where errors are a million times as large."""
+    spread = 1 + 0.01 * torch.linspace(-1, 1, 32, dtype=torch.float64)
+
+    def errors(problem, described, times, members):
+        own = described.says == "as described"
+        return torch.stack([1e6 * torch.ones(32).double(), (1.0 if own else 0.5) * spread])
+
+    monkeypatch.setattr(alternatives, "_errors", errors)
+    (said,), _ = alternatives.better_alternatives(posed_in_colour())
+    assert "0.75 times the squared error" in said
+
+
+def test_an_alternative_is_tried_on_the_same_noise():
+    problem = posed_in_colour()
+    given = alternatives.Alternative("as described", problem.network.predict, None)
+    other = alternatives.Alternative("otherwise", problem.network.predict, None)
+    members = torch.ones(len(TIMES), 32, dtype=torch.bool)
+    one, two = (alternatives._errors(problem, a, TIMES, members) for a in (given, other))
+    assert torch.equal(one, two) and (one.std(1) > 0).all()

@@ -21,6 +21,7 @@ from theory.diffusion.data_range import DataRange, error_scale
 from theory.diffusion.likelihood_bound import gain_weights
 from theory.diffusion.targets import DATA, EDM_RAW, FLOW, NOISE, SCORE, VELOCITY, data_and_noise
 from theory.estimators.parts import Rules
+from theory.estimators.time_grid import TimeGrid
 from theory.forward.halves import two_halves
 from theory.forward.images import ImageSet
 from theory.forward.survey import survey
@@ -54,6 +55,23 @@ def test_a_gain_that_is_large_is_certified_and_is_there(target, order):
     assert (bounds > 0).all()
     assert (bounds <= gained(network, calibration)).all()
     assert calibration.total_certificate > 0
+
+
+def test_limits_are_the_largest_steps_whatever_the_batches():
+    whole, split = (
+        certified(n=80, order=1, policy=UNSHRUNK, batch_size=size).exact.limits for size in (80, 7)
+    )
+    assert whole.flatten(1).any(1).all()
+    assert torch.allclose(whole, split, rtol=1e-9)
+
+
+def test_a_step_is_that_of_the_clipped_prediction_by_hand():
+    """3 is clipped to 1, of which half is taken off, or a quarter at most; -0.4 loses half of it."""
+    at = TimeGrid(SCHEDULE, torch.tensor(TIMES).double()).around(torch.tensor([0.4]).double())
+    y, most = torch.tensor([[3.0, 3.0, -0.4]]).double(), torch.tensor([1.0, 0.25, 1.0]).double()
+    exact = ExactCertificate.unjudged(RANGE, most.expand(3, 3).contiguous())
+    subtracted = exact.correction(y, lambda inside: inside / 2, lambda x: x.clamp(-1, 1), at)
+    assert torch.allclose(y - subtracted, torch.tensor([[0.5, 0.75, -0.2]]).double())
 
 
 def test_the_certificate_is_of_what_is_subtracted():

@@ -6,7 +6,7 @@ import torch
 from tests.refusals import refusal
 from theory.calibration.miscalibration import betting_test
 from theory.diffusion.schedules import VPCosine
-from theory.diffusion.targets import DATA
+from theory.diffusion.targets import DATA, NOISE, SCORE, VELOCITY
 from theory.forward.fingerprints import image_ids
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.mean_zero_test import MeanZeroTest
@@ -99,6 +99,21 @@ def test_bets_reach_as_far_as_the_range_is_wide(least, most):
     )
     assert found.times[0].e_value == pytest.approx(by_hand.e_value, rel=1e-9)
     assert by_hand.e_value != pytest.approx(1)
+
+
+@pytest.mark.parametrize("target", [NOISE, VELOCITY, SCORE], ids=repr)
+def test_bets_are_on_predicted_images_whatever_the_target(target):
+    """A step of x_0 is another one of the prediction at every time; what is bet on is x_0."""
+    values = [
+        [
+            verdict.e_value
+            for verdict in betting_test(
+                network(0.05, of), SCHEDULE, target=of, images=images(30), times=TIMES
+            ).times
+        ]
+        for of in (DATA, target)
+    ]
+    assert values[1] == pytest.approx(values[0], rel=1e-6)
 
 
 def test_images_outside_the_range_are_refused():

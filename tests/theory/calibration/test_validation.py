@@ -18,10 +18,13 @@ from tests.theory.known_pixels import (
 )
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
+from theory.diffusion.likelihood_bound import gain_weights
 from theory.diffusion.targets import NOISE, SCORE, VELOCITY, shift_factor
 from theory.forward.fingerprints import image_ids
+from theory.forward.forward_pass import GROUPS
 from theory.forward.keyed_noise import keyed_noise
 from theory.statistics.intervals import LEVEL, Estimate
+from theory.statistics.moments import Moments
 from theory.statistics.shrinkage import UNSHRUNK
 from theory.support.broadcasting import along_batch
 from theory.support.errors import InputError, NonFiniteError
@@ -221,3 +224,35 @@ def test_gains_at_once_share_one_level_over_the_times():
         if single.lower < single.value
     )
     assert at_once != validation.gain()
+
+
+def test_every_interval_is_of_units_and_not_of_images():
+    """Eight images in three groups, a calibration with slopes: each number from its own column."""
+    groups = [0, 1, 2, 2, 2, 1, 1, 0]
+    found = validate(imperfect, made(order=1), images=HELD_OUT, draws=DRAWS, groups=groups)
+    c, units = found.calibration, found.units
+    nats = gain_weights(c.schedule, c.target, c.times)
+    level = 1 - (1 - LEVEL) / len(TIMES)
+    assert found.loss() == [Estimate.of_mean(x, units) for x in found.losses.T]
+    assert found.gain() == [Estimate.of_mean(x, units) for x in found.gains.T]
+    assert found.gain_at_once() == [Estimate.of_mean(x, units, level) for x in found.gains.T]
+    assert found.bound_gain() == Estimate.of_mean(found.gains @ nats, units)
+    assert found.shift_bound_gain() == Estimate.of_mean(found.shift_gains @ nats, units)
+    assert found.shift_bound_gain() != found.bound_gain()
+    assert found.bound_gain() != Estimate.of_mean(found.gains @ nats)
+    clipping = torch.outer(torch.arange(8).double(), torch.ones(3).double())
+    of_clipping = replace(found, clipping_gains=clipping).clipping_bound_gain()
+    assert of_clipping == Estimate.of_mean(clipping @ nats, units)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_size_of_the_bias_has_the_interval_of_units_that_are_dealt_out(together):
+    """By hand: the mean residual of each image, its unit in one group."""
+    groups = torch.arange(8) // 2 if together else None
+    found = validate(imperfect, made(), images=HELD_OUT, draws=DRAWS, groups=groups)
+    for k, size in enumerate(found.eta_sq):
+        by_hand = Moments.empty(SHAPE, GROUPS)
+        by_hand.add_(found.units % GROUPS, residuals_by_hand(k, HELD_OUT).mean(0))
+        expected = replace(by_hand, clustered=together).squared_norm()
+        ends = (expected.value, expected.lower, expected.upper)
+        assert (size.value, size.lower, size.upper) == pytest.approx(ends, rel=1e-9)

@@ -135,6 +135,30 @@ def test_a_group_has_no_part_in_the_shift_that_it_judges():
     assert abs(gain(other) - gain(total)) > 1
 
 
+def test_a_group_is_judged_by_the_classes_of_its_own_images():
+    """Group 7 has three images of the first class and one of the second: weights 3/4 and 1/4."""
+    generator = torch.Generator().manual_seed(0)
+    count = torch.full((16, 2), 2.0, dtype=torch.float64)
+    count[7] = torch.tensor([3.0, 1.0])
+    total = torch.randn(16, 2, 5, generator=generator, dtype=torch.float64)
+    total += 9.0 * torch.arange(2)[:, None] * count[..., None]
+    shared = total.sum((0, 1)) / count.sum()
+    others = torch.arange(16) != 7
+    delta, _ = _pool(count[others], total[others])
+    gains = (2 * delta * (total[7] / count[7][:, None] - shared) - delta**2).sum(1)
+    expected = 0.75 * gains[0] + 0.25 * gains[1]
+    assert _of_time(count, total, shared)[2][7].item() == pytest.approx(expected.item())
+
+
+@pytest.mark.parametrize("t", [0.5, 0.95])
+def test_classes_have_no_shift_beyond_the_times(t):
+    """Nothing was measured there, as for the shared shift."""
+    calibration, x_t = made(), HELD_OUT[:3]
+    at = torch.tensor([t], dtype=torch.float64)
+    assert not calibration.correction(x_t, at, x_t, torch.arange(3)).any()
+    assert calibration.correction(x_t, 0 * at + 0.8, x_t, torch.arange(3)).any()
+
+
 def test_bounds_hold_for_all_times_and_parts_at_once(monkeypatch):
     """Two times, a shift and a shift of each class, and the total: five statements."""
     asked = []

@@ -102,3 +102,32 @@ def test_a_shrunk_slope_by_hand():
     """rho^2 = 1/2 of four images: half of the slope 1 is kept."""
     one = torch.ones(1, dtype=torch.float64)
     assert shrunk_slope(one, one, 2 * one, torch.tensor(4)).item() == pytest.approx(0.5)
+
+
+def drawn(images, draws):
+    """So many draws on each image, of which the network tells all but a fifth of the noise."""
+    noise, x_0 = normal(2, draws, images, *SHAPE), X_0[:images]
+    group = torch.arange(images) % GROUPS
+    return Observation(0, group, x_0, noise, ETA + 0.5 * x_0 + 0.8 * noise, 0.5, 1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("estimator", [RESIDUAL, REGRESSION], ids=lambda e: e.name)
+def test_noise_is_told_apart_only_where_every_image_had_draws_enough(estimator):
+    collector = estimator.collector(SHAPE)
+    collector.add_(drawn(40, 4))
+    assert collector.moments(None).contrast is not None
+    collector.add_(drawn(3, 2))
+    assert collector.moments(None).contrast is None
+
+
+def test_the_contrast_of_the_regression_is_of_what_it_leaves():
+    """The residual is a fifth of the noise: of its contrast the regression leaves nothing."""
+    plain, regression = (e.collector(SHAPE) for e in (RESIDUAL, REGRESSION))
+    seen = drawn(160, 4)
+    for collector in (plain, regression):
+        collector.add_(seen)
+    by_hand = (-0.2 * seen.contrast(seen.noise)).square().flatten(1).sum(1)
+    of_plain, left = (c.moments(None).contrast for c in (plain, regression))
+    assert of_plain.square.sum().item() == pytest.approx(by_hand.sum().item())
+    assert left.square.abs().max() < 1e-9 * of_plain.square.max()
+    assert left.total.abs().max() < 1e-9 * of_plain.total.abs().max()

@@ -8,10 +8,11 @@ import torch
 
 from tests.draws import normal
 from theory.estimators import shift_selection
-from theory.estimators.shift_selection import _error_of_mean, select_shift
+from theory.estimators.shift_selection import _error_of_mean, _ShiftTried, select_shift
 from theory.forward.forward_pass import GROUPS
+from theory.statistics.image_bases import by_dct_octave, undivided
 from theory.statistics.moments import Moments
-from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK
+from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK, james_stein
 
 TIMES, N, DIMENSION = 12, 160, 20
 LOG_SNR = torch.linspace(-6, 6, TIMES, dtype=torch.float64)
@@ -156,3 +157,45 @@ def test_how_many_groups_are_left_out_at_once_does_not_matter(monkeypatch):
     apart = decided(CURVE, SHRUNK)
     assert torch.allclose(whole.gains, apart.gains, rtol=1e-12)
     assert torch.allclose(whole.shift, apart.shift, rtol=1e-12)
+
+
+def tried(cells, common):
+    """A way that smooths nothing and shrinks by James and Stein."""
+    times = len(common)
+    return _ShiftTried(0.0, torch.eye(times).double(), cells, SHRUNK, torch.tensor(common).double())
+
+
+def test_an_error_that_all_share_is_shared_out_by_the_size_of_a_cell():
+    """Of 16 coordinates one is the mean and 3 are of the first octave: a sixteenth, and so on."""
+    cells = by_dct_octave((1, 4, 4))
+    estimate = 2 + normal(3, 1, 16).abs()
+    errors = torch.full((1, cells.count), 0.5, dtype=torch.float64)
+    found = tried(cells, [3.2]).weights(estimate, errors)
+    expected = james_stein(cells.energies(estimate), errors + 3.2 * cells.sizes / 16)
+    assert torch.allclose(found, expected)
+    assert (found[0] > 0).all()
+
+
+def test_a_left_out_gain_by_hand():
+    """Four groups: each is tried on the mean of the three others, shrunk by their spread alone."""
+    groups = torch.tensor([[2.0, 1.0], [3.0, 2.0], [4.0, 0.0], [2.5, 1.5]]).double()[:, None]
+    found = tried(undivided((2,)), [0.0]).gains(groups)
+    for g in range(4):
+        others = groups[torch.arange(4) != g, 0]
+        mean, spread = others.mean(0), others.var(0).sum() / 3
+        shift = (1 - spread / mean.square().sum()) * mean
+        expected = (2 * shift * groups[g, 0] - shift**2).sum()
+        assert found[g, 0].item() == pytest.approx(expected.item())
+
+
+def test_smoothing_is_chosen_for_what_a_gain_is_worth():
+    """Half of the times lie on a smooth curve, half of them jump to and fro."""
+    jumps = 0.5 * torch.ones(TIMES // 2).double() * torch.tensor([1.0, -1.0]).repeat(TIMES // 4)
+    level = torch.cat([torch.full((TIMES // 2,), 0.1, dtype=torch.float64), jumps])
+    moments = curve_moments(torch.outer(level, torch.ones(DIMENSION, dtype=torch.float64)))
+    smooth = (torch.arange(TIMES) < TIMES // 2 - 1).double()
+    for_smooth, for_jumps = (
+        select_shift(moments, LOG_SNR, worth + 1e-6, SHRUNK).smoothing
+        for worth in (smooth, 1 - smooth)
+    )
+    assert for_smooth > for_jumps

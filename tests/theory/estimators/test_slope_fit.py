@@ -4,13 +4,19 @@ import pytest
 import torch
 
 from theory.calibration.network import Calibrated
-from theory.calibration.procedure import calibrate
+from theory.calibration.passes import full_pass, pose
+from theory.calibration.procedure import calibrate, parts_of
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import EDM, VPCosine
 from theory.diffusion.targets import DATA, NOISE
+from theory.estimators.control_variates import REGRESSION
 from theory.estimators.low_rank import patterns
+from theory.estimators.slope_fit import SlopesEstimator, _Given, _SlopesTried
+from theory.forward.images import ImageSet
 from theory.forward.keyed_noise import keyed_noise
-from theory.statistics.image_bases import by_dct_octave, by_pixel, dct, inverse_dct
+from theory.forward.network import Network
+from theory.statistics.image_bases import by_channel, by_dct_octave, by_pixel, dct, inverse_dct
+from theory.statistics.least_squares import XX, YY
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import CERTIFIED, SHRUNK
 from theory.support.errors import InputError
@@ -274,3 +280,41 @@ def test_a_pixel_that_stood_still_does_little_harm_when_it_moves():
             at_rest, t[None], nothing
         )
         assert change[0, still].square().mean() / n < 1
+
+
+def statistics_of_a_pass():
+    """What is known of each time, of a network whose misfit is another one at every time."""
+    predict = damaged(lambda x_t, y: 0.2 * y + 0.1 * x_t)
+    problem = pose(
+        Network(predict, SCHEDULE, NOISE), ImageSet(IMAGES[:96]), SCHEDULE.times(TIMES), parts_of(1),
+        seed=0,
+    )  # fmt: skip
+    passed = full_pass(problem, REGRESSION, 1)
+    return passed.sums[SlopesEstimator()], problem.grid.log_snr
+
+
+def test_slopes_are_smoothed_in_the_units_of_their_own_time():
+    """x_t and y_theta are of another size at every time: what is alike is the slope times that size."""
+    statistics, log_snr = statistics_of_a_pass()
+    given, cells = _Given.of(statistics, log_snr), by_pixel(SHAPE)
+    size = given.whole[:, [XX, YY]].sqrt()
+
+    def slopes(matrix):
+        return given.slopes(_SlopesTried(cells, 0.1, matrix, torch.zeros(1, 4).double()), cells)
+
+    alone = slopes(torch.eye(4).double())
+    averaged = slopes(torch.full((4, 4), 0.25, dtype=torch.float64))
+    assert torch.allclose(averaged, (alone * size).mean(0) / size)
+    assert size.std(0).min() > 0.01
+
+
+def test_what_is_unseen_of_a_cell_is_that_of_each_of_its_coordinates():
+    statistics, log_snr = statistics_of_a_pass()
+    given = _Given.of(statistics, log_snr)
+    for cells, sizes in (
+        (by_channel(SHAPE), [16.0, 16.0]),
+        (by_dct_octave(SHAPE), [2.0, 6.0, 22.0, 2.0]),
+    ):
+        for k, of_time in enumerate(statistics):
+            expected = of_time.unseen[:, None] * torch.tensor(sizes).double()
+            assert torch.allclose(given.unseen(cells)[k], expected)

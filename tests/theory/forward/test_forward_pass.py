@@ -92,3 +92,12 @@ def test_noise_is_told_where_both_halves_are_whole_pairs(draws, tells):
     if tells:
         expected = (y[0] + y[1] - y[2] - y[3]) / 4
         assert torch.allclose(seen.contrast(y), expected)
+
+
+def test_the_first_draw_is_held_against_the_reference_of_its_own():
+    for batches in seen_by(lambda x_t, t: x_t, reference=lambda x_t, t: 0.5 * x_t + x_t**2):
+        for seen in batches:
+            first = seen.first(1)
+            assert torch.equal(first.residual, seen.residual[:1])
+            assert torch.equal(first.error, seen.error[:1])
+            assert not torch.equal(seen.residual[1], seen.residual[0])

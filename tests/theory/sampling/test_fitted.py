@@ -61,3 +61,10 @@ def test_a_file_keeps_every_number(tmp_path):
     assert torch.equal(again.begin(U), SOLVER.begin(U))
     for i, data in enumerate(([FIRST], [FIRST, SECOND])):
         assert torch.equal(again.step(i, U, data), SOLVER.step(i, U, data))
+
+
+def test_all_of_it_moves_to_the_dtype_of_the_trajectories():
+    single = SOLVER.to(U.float())
+    begun, moved = single.begin(U.float()), single.step(1, U.float(), [FIRST.float()] * 2)
+    assert begun.dtype == moved.dtype == single.step(0, begun, [begun]).dtype == torch.float32
+    assert torch.allclose(begun.double(), SOLVER.begin(U), atol=1e-6)

@@ -8,7 +8,7 @@ import torch
 
 from tests.theory.sampling.gaussian_flow import SCHEDULE, SHAPE, TIMES, flow, solver
 from theory.diffusion.data_range import DataRange
-from theory.diffusion.schedules import EDM, DiscreteSchedule
+from theory.diffusion.schedules import EDM, DiscreteSchedule, RectifiedFlow
 from theory.diffusion.targets import DATA
 from theory.forward.network import Network
 from theory.sampling.flow import Flow, LedSteps, fine_times
@@ -72,6 +72,18 @@ def test_times_of_a_table_are_the_nearest():
     base = first_order(schedule, torch.tensor([8, 3]))
     # from 8 to 3 in three parts: 6.33 and 4.67; from 3 to 0: 2 and 1
     assert fine_times(own, base, 3).tolist() == [8, 6, 5, 3, 2, 1, 0]
+
+
+def test_a_start_of_no_signal_at_all_is_divided_from_where_grids_begin():
+    """Its log-SNR is minus infinity, which has no half."""
+    schedule = RectifiedFlow()
+    network = replace(flow().network, schedule=schedule)
+    base = first_order(schedule, torch.tensor([1.0, 0.5], dtype=torch.float64))
+    times = fine_times(network, base, 4)
+    assert times[0] == 1 and times[4] == 0.5 and (times.diff() < 0).all()
+    lowest = schedule.log_snr(schedule.grid(2)[-1:]).item()
+    inside = schedule.log_snr(times[1:4]) / lowest
+    assert torch.allclose(inside, torch.tensor([0.75, 0.5, 0.25]).double(), atol=1e-6)
 
 
 def test_positions_are_led_where_they_arrive_at_a_mark():

@@ -87,6 +87,15 @@ def test_a_bound_is_where_the_bet_reaches_its_wealth():
     assert torch.allclose(wealth, torch.full_like(wealth, math.log(1 / (1 - LEVEL))), atol=1e-9)
 
 
+def test_bets_are_those_of_the_number_that_was_planned_however_many_values_come():
+    """Bets that are made for the values that came would look ahead."""
+    values = drawn(LAWS["Gaussian"], 30, 4)
+    found = bounds(values, 200)
+    wealth = log_wealth(values, found, plug_in_bets(values, 1 - LEVEL, 200)).amax(0)
+    assert torch.allclose(wealth, torch.full_like(wealth, math.log(1 / (1 - LEVEL))), atol=1e-9)
+    assert (found != bounds(values)).all()
+
+
 def test_bounds_keep_to_the_units_of_their_values():
     values, least = drawn(LAWS["Gaussian"], 50, 3), torch.tensor([-3.0, 0.0, 5.0]).double()
     most = least + torch.tensor([2.0, 7.0, 1.0]).double()

@@ -45,6 +45,12 @@ def test_octaves_rise_with_the_frequency():
     assert index[7, 7] == 4
 
 
+def test_a_frequency_counts_alike_along_both_sides_of_an_oblong_image():
+    index = by_dct_octave((1, 4, 8)).index.reshape(4, 8)
+    assert torch.equal(index[:, :4], by_dct_octave((1, 4, 4)).index.reshape(4, 4))
+    assert torch.equal(index, by_dct_octave((1, 8, 8)).index.reshape(8, 8)[:4])
+
+
 def test_what_is_no_image_has_no_bands():
     assert not any(map(has_dct_bands, [(7,), (1, 3, 8), (2, 2)]))
     assert all(map(has_dct_bands, SHAPES))

@@ -234,3 +234,18 @@ def test_the_error_of_two_groups_by_hand():
     moments.add_(torch.tensor([0, 0, 2, 2]), torch.tensor([[1.0], [1.0], [4.0], [6.0]]).double())
     assert replace(moments, clustered=True).error_energy() == pytest.approx(4.0)
     assert moments.error_energy() == pytest.approx((4 + 4 + 1 + 9) / (4 * 3))
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_an_error_that_all_units_share_is_counted_once_everywhere(clustered):
+    """A common error of 0.5 is in |mean|^2, so each norm is less by it, and the error is more."""
+    own = replace(of_a_set(normal(2, 48, 4), normal(3, 2, 48, 4)), clustered=clustered)
+    shared = replace(own, common_error=0.5).to("cpu")
+    assert shared.common_error == 0.5, "it is not lost on the way to another device"
+    shared = replace(shared, contrast=own.contrast, clustered=clustered)
+    assert own.error_energy() + 0.5 == pytest.approx(shared.error_energy(), rel=1e-12)
+    for norm in (Moments.squared_norm, Moments.squared_norm_of_set):
+        before, after = norm(own), norm(shared)
+        for end in ("value", "lower", "upper"):
+            expected = getattr(before, end) - 0.5
+            assert getattr(after, end) == pytest.approx(expected, rel=1e-9, abs=1e-9)

@@ -10,7 +10,7 @@ from scipy.integrate import quad
 from scipy.stats import chi2, norm
 
 from tests.draws import normal
-from theory.statistics.shrinkage import james_stein, unshrunk
+from theory.statistics.shrinkage import CERTIFIED, SHRUNK, james_stein, unshrunk
 
 LEVEL = 1e-6
 DIMENSION, ERROR = 64, 64.0
@@ -98,3 +98,9 @@ def test_parts_are_shrunk_apart():
     energy = torch.tensor([[4.0, 4.0], [0.0, 100.0]], dtype=torch.float64)
     error = torch.tensor([[1.0, 8.0], [1.0, 1.0]], dtype=torch.float64)
     assert james_stein(energy, error).tolist() == [[0.75, 0.0], [0.0, 0.99]]
+
+
+def test_a_gain_of_nothing_is_not_certain():
+    bounds = torch.tensor([-1.0, 0.0, 1e-9, -math.inf], dtype=torch.float64)
+    assert CERTIFIED.applies(bounds).tolist() == [False, False, True, False]
+    assert SHRUNK.applies(bounds).all()

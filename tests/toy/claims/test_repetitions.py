@@ -4,10 +4,12 @@ import pytest
 import torch
 from scipy.stats import beta, binom
 
+from theory.bounds.gaussian_tails import clocks
 from toy.claims import coverage
 from toy.claims.repetitions import PASSED_WRONGLY, as_often_as, at_most
-from toy.claims.tail_frequencies import exceedance
+from toy.claims.tail_frequencies import HIGH_NOISE, LOW_NOISE, clock_grid, exceedance
 from toy.judge.claim import LEVEL
+from toy.mixtures.reverse_paths import two_components
 
 NOMINAL, SEEDS = 0.05, range(40)
 
@@ -61,3 +63,15 @@ def test_several_tails_share_the_level():
     tails = [(often, 80.0, 0.3), (seldom, 90.0, 0.3)]
     assert exceedance(tails[:1]).deviation == pytest.approx(beta.ppf(LEVEL, 20, 81) / 0.3)
     assert exceedance(tails).deviation == pytest.approx(beta.ppf(LEVEL / 2, 20, 81) / 0.3)
+
+
+@pytest.mark.parametrize("ticks", [lambda tau: tau, torch.log], ids=["clock", "its logarithm"])
+def test_a_grid_is_even_in_the_clock_of_the_martingale(ticks):
+    """Steps of one size in the clock; in time the last of them are much shorter than the first."""
+    diffusion = two_components(1, 0.0, 10.0)
+    grid = torch.tensor(clock_grid(diffusion, 10.0, ticks=ticks), dtype=torch.float64)
+    steps = ticks(clocks(diffusion.schedule, 10.0, grid)).diff()
+    assert steps.min() > 0
+    assert steps.std() < 0.05 * steps.mean()
+    assert grid.diff().std() > 0.2 * grid.diff().mean().abs()
+    assert (grid[0], grid[-1]) == (HIGH_NOISE, LOW_NOISE)

@@ -8,12 +8,15 @@ from dataclasses import replace
 
 import pytest
 import torch
+from hypothesis import strategies as st
 
+from theory.diffusion.schedules import VPLinear
 from theory.support.errors import InputError
 from theory.support.user_code import load_object
 from toy import Formula, Model
 from toy.__main__ import main
 from toy.falsifier import model_errors
+from toy.falsifier.sweeps import SweptClaim, stratified
 from toy.falsifier.validation import as_model
 from toy.numerics.reported_errors import UnresolvedError
 
@@ -517,3 +520,28 @@ def test_exit_status_of_the_program(user_file):
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
+
+
+def test_the_worst_failure_of_a_sweep_is_the_counterexample():
+    swept = [(2.0, "mild"), (0.5, "within"), (5.0, "worst"), (3.0, "middling")]
+    claim = SweptClaim(
+        "swept",
+        "0",
+        "says",
+        st.integers(),
+        lambda case: 0.0,
+        (),
+        tolerance=1.0,
+        sweep=lambda _: swept,
+    )
+    evidence = claim.uphold(5, 0)
+    assert not evidence.passed and evidence.worst == 5.0
+    assert evidence.counterexample == "'worst'"
+    right = replace(claim, sweep=lambda _: swept[1:2]).uphold(5, 0)
+    assert right.passed and right.worst == 0.5
+
+
+def test_a_sweep_has_other_times_at_another_seed_and_the_ends_at_each():
+    one, other = (stratified(VPLinear(), seed) for seed in (0, 1))
+    assert one == stratified(VPLinear(), 0) == sorted(one)
+    assert set(one) & set(other) == {one[0], one[-1]} == {VPLinear().t_min, VPLinear().t_max}

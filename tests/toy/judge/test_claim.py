@@ -18,7 +18,7 @@ from toy.judge.claim import (
     statistical_claim,
 )
 from toy.judge.evidence import Evidence, false_alarm_probability
-from toy.judge.verdicts import falls, report_lines, stands, summary_line, verify
+from toy.judge.verdicts import Verdict, falls, report_lines, stands, summary_line, verify
 from toy.numerics.reported_errors import UnresolvedError, report
 
 EXAMPLES, SEED = 40, 0
@@ -321,6 +321,12 @@ def test_a_case_counts_only_if_the_claim_holds_there():
     claim = exact(lambda n: 1.0 if n < 100 else 0.0)
     found = claim.catch(Mutant("mutant", below(5)), 200, SEED)
     assert int(found.partition(",")[0]) >= 100
+
+
+def test_cases_without_a_number_are_not_counted_as_tried():
+    evidence = Evidence("claim", "0", "exact", 10, 1e-9, 1e-8, unresolved=3)
+    (line,) = report_lines(Verdict("says", evidence, ()))
+    assert line.endswith("says; worst 1.0e-09 of 1e-08 in 7 cases, 3 not resolved")
 
 
 def test_the_last_line_adds_up_proven_and_asymptotic_levels_apart():

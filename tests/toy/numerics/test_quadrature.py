@@ -146,6 +146,18 @@ def test_no_phase_hides_an_error(place):
         assert abs(rough.value.item() - fine) <= rough.error <= rtol
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_three_grids_tell_the_error_of_a_wave_of_any_phase_along_any_axis(axis):
+    """Its period is the step, so that the sums are as large as the wave, whose mean is nothing."""
+    law = GaussianMixture.diagonal(torch.ones(1), torch.zeros(1, 3), torch.ones(1))
+    phases = 2 * math.pi * torch.linspace(0, 1, 49, dtype=torch.float64)
+    found = expectation(
+        law, lambda x: torch.cos(STEP_WAVE * x[:, axis : axis + 1] + phases), rtol=10.0, size=1.0
+    )
+    assert found.value.abs().max() > 0.9, "true values are below 1e-15"
+    assert (found.value.abs() <= found.errors + 1e-12).all()
+
+
 @pytest.mark.parametrize("frequency", [1.0, 10.0, 300.0])
 def test_waves_on_the_line_are_right(frequency):
     assert wave_error(NORMAL, frequency) < 1e-11
