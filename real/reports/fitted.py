@@ -36,7 +36,7 @@ def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -
         f"python -m real sample {made.get('checkpoint', 'CHECKPOINT')} --fitted {origin.calibration} "
         "--out samples.png\n\n"
         "from real import fitted_scheduler\n"
-        f'pipe.scheduler = fitted_scheduler("{origin.calibration}")'
+        f'pipe.scheduler = fitted_scheduler("{origin.calibration}", pipe)'
     )
     settings = {
         name: _in_words(name, value)
