@@ -101,24 +101,34 @@ class LowRankSums(OnOneDevice):
         return (self.with_features + about) / n
 
 
-def ridge_map(
-    square: Float64[Tensor, "*many k k"],
-    cross: Float64[Tensor, "*many k d"],
-    ridge: float,
+def ridge_solvers(
+    square: Float64[Tensor, "k k"],
+    ridges: Float64[Tensor, "ridge"],
     unseen: Float64[Tensor, "k"],
-) -> Float64[Tensor, "*many k d"]:
-    """W, in units of each feature; one that does not vary has slope 0."""
-    size = square.diagonal(dim1=-2, dim2=-1).clamp(min=0).sqrt()
+) -> Float64[Tensor, "ridge k k"]:
+    """A of every ridge, with W = A E f r^T, in units of each feature; one that does not vary has slope 0."""
+    size = square.diagonal().clamp(min=0).sqrt()
     unit = torch.where(size > 0, size, 1.0)
-    correlation = square / (unit[..., :, None] * unit[..., None, :])
-    penalized = correlation + torch.diag_embed(ridge + unseen / unit**2)
-    return torch.linalg.solve(penalized, cross / unit[..., None]) / unit[..., None]
+    correlation = square / torch.outer(unit, unit)
+    penalized = correlation + torch.diag_embed(ridges[:, None] + unseen / unit**2)
+    return torch.linalg.inv(penalized) / torch.outer(unit, unit)
 
 
 def explained(
-    slopes: Float64[Tensor, "*many k d"],
-    square: Float64[Tensor, "*many k k"],
-    cross: Float64[Tensor, "*many k d"],
-) -> Float64[Tensor, "*many"]:
-    """2 tr W^T E f r^T - tr W^T E f f^T W, what they take off E|r|^2."""
-    return (slopes * (2 * cross - square @ slopes)).sum((-2, -1))
+    solvers: Float64[Tensor, "ridge k k"],
+    of_others: Float64[Tensor, "k d"],
+    square: Float64[Tensor, "k k"],
+    cross: Float64[Tensor, "k d"],
+) -> Float64[Tensor, "ridge"]:
+    """2 tr W^T E f r^T - tr W^T E f f^T W, what slopes W that others made take off E|r|^2.
+
+    Both traces are of products of few features alone, so that no ridge costs a pass over the pixels.
+
+    Args:
+        solvers: A of every ridge.
+        of_others: E f r^T of the others, W = A E f r^T.
+        square, cross: E f f^T and E f r^T of those whose gain it is.
+    """
+    both, own = cross @ of_others.T, of_others @ of_others.T
+    linear, quadratic = solvers * both, (solvers.mT @ square @ solvers) * own
+    return (2 * linear - quadratic).sum((-2, -1))

@@ -151,7 +151,7 @@ def _low_rank_fit(
     n, mean = len(places), used.double() / len(places)
     square, cross = (torch.einsum("g,gij->ij", mean, p) for p in (squares, crosses))
     x, y, r = apart.unbind(1)
-    f = features.features(x, y)
+    f, ridges = features.features(x, y), torch.tensor(RIDGES, dtype=torch.float64)
     gains = torch.full((len(RIDGES), n), -torch.inf, dtype=torch.float64)
     for k, g in enumerate(places if n >= LEAST_GROUPS else ()):
         of_features, with_residual = torch.outer(f[g], f[g]), torch.outer(f[g], r[g])
@@ -159,11 +159,10 @@ def _low_rank_fit(
         crosses_of_others = of_others(n, n * cross, crosses[g], with_residual)
         own_square = of_left_out(n, squares[g], of_features, torch.tensor(False))
         own_cross = of_left_out(n, crosses[g], with_residual, torch.tensor(True))
-        for j, ridge in enumerate(RIDGES):
-            slopes = low_rank.ridge_map(squares_of_others, crosses_of_others, ridge, unseen)
-            gains[j, k] = low_rank.explained(slopes, own_square, own_cross)
-    best = RIDGES[int(gains.mean(1).argmax())]
-    slopes = low_rank.ridge_map(square, cross, best, unseen)
+        solvers = low_rank.ridge_solvers(squares_of_others, ridges, unseen)
+        gains[:, k] = low_rank.explained(solvers, crosses_of_others, own_square, own_cross)
+    best = int(gains.mean(1).argmax())
+    slopes = low_rank.ridge_solvers(square, ridges, unseen)[best] @ cross
     with_x, with_y = features.with_network(sums.draws, sums.sums, centres)
     return LowRankFit(
         gains, LargeArray(slopes, in_file=in_file), (slopes * with_x).sum().item(),
