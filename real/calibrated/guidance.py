@@ -38,7 +38,7 @@ class Guided:
     def __post_init__(self) -> None:
         if not isinstance(self.null_condition, int | str):
             raise InputError(
-                f"guidance: expected a network with a null condition, got {self.null_condition}"
+                "guidance: expected a network with a null condition, a label or text that stands for none"
             )
         if not math.isfinite(self.scale):
             raise InputError(f"guidance: expected a finite scale, got {self.scale}")

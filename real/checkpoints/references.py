@@ -25,6 +25,8 @@ def require_known(reference: str) -> None:
         InputError: there is no such file, the network is one that is fetched by hand, or the name is
             neither that of a published network, a file or a folder, nor a possible Hub id.
     """
+    if not reference.strip():
+        raise InputError(f"{expected_kinds(reference)}: no name at all")
     if is_own_code(reference):
         file = Path(reference.rpartition(":")[0])
         if not file.is_file():

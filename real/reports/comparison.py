@@ -143,7 +143,7 @@ def _summary(report: dict[str, Any]) -> list[str]:
         *cautions("independent images", report["units"]),
         f"A: {a['checkpoint']} ({a['family']}); B: {b['checkpoint']} ({b['family']})",
         f"{report['images']} images ({report['units']} independent), {len(log_snr)} times, log-SNR "
-        f"{min(log_snr):.1f} to {max(log_snr):.1f}; the bound in bits/dim: "
+        f"{min(log_snr):.1f} to {max(log_snr):.1f}; the bound of B less that of A, in bits/dim: "
         f"{report['bound_rise_bits_per_dim']['value']:+.2e}",
         *(distance_lines(samples, NAMES) if samples else []),
     ]

@@ -82,6 +82,7 @@ def quality_verdict(report: Mapping[str, Any], pair: tuple[str, str]) -> Verdict
     tried = [str(row["nfe"]) for row in report["over_seeds"]]
     over = f"(paired noise, {len(report['seeds'])} seeds, {report['confidence']:.0%})"
     at = f"evaluations {over}, by the {report['distance']}"
+    tried_too = "" if len(tried) == 1 else f" (tried: {', '.join(tried)})"
     if better and worse:
         return Verdict(
             f"Samples are certainly better at {', '.join(better)} and certainly worse at "
@@ -89,15 +90,17 @@ def quality_verdict(report: Mapping[str, Any], pair: tuple[str, str]) -> Verdict
         )
     if better:
         return Verdict(
-            f"Samples are certainly better at {', '.join(better)} of {', '.join(tried)} {at}; use it there.",
+            f"Samples are certainly better at {', '.join(better)} {at}{tried_too}; use it there.",
             USE,
         )
     if worse:
         return Verdict(
-            f"Samples are certainly worse at {', '.join(worse)} of {', '.join(tried)} {at}; do not use "
+            f"Samples are certainly worse at {', '.join(worse)} {at}{tried_too}; do not use "
             "it there.", DO_NOT,
         )  # fmt: skip
-    return Verdict(f"No difference of samples is certain at {', '.join(tried)} {at}.")
+    return Verdict(
+        f"No difference of samples is certain at {', '.join(tried)} {at}; more seeds may show one."
+    )
 
 
 def distance_section(report: Mapping[str, Any]) -> Section:

@@ -124,7 +124,9 @@ def test_conditions_that_do_not_fit_are_refused(null, condition, match):
 def test_settings_that_do_not_fit_are_refused():
     with pytest.raises(InputError, match="expected a finite scale, got nan"):
         Guided(Recorded(), Recorded(), NULL, float("nan"))
-    with pytest.raises(InputError, match="expected a network with a null condition, got None"):
+    with pytest.raises(
+        InputError, match="expected a network with a null condition, a label or text"
+    ):
         Guided(Recorded(), Recorded(), None, 1.0)
 
 

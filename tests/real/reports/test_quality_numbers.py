@@ -84,8 +84,8 @@ BETTER, WORSE, UNSURE = (-2, -1), (1, 2), (-1, 1)
 @pytest.mark.parametrize(
     ("ends", "begins", "advice"),
     [
-        ((BETTER, UNSURE), "Samples are certainly better at 1 of 1, 2 evaluations", USE),
-        ((UNSURE, WORSE), "Samples are certainly worse at 2 of 1, 2 evaluations", DO_NOT),
+        ((BETTER, UNSURE), "Samples are certainly better at 1 evaluations", USE),
+        ((UNSURE, WORSE), "Samples are certainly worse at 2 evaluations", DO_NOT),
         ((BETTER, WORSE), "Samples are certainly better at 1 and certainly worse at 2", UNDECIDED),
         ((UNSURE,), "No difference of samples is certain at 1 evaluations", UNDECIDED),
     ],
