@@ -127,7 +127,7 @@ class ExactClaim:
 
 @lru_cache(maxsize=2)
 def _drawn(strategy: SearchStrategy[Any], count: int, run_seed: int) -> list[Any]:
-    """So many cases of a strategy, the simplest first; kept, as all mutants of a claim share them."""
+    """So many cases of a strategy, the shortest first; kept, as all mutants of a claim share them."""
     cases: list[Any] = []
 
     def keep(case: Any) -> None:
@@ -135,7 +135,7 @@ def _drawn(strategy: SearchStrategy[Any], count: int, run_seed: int) -> list[Any
 
     with without_local_constants():
         seed(run_seed)(_settings(count)(given(strategy)(keep)))()
-    return cases
+    return sorted(cases, key=lambda case: len(repr(case)))
 
 
 class Record:
