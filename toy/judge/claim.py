@@ -8,10 +8,10 @@ has mutants: the same claim with a plausible mistake, which must be caught.
 import hashlib
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -28,9 +28,6 @@ LEVEL = 1e-8
 
 SEARCHED = 150
 """Least number of cases among which a counterexample to a mutant is looked for."""
-
-SEARCHED_FIRST = 10
-"""Cases that are looked at before: nearly every mutant fails on one of them."""
 
 FAILURES = (ArithmeticError, ValueError, TypeError, LookupError, RuntimeError)
 """What a mutant may raise, which is not to be caught."""
@@ -89,7 +86,20 @@ class ExactClaim:
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """The evidence of so many cases, with a shrunk counterexample if the claim falls."""
-        return self.tried(examples, run_seed).evidence()
+        return self._record(examples, run_seed).evidence()
+
+    def _record(self, examples: int, run_seed: int) -> "Record":
+        """What was tried; kept, as mutants are tried on the same cases."""
+        key = (examples, run_seed)
+        if key not in self._records:
+            self._records.clear()
+            self._records[key] = self.tried(examples, run_seed)
+        return self._records[key]
+
+    @cached_property
+    def _records(self) -> "dict[tuple[int, int], Record]":
+        """The last record, by number of examples and seed."""
+        return {}
 
     def tried(self, examples: int, run_seed: int) -> "Record":
         """Try so many cases, up to the first counterexample."""
@@ -104,16 +114,17 @@ class ExactClaim:
         return record
 
     def catch(self, mutant: Mutant, examples: int, run_seed: int) -> str | None:
-        """A case on which the claim holds and the mutant fails, or None if the mutant survives."""
-        cases = (case for case in self._cases(examples, run_seed) if self._catches(case, mutant))
-        case = next(cases, None)
-        return None if case is None else f"{case!r}, error {mutant.check(case):.3g}"
+        """A case on which the claim holds and the mutant fails, or None if the mutant survives.
 
-    def _cases(self, examples: int, run_seed: int) -> Iterator[Any]:
-        """Those on which mutants are tried, few first."""
-        for count in (SEARCHED_FIRST, max(examples, SEARCHED)):
-            yield from _drawn(self.strategy, count, run_seed)
-        yield from self.always
+        It is one of those on which the claim was found to hold, the shortest that there is; if there is
+        none, one of ``SEARCHED`` at least.
+        """
+        held = sorted(self._record(examples, run_seed).held, key=lambda case: len(repr(case)))
+        case = next((case for case in held if self._fails(mutant, case)), None)
+        if case is None and len(held) < SEARCHED:
+            more = _drawn(self.strategy, max(examples, SEARCHED), run_seed)
+            case = next((case for case in more if self._catches(case, mutant)), None)
+        return None if case is None else f"{case!r}, error {mutant.check(case):.3g}"
 
     def _catches(self, case: Any, mutant: Mutant) -> bool:
         return self._fails(mutant, case) and self._holds(case)
@@ -125,9 +136,9 @@ class ExactClaim:
         return _resolved(self.error, case, otherwise=math.inf).most <= self.tolerance
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=1)
 def _drawn(strategy: SearchStrategy[Any], count: int, run_seed: int) -> list[Any]:
-    """So many cases of a strategy, the shortest first; kept, as all mutants of a claim share them."""
+    """So many cases of a strategy; kept, as all mutants of a claim share them."""
     cases: list[Any] = []
 
     def keep(case: Any) -> None:
@@ -135,18 +146,20 @@ def _drawn(strategy: SearchStrategy[Any], count: int, run_seed: int) -> list[Any
 
     with without_local_constants():
         seed(run_seed)(_settings(count)(given(strategy)(keep)))()
-    return sorted(cases, key=lambda case: len(repr(case)))
+    return cases
 
 
 class Record:
     """The errors of an exact claim on the cases tried so far, and its counterexample if there is one.
 
-    A digest of the cases in their order is kept, which tells two runs apart that tried other ones.
+    The cases on which it held are kept, for its mutants, and a digest of all cases in their order, which
+    tells two runs apart that tried other ones.
     """
 
     def __init__(self, claim: ExactClaim) -> None:
         self._claim = claim
         self._errors: list[MeasuredError] = []
+        self.held: list[Any] = []
         self._unresolved = 0
         self._digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
         self._failure: tuple[MeasuredError, Any] | None = None
@@ -181,6 +194,7 @@ class Record:
         if not error.most <= self._claim.tolerance:
             self._failure = error, case
             raise Falsified(self._claim.id)
+        self.held.append(case)
 
     def _digest_case(self, case: Any) -> None:
         self._digest.update(ADDRESS.sub("", repr(case)).encode() + b"\n")
