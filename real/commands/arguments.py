@@ -4,6 +4,7 @@ Imports nothing heavy: what is mistyped is said before any library is loaded.
 """
 
 import argparse
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,14 +29,23 @@ def batch_size(text: str) -> int | str:
     return AUTO if text == AUTO else count(text)
 
 
-def seeds(text: str) -> int:
-    """A number of repetitions: as many as an interval over them needs, at least."""
-    number = count(text)
-    if number < choices.LEAST_SEEDS:
-        raise argparse.ArgumentTypeError(
-            f"expected at least {choices.LEAST_SEEDS} repetitions, got {number}"
-        )
-    return number
+def at_least(least: int, what: str) -> Callable[[str], int]:
+    """What parses a number of so many things at least."""
+
+    def parse(text: str) -> int:
+        number = count(text)
+        if number < least:
+            raise argparse.ArgumentTypeError(f"expected at least {least} {what}, got {number}")
+        return number
+
+    return parse
+
+
+seeds = at_least(choices.LEAST_SEEDS, "repetitions")
+"""Parses a number of repetitions: as many as an interval over them needs, at least."""
+
+starts = at_least(choices.LEAST_STARTS, "starts")
+"""Parses a number of trajectories: as many as a fit or its judgement needs, at least."""
 
 
 def count_list(text: str) -> tuple[int, ...]:
@@ -53,11 +63,11 @@ def number_list(text: str) -> list[float]:
         ) from error
 
 
-def number_pair(text: str) -> list[float]:
-    """Two numbers with a comma between."""
+def low_and_high(text: str) -> list[float]:
+    """Two finite numbers with a comma between, the lower one first."""
     numbers = number_list(text)
-    if len(numbers) != 2:
-        raise argparse.ArgumentTypeError(f"expected two numbers, got {text!r:.60}")
+    if len(numbers) != 2 or not -math.inf < numbers[0] < numbers[1] < math.inf:
+        raise argparse.ArgumentTypeError(f"expected LOW,HIGH with LOW below HIGH, got {text!r:.60}")
     return numbers
 
 
@@ -76,7 +86,7 @@ ON_DEVICE = Parser(add_help=False)
 ON_DEVICE.add_argument("--device", default="auto", help="auto (CUDA if there), cpu, cuda:1 ...")
 DESCRIBED = Parser(add_help=False)
 DESCRIBED.add_argument(
-    "--range", type=number_pair, metavar="LOW,HIGH",
+    "--range", type=low_and_high, metavar="LOW,HIGH",
     help="range of the network's data, where it is not -1,1 (write --range=-0.5,0.5)",
 )  # fmt: skip
 DESCRIBED.add_argument("--family", metavar="NAME", help="family, where several know its content")

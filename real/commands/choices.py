@@ -11,6 +11,8 @@ BATCH_SIZE = 256
 NFE = 20
 LEAST_SEEDS = 3
 """Repetitions that an interval over them needs."""
+LEAST_STARTS = 16
+"""Trajectories that a fit of a solver needs, and its judgement again."""
 POLICIES = ("certified", "shrunk", "unshrunk")
 PUBLISHED = "published"
 """The published calibration: the plain average, applied as it is."""

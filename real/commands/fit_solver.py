@@ -41,9 +41,15 @@ def add(commands: Any) -> None:
         "--parts", type=parts, default=PARTS, metavar="PART,...",
         help="start, trajectory, marginals (default: all); the trajectory alone needs no images",
     )  # fmt: skip
-    option("--starts", type=count, default=128, metavar="N", help="trajectories to fit to (128)")
     option(
-        "--fresh", type=count, default=64, metavar="N", help="others, to measure the gain on (64)"
+        "--starts", type=given.starts, default=128, metavar="N", help="trajectories to fit to (128)"
+    )
+    option(
+        "--fresh",
+        type=given.starts,
+        default=64,
+        metavar="N",
+        help="others, to measure the gain on (64)",
     )
     option("--calibration", type=Path, metavar="FILE", help="of the network, as it will be used")
     option(

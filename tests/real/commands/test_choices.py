@@ -12,6 +12,7 @@ from real.running import DTYPES
 from real.solvers import analytic
 from real.solvers.by_name import NAMED as SOLVERS
 from theory.forward.images import DEFAULT_BATCH
+from theory.sampling import fit
 from theory.sampling.fitted import PARTS
 from theory.statistics.shrinkage import POLICIES
 
@@ -37,3 +38,4 @@ def test_choices_are_the_tables_of_the_code():
     assert choices.ANALYTIC == analytic.NAME
     assert choices.BATCH_SIZE == DEFAULT_BATCH
     assert choices.LEAST_SEEDS == measure.LEAST_SEEDS
+    assert choices.LEAST_STARTS == fit.LEAST_STARTS
