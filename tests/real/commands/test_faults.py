@@ -196,15 +196,16 @@ def test_a_request_to_end_ends_the_run_without_a_word(tmp_path):
 
 def test_an_output_that_is_an_input_is_refused_before_any_work(tmp_path, digits_calibration):
     pictures(tmp_path / "data")
-    (tmp_path / "groups.txt").write_text("a\n" * 8)
-    own = tmp_path / "own.py"
+    (tmp_path / "groups").write_text("a\n" * 8)
+    own, link = tmp_path / "own.py", tmp_path / "link.safetensors"
     own.write_text(OWN)
+    link.symlink_to(own)
     given, stats = str(digits_calibration), str(tmp_path / "stats.png")
     Path(stats).write_text("")
-    data, groups = str(tmp_path / "data"), str(tmp_path / "groups.txt")
+    data, groups = str(tmp_path / "data"), str(tmp_path / "groups")
     for arguments in (
         ["fit-solver", "--nfe", "4", "--calibration", given, "--out", given],
-        ["calibrate", f"{own}:net", "--out", str(own)],
+        ["calibrate", f"{own}:net", "--out", str(link)],
         ["calibrate", "--groups", groups, "--out", groups],
         ["calibrate", "--groups", f"{groups}:column", "--out", groups],
         ["validate", "--calibration", given, "--data", data, "--out", data],
