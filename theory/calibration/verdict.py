@@ -52,10 +52,12 @@ def verdict_on(
     worse = sum(each.upper < 0 for each in per_time)
     if widest_gap > TOO_FAR:
         better = sum(each.lower > 0 for each in per_time)
+        found = f"The loss is certainly lower at {better} of {_times(len(per_time))} and higher at {worse}"
+        if worse and not better:
+            return Verdict(f"{found}; do not use it.", DO_NOT)
         return Verdict(
-            f"The loss is certainly lower at {better} of {_times(len(per_time))} and higher at {worse}. "
-            "These times lie too far apart in log-SNR to say anything of the likelihood bound; calibrate at "
-            "more times."
+            f"{found}. These times lie too far apart in log-SNR to say anything of the likelihood bound; "
+            "calibrate at more times."
         )
     bound = f"(95 %: {fall.lower:.3g} to {fall.upper:.3g})"
     if fall.upper < 0:

@@ -52,6 +52,10 @@ def test_times_too_far_apart_say_nothing_of_the_bound():
     assert found.sentence.startswith("The loss is certainly lower at 2 of 4 times and higher at 1.")
     assert "calibrate at more times" in found.sentence
     assert verdict(widest_gap=3.0).advice == USE
+    harms = verdict(per_time=(RISES, OPEN), widest_gap=3.1)
+    assert (
+        harms.advice == DO_NOT and "lower at 0 of 2 times and higher at 1; do not" in harms.sentence
+    )
     assert "1 of 1 time " in verdict(per_time=(FALLS,), widest_gap=inf).sentence
 
 
