@@ -10,6 +10,7 @@ import math
 import platform
 import shutil
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from theory.sampling import FittedSolver
 
 DOCS = Path(__file__).parent
 FIGURES = DOCS / "figures.json"
+FAULTS = DOCS.parent / "tests" / "faults"
 PAGES = (DOCS.parent / "README.md", DOCS / "RESULTS.md")
 SHOWN_TIMES = (400, 800, 999)
 REPAIR_NFE = 20
@@ -216,6 +218,13 @@ def of_network(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def of_faults() -> dict[str, Any]:
+    """What `make mutants` wrote, and how many faults the tables hold now."""
+    tables = [tomllib.loads(path.read_text()) for path in FAULTS.glob("*.toml")]
+    rows = sum(len(entry["faults"]) for table in tables for entry in table.values())
+    return {**_read(DOCS / "mutants.json"), "rows": rows}
+
+
 def of_gpu() -> dict[str, Any]:
     """What `python -m real gpu-check` wrote: agreement, half precision, calls and speed."""
     check, speed = _read(DOCS / "gpu.json"), _read(DOCS / "gpu-speed.json")
@@ -312,7 +321,7 @@ def main(arguments: list[str]) -> None:
         if name in PICTURES:
             source, copy = PICTURES[name]
             shutil.copy(Path(folder) / source, DOCS / copy)
-    values |= {"thorough": _read(DOCS / "thorough.json"), "faults": _read(DOCS / "mutants.json")}
+    values |= {"thorough": _read(DOCS / "thorough.json"), "faults": of_faults()}
     values |= {"gpu": of_gpu()}
     FIGURES.write_text(json.dumps(values, indent=2) + "\n")
     for page in PAGES:

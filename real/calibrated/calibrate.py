@@ -155,8 +155,7 @@ def _smoothed(calibration: Calibration) -> str:
 
 def _wide_gaps(calibration: Calibration) -> str:
     """Between which times the slopes are off, as these lie too far apart."""
-    grid = calibration.grid
-    wide = int((grid.log_snr[grid.order].diff() < -WIDEST_GAP).sum())
+    wide = int((calibration.grid.gaps > WIDEST_GAP).sum())
     if not wide:
         return ""
     return (

@@ -111,7 +111,7 @@ def attach(
     calibration = _loaded(calibration)
     unconditional = None if unconditional is None else _loaded(unconditional)
     network = network_of(pipe)
-    original = getattr(network, "_orig_mod", network)  # what torch.compile was given
+    original = uncompiled(network)
     if is_attached(network):
         raise InputError("drop-in: a calibration is attached already; remove its handle first")
     _require_no_adapters(original)
@@ -281,16 +281,22 @@ def network_of(pipe: Any) -> Any:
     )
 
 
+def uncompiled(network: Any) -> Any:
+    """What torch.compile was given; the network itself if it was given nothing."""
+    return getattr(network, "_orig_mod", network)
+
+
 def is_attached(network: Any) -> bool:
     """Whether a calibration is at work in a network, or in what torch.compile was given for it."""
-    parts = (network, getattr(network, "_orig_mod", network))
-    hooks = (hook for part in parts for hook in part._forward_hooks.values())
+    hooks = (
+        hook for part in (network, uncompiled(network)) for hook in part._forward_hooks.values()
+    )
     return any(isinstance(hook, _Shifting) for hook in hooks)
 
 
 def _require_no_adapters(network: Any) -> None:
     """Adapters such as LoRA make another network of it, of which a calibration knows nothing."""
-    original = getattr(network, "_orig_mod", network)
+    original = uncompiled(network)
     if getattr(original, "_hf_peft_config_loaded", False):
         names = ", ".join(getattr(original, "peft_config", {}))
         raise InputError(

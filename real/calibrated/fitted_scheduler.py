@@ -16,7 +16,8 @@ from diffusers.configuration_utils import register_to_config
 from diffusers.schedulers.scheduling_utils import SchedulerOutput
 from torch import Tensor
 
-from real.calibrated.drop_in import fingerprint_of, is_attached, network_of
+from real.calibrated.drop_in import fingerprint_of, is_attached, network_of, uncompiled
+from real.calibrated.fitted_solvers import require_fitted_to
 from real.families.diffusers.process import Process
 from theory.diffusion import targets
 from theory.diffusion.schedules import from_description
@@ -47,7 +48,7 @@ def fitted_scheduler(fitted: FittedSolver | Path | str, pipe: Any = None) -> "Fi
             "fitted solver: expected one that `fit-solver` made, this names no schedule"
         )
     if pipe is not None:
-        _require_fitted_to(pipe, solver)
+        _require_pipeline(pipe, solver)
     scheduler = FittedScheduler(
         num_inference_steps=len(solver.base), fitted_to=made.get("checkpoint")
     )
@@ -55,15 +56,11 @@ def fitted_scheduler(fitted: FittedSolver | Path | str, pipe: Any = None) -> "Fi
     return scheduler
 
 
-def _require_fitted_to(pipe: Any, solver: FittedSolver) -> None:
+def _require_pipeline(pipe: Any, solver: FittedSolver) -> None:
     """Raises: InputError, the solver was fitted to another network, or to another calibration of it."""
     made, network = solver.provenance, network_of(pipe)
-    original = getattr(network, "_orig_mod", network)  # what torch.compile was given
-    if fingerprint_of(original, made.get("fingerprint")) != made.get("fingerprint"):
-        raise InputError(
-            f"fitted solver: made for {made.get('checkpoint', 'another network')}, whose weights are not "
-            "those of this pipeline"
-        )
+    fingerprint = fingerprint_of(uncompiled(network), made.get("fingerprint"))
+    require_fitted_to(solver, fingerprint, "this pipeline")
     calibrated = any(made.get("calibrations", ()))
     if calibrated != is_attached(network):
         raise InputError(

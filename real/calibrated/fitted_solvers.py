@@ -169,6 +169,16 @@ def digest_of(path: Path | None) -> str | None:
     return None if path is None else hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
 
 
+def require_fitted_to(fitted: FittedSolver, fingerprint: str, name: str) -> None:
+    """Raises: InputError, it was fitted to another network than that of this fingerprint and name."""
+    made = fitted.provenance
+    if made.get("fingerprint") != fingerprint:
+        raise InputError(
+            f"fitted solver: made for {made.get('checkpoint', 'another network')}, whose weights are "
+            f"not those of {name}"
+        )
+
+
 def load_fitted(
     checkpoint: Checkpoint, path: Path, *, guidance: float, calibrations: tuple[Path | None, ...]
 ) -> FittedSolver:
@@ -186,11 +196,7 @@ def load_fitted(
     """
     fitted = FittedSolver.load(path)
     made = fitted.provenance
-    if made.get("fingerprint") != checkpoint.fingerprint:
-        raise InputError(
-            f"fitted solver: made for {made.get('checkpoint', 'another network')}, whose weights are "
-            f"not those of {checkpoint.reference}"
-        )
+    require_fitted_to(fitted, checkpoint.fingerprint, checkpoint.reference)
     if float(made.get("guidance", 0.0)) != guidance:
         raise InputError(
             f"fitted solver: expected guidance {made.get('guidance', 0.0):g}, as it was fitted, "

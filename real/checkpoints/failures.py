@@ -25,7 +25,7 @@ def telling(checkpoint: Checkpoint) -> Checkpoint:
                     raise
                 raise InputError(
                     f"checkpoint: {checkpoint.reference} fails, called with {tuple(x.shape)}: "
-                    f"{one_line_with_type(error):.300}"
+                    f"{one_line_with_type(error)}"
                 ) from error
 
         return result

@@ -33,6 +33,7 @@ def at_least(least: int, what: str) -> Callable[[str], int]:
     """What parses a number of so many things at least."""
 
     def parse(text: str) -> int:
+        """The number; ArgumentTypeError for too small a one."""
         number = count(text)
         if number < least:
             raise argparse.ArgumentTypeError(f"expected at least {least} {what}, got {number}")
@@ -181,6 +182,14 @@ def add_strict(command: Parser) -> None:
     command.add_argument(
         "--strict", action="store_true",
         help="exit status 1 if the network does not fit its description",
+    )  # fmt: skip
+
+
+def add_stored(command: Parser) -> None:
+    """Add the option that names the file of tensors to write."""
+    command.add_argument(
+        "--out", type=file_named(".safetensors"), required=True, metavar="FILE",
+        help="file to write",
     )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from real.commands import arguments as given
 from real.commands import choices
 from real.commands.choices import ESTIMATORS, PUBLISHED, SOLVERS, require_one_of
-from theory.support.command_line import count, file_named
+from theory.support.command_line import count
 from theory.support.errors import InputError
 from theory.support.output import keep, require_file
 
@@ -27,13 +27,7 @@ def add(commands: Any) -> None:
         epilog="example: python -m real calibrate digits --data digits --out digits.safetensors",
     )  # fmt: skip
     option = command.add_argument
-    option(
-        "--out",
-        type=file_named(".safetensors"),
-        required=True,
-        metavar="FILE",
-        help="file to write",
-    )
+    given.add_stored(command)
     _add_times(command.add_mutually_exclusive_group())
     option(
         "--order", type=int, choices=[0, 1],

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count, file_named
+from theory.support.command_line import count
 from theory.support.errors import InputError
 from theory.support.output import keep, require_file
 
@@ -42,13 +42,7 @@ def add(commands: Any) -> None:
         "--features", metavar="NAME",
         help="trained (on the images; default), pixels or inception",
     )  # fmt: skip
-    option(
-        "--out",
-        type=file_named(".safetensors"),
-        required=True,
-        metavar="FILE",
-        help="file to write",
-    )
+    given.add_stored(command)
     given.add_report(command)
 
 

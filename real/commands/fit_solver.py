@@ -6,7 +6,7 @@ from typing import Any
 
 from real.commands import arguments as given
 from real.commands.choices import PARTS
-from theory.support.command_line import count, file_named
+from theory.support.command_line import count
 from theory.support.output import keep, require_file
 
 
@@ -52,13 +52,7 @@ def add(commands: Any) -> None:
         help="others, to measure the gain on (64)",
     )
     option("--calibration", type=Path, metavar="FILE", help="of the network, as it will be used")
-    option(
-        "--out",
-        type=file_named(".safetensors"),
-        required=True,
-        metavar="FILE",
-        help="file to write",
-    )
+    given.add_stored(command)
     given.add_report(command)
 
 

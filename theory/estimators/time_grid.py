@@ -88,11 +88,14 @@ class TimeGrid:
         return torch.argsort(self.log_snr, descending=True)
 
     @cached_property
+    def gaps(self) -> Float64[Tensor, "gap"]:
+        """Distances in log-SNR of neighbouring times."""
+        return -self.log_snr[self.order].diff()
+
+    @property
     def widest_gap(self) -> float:
-        """The largest distance in log-SNR of neighbouring times; infinite for a single time."""
-        if len(self.times) < 2:
-            return math.inf
-        return float(-self.log_snr[self.order].diff().min())
+        """The largest of them; infinite for a single time."""
+        return max(self.gaps.tolist(), default=math.inf)
 
     @cached_property
     def _remembered(self) -> dict[float, Between]:

@@ -33,6 +33,7 @@ def file_named(suffix: str) -> Callable[[str], Path]:
     """What parses the name of a file to write, which has this suffix or none."""
 
     def parse(text: str) -> Path:
+        """The path; ArgumentTypeError for another suffix."""
         path = Path(text)
         if path.suffix.lower() not in ("", suffix):
             raise argparse.ArgumentTypeError(

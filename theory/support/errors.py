@@ -4,6 +4,9 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+MOST_LETTERS = 300
+"""Of an error that is not ours; PyTorch lists every weight that does not fit."""
+
 
 class InputError(ValueError):
     """What was given cannot be used; the message says what was expected and what came."""
@@ -46,7 +49,7 @@ def refusing(what: str) -> Iterator[None]:
     except (InputError, KeyboardInterrupt, SystemExit, GeneratorExit):
         raise
     except BaseException as error:
-        raise InputError(f"{what}: {one_line_with_type(error):.300}") from error
+        raise InputError(f"{what}: {one_line_with_type(error)}") from error
 
 
 def in_one_line(message: str) -> str:
@@ -57,10 +60,6 @@ def in_one_line(message: str) -> str:
 def one_line(error: BaseException) -> str:
     """The first line of an error's message, or the name of its type if the message is empty."""
     return next(iter(str(error).strip().splitlines()), type(error).__name__)
-
-
-MOST_LETTERS = 400
-"""Of an error that is not ours; PyTorch lists every weight that does not fit."""
 
 
 def one_line_with_type(error: BaseException) -> str:

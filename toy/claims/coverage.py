@@ -14,7 +14,7 @@ from torch import Tensor
 from theory.statistics.intervals import LEVEL as CONFIDENCE
 from theory.statistics.intervals import Estimate
 from theory.statistics.moments import Contrast, Moments
-from toy.claims.repetitions import as_often_as, image_noise, moments
+from toy.claims.repetitions import as_often_as, image_noise, moments, scaled
 from toy.judge.claim import Trial, statistical_claim
 
 DIMENSION, REPETITIONS = 8, 3000
@@ -32,17 +32,9 @@ def _coverage(truth: float, estimates: list[Estimate]) -> Trial:
     return as_often_as(missed, len(estimates), 1 - CONFIDENCE)
 
 
-def _scaled(estimate: Estimate, factors: tuple[float, float]) -> Estimate:
-    """Both ends nearer to the value, or farther from it."""
-    value, (below, above) = estimate.value, factors
-    return Estimate(
-        value, value + below * (estimate.lower - value), value + above * (estimate.upper - value)
-    )
-
-
 def population_coverage(seed: int, factors: tuple[float, float] = (1.0, 1.0)) -> Trial:
     """|eta|^2 of a population, from a new sample of images each time."""
-    found = [_scaled(estimate, factors) for estimate in _of_populations(seed)]
+    found = [scaled(estimate, factors) for estimate in _of_populations(seed)]
     return _coverage(ETA.square().sum().item(), found)
 
 

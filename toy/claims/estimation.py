@@ -19,7 +19,7 @@ from theory.forward.survey import MeanImage
 from theory.statistics.intervals import LEVEL as CONFIDENCE
 from theory.statistics.lower_bounds import lower_bounds
 from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK, Policy
-from toy.claims.repetitions import IMAGES, at_most, image_noise, moments
+from toy.claims.repetitions import IMAGES, at_most, image_noise, moments, scaled
 from toy.judge.claim import LEVEL, Trial, statistical_claim
 
 DIMENSION, TIMES = 16, 5
@@ -40,9 +40,8 @@ def coverage(seed: int, shorten: tuple[float, float] = (1.0, 1.0)) -> Trial:
     def missed(repetition: int) -> bool:
         """Whether it does in this repetition."""
         found = moments(eta + _draw(seed, "coverage", repetition)).squared_norm()
-        low = found.value + shorten[0] * (found.lower - found.value)
-        high = found.value + shorten[1] * (found.upper - found.value)
-        return not low <= truth <= high
+        interval = scaled(found, shorten)
+        return not interval.lower <= truth <= interval.upper
 
     return at_most(missed, ERROR)
 

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from theory.forward.forward_pass import GROUPS
 from theory.forward.keyed_noise import keyed_noise
+from theory.statistics.intervals import Estimate
 from theory.statistics.moments import Moments
 from toy.judge.claim import LEVEL, Trial
 
@@ -56,6 +57,14 @@ def moments(units: Float64[Tensor, "n d"]) -> Moments:
     result = Moments.empty(tuple(units.shape[1:]), GROUPS)
     result.add_(torch.arange(len(units)) % GROUPS, units)
     return result
+
+
+def scaled(estimate: Estimate, factors: tuple[float, float]) -> Estimate:
+    """Both ends nearer to the value, or farther from it."""
+    value, (below, above) = estimate.value, factors
+    return Estimate(
+        value, value + below * (estimate.lower - value), value + above * (estimate.upper - value)
+    )
 
 
 def at_most(happened: Callable[[int], bool], probability: float) -> Trial:

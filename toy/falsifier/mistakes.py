@@ -84,8 +84,13 @@ def is_rounding(errors: Tensor, got: Tensor, of: Any) -> bool:
     """
     if len(errors) == 0 or not errors.quantile(1 - SHARE) > NOTHING:
         return False
-    seen = torch.equal(got, got.float().double()) or holds_float32(of)
+    seen = is_single(got) or holds_float32(of)
     return bool(errors.max() <= (ROUNDED_AND_AMPLIFIED if seen else ROUNDED))
+
+
+def is_single(values: Tensor) -> bool:
+    """Whether float32 holds all values as they are."""
+    return torch.equal(values, values.float().double())
 
 
 def holds_float32(value: Any) -> bool:

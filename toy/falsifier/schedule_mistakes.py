@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
-from toy.falsifier.mistakes import FLOAT32, constant_factor, explaining, is_rounding
+from toy.falsifier.mistakes import FLOAT32, constant_factor, explaining, is_rounding, is_single
 from toy.falsifier.sweeps import usable
 from toy.falsifier.user_cases import times_of
 from toy.falsifier.validation import places
@@ -136,7 +136,7 @@ def _why_it_rises(schedule: Schedule) -> str:
     if early < late:
         return BACKWARDS
     single = (
-        torch.equal(values, values.float().double()) and len(values.unique()) > 1
+        is_single(values) and len(values.unique()) > 1
         for values in (schedule.alpha(times), schedule.sigma(times))
     )
     return FLOAT32 if any(single) else ""

@@ -142,6 +142,7 @@ def _drawn(strategy: SearchStrategy[Any], count: int, run_seed: int) -> list[Any
     cases: list[Any] = []
 
     def keep(case: Any) -> None:
+        """Take a case in."""
         cases.append(case)
 
     with without_local_constants():

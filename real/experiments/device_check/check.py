@@ -53,7 +53,7 @@ def _result(part: Callable[[], Any]) -> Found:
     try:
         result = {"found": part()}
     except (RuntimeError, InputError, ValueError, TypeError, AttributeError, OSError) as error:
-        result = {"failed": one_line_with_type(error)[:500]}
+        result = {"failed": one_line_with_type(error)}
     return {**result, "seconds": round(time.perf_counter() - begun, 1)}
 
 
