@@ -39,6 +39,23 @@ FITTED = {
 }
 """Which calibration and which parts of a fit."""
 
+MEANING = {
+    NOTHING: "the network and its solver as they are",
+    ORDER_0: "calibrated, a constant shift at each time",
+    ORDER_1: "calibrated, a shift and slopes at each time",
+    HIGH_NOISE: "the same, only where noise outweighs the image",
+    "start": "starts take the mean and leading covariance of noised images",
+    "trajectory": "steps fitted to the network's own fine solution",
+    "marginals": "steps led to the mean and variances of noised images",
+    "all fitted": "start, trajectory and marginals",
+    "order 1, all fitted": "calibrated in order 1, and all three fitted",
+}
+
+
+def meaning_of(name: str) -> str:
+    """What a candidate does, in a few words."""
+    return MEANING.get(name, f"the solver {name}, nothing fitted")
+
 
 @dataclass(frozen=True)
 class Candidate:

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> None:
     given.require_inputs(options)
     if options.samples < LEAST_SAMPLES:
         raise InputError(f"samples: expected {LEAST_SAMPLES} at least, got {options.samples}")
-    from real.calibrated.candidates import OTHER_SOLVERS, Candidates
+    from real.calibrated.candidates import OTHER_SOLVERS, Candidates, meaning_of
     from real.commands import loading
     from real.images.latents import as_taken
     from real.quality.choice import choose
@@ -114,7 +114,7 @@ def run(options: argparse.Namespace) -> None:
         )  # fmt: skip
         files = keep(options.out, save)
     report = choice_report(
-        choice, features.distance,
+        choice, meaning_of, features.distance,
         settings | {"data": options.data, "guidance": options.guidance, "seed": options.seed},
         checkpoint.fingerprint, Origin(options.as_typed),
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """The report of ``python -m real choose``: what was chosen, and why."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -15,12 +15,18 @@ from theory.support.plot_style import BLUE, GREY, ORANGE
 
 
 def choice_report(
-    choice: Choice, frechet: str, settings: Mapping[str, Any], fingerprint: str, origin: Origin
+    choice: Choice,
+    meaning_of: Callable[[str], str],
+    frechet: str,
+    settings: Mapping[str, Any],
+    fingerprint: str,
+    origin: Origin,
 ) -> Report:
     """The verdict, the two distances that decided, and what each way was at when it was last tried.
 
     Args:
         choice: what was chosen.
+        meaning_of: what the way of a name does.
         frechet: what the Frechet distance between these features is called.
         settings: of the command, to be told.
         fingerprint: of the network.
@@ -46,28 +52,30 @@ def choice_report(
                 "left is held against nothing with other noise and other images.",
             ),
             (panel,),
-            tables=(_table(choice, frechet),),
+            tables=(_table(choice, meaning_of, frechet),),
         ),
         origin.section(fingerprint, settings),
     )
     return Report(
         "choice",
         "A way to sample, chosen by samples",
-        _verdict(choice),
+        _verdict(choice, meaning_of),
         [_fall("kernel distance", choice.kernel), _fall(frechet, choice.frechet)],
         numbers,
         sections,
     )
 
 
-def _verdict(choice: Choice) -> Verdict:
+def _verdict(choice: Choice, meaning_of: Callable[[str], str]) -> Verdict:
     nothing = next(iter(choice.tried))
     if choice.chosen == nothing:
         return Verdict(
-            f"Chosen: {nothing}, as {choice.best}, the best of the others, is not certainly better."
+            f"Chosen: {nothing}, as the best of the others is not certainly better: {choice.best} "
+            f"({meaning_of(choice.best)})."
         )
     return Verdict(
-        f"Chosen: {choice.chosen}, whose samples are certainly nearer to real images; use it.",
+        f"Chosen: {choice.chosen} ({meaning_of(choice.chosen)}); its samples are certainly nearer to "
+        "real images; use it.",
         USE,
     )
 
@@ -91,9 +99,10 @@ def draw_tried(ax: Axes, choice: Choice, label: str) -> None:
     ax.invert_yaxis()
 
 
-def _table(choice: Choice, frechet: str) -> Table:
+def _table(choice: Choice, meaning_of: Callable[[str], str], frechet: str) -> Table:
     columns = (
         "way",
+        "what it does",
         "trials",
         "kernel distance",
         "with nothing (kernel)",
@@ -104,7 +113,9 @@ def _table(choice: Choice, frechet: str) -> Table:
     for name, found in choice.tried.items():
         same = _same(choice, name)
         values = (_mean(some, what) for what in ("kernel", "frechet") for some in (found, same))
-        rows.append([name, str(len(found)), *(f"{value:.4g}" for value in values)])
+        rows.append(
+            [name, meaning_of(name), str(len(found)), *(f"{value:.4g}" for value in values)]
+        )
     return Table(
         columns,
         rows,

@@ -11,10 +11,8 @@ from torch import Tensor
 
 def image_ids(images: Float[Tensor, "b *shape"]) -> Int64[Tensor, "b"]:
     """A 64-bit identity of each image (b, *shape) from its values in float32, int64 (b,)."""
-    digests = [
-        hashlib.blake2b(image.numpy().tobytes(), digest_size=8).digest()
-        for image in images.to("cpu", torch.float32).contiguous()
-    ]
+    rows = images.to("cpu", torch.float32).contiguous().numpy()
+    digests = [hashlib.blake2b(row.tobytes(), digest_size=8).digest() for row in rows]
     identities = [int.from_bytes(d, "big", signed=True) for d in digests]
     return torch.tensor(identities, dtype=torch.int64)
 

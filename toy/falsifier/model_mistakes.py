@@ -32,7 +32,7 @@ NEAR = (-1.5, -0.5, 0.7, 1.3)
 """Deviations from each component at which it must."""
 
 
-def explain_model(point: ModelPoint) -> Explanation | None:
+def explain_model(point: ModelPoint) -> tuple[Explanation, ...]:
     """The prediction that is wrong at the point, or else around it at its times, if one is."""
     model = point.model
     for t, x_t in _places(point):
@@ -49,19 +49,18 @@ def explain_model(point: ModelPoint) -> Explanation | None:
             mistake = likely_mistake(model, x, t)
             if not mistake and _explain_rows(model):
                 mistake = AMONG_OTHERS
-            return Explanation(name, t, right, value, mistake)
+            where = "" if mistake else _where(model, x, t)
+            return (Explanation(name, t, right, value, mistake, where),)
     return _explain_rows(model)
 
 
-def _explain_rows(model: Model) -> Explanation | None:
+def _explain_rows(model: Model) -> tuple[Explanation, ...]:
     """A prediction that is another one beside rows of other times, if one is."""
     error, point = error_among_others(model)
     if not error > EXACT_TOLERANCE:
-        return None
-    return Explanation(
-        f"{model.target.name} in a batch of several times, against the same row alone,",
-        point.t, 0.0, error, AMONG_OTHERS,
-    )  # fmt: skip
+        return ()
+    in_a_batch = f"{model.target.name} in a batch of several times, against the same row alone,"
+    return (Explanation(in_a_batch, point.t, 0.0, error, AMONG_OTHERS),)
 
 
 def _places(point: ModelPoint) -> Iterator[tuple[float, Tensor]]:
@@ -86,8 +85,7 @@ def likely_mistake(model: Model, x: Tensor, t: float) -> str:
 
     It is an empty text if none does.
     """
-    samples = [(t, torch.cat([x[None], _near(model, t)]))]
-    samples += [(u, _near(model, u)) for u in _times(model)]
+    samples = _samples(model, x, t)
     got = torch.cat([model.at(points, u) for u, points in samples])
     errors = torch.cat([prediction_errors(model, points, u) for u, points in samples])
     if is_rounding(errors, got, model.predict):
@@ -104,6 +102,12 @@ def likely_mistake(model: Model, x: Tensor, t: float) -> str:
     )
 
 
+def _samples(model: Model, x: Tensor, t: float) -> list[tuple[float, Tensor]]:
+    """Times and points (n, d): x itself first."""
+    own = t, torch.cat([x[None], _near(model, t)])
+    return [own, *((u, _near(model, u)) for u in _times(model))]
+
+
 def _of_precision(got: Tensor) -> str:
     """Half precision, in which all values that came are whole."""
     known = got[got.isfinite()]
@@ -111,6 +115,28 @@ def _of_precision(got: Tensor) -> str:
         if len(known) and torch.equal(known, known.to(dtype).double()):
             return f"{name} parameters or arithmetic; make the numbers in float64"
     return ""
+
+
+def _where(model: Model, x: Tensor, t: float) -> str:
+    """Where predictions are wrong, if they are right in some coordinates or at the times on one side."""
+    wrong = [(u, _is_wrong(model, points, u)) for u, points in _samples(model, x, t)]
+    axes = torch.cat([of_time for _, of_time in wrong]).any(0)
+    if not axes.all():
+        some = ", ".join(str(k) for k in axes.nonzero()[:, 0].tolist())
+        return f"wrong in coordinate {some} (from 0), right in the others"
+    at = sorted((t, bool(of_time.any())) for t, of_time in wrong)
+    changes = [k for k in range(1, len(at)) if at[k][1] != at[k - 1][1]]
+    if len(changes) != 1:
+        return ""
+    early, late = at[changes[0] - 1], at[changes[0]]
+    sides = ("right", "wrong") if late[1] else ("wrong", "right")
+    return f"{sides[0]} at the times up to {early[0]:.6g}, {sides[1]} from {late[0]:.6g} on"
+
+
+def _is_wrong(model: Model, points: Tensor, t: float) -> Tensor:
+    """Which coordinates of the predictions at points (n, d) are not what they should be, (n, d)."""
+    got, right = model.at(points, t), _exact(model, points, t)
+    return ~((got - right).abs() <= AGREES * (1 + right.abs()))
 
 
 def _constant_difference(off: Tensor) -> str:
@@ -253,6 +279,12 @@ def _wrong_laws(data: GaussianMixture, alpha: float, sigma: float) -> dict[str, 
         wrong_data[f"sigma for sigma^2: the deviation of component {k + 1}"] = replace(
             data, variances=deviations
         )
+    for k in range(data.dimension if data.dimension > 1 and data.rotations is None else 0):
+        deviations = data.variances.clone()
+        deviations[:, k] = deviations[:, k].sqrt()
+        wrong_data[f"sigma for sigma^2: the deviations in coordinate {k}"] = replace(
+            data, variances=deviations
+        )
     return {name: noised(wrong) for name, wrong in wrong_data.items()} | {
         "alpha for alpha^2: alpha_bar for alpha, in the means and the variance of x_t": law(
             alpha**2, alpha**4, sigma**2
@@ -265,6 +297,7 @@ def _wrong_laws(data: GaussianMixture, alpha: float, sigma: float) -> dict[str, 
         ),
         "missing noise: the law of alpha x_0": law(alpha, alpha**2, 0.0),
         "sigma for sigma^2: in the variance of x_t": law(alpha, alpha**2, sigma),
+        "alpha and sigma exchanged": law(sigma, sigma**2, alpha**2),
         "missing alpha: in the means of x_t": law(1.0, alpha**2, sigma**2),
         "missing alpha: in the variance of x_t": law(alpha, 1.0, sigma**2),
         "missing alpha: in the means and the variance of x_t": law(1.0, 1.0, sigma**2),

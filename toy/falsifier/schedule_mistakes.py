@@ -32,9 +32,12 @@ END, SETTLED = 20, 1e-4
 AT_THE_END = "at an end: 0/0, or a guard against it; expected is what it tends to there"
 STILL = "the value does not change there: a clamp, a table, or something kept from a call before"
 BACKWARDS = (
-    "time runs backwards: data belongs at t_min and noise at t_max, here it is the other way round"
+    "time runs backwards, or alpha and sigma are exchanged: data belongs at t_min and noise at t_max, "
+    "here it is the other way round"
 )
 DERIVATIVE_SIGN = "the sign of d log-SNR"
+INVERSE = "log_snr(time_of(log_snr(t)))"
+STEP_FACTOR, STEP_VARIANCE = "A of transition(s, t)", "V of transition(s, t)"
 
 
 @dataclass(frozen=True)
@@ -71,31 +74,42 @@ class Compared:
         return Explanation(self.quantity, t, self.expected[0].item(), self.got[0].item(), mistake)
 
 
-def explain_schedule(schedule: Schedule, case: Any) -> Explanation | None:
+def explain_schedule(schedule: Schedule, case: Any) -> tuple[Explanation, ...]:
     """The first function that disagrees with alpha and sigma at the case's times, if one does.
 
-    Transitions come last, as they follow from the others.
+    After it come the others that the user wrote; the rest follow from it. Transitions come last, as
+    they follow from the others.
     """
     pair = times_of(case)
     if pair is None:
-        return None
+        return ()
     of_times = [(t, _of_times(schedule, t)) for t in (pair.t, pair.s)]
+    found: dict[str, Explanation] = {}
     for t, found_there in [*of_times, (pair.t, _of_transitions(schedule, pair.s, pair.t))]:
         for compared in found_there:
-            if not compared.errors()[0] <= EXACT_TOLERANCE:
-                return compared.explanation(schedule, t)
-    return None
+            name, wrong = compared.quantity, not compared.errors()[0] <= EXACT_TOLERANCE
+            if wrong and name not in found and (not found or _is_written(schedule, name)):
+                found[name] = compared.explanation(schedule, t)
+    return tuple(found.values())
 
 
-def explain_ends(schedule: Schedule) -> Explanation | None:
-    """A function of a schedule that at one of its ends is not what it tends to there, if one is.
+def _is_written(schedule: Schedule, quantity: str) -> bool:
+    """Whether the function that a quantity comes from is the user's own, not the toolkit's."""
+    names = {INVERSE: "time_of", STEP_FACTOR: "transition", STEP_VARIANCE: "transition"}
+    function = getattr(schedule, names.get(quantity, quantity))
+    return getattr(function, "__module__", "").split(".")[0] != "theory"
+
+
+def explain_ends(schedule: Schedule) -> tuple[Explanation, ...]:
+    """The functions of a schedule that at one of its ends are not what they tend to there.
 
     One that has no limit that two times near the end show, such as a slope that grows without bound,
     must at least be a number there, or infinite. Ends at which alpha or sigma is zero are not tried.
     """
     if isinstance(schedule, DiscreteSchedule):
-        return None
+        return ()
     length = schedule.t_max - schedule.t_min
+    found = []
     for end, inwards in ((schedule.t_min, length), (schedule.t_max, -length)):
         if not usable(schedule, end):
             continue
@@ -106,27 +120,25 @@ def explain_ends(schedule: Schedule) -> Explanation | None:
             settled = abs(near - further) <= SETTLED * size
             apart = settled and abs(there - near) > math.sqrt(SETTLED) * (size + abs(there))
             if math.isnan(there) or apart:
-                return Explanation(
-                    f"{name} at an end of the schedule,", end, near, there, AT_THE_END
-                )
-    return None
+                at_the_end = f"{name} at an end of the schedule,"
+                found.append(Explanation(at_the_end, end, near, there, AT_THE_END))
+    return tuple(found)
 
 
-def explain_rise(pair: TimePair) -> Explanation | None:
+def explain_rise(pair: TimePair) -> tuple[Explanation, ...]:
     """Why the log-SNR does not fall from s to t, or alpha or sigma is not positive."""
     schedule, times = pair.schedule, float64([pair.s, pair.t])
     for name, scale in (("alpha", schedule.alpha(times)), ("sigma", schedule.sigma(times))):
         for value, t in zip(scale.tolist(), times.tolist(), strict=True):
             if not 0 < value < math.inf:
-                return Explanation(name, t, math.inf, value, f"{name} must be positive and finite")
+                must = f"{name} must be positive and finite"
+                return (Explanation(name, t, math.inf, value, must),)
     found = explain_schedule(schedule, pair)
-    if found is not None and found.quantity == "log_snr":
+    if any(explanation.quantity == "log_snr" for explanation in found):
         return found
     early, late = schedule.log_snr(times).tolist()
-    return Explanation(
-        f"log_snr, which must fall below that of s = {pair.s:.12g},", pair.t, early, late,
-        _why_it_rises(schedule),
-    )  # fmt: skip
+    falling = f"log_snr, which must fall below that of s = {pair.s:.12g},"
+    return (Explanation(falling, pair.t, early, late, _why_it_rises(schedule)),)
 
 
 def _why_it_rises(schedule: Schedule) -> str:
@@ -235,7 +247,7 @@ def _of_inverse(schedule: Schedule, t: Tensor) -> Compared:
         "the sign of log-SNR": -log_snr,
     }
     least = torch.ones_like(log_snr)
-    return Compared("log_snr(time_of(log_snr(t)))", back, log_snr, least, wrong)
+    return Compared(INVERSE, back, log_snr, least, wrong)
 
 
 def _of_transition(schedule: Schedule, s: Tensor, t: Tensor) -> Iterator[Compared]:
@@ -258,8 +270,8 @@ def _of_transition(schedule: Schedule, s: Tensor, t: Tensor) -> Iterator[Compare
         "missing -A^2 sigma_s^2": late**2,
     }
     nothing = torch.zeros_like(a)
-    yield Compared("A of transition(s, t)", got_a.detach(), a, nothing, wrong_a | _general(a))
-    yield Compared("V of transition(s, t)", got_v.detach(), v, nothing, wrong_v | _general(v))
+    yield Compared(STEP_FACTOR, got_a.detach(), a, nothing, wrong_a | _general(a))
+    yield Compared(STEP_VARIANCE, got_v.detach(), v, nothing, wrong_v | _general(v))
 
 
 def _slopes(value: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:

@@ -82,7 +82,7 @@ class ExactClaim:
     always: tuple[Any, ...] = ()
     share: float = 1.0
     to_resolve: float = 1.0
-    explains: Callable[[Any], Explanation | None] = lambda case: None
+    explains: Callable[[Any], tuple[Explanation, ...]] = lambda case: ()
 
     def uphold(self, examples: int, run_seed: int) -> Evidence:
         """The evidence of so many cases, with a shrunk counterexample if the claim falls."""
@@ -211,16 +211,16 @@ class Record:
         """The error of the counterexample, if there is one; else the largest error."""
         claim, n, errors = self._claim, len(self._errors) + self._unresolved, self._errors
         counterexample, left_open = "", len(errors) < max(1, claim.to_resolve * n)
-        explanation = None
+        explanations: tuple[Explanation, ...] = ()
         if self._failure:
             errors, counterexample, left_open = [self._failure[0]], repr(self._failure[1]), False
-            explanation = claim.explains(self._failure[1])
+            explanations = claim.explains(self._failure[1])
         return Evidence(
             claim.id, claim.section, "exact", n, max((e.most for e in errors), default=math.inf),
             claim.tolerance, counterexample=counterexample,
             quadrature=max((e.quadrature for e in errors), default=0.0),
             unresolved=self._unresolved, open=left_open, cases=self._digest.hexdigest(),
-            explanation=explanation,
+            explanations=explanations,
         )  # fmt: skip
 
 

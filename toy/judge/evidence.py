@@ -17,6 +17,7 @@ class Explanation:
         t: the time.
         expected, got: its values, of a vector those that differ most.
         mistake: that would explain it everywhere, or an empty text if none of those known does.
+        where: in which part alone it is wrong, where no known mistake explains it; else an empty text.
     """
 
     quantity: str
@@ -24,6 +25,7 @@ class Explanation:
     expected: float
     got: float
     mistake: str = ""
+    where: str = ""
 
     def lines(self) -> Iterator[str]:
         """As text: the values and their ratio, and the mistake if one is known."""
@@ -31,6 +33,8 @@ class Explanation:
         yield f"{self.quantity} at t = {self.t:.12g}: {expected}got {self.got:.10g}{self._apart()}"
         if self.mistake:
             yield f"likely mistake: {self.mistake}"
+        if self.where:
+            yield f"where: {self.where}"
 
     def _apart(self) -> str:
         """The ratio of the values, or their difference where they are nearly the same."""
@@ -62,7 +66,7 @@ class Evidence:
         open: whether those are too many for a verdict on the claim.
         cases: a digest of the cases of an exact claim in their order, the same wherever they are;
             an empty text for a statistical claim, whose sample its seed fixes.
-        explanation: of the counterexample, if there is one.
+        explanations: of the counterexample, if there is one: what is wrong there.
     """
 
     claim: str
@@ -78,7 +82,7 @@ class Evidence:
     unresolved: int = 0
     open: bool = False
     cases: str = ""
-    explanation: Explanation | None = None
+    explanations: tuple[Explanation, ...] = ()
 
     @property
     def passed(self) -> bool:

@@ -95,8 +95,8 @@ def report_lines(verdict: Verdict) -> Iterator[str]:
     yield f"{word} §{e.section}  {e.claim:16} {verdict.says}; {measured}"
     if e.counterexample:
         yield f"          counterexample: {e.counterexample}"
-    if e.explanation:
-        yield from (f"          {line}" for line in e.explanation.lines())
+    for explanation in e.explanations:
+        yield from (f"          {line}" for line in explanation.lines())
     for mutant in verdict.mutants:
         word = "caught" if mutant.caught else "SURVIVES"
         yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"

@@ -134,5 +134,5 @@ def _conditioned(
     from_mean = m_s + a * shares * z_t
     from_point = x_s - v / (a * later.variances) * z_t
     means = torch.where(m_s.abs() > 2 * x_s.abs(), from_point, from_mean)
-    log_weights = log_softmax(later.log_components(x_t))
+    log_weights = log_softmax(later.log_components_of(z_t))
     return GaussianMixture(log_weights, later.from_eigenbasis(means), v * shares, later.rotations)

@@ -136,7 +136,10 @@ class GaussianMixture:
 
     def log_components(self, x: Tensor) -> Tensor:
         """log(w_k N(x; m_k, C_k)), (*batch, K)."""
-        z = self.centred(x)
+        return self.log_components_of(self.centred(x))
+
+    def log_components_of(self, z: Tensor) -> Tensor:
+        """The same from centred points (*batch, K, d), which are computed once for all."""
         return self._log_heights - total(z * z * self._half_precisions)
 
     @cached_property
@@ -160,13 +163,19 @@ class GaussianMixture:
         """grad log N(x; m_k, C_k) = -C_k^{-1} (x - m_k), (*batch, K, d)."""
         return self.from_eigenbasis(self.centred(x) / -self.variances)
 
+    def _responsibilities_and_scores(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """P(k | x), (*batch, K), and the scores of the components, (*batch, K, d)."""
+        z = self.centred(x)
+        return softmax(self.log_components_of(z)), self.from_eigenbasis(z / -self.variances)
+
     def score(self, x: Points) -> Points:
         """grad log q(x) = sum_k P(k|x) grad log N_k, (*batch, d)."""
-        return (self.responsibilities(x)[..., None, :] @ self.component_scores(x))[..., 0, :]
+        p, scores = self._responsibilities_and_scores(x)
+        return (p[..., None, :] @ scores)[..., 0, :]
 
     def hessian(self, x: Points) -> Float64[Tensor, "*batch d d"]:
         """Hess log q(x) = Cov_k(grad log N_k) - sum_k P(k|x) C_k^{-1}, (*batch, d, d)."""
-        p, scores = self.responsibilities(x), self.component_scores(x)
+        p, scores = self._responsibilities_and_scores(x)
         centred = scores - torch.einsum("...k,...kd->...d", p, scores)[..., None, :]
         spread = torch.einsum("...k,...ki,...kj->...ij", p, centred, centred)
         return spread - torch.einsum("...k,kij->...ij", p, self.precisions())

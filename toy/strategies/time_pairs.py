@@ -45,7 +45,7 @@ def log_snr_range(
     schedule: Schedule, least: float = LOG_SNR_LEAST, most: float = LOG_SNR_MOST
 ) -> tuple[float, float]:
     """Ends of the part of the schedule's log-SNR that lies between two values."""
-    low, high = (schedule.log_snr(float64(t)).item() for t in (schedule.t_max, schedule.t_min))
+    low, high = schedule.log_snr(float64([schedule.t_max, schedule.t_min])).tolist()
     return max(low, least), min(high, most)
 
 

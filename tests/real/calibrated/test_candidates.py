@@ -8,12 +8,14 @@ import torch
 from diffusers import DDPMPipeline, DDPMScheduler
 
 from real.calibrated.candidates import (
+    FITTED,
     HIGH_NOISE,
     NOTHING,
     ORDER_0,
     ORDER_1,
     Branches,
     Candidates,
+    meaning_of,
 )
 from real.calibrated.fitted_solvers import load_fitted, unfitted_solver
 from real.calibrated.guidance import Guided
@@ -165,3 +167,11 @@ def test_guidance_that_cannot_be_is_refused_before_anything_is_spent(tmp_path):
     arguments = ["choose", "digits", "--nfe", "3", "--guidance", "1", "--out", str(tmp_path / "c")]
     with pytest.raises(InputError, match="expected a network with a null condition"):
         main([*arguments, "--quiet"])
+
+
+def test_every_way_to_sample_says_what_it_does(candidates):
+    _, made = candidates
+    said = {name: meaning_of(name) for name in [*made, *FITTED, HIGH_NOISE, "unipc"]}
+    assert len(set(said.values())) == len(said)
+    assert said["unipc"] == "the solver unipc, nothing fitted"
+    assert [name for name, says in said.items() if "nothing fitted" in says] == ["unipc"]

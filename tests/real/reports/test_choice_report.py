@@ -17,7 +17,9 @@ KERNEL, FRECHET = Fall.of([5.0, 6.0, 7.0], [2.0, 3.5, 4.0]), Fall.of([50.0, 60.0
 
 def report(chosen):
     choice = Choice(chosen, "best", TRIED, KERNEL, FRECHET)
-    return choice_report(choice, "FID", {"seed": 3}, "fingerprint", Origin("command"))
+    return choice_report(
+        choice, "way {}".format, "FID", {"seed": 3}, "fingerprint", Origin("command")
+    )
 
 
 def test_each_distance_is_under_its_name():
@@ -38,19 +40,23 @@ def test_lines_say_before_after_and_the_least_fall():
 def test_each_way_stands_beside_nothing_on_its_own_trials():
     (table,) = report("best").sections[0].tables
     assert [list(row) for row in table.rows] == [
-        ["nothing", "2", "7", "7", "70", "70"],
-        ["early", "1", "9", "8", "70", "80"],
-        ["best", "2", "3", "7", "30", "70"],
+        ["nothing", "way nothing", "2", "7", "7", "70", "70"],
+        ["early", "way early", "1", "9", "8", "70", "80"],
+        ["best", "way best", "2", "3", "7", "30", "70"],
     ]
 
 
 @pytest.mark.parametrize(
     ("chosen", "sentence", "advice"),
     [
-        ("best", "Chosen: best, whose samples are certainly nearer to real images; use it.", USE),
+        (
+            "best",
+            "Chosen: best (way best); its samples are certainly nearer to real images; use it.",
+            USE,
+        ),
         (
             "nothing",
-            "Chosen: nothing, as best, the best of the others, is not certainly better.",
+            "Chosen: nothing, as the best of the others is not certainly better: best (way best).",
             UNDECIDED,
         ),
     ],

@@ -59,11 +59,12 @@ def run(arguments: Sequence[str], out: Path, killed_after: float | None = None) 
 
 
 def content(out: Path) -> object:
-    """All that a calibration's file holds, or the report in a folder but for times of this machine."""
+    """All that a file of tensors holds, or the report in a folder but for times of this machine."""
     if out.is_dir():
-        report = json.loads((out / "report.json").read_text())
+        (path,) = out.glob("*.json")
+        report = json.loads(path.read_text())
         for name in TIMED:
-            report["sampling"].pop(name)
+            report.get("sampling", {}).pop(name, None)
         return report | {"command": ""}  # the same but for the output's name
     with safe_open(out, "pt") as file:
         tensors = {name: file.get_tensor(name).numpy().tobytes() for name in file.keys()}  # noqa: SIM118

@@ -55,7 +55,7 @@ class LinearBeta(LogAlpha):
 
     def log_alpha(self, t: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """-beta_min t/2 - (beta_max - beta_min) t^2/4."""
-        return -self.beta_min * t / 2 - (self.beta_max - self.beta_min) * t**2 / 4
+        return -(self.beta_min / 2 + (self.beta_max - self.beta_min) / 4 * t) * t
 
     def d_log_alpha(self, t: Float64[Tensor, "*time"]) -> Float64[Tensor, "*time"]:
         """-beta_t / 2."""
