@@ -245,16 +245,23 @@ def run(name: str, main: Callable[[list[str]], int]) -> None:
 def _status(main: Callable[[list[str]], int]) -> Any:
     try:
         return main(sys.argv[1:])
-    except SystemExit as left:  # of --help, or of a signal
+    except SystemExit as left:  # of --help
         return left.code
+    except Terminated:
+        return TERMINATED
     finally:
         if process_count() > 1:  # torchrun asks for the end, while what is to be said is said
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
+class Terminated(KeyboardInterrupt):
+    """A request to end. It is no ``SystemExit``, which a user's code may raise and which is told as its
+    failure."""
+
+
 def _leave(*_: Any) -> NoReturn:
     """End as on an error: what is half-written goes."""
-    sys.exit(TERMINATED)
+    raise Terminated
 
 
 def _drop_output() -> None:

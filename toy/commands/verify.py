@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,9 @@ from theory.support.command_line import count, did_you_mean, file_named, seed
 from theory.support.errors import InputError
 from theory.support.output import keep, require_file, require_other, write_json
 from theory.support.user_code import load_object
+
+SLOW = 2.0
+"""Seconds for a few calls of a user's model, after which the time of all is told."""
 
 NOT_RESOLVED = 3
 """Exit status where nothing falls, but some claim could not be resolved."""
@@ -135,12 +139,22 @@ def _whole_id(name: str, known: list[str]) -> str:
 def _of_user(options: argparse.Namespace, user_object: Any, reference: str) -> Any:
     """Verdicts of a user's schedule or model, whose number is not known."""
     from toy.falsifier.falsify import falsify, model_stages, schedule_stages
+    from toy.falsifier.scales import held_squares
     from toy.falsifier.validation import as_model, as_schedule
 
     if options.schedule:
-        stages = schedule_stages(as_schedule(user_object, reference))
+        schedule = as_schedule(user_object, reference)
+        if note := held_squares(schedule):
+            print(f"note: {note}")
+        stages = schedule_stages(schedule)
     else:
-        stages = model_stages(as_model(user_object, reference))
+        begun = time.monotonic()
+        model = as_model(user_object, reference)
+        if (seconds := time.monotonic() - begun) > SLOW:
+            print(
+                f"note: a few calls of {reference} took {seconds:.0f} s; the claims need thousands"
+            )
+        stages = model_stages(model)
     return falsify(stages, options.examples, options.seed), None
 
 

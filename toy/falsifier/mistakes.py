@@ -20,18 +20,23 @@ ROUNDED = 2e-6
 ROUNDED_AND_AMPLIFIED = 1e-3
 """The same where there is float32 to be seen."""
 
+ONE = 1e-9
+"""A factor so near to one is none."""
+
 NOTHING, SHARE = 1e-12, 0.25
 """Float32's rounding gives more than so little error in this share of the places at least."""
 
 FLOAT32 = (
-    "float32 parameters or arithmetic: the error is everywhere as small as float32's rounding; "
-    "make the numbers in float64"
+    "float32 parameters or arithmetic, or numbers of the data made without dtype=torch.float64: the "
+    "error is everywhere as small as float32's rounding; make the numbers in float64"
 )
 KNOWN_FACTORS = {
     1e3: "a time in thousandths", 1e-3: "a time in thousandths",
     180 / math.pi: "degrees for radians", math.pi / 180: "degrees for radians",
     math.log(10): "log10 for log", 1 / math.log(10): "log10 for log",
     10 / math.log(10): "decibels for log", math.log(10) / 10: "decibels for log",
+    math.pi / 2: "pi/2, the inner derivative of cos(pi t/2)",
+    2 / math.pi: "pi/2, the inner derivative of cos(pi t/2)",
     math.pi: "pi", 1 / math.pi: "pi", 2 * math.pi: "2 pi", 0.5 / math.pi: "2 pi",
 }  # fmt: skip
 """What a factor betrays."""
@@ -58,7 +63,9 @@ def constant_factor(got: Tensor, expected: Tensor) -> str:
         return ""
     factors = got[known] / expected[known]
     factor = factors.median().item()
-    if not factors.isfinite().all() or not factor or _vary(factors, factor) or factor == 1:
+    if not factors.isfinite().all() or not factor or _vary(factors, factor):
+        return ""
+    if abs(factor - 1) < ONE:
         return ""
     said = [name for value, name in KNOWN_FACTORS.items() if abs(factor / value - 1) < AGREES]
     return f"everywhere {factor:.6g} times what it should be{': ' if said else ''}{''.join(said)}"

@@ -1,27 +1,36 @@
 """What is wrong with a model: where its prediction is not E[y|x_t], and which mistake gives it."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from theory.diffusion.schedules import DiscreteSchedule, Schedule
-from theory.diffusion.targets import NAMED, SCORE, convert
+from theory.diffusion.targets import DATA, NAMED, SCORE, convert
 from toy.falsifier.mistakes import AGREES, FLOAT32, constant_factor, explaining, is_rounding
 from toy.falsifier.model_errors import ModelPoint, error_among_others, prediction_errors
 from toy.falsifier.sweeps import points_around, stratified, usable
 from toy.falsifier.user_models import Model
+from toy.falsifier.where import clipped_at, is_linear, one_sided, some_coordinates
+from toy.falsifier.wrong_scores import other_times, wrong_means, wrong_scores
 from toy.judge.claim import EXACT_TOLERANCE
 from toy.judge.evidence import Explanation
-from toy.mixtures.mixture import GaussianMixture, float64
+from toy.mixtures.mixture import float64
 
 PARTS = 8
 """Times, beside the counterexample's, at which a mistake must explain the predictions."""
 
+MOST_TIMES = 12
+"""About so many of them are taken."""
+
 REACH = 12.0
 """The largest absolute log-SNR at such a time."""
+
+LINEAR = "linear in x_t, as if the data were one Gaussian"
+
+Samples = list[tuple[float, Tensor]]
+"""Times, and points there (n, d)."""
 
 AMONG_OTHERS = (
     "a row depends on the other rows of its batch: on the first time, a mean over the batch, "
@@ -30,6 +39,9 @@ AMONG_OTHERS = (
 
 NEAR = (-1.5, -0.5, 0.7, 1.3)
 """Deviations from each component at which it must."""
+
+FAR = (-12.0, -5.0, 5.0, 12.0)
+"""Deviations at which clips, and where a prediction is wrong, are looked for as well."""
 
 
 def explain_model(point: ModelPoint) -> tuple[Explanation, ...]:
@@ -59,7 +71,9 @@ def _explain_rows(model: Model) -> tuple[Explanation, ...]:
     error, point = error_among_others(model)
     if not error > EXACT_TOLERANCE:
         return ()
-    in_a_batch = f"{model.target.name} in a batch of several times, against the same row alone,"
+    in_a_batch = (
+        f"{model.target.name} of a row among others of several times less that of it alone,"
+    )
     return (Explanation(in_a_batch, point.t, 0.0, error, AMONG_OTHERS),)
 
 
@@ -88,24 +102,75 @@ def likely_mistake(model: Model, x: Tensor, t: float) -> str:
     samples = _samples(model, x, t)
     got = torch.cat([model.at(points, u) for u, points in samples])
     errors = torch.cat([prediction_errors(model, points, u) for u, points in samples])
+    right = torch.cat([_exact(model, points, u) for u, points in samples])
+    if added := _constant_difference(got - right):
+        return added
     if is_rounding(errors, got, model.predict):
         return FLOAT32
-    wrong = [_wrong(model, points, u) for u, points in samples]
-    right = torch.cat([_exact(model, points, u) for u, points in samples])
     if explaining(got, {"right": right}):
         return ""
+    of_each = [_wrong(model, points, u) for u, points in samples]
+    wrong = {name: torch.cat([w[name] for w in of_each]) for name in of_each[0]}
     return (
-        explaining(got, {name: torch.cat([w[name] for w in wrong]) for name in wrong[0]})
+        explaining(got, wrong)
         or _of_precision(got)
         or constant_factor(got.flatten(), right.flatten())
-        or _constant_difference(got - right)
+        or explaining(got, _with_a_factor(model, wrong, samples))
+        or _clipped(model, _samples(model, x, t, NEAR + FAR))
+        or _linear(model, samples)
     )
 
 
-def _samples(model: Model, x: Tensor, t: float) -> list[tuple[float, Tensor]]:
-    """Times and points (n, d): x itself first."""
-    own = t, torch.cat([x[None], _near(model, t)])
-    return [own, *((u, _near(model, u)) for u in _times(model))]
+def _with_a_factor(
+    model: Model, wrong: Mapping[str, Tensor], samples: Samples
+) -> dict[str, Tensor]:
+    """Two mistakes at once: each one, and a factor."""
+    scales = [(*model.diffusion.scales(t), len(points)) for t, points in samples]
+    alpha, sigma = (
+        torch.cat([float64([scale[k]] * scale[2]) for scale in scales])[:, None] for k in (0, 1)
+    )
+    factors: dict[str, float | Tensor] = {
+        "the sign": -1.0, "factor 2: twice": 2.0, "factor 2: half": 0.5, "times alpha": alpha,
+        "divided by alpha": 1 / alpha, "times sigma": sigma, "divided by sigma": 1 / sigma,
+    }  # fmt: skip
+    return {
+        f"two mistakes: {name}; and {factor}": by * values
+        for name, values in wrong.items()
+        for factor, by in factors.items()
+    }
+
+
+def _clipped(model: Model, samples: Samples) -> str:
+    """Which of the targets is clipped, and where it stands; an empty text if none is."""
+    schedule = model.diffusion.schedule
+    for name, target in {model.target.name: model.target, **NAMED}.items():
+        got, right = (
+            torch.cat([
+                convert(of(points, t), points, float64(t), model.target, target, schedule)
+                for t, points in samples
+            ])
+            for of in (model.at, partial(_exact, model))
+        )  # fmt: skip
+        wrong = ~((got - right).abs() <= AGREES * (1 + right.abs()))
+        if stands := clipped_at(got, right, wrong):
+            return f"the {name} is clipped: {stands}"
+    return ""
+
+
+def _linear(model: Model, samples: Samples) -> str:
+    """Whether predictions are linear in x_t where they should not be."""
+    enough = [(t, x) for t, x in samples if len(x) > x.shape[1] + 1]
+    linear, right = (
+        [is_linear(points, of(points, t), AGREES) for t, points in enough]
+        for of in (model.at, partial(_exact, model))
+    )
+    return LINEAR if enough and all(linear) and not all(right) else ""
+
+
+def _samples(model: Model, x: Tensor, t: float, deviations: tuple[float, ...] = NEAR) -> Samples:
+    """Times and points (n, d) at so many deviations from the components: x itself first."""
+    own = t, torch.cat([x[None], _near(model, t, deviations)])
+    return [own, *((u, _near(model, u, deviations)) for u in _times(model))]
 
 
 def _of_precision(got: Tensor) -> str:
@@ -118,19 +183,18 @@ def _of_precision(got: Tensor) -> str:
 
 
 def _where(model: Model, x: Tensor, t: float) -> str:
-    """Where predictions are wrong, if they are right in some coordinates or at the times on one side."""
-    wrong = [(u, _is_wrong(model, points, u)) for u, points in _samples(model, x, t)]
-    axes = torch.cat([of_time for _, of_time in wrong]).any(0)
-    if not axes.all():
-        some = ", ".join(str(k) for k in axes.nonzero()[:, 0].tolist())
-        return f"wrong in coordinate {some} (from 0), right in the others"
-    at = sorted((t, bool(of_time.any())) for t, of_time in wrong)
-    changes = [k for k in range(1, len(at)) if at[k][1] != at[k - 1][1]]
-    if len(changes) != 1:
-        return ""
-    early, late = at[changes[0] - 1], at[changes[0]]
-    sides = ("right", "wrong") if late[1] else ("wrong", "right")
-    return f"{sides[0]} at the times up to {early[0]:.6g}, {sides[1]} from {late[0]:.6g} on"
+    """Where alone predictions are wrong: in some coordinates, at some times, far or near; or ""."""
+    samples = _samples(model, x, t, NEAR + FAR)
+    of_times = [_is_wrong(model, points, u) for u, points in samples]
+    wrong, points = torch.cat(of_times), torch.cat([points for _, points in samples])
+    right = torch.cat([_exact(model, points, u) for u, points in samples])
+    rows, times = wrong.any(1), float64([u for u, _ in samples])
+    return (
+        some_coordinates(wrong)
+        or one_sided("t", times, torch.stack([some.any() for some in of_times]), fewest=1)
+        or one_sided("the largest |x_t|", points.abs().amax(1), rows)
+        or one_sided(f"the largest |{model.target.name}|", right.abs().amax(1), rows)
+    )
 
 
 def _is_wrong(model: Model, points: Tensor, t: float) -> Tensor:
@@ -142,23 +206,29 @@ def _is_wrong(model: Model, points: Tensor, t: float) -> Tensor:
 def _constant_difference(off: Tensor) -> str:
     """A vector that is added everywhere; an empty text if none is."""
     mean = off.mean(0)
-    if not off.isfinite().all() or (off - mean).abs().max() > AGREES * mean.abs().max():
+    size = mean.abs().max()
+    if not off.isfinite().all() or (off - mean).abs().max() > AGREES * size or not size:
         return ""
-    return f"everywhere {', '.join(f'{value:+.3g}' for value in mean.tolist())} is added"
+    if len(mean) == 1:
+        return f"everywhere {mean.item():+.3g} is added"
+    some = [f"{value:+.3g} to coordinate {k}" for k, value in enumerate(mean.tolist())]
+    parts = [part for part, value in zip(some, mean, strict=True) if value.abs() > AGREES * size]
+    return f"everywhere {', '.join(parts)} is added"
 
 
-def _near(model: Model, t: float) -> Tensor:
-    """Points ``NEAR`` the components at time t, (n, d)."""
+def _near(model: Model, t: float, distances: tuple[float, ...]) -> Tensor:
+    """Points at so many deviations from the components at time t, (n, d)."""
     law = model.diffusion.marginal(t)
     deviations = law.covariances().diagonal(dim1=1, dim2=2).sqrt()
-    steps = float64(NEAR)[:, None, None] * torch.linspace(1, 0.6, law.dimension).double()
+    steps = float64(distances)[:, None, None] * torch.linspace(1, 0.6, law.dimension).double()
     return (law.means + steps * deviations).flatten(0, 1)
 
 
 def _times(model: Model) -> list[float]:
     schedule = model.diffusion.schedule
     times = [t for t in stratified(schedule, 0, PARTS) if usable(schedule, t)]
-    return [t for t in times if schedule.log_snr(float64(t)).abs() <= REACH]
+    within = [t for t in times if schedule.log_snr(float64(t)).abs() <= REACH]
+    return within[:: max(1, len(within) // MOST_TIMES)]
 
 
 def _wrong(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
@@ -170,150 +240,37 @@ def _wrong(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
         "the sign": -right,
         "factor 2: twice what it should be": 2 * right,
         "factor 2: half of what it should be": right / 2,
-        "missing alpha: alpha times what it should be": alpha * right,
-        "missing alpha: 1/alpha times what it should be": right / alpha,
+        "one alpha too many: alpha times what it should be": alpha * right,
+        "one alpha too few: 1/alpha times what it should be": right / alpha,
         "sigma for sigma^2: sigma times what it should be": sigma * right,
         "sigma for sigma^2: 1/sigma times what it should be": right / sigma,
     }
-    for name, law in _wrong_laws(diffusion.data, alpha, sigma).items():
-        found[name] = _of_score(model, law.score(x), x, t)
-    for name, score in _wrong_scores(diffusion.marginal(t), x).items():
+    for name, score in wrong_scores(diffusion, x, t).items():
         found[name] = _of_score(model, score, x, t)
-    for name, u in _other_times(diffusion.schedule, t).items():
+    for name, data in wrong_means(diffusion, x, t).items():
+        found[name] = convert(data, x, float64(t), DATA, model.target, diffusion.schedule)
+    for name, u in other_times(diffusion.schedule, t).items():
         unknown = torch.full_like(x, math.nan)
         found[name] = unknown if u is None else _of_score(model, diffusion.score(x, u), x, u)
     for name, other in NAMED.items():
         if other != model.target:
             value = convert(right, x, float64(t), model.target, other, diffusion.schedule)
             found[f"another target: the {name}, where the {target} was expected"] = value
-    return found
+    return found | _of_terms(model, x, t)
 
 
-def _other_times(schedule: Schedule, t: float) -> dict[str, float | None]:
-    """Other times that t may be taken for; None for one that the schedule does not have."""
-    low, high = schedule.t_min, schedule.t_max
-    step = 1.0 if isinstance(schedule, DiscreteSchedule) else (high - low) / 1000
-    others = {
-        "time: backwards, at t_min + t_max - t": low + high - t,
-        "time: one step early": t - step,
-        "time: one step late": t + step,
-        "time: 0.001 early": t - 0.001,
-        "time: 0.001 late": t + 0.001,
-    }
-    return {
-        name: u if low <= u <= high and usable(schedule, u) else None for name, u in others.items()
-    }
-
-
-def _wrong_scores(law: GaussianMixture, x: Tensor) -> dict[str, Tensor]:
-    """Scores with a mistake in how the components of the right law are put together, (n, d)."""
-    of_each, weights = law.component_scores(x), torch.exp(law.log_weights)
-    nearest = torch.nn.functional.one_hot(law.responsibilities(x).argmax(1), len(weights)).double()
-    logs, half_logdet = law.log_components(x), law.covariances().logdet() / 2
-    peaks = law.log_weights - half_logdet - law.dimension * math.log(2 * math.pi) / 2
-    mixed = {
-        "components: their densities without 1/sqrt(det C)": logs + half_logdet,
-        "components: their densities with 1/det C": logs - half_logdet,
-        "components: their densities without 1/2 in the exponent": 2 * logs - peaks,
-    }
-    apart = law.means - law.mean()
-    whole = torch.einsum("k,kij->ij", weights, law.covariances())
-    whole = whole + torch.einsum("k,ki,kj->ij", weights, apart, apart)
+def _of_terms(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
+    """Predictions with a mistake in one of the terms of the target, a x_0 and b e, (n, d)."""
+    diffusion = model.diffusion
+    a, b = model.target.coefficients(diffusion.schedule, float64(t))
+    data, noise = diffusion.posterior_mean(x, t), diffusion.noise_prediction(x, t)
     found = {
-        "components: their weights in place of their probabilities at x_t":
-            torch.einsum("k,nkd->nd", weights, of_each),
-        "components: the most likely one alone": torch.einsum("nk,nkd->nd", nearest, of_each),
-        **{
-            name: torch.einsum("nk,nkd->nd", torch.softmax(heights, 1), of_each)
-            for name, heights in mixed.items()
-        },
-        "components: one Gaussian with the mean and the variance of all":
-            -torch.linalg.solve(whole, (x - law.mean()).T).T,
-        "the gradient of the density, not of its logarithm":
-            torch.exp(law.log_density(x))[:, None] * law.score(x),
-    }  # fmt: skip
-    if law.dimension > 1:
-        found["coordinates: the other way round"] = law.score(x).flip(1)
+        "terms: the sign of the data": -a * data + b * noise,
+        "terms: the sign of the noise": a * data - b * noise,
+        "terms: the coefficients of data and noise exchanged": b * data + a * noise,
+        "terms: the data is missing": b * noise,
+        "terms: the noise is missing": a * data,
+    }
+    for name, wrong in wrong_means(diffusion, x, t).items():
+        found[f"{name}, beside the right noise"] = a * wrong + b * noise
     return found
-
-
-def _wrong_laws(data: GaussianMixture, alpha: float, sigma: float) -> dict[str, GaussianMixture]:
-    """Marginals with a mistake in them."""
-
-    def noised(wrong: GaussianMixture) -> GaussianMixture:
-        """The law of x_t for wrong data."""
-        return replace(
-            wrong, means=alpha * wrong.means, variances=alpha**2 * wrong.variances + sigma**2
-        )
-
-    def law(mean: float, variance: float, noise: float) -> GaussianMixture:
-        """With means and variances of the data times these, and this variance of the noise."""
-        return replace(data, means=mean * data.means, variances=variance * data.variances + noise)
-
-    wrong_data = {
-        "components: their weights exchanged": replace(data, log_weights=data.log_weights.flip(0)),
-        "components: their variances exchanged": replace(data, variances=data.variances.flip(0)),
-        "components: equal weights": replace(data, log_weights=0 * data.log_weights),
-        "covariances: without what is off their diagonals": replace(
-            data, variances=data.covariances().diagonal(dim1=1, dim2=2), rotations=None
-        ),
-        "covariances: their inverses": replace(data, variances=1 / data.variances),
-        "covariances: turned the other way": replace(
-            data, rotations=None if data.rotations is None else data.rotations.mT
-        ),
-        "data: of mean 0 and variance 1, as in training": _normalized(data),
-    }
-    factors, positive = torch.linalg.cholesky_ex(data.covariances())
-    if not positive.any():
-        wrong_data["covariances: L^T L in place of L L^T"] = GaussianMixture.full(
-            torch.exp(data.log_weights), data.means, factors.mT @ factors
-        )
-    for k in range(len(data.log_weights) if len(data.log_weights) > 1 else 0):
-        left = torch.arange(len(data.log_weights)) != k
-        rotations = None if data.rotations is None else data.rotations[left]
-        wrong_data[f"components: number {k + 1} is forgotten"] = GaussianMixture(
-            data.log_weights[left].log_softmax(0), data.means[left], data.variances[left], rotations
-        )
-        deviations = data.variances.clone()
-        deviations[k] = deviations[k].sqrt()
-        wrong_data[f"sigma for sigma^2: the deviation of component {k + 1}"] = replace(
-            data, variances=deviations
-        )
-    for k in range(data.dimension if data.dimension > 1 and data.rotations is None else 0):
-        deviations = data.variances.clone()
-        deviations[:, k] = deviations[:, k].sqrt()
-        wrong_data[f"sigma for sigma^2: the deviations in coordinate {k}"] = replace(
-            data, variances=deviations
-        )
-    return {name: noised(wrong) for name, wrong in wrong_data.items()} | {
-        "alpha for alpha^2: alpha_bar for alpha, in the means and the variance of x_t": law(
-            alpha**2, alpha**4, sigma**2
-        ),
-        "factor 2: twice the variance of x_t": replace(
-            noised(data), variances=2 * noised(data).variances
-        ),
-        "factor 2: half the variance of x_t": replace(
-            noised(data), variances=noised(data).variances / 2
-        ),
-        "missing noise: the law of alpha x_0": law(alpha, alpha**2, 0.0),
-        "sigma for sigma^2: in the variance of x_t": law(alpha, alpha**2, sigma),
-        "alpha and sigma exchanged": law(sigma, sigma**2, alpha**2),
-        "missing alpha: in the means of x_t": law(1.0, alpha**2, sigma**2),
-        "missing alpha: in the variance of x_t": law(alpha, 1.0, sigma**2),
-        "missing alpha: in the means and the variance of x_t": law(1.0, 1.0, sigma**2),
-        "alpha for alpha^2: in the variance of x_t": law(alpha, alpha, sigma**2),
-        "sigma for sigma^2: of the data, deviations in place of variances": replace(
-            law(alpha, 0.0, sigma**2), variances=alpha**2 * data.variances.sqrt() + sigma**2
-        ),
-    }
-
-
-def _normalized(data: GaussianMixture) -> GaussianMixture:
-    """The data, moved and scaled to mean 0 and variance 1 over all coordinates."""
-    weights, mean = torch.exp(data.log_weights), data.mean()
-    apart = (data.means - mean).square()
-    inner = data.covariances().diagonal(dim1=1, dim2=2)
-    variance = (weights @ (inner + apart)).mean()
-    return replace(
-        data, means=(data.means - mean) / variance.sqrt(), variances=data.variances / variance
-    )

@@ -17,6 +17,7 @@ class Explanation:
         t: the time.
         expected, got: its values, of a vector those that differ most.
         mistake: that would explain it everywhere, or an empty text if none of those known does.
+        relation: of what is expected to the value, such as "less than"; an empty text for equality.
         where: in which part alone it is wrong, where no known mistake explains it; else an empty text.
     """
 
@@ -26,10 +27,12 @@ class Explanation:
     got: float
     mistake: str = ""
     where: str = ""
+    relation: str = ""
 
     def lines(self) -> Iterator[str]:
         """As text: the values and their ratio, and the mistake if one is known."""
-        expected = "" if math.isinf(self.expected) else f"expected {self.expected:.10g}, "
+        wanted = f"{self.relation} {self.expected:.10g}".lstrip()
+        expected = "" if math.isinf(self.expected) else f"expected {wanted}, "
         yield f"{self.quantity} at t = {self.t:.12g}: {expected}got {self.got:.10g}{self._apart()}"
         if self.mistake:
             yield f"likely mistake: {self.mistake}"
@@ -38,7 +41,7 @@ class Explanation:
 
     def _apart(self) -> str:
         """The ratio of the values, or their difference where they are nearly the same."""
-        if not self.expected or not math.isfinite(self.expected + self.got):
+        if self.relation or not self.expected or not math.isfinite(self.expected + self.got):
             return ""
         if abs(self.got - self.expected) < 1e-6 * abs(self.expected):
             return f", {self.got - self.expected:+.2g} apart"

@@ -7,6 +7,8 @@ from typing import Any
 from toy.judge.claim import Claim
 from toy.judge.evidence import Evidence, false_alarm_probability
 
+OPEN = "left open: the quadrature cannot resolve enough cases, so the claim neither holds nor falls"
+
 
 @dataclass(frozen=True)
 class MutantVerdict:
@@ -83,16 +85,9 @@ def report_lines(verdict: Verdict) -> Iterator[str]:
     """The verdict as text: the claim, and under it each mutant with its counterexample."""
     e = verdict.evidence
     word = "OPEN  " if e.open else "holds " if e.passed else "FALLS "
-    measured = (
-        f"worst {e.worst:.1e} of {e.tolerance:.0e}{_of_quadrature(e)} "
-        f"in {e.examples - e.unresolved} cases"
-        if e.kind == "exact"
-        else f"deviation {e.worst:.2f} of its threshold at {'asymptotic ' * e.asymptotic}level "
-        f"{e.level:.0e}, n = {e.examples}"
-    )
-    if e.unresolved:
-        measured += f", {e.unresolved} not resolved"
-    yield f"{word} §{e.section}  {e.claim:16} {verdict.says}; {measured}"
+    yield f"{word} §{e.section}  {e.claim:16} {verdict.says}; {_measured(e)}"
+    if e.open:
+        yield f"          {OPEN}"
     if e.counterexample:
         yield f"          counterexample: {e.counterexample}"
     for explanation in e.explanations:
@@ -100,6 +95,22 @@ def report_lines(verdict: Verdict) -> Iterator[str]:
     for mutant in verdict.mutants:
         word = "caught" if mutant.caught else "SURVIVES"
         yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"
+
+
+def _measured(e: Evidence) -> str:
+    """The statistic of a claim, and in how many cases or samples it was measured."""
+    if e.kind == "statistical":
+        return (
+            f"deviation {e.worst:.2f} of its threshold at {'asymptotic ' * e.asymptotic}level "
+            f"{e.level:.0e}, n = {e.examples}"
+        )
+    if e.unresolved == e.examples:
+        return f"none of {e.examples} cases could be resolved"
+    left = f", {e.unresolved} not resolved" if e.unresolved else ""
+    return (
+        f"worst {e.worst:.1e} of {e.tolerance:.0e}{_of_quadrature(e)} "
+        f"in {e.examples - e.unresolved} cases{left}"
+    )
 
 
 def _of_quadrature(evidence: Evidence) -> str:

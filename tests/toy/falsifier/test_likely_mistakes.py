@@ -1,0 +1,318 @@
+"""Mistakes that people make in schedules and scores, each named by what it gives."""
+
+import math
+
+import pytest
+import torch
+
+from tests.toy.falsifier.test_mistakes import loaded
+from theory.diffusion.schedules import RectifiedFlow, VPCosine, VPLinear
+from theory.diffusion.targets import DATA, NOISE, VELOCITY
+from toy import Diffusion, GaussianMixture, Model
+from toy.falsifier.inverse_mistakes import inverse_mistakes
+from toy.falsifier.mistakes import FLOAT32
+from toy.falsifier.model_errors import ModelPoint
+from toy.falsifier.model_mistakes import LINEAR, explain_model
+from toy.falsifier.scales import held_squares
+from toy.falsifier.schedule_mistakes import (
+    OF_ANOTHER,
+    STEPS,
+    STILL,
+    explain_rise,
+    explain_schedule,
+)
+from toy.falsifier.slope_mistakes import difference_quotient
+from toy.falsifier.validation import as_schedule
+from toy.falsifier.where import clipped_at, is_linear, one_sided, some_coordinates
+from toy.strategies.time_pairs import TimePair
+
+HEAD = """
+import math
+import torch
+from theory.schedules import Schedule, VPCosine, VPLinear
+
+class Mine(VPCosine):
+    t_min, t_max = 0.01, 0.99
+    offset = 0.0
+"""
+
+
+def schedule(tmp_path, *lines):
+    """A cosine schedule, but for these lines of its body."""
+    body = "".join(f"    {line}\n" for line in lines)
+    text = f"{HEAD}{body}mine = Mine(offset=0.0, t_min=0.01, t_max=0.99)\n"
+    return as_schedule(loaded(tmp_path, text, "mine"), "mine")
+
+
+def slope_by(step, low, high):
+    return (f"d_sigma = lambda self, t: (self.sigma(t + {high}) - self.sigma(t - {low})) / {step}",)
+
+
+OWN = "lambda self, t: VPCosine.{}(VPCosine(0.0), {})"
+SCHEDULES = {
+    "right": ((), None, ""),
+    "forward": (slope_by(1e-3, 0, 1e-3), "d_sigma", "a forward difference with step 0.001"),
+    "backward": (slope_by(1e-5, 1e-5, 0), "d_sigma", "a backward difference with step 1e-05"),
+    "central": (slope_by(2e-3, 1e-3, 1e-3), "d_sigma", "a central difference with step 0.001"),
+    "inner derivative": (
+        ("d_alpha = lambda self, t: VPCosine.d_alpha(self, t) * 2 / math.pi",),
+        "d_alpha", "pi/2, the inner derivative",
+    ),
+    "some factor": (
+        ("d_alpha = lambda self, t: 0.77 * VPCosine.d_alpha(self, t)",),
+        "d_alpha", "everywhere 0.77 times what it should be: the inner derivative (chain rule)?",
+    ),
+    "of another": (
+        ("d_alpha = lambda self, t: VPLinear.d_alpha(VPLinear(), t)",),
+        "d_alpha", "another schedule: the d_alpha of VPLinear()",
+    ),
+    "both of another": (
+        (
+            "d_alpha = lambda self, t: t * VPCosine.d_alpha(self, t)",
+            "d_sigma = lambda self, t: t * VPCosine.d_sigma(self, t)",
+        ),
+        "d_alpha", OF_ANOTHER,
+    ),
+    "sigma of preserved variance": (
+        ("sigma = lambda self, t: 1 - self.alpha(t)", "d_sigma = " + OWN.format("d_sigma", "t")),
+        "d_sigma", "the slope of sqrt(1 - alpha^2), which sigma(t) is not",
+    ),
+    "time in thousandths": (
+        ("time_of = lambda self, log_snr: VPCosine.time_of(self, log_snr) / 1000",),
+        "log_snr(time_of", "time_of is everywhere 0.001 times",
+    ),
+    "time clamped": (
+        ("time_of = lambda self, log_snr: VPCosine.time_of(self, log_snr).clamp(0.3, 0.8)",),
+        "log_snr(time_of", "time_of never leaves 0.3 to 0.8: a clamp",
+    ),
+    "alpha squared": (
+        (
+            "alpha = lambda self, t: VPCosine.alpha(self, t) ** 2",
+            "sigma = " + OWN.format("sigma", "t"),
+            "d_alpha = lambda self, t: 2 * VPCosine.alpha(self, t) * " + OWN[16:].format("d_alpha", "t"),
+            "d_sigma = " + OWN.format("d_sigma", "t"),
+        ),
+        "log_snr(time_of", "time_of takes alpha(t) for alpha^2",
+    ),
+    "decibels": (
+        ("log_snr = lambda self, t: 10 / math.log(10) * VPCosine.log_snr(VPCosine(0.0), t)",),
+        "log_snr", "decibels for log",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_mistake_in_a_schedule(tmp_path, name):
+    lines, quantity, mistake = SCHEDULES[name]
+    mine = schedule(tmp_path, *lines)
+    found = explain_schedule(mine, TimePair(mine, 0.2, 0.85))
+    if quantity is None:
+        assert found == () and held_squares(mine) == ""
+        return
+    assert found[0].quantity.startswith(quantity) and mistake in found[0].mistake
+
+
+def test_a_mistake_that_does_not_show_at_the_counterexample_is_found_elsewhere(tmp_path):
+    """Where the log-SNR is zero, decibels are right, and the inverse would be blamed for them."""
+    lines = SCHEDULES["decibels"][0]
+    mine = schedule(tmp_path, *lines)
+    first, *_ = explain_schedule(mine, TimePair(mine, 0.5, 0.5))
+    assert first.quantity == "log_snr" and first.t != 0.5
+    assert first.got / first.expected == pytest.approx(10 / math.log(10))
+
+
+def test_a_slope_that_is_wrong_on_one_side_says_where(tmp_path):
+    floored = "d_sigma = lambda self, t: VPCosine.d_sigma(self, t).clamp(min=0.5)"
+    mine = schedule(tmp_path, floored)
+    (found,) = explain_schedule(mine, TimePair(mine, 0.2, 0.95))
+    assert found.mistake == ""
+    assert found.where.startswith("right where t is at most 0.") and "wrong from" in found.where
+
+
+@pytest.mark.parametrize(
+    ("log_snr", "times", "why"),
+    [
+        ("VPCosine.log_snr(self, t).clamp(-2, 2)", (0.1, 0.1 + 1e-8), STILL),
+        ("VPCosine.log_snr(self, (4 * t).floor() / 4 + 0.1)", (0.3, 0.4), STILL),
+        ("VPCosine.log_snr(self, t.float().double())", (0.5 + 1e-10, 0.5 + 2e-10), STEPS),
+    ],
+)
+def test_a_log_snr_that_stands_still(tmp_path, log_snr, times, why):
+    mine = schedule(tmp_path, f"log_snr = lambda self, t: {log_snr}")
+    pair = TimePair(mine, *times)
+    (found,) = [e for e in explain_rise(pair) if e.relation] or explain_rise(pair)
+    if found.relation:
+        assert found.mistake == why
+        assert f"expected less than {found.expected:.10g}, got" in next(iter(found.lines()))
+    else:
+        assert found.quantity == "log_snr"
+
+
+def test_scales_that_hold_squares():
+    class Squared(VPLinear):
+        def alpha(self, t):
+            return super().alpha(t) ** 2
+
+    class Variance(VPLinear):
+        def sigma(self, t):
+            return super().sigma(t) ** 2
+
+    assert held_squares(Squared()).startswith("alpha(t) holds alpha^2")
+    assert held_squares(Variance()).startswith("sigma(t) holds sigma^2")
+    assert [held_squares(right) for right in (VPLinear(), VPCosine(), RectifiedFlow())] == [""] * 3
+
+
+def test_a_right_inverse_has_no_mistake_and_a_difference_quotient_is_no_derivative():
+    mine = VPCosine()
+    t = torch.linspace(0.1, 0.9, 7, dtype=torch.float64)
+    wrong = inverse_mistakes(mine, t, mine.time_of(mine.log_snr(t)))
+    assert all(values.isnan().all() for name, values in wrong.items() if "sqrt(1 -" not in name)
+    wrong = inverse_mistakes(mine, t, mine.t_max - t)
+    known = [name for name, values in wrong.items() if values.isfinite().all()]
+    assert known == ["time_of gives t_min + t_max - t"]
+    slope = mine.d_sigma(t)
+    assert difference_quotient(mine.sigma, mine, t, slope, slope) == ""
+    assert difference_quotient(mine.sigma, mine, t, 1.1 * slope, slope) == ""
+
+
+W = torch.tensor([0.4, 0.6], dtype=torch.float64)
+M = torch.tensor([[-1.0, 0.5], [1.5, -0.25]], dtype=torch.float64)
+V = torch.tensor([[0.09, 0.25], [0.16, 0.36]], dtype=torch.float64)
+MINE = Diffusion(GaussianMixture.diagonal(W, M, V), VPCosine())
+
+
+def parts(t):
+    a, s = MINE.schedule.alpha(t)[:, None, None], MINE.schedule.sigma(t)[:, None, None]
+    return a, s
+
+
+def score(x, t, m=M, v=V, power=1.0, scales=None, probabilities=None, divided=True):
+    a, s = parts(t) if scales is None else scales
+    c, d = a**2 * v + s**2, x[:, None] - a**power * m
+    logs = W.log() - (d**2 / c + c.log()).sum(-1) / 2
+    r = torch.softmax(logs, 1) if probabilities is None else probabilities(logs)
+    return -(r[..., None] * (d / c if divided else d * c)).sum(1)
+
+
+def in_terms(x, t, sign=1.0, gain=1.0):
+    """The velocity from its terms, with a sign of the noise and a power of alpha in the mean."""
+    a, s = parts(t)
+    c, d = a**2 * V + s**2, x[:, None] - a * M
+    r = torch.softmax(W.log() - (d**2 / c + c.log()).sum(-1) / 2, 1)[..., None]
+    data = (r * (M + a**gain * V * d / c)).sum(1)
+    noise = (r * s * d / c).sum(1)
+    return a[:, 0] * sign * noise - s[:, 0] * data
+
+
+def later(x, t):
+    a, _ = parts(t)
+    _, s = parts(1 - t)
+    return score(x, t, scales=(a, s))
+
+
+def clip_norm(y):
+    return y * (3 / y.norm(dim=1, keepdim=True)).clamp(max=1)
+
+
+def mean(x, t):
+    a, s = parts(t)
+    return (x + s[:, 0] ** 2 * score(x, t)) / a[:, 0]
+
+
+MODELS = {
+    "weights that add up to more": (
+        lambda x, t: score(x, t, probabilities=torch.exp), "divided by their sum",
+    ),
+    "alpha twice": (lambda x, t: score(x, t, power=2.0), "alpha twice: in the means"),
+    "variance of one": (lambda x, t: score(x, t, v=V[:, :1].expand(2, 2)), "variance of coordinate 0 in all"),
+    "law of the data": (
+        lambda x, t: score(x, t, scales=(torch.ones_like(t)[:, None, None], 0 * t[:, None, None])),
+        "missing noise: the law of x_0",
+    ),
+    "sum": (lambda x, t: score(x, t).sum(1, keepdim=True).expand(-1, 2), "the sum of all in each"),
+    "mean": (lambda x, t: score(x, t).mean(1, keepdim=True).expand(-1, 2), "the mean of all in each"),
+    "times variance": (lambda x, t: score(x, t, divided=False), "times their variance"),
+    "other means": (lambda x, t: score(x, t, m=M.flip(1)), "means: their coordinates the other way round"),
+    "other schedule": (
+        lambda x, t: score(
+            x, t, scales=[f(t)[:, None, None] for f in (VPLinear().alpha, VPLinear().sigma)]
+        ),
+        "another schedule: the alpha and sigma of VPLinear()",
+    ),
+    "sigma of another time": (later, "sigma alone: time: backwards, at 1 - t"),
+    "rounded time": (lambda x, t: score(x, (t * 100).round() / 100), "rounded to a whole number of 1/100"),
+    "two at once": (lambda x, t: -2 * score(x, t, power=0.0) / 2, "two mistakes: missing alpha"),
+    "one Gaussian": (lambda x, t: -x / parts(t)[0][:, 0], LINEAR),
+    "a constant": (
+        lambda x, t: score(x, t) + 1e-7,
+        "everywhere +1e-07 to coordinate 0, +1e-07 to coordinate 1 is added",
+    ),
+    "one constant": (
+        lambda x, t: score(x, t) + torch.tensor([0, 1e-3]).double(),
+        "everywhere +0.001 to coordinate 1 is added",
+    ),
+    "clipped norm": (lambda x, t: clip_norm(score(x, t)), "the score is clipped: its norm stands at 3"),
+    "single": (lambda x, t: score(x, t, m=M.float()).float().double(), FLOAT32),
+}  # fmt: skip
+
+
+def explained(predict, target=None, x=(0.4, 0.3), t=0.35):
+    made = Model(
+        lambda x_t, t, c=None: predict(x_t, t), MINE, *([] if target is None else [target])
+    )
+    return explain_model(ModelPoint(made, 0.15, t, torch.tensor(x, dtype=torch.float64)))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_mistake_in_a_score(name):
+    predict, mistake = MODELS[name]
+    (found,) = explained(predict, t=0.354)
+    assert mistake in found.mistake
+
+
+@pytest.mark.parametrize(
+    ("predict", "target", "mistake"),
+    [
+        (lambda x, t: in_terms(x, t), VELOCITY, None),
+        (lambda x, t: in_terms(x, t, sign=-1.0), VELOCITY, "terms: the sign of the noise"),
+        (lambda x, t: in_terms(x, t, gain=0.0), VELOCITY, "missing alpha: in the gain of x_0"),
+        (
+            lambda x, t: mean(x, t).clamp(-0.8, 0.8), DATA,
+            "the data is clipped: each coordinate stands at +-0.8",
+        ),
+        (lambda x, t: -parts(t)[1][:, 0] * score(x, t), NOISE, None),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_another_target(predict, target, mistake):
+    found = explained(predict, target)
+    assert (found == ()) if mistake is None else mistake in found[0].mistake
+
+
+def test_a_clamped_input_is_wrong_far_away():
+    (found,) = explained(lambda x, t: score(x.clamp(-2, 2), t), x=(2.5, 0.3))
+    assert found.mistake == ""
+    assert found.where.startswith("right where the largest |x_t| is at most 1.")
+    assert "wrong from 2." in found.where
+
+
+def test_parts():
+    places, wrong = torch.tensor([3.0, 1, 2, 5, 4, 6]), torch.tensor([0, 0, 0, 1, 1, 1]).bool()
+    assert one_sided("n", places, wrong) == "right where n is at most 3, wrong from 4 on"
+    assert one_sided("n", places, ~wrong) == "wrong where n is at most 3, right from 4 on"
+    assert one_sided("n", places, torch.tensor([0, 1, 0, 1, 1, 1]).bool()) == ""
+    assert one_sided("n", places, torch.tensor([0, 0, 0, 0, 0, 1]).bool()) == ""
+    assert one_sided("n", places[[0, 0, 0, 0, 0, 0]], wrong) == ""
+    wrong = torch.tensor([[0, 1, 1], [0, 1, 0]]).bool()
+    assert some_coordinates(wrong) == "wrong in coordinate 1, 2 (from 0), right in the others"
+    assert (
+        some_coordinates(torch.ones(2, 3).bool())
+        == some_coordinates(torch.zeros(2, 3).bool())
+        == ""
+    )
+    got, right = torch.tensor([[1.0], [-1], [1], [0.5]]), torch.tensor([[2.0], [-3], [4], [0.5]])
+    wrong = got != right
+    assert clipped_at(got, right, wrong).startswith("each coordinate stands at +-1 where")
+    assert clipped_at(got, right / 10, wrong) == clipped_at(got * right, right, wrong) == ""
+    assert clipped_at(got[:2], right[:2], wrong[:2]) == ""
+    x = torch.tensor([[0.0], [1], [3]], dtype=torch.float64)
+    assert is_linear(x, 2 * x + 1, 1e-9) and not is_linear(x, x**2, 1e-9)
