@@ -59,6 +59,8 @@ def clipped_at(got: Tensor, right: Tensor, wrong: Tensor) -> str:
 
 def is_linear(points: Tensor, values: Tensor, tolerance: float) -> bool:
     """Whether values (n, m) are linear, but for a constant, in points (n, d): n > d + 1."""
+    if not values.isfinite().all():
+        return False
     basis = torch.cat([points, torch.ones_like(points[:, :1])], 1)
     fitted = basis @ torch.linalg.lstsq(basis, values).solution
     return bool((fitted - values).abs().max() <= tolerance * (1 + values.abs().max()))

@@ -316,3 +316,4 @@ def test_parts():
     assert clipped_at(got[:2], right[:2], wrong[:2]) == ""
     x = torch.tensor([[0.0], [1], [3]], dtype=torch.float64)
     assert is_linear(x, 2 * x + 1, 1e-9) and not is_linear(x, x**2, 1e-9)
+    assert not is_linear(x, x / 0, 1e-9)
