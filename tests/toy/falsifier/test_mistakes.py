@@ -595,12 +595,14 @@ TURNED = """
 import math
 import torch
 from dataclasses import replace
+from functools import partial
 from toy import Diffusion, GaussianMixture, Model
 from theory.schedules import VPLinear
 
-w, m = torch.tensor([0.3, 0.7]).double(), torch.tensor([[-1.5, 0.5], [1.0, 0.2]]).double()
-turns = torch.tensor([[[0.8, -0.6], [0.6, 0.8]], [[0.6, -0.8], [0.8, 0.6]]]).double()
-variances, schedule = torch.tensor([[0.5, 1.0], [1.5, 0.2]]).double(), VPLinear()
+f = partial(torch.tensor, dtype=torch.float64)
+w, m = f([0.25, 0.75]), f([[-1.5, 0.5], [1.0, 0.25]])
+turns = f([[[0.8, -0.6], [0.6, 0.8]], [[0.6, -0.8], [0.8, 0.6]]])
+variances, schedule = f([[0.5, 1.0], [1.5, 0.2]]), VPLinear()
 data = GaussianMixture(w.log(), m, variances, turns)
 c = data.covariances()
 factors, moved = torch.linalg.cholesky(c), m - w @ m

@@ -103,11 +103,15 @@ def test_an_error_along_one_axis_is_one():
     assert prediction_error(point(model_of(normal(2)), 0.5, 0.7)) < 1e-12
 
 
-def test_a_small_error_is_seen_where_there_is_hardly_any_noise():
-    """What is allowed for rounding there is less than a tenth of it."""
-    for off in (0.0, 1e-7):
-        own = model_of(normal(1), lambda y, x, off=off: y + off, EDM(), NOISE)
-        assert prediction_error(point(own, 0.5, t=0.002)) == pytest.approx(off, rel=0.5, abs=1e-12)
+NARROW = GaussianMixture.diagonal(torch.ones(1), float64([[1.0]]), float64([[4e-6]]))
+
+
+@pytest.mark.parametrize("law", [normal(1), NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("off", [0.0, 1e-7])
+def test_a_small_error_is_seen_where_there_is_hardly_any_noise(law, off):
+    """What is allowed for rounding there is less than half of it."""
+    own = model_of(law, lambda y, x: y + off, EDM(), NOISE)
+    assert prediction_error(point(own, 1.001, t=0.002)) == pytest.approx(off, rel=0.5, abs=1e-10)
 
 
 @pytest.mark.parametrize("far", [2.0, 6.0])
