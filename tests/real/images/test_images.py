@@ -589,3 +589,13 @@ def test_pictures_are_read_by_threads_without_a_change_of_the_filters_of_warning
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda k: read_picture(content, str(k), (1, 8, 8)), range(400)))
     assert warnings.filters == before
+
+
+def test_of_very_many_bad_pictures_some_are_named_and_the_others_counted():
+    def none(positions):
+        raise InputError(f"number {positions[0]}")
+
+    first, *named, last = ImageSource("set", 5000, none).readable().notes
+    assert first == "set: 5000 of 5000 images cannot be read and were skipped"
+    assert named[0] == "  skipped: number 0" and len(named) < 1000
+    assert last == f"  and {5000 - len(named)} more"

@@ -45,6 +45,9 @@ def test_an_interruption_is_status_130(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
 def printing(count):
     """A program that prints so many lines."""
     return (
@@ -56,7 +59,10 @@ def printing(count):
 def test_a_reader_that_went_away_is_status_141(count):
     program = printing(count)
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=BUFFERED,
     )
     process.stdout.close()
     assert (process.stderr.read(), process.wait()) == (b"", 141)
@@ -66,8 +72,9 @@ def test_a_reader_that_went_away_is_status_141(count):
 def test_output_that_cannot_be_printed_is_one_line_and_status_two():
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(
-            [sys.executable, "-c", printing(1)], stdout=full, stderr=subprocess.PIPE, text=True
-        )
+            [sys.executable, "-c", printing(1)], stdout=full, stderr=subprocess.PIPE, text=True,
+            env=BUFFERED,
+        )  # fmt: skip
     assert done.returncode == 2
     assert done.stderr == "p: input or output: No space left on device\n"
 
