@@ -68,12 +68,14 @@ class Recorded:
     def _write(self, digest: bytes, y: Tensor) -> None:
         values = y.detach().to("cpu", torch.float32).contiguous()
         content = values.numpy().tobytes()
-        if self._file.tell() + HEAD.size + len(content) > MOST_BYTES:
+        record = HEAD.pack(digest, len(content)) + content
+        if self._file.tell() + len(record) > MOST_BYTES:
             return
         try:
-            self._file.write(HEAD.pack(digest, len(content)) + content)
-            self._file.flush()
-        except OSError:  # a full disk: the run goes on, and cannot be resumed from here
+            whole = self._file.write(record) == len(record)
+        except OSError:
+            whole = False
+        if not whole:  # a full disk: the run goes on, and cannot be resumed from here
             self._file.truncate(0)
             self._file.seek(MOST_BYTES)
 
@@ -105,7 +107,7 @@ def resumable(checkpoint: Checkpoint, out: Path) -> Iterator[Checkpoint]:
     path = whole.with_name(f".{whole.name}.predictions")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    with path.open("r+b") as file:
+    with path.open("r+b", buffering=0) as file:  # a buffer would keep what a full disk refused
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

@@ -1,7 +1,11 @@
-"""``theory.schedules`` and ``theory.targets`` are the modules that they stand for."""
+"""Short paths are the modules that they stand for, and packages list the names that they have."""
 
+import pytest
+
+import real
 import theory.schedules
 import theory.targets
+import toy
 from theory.diffusion import schedules, targets
 
 
@@ -16,3 +20,9 @@ def test_short_paths_export_what_lies_in_their_homes():
     for short, home in ((theory.schedules, schedules), (theory.targets, targets)):
         for name in short.__all__:
             assert getattr(short, name) is getattr(home, name), name
+
+
+@pytest.mark.parametrize("package", [theory, toy, real], ids=lambda p: p.__name__)
+def test_a_package_lists_the_names_that_it_has(package):
+    assert "__version__" in package.__all__ and dir(package) == package.__all__
+    assert not hasattr(package, "nothing")

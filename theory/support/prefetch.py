@@ -18,16 +18,12 @@ def prefetch(
     """
     with ThreadPoolExecutor(depth) as pool:
         waiting: deque[tuple[Item, Future[Result]]] = deque()
-        try:
-            for item in items:
-                waiting.append((item, pool.submit(work, item)))
-                if len(waiting) > depth:
-                    yield _finished(*waiting.popleft())
-            while waiting:
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) > depth:
                 yield _finished(*waiting.popleft())
-        finally:
-            for _, future in waiting:
-                future.cancel()
+        while waiting:
+            yield _finished(*waiting.popleft())
 
 
 def _finished(item: Item, future: Future[Result]) -> tuple[Item, Result]:

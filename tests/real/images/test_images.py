@@ -22,6 +22,7 @@ from real.families.checkpoint import Codec
 from real.images import latents, npz
 from real.images.base import ImageSource, whole_labels
 from real.images.digits import digits, digits_source
+from real.images.edm_labels import labels_of
 from real.images.latents import latents_of, require_codec, save_latents
 from real.images.opening import open_images
 from real.images.pixels import read_picture
@@ -589,3 +590,26 @@ def test_pictures_are_read_by_threads_without_a_change_of_the_filters_of_warning
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda k: read_picture(content, str(k), (1, 8, 8)), range(400)))
     assert warnings.filters == before
+
+
+def test_of_very_many_bad_pictures_some_are_named_and_the_others_counted():
+    def none(positions):
+        raise InputError(f"number {positions[0]}")
+
+    first, *named, last = ImageSource("set", 5000, none).readable().notes
+    assert first == "set: 5000 of 5000 images cannot be read and were skipped"
+    assert named[0] == "  skipped: number 0" and len(named) < 1000
+    assert last == f"  and {5000 - len(named)} more"
+
+
+@pytest.mark.parametrize("value", [-1.5, 1.5])
+def test_floating_point_images_beyond_either_end_are_refused(tmp_path, value):
+    np.savez(tmp_path / "x.npz", images=np.full((2, 1, 4, 4), value, np.float32))
+    with pytest.raises(InputError, match=rf"expected floating-point images in \[-1, 1\].*{value}"):
+        open_images(str(tmp_path / "x.npz"), "calibration", (1, 4, 4))
+
+
+def test_a_label_that_no_class_has_is_refused():
+    for label in (2**31, 2**70, -(2**70)):
+        with pytest.raises(InputError, match="expected"):
+            labels_of(f'{{"labels": [["a.png", {label}]]}}'.encode(), ["a.png"], "dataset.json")

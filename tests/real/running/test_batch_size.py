@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from real.cli import main
-from real.running import best_batch_size, timed
+from real.running import batch_size, best_batch_size, timed
+from tests.real.exact import exact_checkpoint
 from tests.real.running.crowded import Crowded, inputs
 from theory.calibration.result import Calibration
 from theory.support.errors import InputError
@@ -56,6 +57,13 @@ def test_a_timed_call_is_of_that_many_images(digits_checkpoint):
     seconds = timed(replace(digits_checkpoint, predict=predict), torch.device("cpu"))
     assert seconds(3) > 0
     assert sizes == [(3, 3)] * 4
+
+
+def test_a_timed_call_takes_as_long_as_the_shortest_but_for_the_first(monkeypatch):
+    """The first warms up: here it seems to take no time at all."""
+    taken = iter([0.0, 3.0, 1.0, 2.0])
+    monkeypatch.setattr(batch_size, "seconds_of", lambda work, device: next(taken))
+    assert timed(exact_checkpoint("table"), torch.device("cpu"))(3) == 1.0
 
 
 def test_calibrate_finds_its_batch_size_and_the_result_stays(tmp_path, capsys):

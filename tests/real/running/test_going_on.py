@@ -17,7 +17,7 @@ from tests.real.exact import exact_checkpoint
 from tests.real.running.kills import content, kills
 from tests.refusals import refusal
 from theory.calibration import Calibration, kept
-from theory.support.errors import InputError
+from theory.support.errors import InputError, OutputError
 
 ROOT = Path(__file__).parents[3]
 SMALL = ["calibrate", "digits", "--images", "64", "--times", "3", "--order", "0", "--quiet"]
@@ -97,6 +97,16 @@ def test_a_run_that_would_fail_again_keeps_nothing(tmp_path, monkeypatch):
         progress.once("result", lambda _: {"value": 1})
         raise InputError("network: no")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_output_cannot_be_written_keeps_what_it_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "SECONDS", 0.0)
+    out, checkpoint = tmp_path / "out", exact_checkpoint("table")
+    with refusal("output: full"), going_on(out, checkpoint, {}) as progress:
+        progress.once("result", lambda _: {"value": 1})
+        raise OutputError("output: full")
+    with going_on(out, checkpoint, {}) as progress:
+        assert progress.once("result", lambda _: {"value": 2}) == {"value": 1}
 
 
 def torchrun(count: int, *arguments: str) -> subprocess.Popen[str]:

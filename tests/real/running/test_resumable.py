@@ -1,6 +1,7 @@
 """Runs that are killed and go on: the same result, and no prediction made twice."""
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import torch
 
 from real.cli import main
 from real.running import resumable
+from real.running.resumable import Recorded
 from tests.real.exact import exact_checkpoint
 from tests.refusals import refusal
 from theory.sampling.fitted import FittedSolver
@@ -123,6 +125,31 @@ def test_what_is_kept_is_told(tmp_path, capsys):
     assert ".out.predictions keeps what was predicted: the same command goes on" in (
         capsys.readouterr().err
     )
+
+
+@pytest.fixture
+def disk_of_two_records():
+    """No file can grow beyond two predictions and a half."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 48 + 20, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.usefixtures("disk_of_two_records")
+def test_a_run_goes_on_when_the_disk_is_full(tmp_path):
+    assert len(run(tmp_path / "out", Counting())) == 5
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "out", Counting(killed_at=4))
+    assert left(tmp_path) == []
+
+
+def test_no_more_than_the_limit_is_kept(tmp_path):
+    with (tmp_path / "file").open("w+b", buffering=0) as file:
+        file.seek(2**31 - 10)
+        y = Recorded(Counting(), file, "network")(NOISE[0], TIMES[0])
+        assert torch.equal(y, Counting()(NOISE[0], TIMES[0]))
+        assert file.seek(0, os.SEEK_END) <= 2**31
 
 
 def test_two_runs_do_not_write_one_output(tmp_path):

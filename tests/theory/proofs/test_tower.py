@@ -90,6 +90,7 @@ TRUE = {
     "energy": lambda: energy(2, alpha),
 }
 BROKEN = {
+    "a square is not, along another coordinate": lambda: tower.solves_too(lambda q, *_: q**2)[1],
     "a derivative without alpha": lambda: solves(lambda q, x, a, s: sp.diff(q, x)),
     "a derivative with alpha^2": lambda: solves(lambda q, x, a, s: a**2 * sp.diff(q, x)),
     "a power of the density": lambda: solves(lambda q, x, a, s: q**2),

@@ -1,6 +1,8 @@
 """The command line: arguments, and what a user did wrong as one line with status 2."""
 
 import argparse
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,15 +45,44 @@ def test_an_interruption_is_status_130(monkeypatch, capsys):
     assert capsys.readouterr() == ("", "")
 
 
-def test_a_reader_that_went_away_is_status_141():
-    program = (
-        "from theory.support.command_line import run; run('p', lambda _: print('x\\n' * 10**6))"
+BUFFERED = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+
+
+def printing(count):
+    """A program that prints so many lines."""
+    return (
+        f"from theory.support.command_line import run; run('p', lambda _: print('x\\n' * {count}))"
     )
+
+
+@pytest.mark.parametrize("count", [1, 10**6])
+def test_a_reader_that_went_away_is_status_141(count):
+    program = printing(count)
     process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=BUFFERED,
     )
     process.stdout.close()
     assert (process.stderr.read(), process.wait()) == (b"", 141)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_output_that_cannot_be_printed_is_one_line_and_status_two():
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-c", printing(1)], stdout=full, stderr=subprocess.PIPE, text=True,
+            env=BUFFERED,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == "p: input or output: No space left on device\n"
+
+
+def test_an_error_of_the_system_names_the_file_and_what_is_wrong(monkeypatch, capsys):
+    error = PermissionError(errno.EACCES, os.strerror(errno.EACCES), "some/file")
+    assert leave(monkeypatch, failing_with(error)) == 2
+    assert capsys.readouterr().err == "python -m program: some/file: Permission denied\n"
 
 
 def test_the_program_gets_its_arguments_and_the_status_is_its_own(monkeypatch):
@@ -93,6 +124,8 @@ COUNT, SEED = "expected a positive whole number up to 1000000000000", "expected 
         (["--count", "9" * 10_000], f"{COUNT}, got '9{{60}}'"),
         (["--seed", "-1"], SEED),
         (["--seed", str(MAX_SEED + 1)], SEED),
+        (["--seed", "9223372036854775808"], SEED),  # of no int64
+        (["--sede=" + "x" * 50], "unrecognized arguments: .*; did you mean --seed?"),
         (["--other"], "unrecognized arguments: --other"),
     ],
 )
@@ -114,5 +147,6 @@ def test_a_name_that_says_something_else_is_refused():
     with pytest.raises(argparse.ArgumentTypeError, match=r"with .json, got 'a.png'"):
         parse("a.png")
     assert folder_named("runs/v1.2").name == "v1.2"
-    with pytest.raises(argparse.ArgumentTypeError, match=r"a folder, got 'report.html'"):
-        folder_named("report.html")
+    for name in ("report.html", "x.JPG", "x.json", "x.png", "a.safetensors", "x.txt"):
+        with pytest.raises(argparse.ArgumentTypeError, match=f"a folder, got '{name}'"):
+            folder_named(name)

@@ -1,6 +1,9 @@
 """An error in one line."""
 
-from theory.support.errors import MOST_LETTERS, one_line, one_line_with_type
+import pytest
+
+from tests.refusals import refusal
+from theory.support.errors import MOST_LETTERS, one_line, one_line_with_type, refusing
 
 
 def test_one_line_is_the_first_or_the_type():
@@ -17,3 +20,16 @@ def test_a_long_error_is_cut_and_says_so():
     line = one_line_with_type(RuntimeError("size mismatch " * 500))
     assert line.startswith("RuntimeError: size mismatch") and line.endswith("letters more)")
     assert len(line) < MOST_LETTERS + 40
+
+
+class Panic(BaseException):
+    """As libraries in Rust raise it."""
+
+
+def test_whatever_a_library_raises_is_refused_but_no_wish_to_end():
+    for error in (ValueError("odd"), Panic("odd"), MemoryError("odd")):
+        with refusal(f"data: x: {type(error).__name__}: odd"), refusing("data: x"):
+            raise error
+    for wish in (KeyboardInterrupt, SystemExit):
+        with pytest.raises(wish), refusing("data: x"):
+            raise wish

@@ -185,12 +185,30 @@ def test_modes_are_those_of_new_files(tmp_path, umask):
     stored.write(tmp_path / "x", stored.Contents({"x": torch.zeros(2)}), "format")
     write_json(tmp_path / "new" / "x.json", {})
     with replacing_folder(tmp_path / "out") as folder:
-        for name in ("new", "mode", "x"):
+        (folder / "deep").mkdir()
+        for name in ("new", "mode", "deep/x"):
             save_file({"x": torch.zeros(2)}, folder / name)
-    files = [tmp_path / "x", *(tmp_path / "new").iterdir(), *(tmp_path / "out").iterdir()]
+    written = [p for name in ("new", "out") for p in (tmp_path / name).rglob("*") if p.is_file()]
+    files = [tmp_path / "x", *written]
     assert {stat.S_IMODE(path.stat().st_mode) for path in files} == {0o666 & ~umask}
     assert stat.S_IMODE((tmp_path / "out").stat().st_mode) == 0o777 & ~umask
     assert len(files) == 5
+
+
+def test_what_appears_is_on_the_disk_before(tmp_path, monkeypatch):
+    settled, sync = set(), os.fsync
+
+    def remembered(descriptor):
+        settled.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", remembered)
+    write_json(tmp_path / "x.json", {})
+    with replacing_folder(tmp_path / "out") as folder:
+        (folder / "deep").mkdir()
+        (folder / "deep" / "y").write_text("y")
+    written = [tmp_path / "x.json", tmp_path / "out" / "deep" / "y"]
+    assert {path.stat().st_ino for path in written} <= settled
 
 
 def full(path):
@@ -250,3 +268,4 @@ def test_an_output_that_is_an_input_is_refused(tmp_path):
         with refusal("expected another place than the input"):
             require_other(same, tmp_path / "none", given)
     require_other(tmp_path / "none", tmp_path / "none", given)
+    require_other(tmp_path / ("n" * 300), given)  # no file can have this name

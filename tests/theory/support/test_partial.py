@@ -1,8 +1,12 @@
 """Folders of what is being written: gone at the end, gone at the next run, never another run's."""
 
+import errno
+import fcntl
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,3 +66,23 @@ def test_a_folder_that_was_made_for_nothing_goes(tmp_path):
     with partial_folder(tmp_path / "a" / "b") as folder:
         (folder.parent / "kept").touch()
     assert [path.name for path in (tmp_path / "a" / "b").iterdir()] == ["kept"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted by /proc")
+def test_no_descriptor_is_kept(tmp_path):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for _ in range(3):
+        with partial_folder(tmp_path):
+            pass
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_where_there_are_no_locks_nothing_is_taken_for_a_leftover(tmp_path, monkeypatch):
+    def without_locks(*_):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", without_locks)
+    with partial_folder(tmp_path) as folder:
+        remove_leftovers(tmp_path)
+        assert folder.exists()
+    assert not list(tmp_path.iterdir())

@@ -51,3 +51,14 @@ def test_an_error_reaches_the_caller():
     assert [next(results)[1] for _ in range(2)] == [0, 1]
     with pytest.raises(ValueError, match="two"):
         next(results)
+
+
+def test_as_many_are_worked_on_at_once_as_asked_for():
+    """Each waits for two others."""
+    together = threading.Barrier(3)
+
+    def work(n):
+        together.wait(10)
+        return n
+
+    assert [result for _, result in prefetch(work, range(6), 3)] == list(range(6))

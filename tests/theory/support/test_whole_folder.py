@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -84,3 +85,23 @@ def test_files_that_were_ready_are_moved_before_anything_else(tmp_path):
     require_folder(tmp_path)
     assert texts(tmp_path) == ["new", "old", "old"]
     assert not ready.exists()
+
+
+def test_a_link_to_what_is_ready_elsewhere_is_not_followed(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "a.txt").write_text("theirs")
+    write(tmp_path / "out", "old")
+    (tmp_path / "out" / whole_folder.READY).symlink_to(tmp_path / "elsewhere")
+    require_folder(tmp_path / "out")
+    assert texts(tmp_path / "out") == OLD
+    assert (tmp_path / "elsewhere" / "a.txt").read_text() == "theirs"
+
+
+@pytest.mark.parametrize("answer", [{"renameat2": lambda *_: -1}, {}], ids=["fails", "absent"])
+def test_where_no_exchange_is_done_files_are_moved(tmp_path, monkeypatch, answer):
+    write(tmp_path, "old")
+    inode = tmp_path.stat().st_ino
+    system = SimpleNamespace(**answer)
+    monkeypatch.setattr(whole_folder.ctypes, "CDLL", lambda *_, **__: system)
+    write(tmp_path, "new")
+    assert (texts(tmp_path), tmp_path.stat().st_ino) == (NEW, inode)

@@ -240,6 +240,7 @@ def unchecked(kind, **parts):
 
 leaving = Model(leaves, diffusion)
 of_a_number = unchecked(Model, predict=exact, diffusion=3, target=SCORE)
+of_no_function = unchecked(Model, predict=3, diffusion=diffusion, target=SCORE)
 of_a_word = unchecked(Model, predict=exact, diffusion=diffusion, target="score")
 of_numbers = unchecked(
     Model, predict=exact, diffusion=unchecked(Diffusion, data=3, schedule=VPLinear()), target=SCORE
@@ -460,6 +461,7 @@ def test_a_schedule_that_does_not_decrease_is_tried_no_further(user_file, tmp_pa
         ("--schedule", "{path}:Endless", "expected numbers t_min < t_max"),
         ("--model", "{path}:leaving", "SystemExit"),
         ("--model", "{path}:of_a_number", "expected a toy.Diffusion"),
+        ("--model", "{path}:of_no_function", "expected a function predict, got 3"),
         ("--model", "{path}:of_a_word", "expected a theory.Target"),
         ("--model", "{path}:of_numbers", "expected the diffusion of a GaussianMixture"),
         ("--model", "{path}:guessing", "twice"),

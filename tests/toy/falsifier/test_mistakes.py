@@ -11,10 +11,11 @@ import torch
 from theory.diffusion.schedules import VPLinear
 from theory.support.user_code import load_object
 from toy.claims.table import ALL
+from toy.falsifier import model_mistakes
 from toy.falsifier.falsify import falsify, model_stages, schedule_stages
 from toy.falsifier.mistakes import FLOAT32, holds_float32, is_rounding
 from toy.falsifier.model_errors import ModelPoint
-from toy.falsifier.model_mistakes import explain_model
+from toy.falsifier.model_mistakes import AMONG_OTHERS, explain_model, likely_mistake
 from toy.falsifier.schedule_claims import decreasing_error
 from toy.falsifier.schedule_mistakes import BACKWARDS, explain_rise, explain_schedule
 from toy.falsifier.validation import as_model, as_schedule
@@ -669,3 +670,97 @@ def test_a_mistake_in_a_part_is_told_with_the_part(tmp_path, name, mistake, wher
     assert explanation.mistake == mistake
     assert re.fullmatch(where, explanation.where)
     assert any(line == f"where: {explanation.where}" for line in explanation.lines()) == bool(where)
+
+
+TURNED = """
+import math
+import torch
+from dataclasses import replace
+from functools import partial
+from toy import Diffusion, GaussianMixture, Model
+from theory.schedules import VPLinear
+
+f = partial(torch.tensor, dtype=torch.float64)
+w, m = f([0.25, 0.75]), f([[-1.5, 0.5], [1.0, 0.25]])
+turns = f([[[0.8, -0.6], [0.6, 0.8]], [[0.6, -0.8], [0.8, 0.6]]])
+variances, schedule = f([[0.5, 1.0], [1.5, 0.2]]), VPLinear()
+data = GaussianMixture(w.log(), m, variances, turns)
+c = data.covariances()
+factors, moved = torch.linalg.cholesky(c), m - w @ m
+variance = (w @ (c.diagonal(dim1=1, dim2=2) + moved**2)).mean()
+
+
+def of_laws(score, data=data):
+    def predict(x, t):
+        y = torch.empty_like(x)
+        for u in t.unique():
+            a, s = schedule.alpha(u), schedule.sigma(u)
+            y[t == u] = score(Diffusion(data, schedule).marginal(u.item()), x[t == u], a, s)
+        return y
+
+    return Model(predict, Diffusion(globals()["data"], schedule))
+
+
+def of_law(data):
+    return of_laws(lambda law, x, a, s: law.score(x), data)
+
+
+def likely(law, x, a, s):
+    chosen = law.responsibilities(x).argmax(1)
+    return law.component_scores(x)[torch.arange(len(x)), chosen]
+
+
+def as_one(law, x, a, s):
+    m, c = law.mean(), law.covariances()
+    off = law.means - m
+    whole = torch.einsum("k,kij->ij", w, c + off[:, :, None] * off[:, None, :])
+    return -(x - m) @ torch.linalg.inv(whole)
+
+
+def backwards(law, x, a, s):
+    (u,) = [u for u in [schedule.time_of(torch.log(a**2 / s**2)).item()]]
+    return Diffusion(data, schedule).score(x, schedule.t_min + schedule.t_max - u)
+
+
+def alpha_bar(law, x, a, s):
+    spread = a**4 * c + s**2 * torch.eye(2).double()
+    return GaussianMixture.full(w, a**2 * m, spread).score(x)
+
+
+def beside(law, x, a, s):
+    return law.score(x) - 0.1 * x.mean(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "mistake"),
+    [
+        ("of_law(replace(data, log_weights=0 * data.log_weights - math.log(2)))", "equal weights"),
+        ("of_law(GaussianMixture.full(w, m, torch.linalg.inv(c)))", "their inverses"),
+        ("of_law(replace(data, rotations=data.rotations.mT))", "turned the other way"),
+        ("of_law(GaussianMixture.full(w, m, factors.mT @ factors))", "L^T L in place of L L^T"),
+        ("of_law(GaussianMixture.full(w, moved / variance.sqrt(), c / variance))", "of mean 0 and"),
+        ("of_laws(lambda law, x, a, s: GaussianMixture.full(w, a * m, a**2 * c).score(x))", "missing noise"),
+        ("of_laws(alpha_bar)", "alpha_bar for alpha"),
+        ("of_laws(likely)", "the most likely one alone"),
+        ("of_laws(as_one)", "one Gaussian with the mean"),
+        ("of_laws(backwards)", "backwards"),
+        ("of_laws(lambda law, x, a, s: law.score(x).flip(1))", "the other way round"),
+        ("of_laws(lambda law, x, a, s: law.log_density(x).exp()[:, None] * law.score(x))", "not of its log"),
+        ("of_laws(lambda law, x, a, s: law.score(x).bfloat16().double())", "bfloat16"),
+        ("of_laws(lambda law, x, a, s: torch.where(x > 0.5, math.nan, law.score(x) + 1))", ""),
+    ],
+)  # fmt: skip
+def test_a_score_of_a_wrong_law_is_explained(tmp_path, monkeypatch, wrong, mistake):
+    monkeypatch.setattr(model_mistakes, "MOST_TIMES", 3)
+    model = loaded(tmp_path, f"{TURNED}\nwrong = {wrong}\n", "wrong")
+    found = likely_mistake(model, torch.tensor([0.7, -0.4]).double(), 0.6)
+    assert mistake in found and bool(mistake) == bool(found)
+
+
+def test_a_wrong_score_of_several_rows_is_told_to_depend_on_them(tmp_path):
+    """Where no other mistake explains it."""
+    model = loaded(tmp_path, f"{TURNED}\nwrong = of_laws(beside)\n", "wrong")
+    x_t = torch.tensor([0.7, -0.4]).double()
+    (explanation,) = explain_model(ModelPoint(model, 0.3, 0.6, x_t))
+    assert explanation.mistake == AMONG_OTHERS
