@@ -239,3 +239,66 @@ def test_good_arguments_leave_with_the_programs_status(monkeypatch):
 def test_errors_are_raised_to_callers():
     with pytest.raises(InputError, match="positive whole number"):
         main(["verify", "--examples", "0"])
+
+
+SCORE = """
+import os, signal, time
+import torch
+from theory.schedules import VPLinear
+from toy import Diffusion, GaussianMixture
+
+one, point = torch.ones(1).double(), torch.ones(1, 1).double()
+mine = Diffusion(GaussianMixture.diagonal(one, point, point), VPLinear())
+calls = 0
+
+def score(x, t):
+    global calls
+    calls += 1
+    a, s = mine.schedule.alpha(t)[:, None], mine.schedule.sigma(t)[:, None]
+    {line}
+    return -(x - a) / (a**2 + s**2)
+"""
+
+
+def verify_score(tmp_path, line):
+    """The score with a line of its own, tried in a process."""
+    (tmp_path / "mine.py").write_text(SCORE.replace("{line}", line))
+    arguments = ["verify", "--model", "mine.py:score", "--examples", "1", "--quiet"]
+    return subprocess.run(
+        [sys.executable, "-m", "toy", *arguments], cwd=tmp_path, check=False, text=True,
+        capture_output=True, env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=300,
+    )  # fmt: skip
+
+
+def test_a_request_to_end_is_no_failure_of_the_users_code(tmp_path):
+    """It comes while the user's code runs, which is then not asked again."""
+    found = verify_score(tmp_path, "calls == 40 and os.kill(os.getpid(), signal.SIGTERM)")
+    assert (found.returncode, found.stderr) == (143, "")
+
+
+def test_slow_code_is_told_to_be_slow(tmp_path):
+    found = verify_score(
+        tmp_path, "calls == 1 and time.sleep(3); calls == 40 and os.kill(os.getpid(), 15)"
+    )
+    assert "note: a few calls of mine.py:score took 3 s; the claims need thousands" in found.stdout
+
+
+def test_a_schedule_that_holds_a_square_is_told_so(tmp_path, capsys):
+    lines = (
+        "from theory.schedules import VPLinear",
+        "class Mine(VPLinear):",
+        "    def alpha(self, t):",
+        "        return super().alpha(t) ** 2",
+        "mine = Mine()",
+    )
+    (tmp_path / "mine.py").write_text("\n".join(lines))
+    arguments = [
+        "verify",
+        "--schedule",
+        f"{tmp_path / 'mine.py'}:mine",
+        "--examples",
+        "1",
+        "--quiet",
+    ]
+    assert main(arguments) == 1
+    assert capsys.readouterr().out.startswith("note: alpha(t) holds alpha^2 (alpha_bar)?")
