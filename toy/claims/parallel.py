@@ -4,16 +4,14 @@ A process finds a claim in the table by its id. Cases and samples depend on the 
 number of processes changes the time only.
 """
 
-import multiprocessing
 import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 
 import torch
 
+from toy.claims.processes import context, interruptions_ignored
 from toy.claims.table import ALL
 from toy.judge.verdicts import Verdict, judge
 
@@ -22,27 +20,13 @@ def verify_in_processes(
     ids: Sequence[str], examples: int, seed: int, jobs: int
 ) -> Iterator[Verdict]:
     """The verdicts of these claims in this order, from so many processes."""
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(jobs, len(ids)), context, _prepare)
+    pool = ProcessPoolExecutor(min(jobs, len(ids)), context(), _prepare)
     try:
-        with _interruptions_ignored():
+        with interruptions_ignored():
             verdicts = pool.map(partial(_judge_by_id, examples=examples, seed=seed), ids)
         yield from verdicts
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _interruptions_ignored() -> Iterator[None]:
-    """Processes begun within ignore interruptions until ``_prepare``, so that none leaves a traceback."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _prepare() -> None:

@@ -109,6 +109,10 @@ def _list() -> int:
 
 def _of_table(options: argparse.Namespace) -> Any:
     """Verdicts of the table's claims, and their number."""
+    from toy.claims.processes import begin_to_load
+
+    if options.jobs > 1:
+        begin_to_load()
     from toy.claims.parallel import verify_in_processes
     from toy.claims.table import ALL
     from toy.judge.verdicts import verify
