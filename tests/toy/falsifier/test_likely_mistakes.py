@@ -238,6 +238,7 @@ MODELS = {
         ),
         "another schedule: the alpha and sigma of VPLinear()",
     ),
+    "backwards": (lambda x, t: score(x, 0.9946 - t), "time: backwards, at t_min + t_max - t"),
     "sigma of another time": (later, "sigma alone: time: backwards, at 1 - t"),
     "rounded time": (lambda x, t: score(x, (t * 100).round() / 100), "rounded to a whole number of 1/100"),
     "two at once": (lambda x, t: -2 * score(x, t, power=0.0) / 2, "two mistakes: missing alpha"),
