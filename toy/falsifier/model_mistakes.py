@@ -13,7 +13,12 @@ from toy.falsifier.model_errors import ModelPoint, error_among_others, predictio
 from toy.falsifier.sweeps import points_around, stratified, usable
 from toy.falsifier.user_models import Model
 from toy.falsifier.where import clipped_at, is_linear, one_sided, some_coordinates
-from toy.falsifier.wrong_scores import other_times, wrong_means, wrong_scores
+from toy.falsifier.wrong_scores import (
+    other_times,
+    wrong_conversions,
+    wrong_means,
+    wrong_scores,
+)
 from toy.judge.claim import EXACT_TOLERANCE
 from toy.judge.evidence import Explanation
 from toy.mixtures.mixture import float64
@@ -271,6 +276,8 @@ def _of_terms(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
         "terms: the data is missing": b * noise,
         "terms: the noise is missing": a * data,
     }
+    for name, wrong in wrong_conversions(x, noise, *diffusion.scales(t)).items():
+        found[name] = convert(wrong, x, float64(t), DATA, model.target, diffusion.schedule)
     for name, wrong in wrong_means(diffusion, x, t).items():
         found[f"{name}, beside the right noise"] = a * wrong + b * noise
     return found

@@ -118,6 +118,7 @@ def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
             "exchanged: it is d_alpha": d_a,
             "it is the slope of sqrt(1 - alpha^2), which sigma(t) is not":
                 -a * d_a / (1 - a**2).sqrt(),
+            "that of a schedule that preserves variance: -alpha alpha'/sigma": -a * d_a / sigma,
             **other_slopes("d_sigma", t),
             "missing sigma: sigma'/sigma in place of sigma'": d_sigma / sigma,
             "missing sigma: sigma sigma' in place of sigma'": d_sigma * sigma,
@@ -140,6 +141,7 @@ def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
             "g for g^2": g2.abs().sqrt(),
             "sigma for sigma^2: -sigma d log-SNR/dt": -sigma * slope,
             "missing sigma^2: -d log-SNR/dt": -slope,
+            "that of a schedule that preserves variance: -2 d log alpha/dt": -2 * f,
             "missing drift term -2 f sigma^2 of g^2": 2 * sigma * d_sigma,
             "the sign of the drift term -2 f sigma^2 of g^2":
                 2 * sigma * d_sigma + 2 * f * sigma**2,

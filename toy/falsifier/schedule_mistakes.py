@@ -66,6 +66,9 @@ def _explanation(found: Compared, schedule: Schedule, k: int) -> Explanation:
     mistake = _likely_mistake(found, schedule, k)
     wrong = ~(found.errors() <= EXACT_TOLERANCE)
     where = "" if mistake else one_sided("t", found.t, wrong, fewest=1)
+    if found.quantity == INVERSE:
+        u = schedule.time_of(schedule.log_snr(found.t)).detach()[k].item()
+        where = where or f"time_of gives {u:.6g} in place of {found.t[k].item():.6g}"
     t, expected, got = (values[k].item() for values in (found.t, found.expected, found.got))
     return Explanation(found.quantity, t, expected, got, mistake, where)
 
@@ -84,10 +87,25 @@ def _likely_mistake(found: Compared, schedule: Schedule, k: int) -> str:
         return mistake
     if is_slope and expected[k] == 0:
         return STILL
+    if guard := _guard(found, schedule):
+        return guard
     factor = constant_factor(got[known], expected[known])
     if factor and is_slope and ":" not in factor:
         factor += ": the inner derivative (chain rule)?"
     return factor or held_squares(schedule) or (_fit_each_other(schedule) if is_slope else "")
+
+
+def _guard(found: Compared, schedule: Schedule) -> str:
+    """What is added to alpha or sigma in a divisor, so that it is never zero; or an empty text."""
+    for name in ("alpha", "sigma"):
+        scale = getattr(schedule, name)(found.t)
+        sizes = (found.expected / found.got - 1) * scale
+        size = sizes.median().item()
+        moves = scale.max() - scale.min() > CERTAIN * scale.max()
+        constant = ((sizes - size).abs() <= CERTAIN * abs(size)).all()
+        if moves and constant and abs(size) > EXACT_TOLERANCE:
+            return f"a guard: {size:.3g} is added to {name} in a divisor"
+    return ""
 
 
 def _difference_quotient(found: Compared, schedule: Schedule) -> str:

@@ -13,6 +13,9 @@ from toy.falsifier.sweeps import usable
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
 
+GUARDS = tuple(10.0**-k for k in range(1, 9))
+"""What is added to a divisor, so that it is never zero."""
+
 
 def wrong_scores(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]:
     """Scores (n, d) at points (n, d) and the time t, by the name of the mistake."""
@@ -34,7 +37,30 @@ def wrong_scores(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]
             )  # fmt: skip
         else:
             found[f"another schedule: the alpha and sigma of {name}"] = torch.full_like(x, math.nan)
+    found["components: the probabilities of the data without noise"] = torch.einsum(
+        "nk,nkd->nd",
+        diffusion.data.responsibilities(x),
+        diffusion.marginal(t).component_scores(x),
+    )
+    for size in GUARDS:
+        right = diffusion.score(x, t)
+        found[f"a guard: {size:g} is added to the variance of x_t"] = _law(
+            diffusion.data, alpha, alpha**2, sigma**2 + size
+        ).score(x)
+        found[f"a guard: {size:g} is added to sigma in a divisor"] = right * sigma / (sigma + size)
+        found[f"a guard: {size:g} is added to sigma^2 in a divisor"] = (
+            right * sigma**2 / (sigma**2 + size)
+        )
     return found | _of_components(diffusion.marginal(t), x)
+
+
+def wrong_conversions(x: Tensor, noise: Tensor, alpha: float, sigma: float) -> dict[str, Tensor]:
+    """Means of x_0 given x_t from the noise, (x_t - sigma e)/alpha, with a wrong power (n, d)."""
+    return {
+        "sigma^2 for sigma: in (x_t - sigma e)/alpha": (x - sigma**2 * noise) / alpha,
+        "missing sigma: in (x_t - sigma e)/alpha": (x - noise) / alpha,
+        "the sign of sigma: in (x_t - sigma e)/alpha": (x + sigma * noise) / alpha,
+    }
 
 
 def wrong_means(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]:
@@ -104,6 +130,12 @@ def _of_components(law: GaussianMixture, x: Tensor) -> dict[str, Tensor]:
             torch.exp(law.log_density(x))[:, None] * law.score(x),
         "components: weights that are not divided by their sum":
             torch.einsum("nk,nkd->nd", torch.exp(logs + _without_pi(law)), of_each),
+        "components: their weights in place of the logarithms of these": torch.einsum(
+            "nk,nkd->nd", torch.softmax(logs - law.log_weights + weights, 1), of_each
+        ),
+        "components: divided by the Cholesky factor of their covariance, not by it": torch.einsum(
+            "nk,kji,nkj->ni", law.responsibilities(x), torch.linalg.cholesky(law.covariances()), of_each
+        ),
         "components: times their variance, not divided by it": torch.einsum(
             "nk,kij,nkj->ni", law.responsibilities(x), law.covariances() @ law.covariances(), of_each
         ),

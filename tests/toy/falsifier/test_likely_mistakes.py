@@ -94,6 +94,25 @@ SCHEDULES = {
         ),
         "log_snr(time_of", "time_of takes alpha(t) for alpha^2",
     ),
+    "slope of preserved variance": (
+        (
+            "sigma = lambda self, t: 1 - self.alpha(t) ** 2",
+            "d_sigma = lambda self, t: -self.alpha(t) * self.d_alpha(t) / self.sigma(t)",
+        ),
+        "d_sigma", "that of a schedule that preserves variance",
+    ),
+    "noise of preserved variance": (
+        (
+            "sigma = lambda self, t: 1 - self.alpha(t) ** 2",
+            "d_sigma = lambda self, t: -2 * self.alpha(t) * self.d_alpha(t)",
+            "diffusion_sq = lambda self, t: -2 * self.d_alpha(t) / self.alpha(t)",
+        ),
+        "diffusion_sq", "that of a schedule that preserves variance",
+    ),
+    "guard": (
+        ("d_sigma = lambda self, t: -self.alpha(t) * self.d_alpha(t) / (self.sigma(t) + 1e-4)",),
+        "d_sigma", "a guard: 0.0001 is added to sigma in a divisor",
+    ),
     "decibels": (
         ("log_snr = lambda self, t: 10 / math.log(10) * VPCosine.log_snr(VPCosine(0.0), t)",),
         "log_snr", "decibels for log",
@@ -110,6 +129,13 @@ def test_a_mistake_in_a_schedule(tmp_path, name):
         assert found == () and held_squares(mine) == ""
         return
     assert found[0].quantity.startswith(quantity) and mistake in found[0].mistake
+
+
+def test_an_inverse_says_which_time_it_gives(tmp_path):
+    squared = "time_of = lambda self, log_snr: VPCosine.time_of(self, log_snr) ** 2"
+    mine = schedule(tmp_path, squared)
+    (found,) = explain_schedule(mine, TimePair(mine, 0.2, 0.9))
+    assert (found.mistake, found.where) == ("", "time_of gives 0.81 in place of 0.9")
 
 
 def test_a_mistake_that_does_not_show_at_the_counterexample_is_found_elsewhere(tmp_path):
@@ -185,12 +211,12 @@ def parts(t):
     return a, s
 
 
-def score(x, t, m=M, v=V, power=1.0, scales=None, probabilities=None, divided=True):
+def score(x, t, m=M, v=V, power=1.0, scales=None, probabilities=None, divided=True, root=1.0):
     a, s = parts(t) if scales is None else scales
     c, d = a**2 * v + s**2, x[:, None] - a**power * m
     logs = W.log() - (d**2 / c + c.log()).sum(-1) / 2
     r = torch.softmax(logs, 1) if probabilities is None else probabilities(logs)
-    return -(r[..., None] * (d / c if divided else d * c)).sum(1)
+    return -(r[..., None] * (d / c**root if divided else d * c)).sum(1)
 
 
 def in_terms(x, t, sign=1.0, gain=1.0):
@@ -218,6 +244,12 @@ def mean(x, t):
     return (x + s[:, 0] ** 2 * score(x, t)) / a[:, 0]
 
 
+def of_noise(x, t, of_sigma, of_alpha, sign=1):
+    """The data from the noise, with powers of sigma and alpha."""
+    a, s = (scale[:, 0] for scale in parts(t))
+    return (x + sign * s**of_sigma * s * score(x, t)) / a**of_alpha
+
+
 MODELS = {
     "weights that add up to more": (
         lambda x, t: score(x, t, probabilities=torch.exp), "divided by their sum",
@@ -237,6 +269,27 @@ MODELS = {
             x, t, scales=[f(t)[:, None, None] for f in (VPLinear().alpha, VPLinear().sigma)]
         ),
         "another schedule: the alpha and sigma of VPLinear()",
+    ),
+    "weights without logarithm": (
+        lambda x, t: score(x, t, probabilities=lambda logs: torch.softmax(logs - W.log() + W, 1)),
+        "components: their weights in place of the logarithms",
+    ),
+    "deviations": (lambda x, t: score(x, t, root=0.5), "divided by the Cholesky factor"),
+    "jitter": (
+        lambda x, t: score(x, t, scales=(parts(t)[0], (parts(t)[1] ** 2 + 1e-3).sqrt())),
+        "a guard: 0.001 is added to the variance of x_t",
+    ),
+    "guard": (
+        lambda x, t: score(x, t) * (parts(t)[1] / (parts(t)[1] + 1e-2))[:, 0],
+        "a guard: 0.01 is added to sigma in a divisor",
+    ),
+    "guard of the variance": (
+        lambda x, t: score(x, t) * (parts(t)[1] ** 2 / (parts(t)[1] ** 2 + 1e-2))[:, 0],
+        "a guard: 0.01 is added to sigma^2 in a divisor",
+    ),
+    "probabilities without noise": (
+        lambda x, t: score(x, t, probabilities=lambda logs: MINE.data.responsibilities(x)),
+        "the probabilities of the data without noise",
     ),
     "backwards": (lambda x, t: score(x, 0.9946 - t), "time: backwards, at t_min + t_max - t"),
     "sigma of another time": (later, "sigma alone: time: backwards, at 1 - t"),
@@ -281,6 +334,11 @@ def test_a_mistake_in_a_score(name):
             "the data is clipped: each coordinate stands at +-0.8",
         ),
         (lambda x, t: -parts(t)[1][:, 0] * score(x, t), NOISE, None),
+        (lambda x, t: of_noise(x, t, 2, 1), DATA, "sigma^2 for sigma: in (x_t - sigma e)/alpha"),
+        (lambda x, t: of_noise(x, t, 0, 1), DATA, "missing sigma: in (x_t - sigma e)/alpha"),
+        (lambda x, t: of_noise(x, t, 1, 0), DATA, "one alpha too many"),
+        (lambda x, t: of_noise(x, t, 1, 2), DATA, "one alpha too few"),
+        (lambda x, t: of_noise(x, t, 1, 1, -1), DATA, "the sign of sigma: in (x_t - sigma e)/alpha"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_another_target(predict, target, mistake):
