@@ -103,7 +103,8 @@ def error_among_others(model: Model) -> tuple[float, ModelPoint]:
     alone = torch.cat([model.at(x[None], t) for t, x in points])
     times = float64([t for t, _ in points])
     together = model.rows(torch.stack([x for _, x in points]), times)
-    off = (together - alone).abs().amax(1) / (1 + alone.abs().amax(1))
+    apart = torch.where(together == alone, 0.0, (together - alone).abs())  # infinite ones, too
+    off = apart.amax(1) / (1 + alone.nan_to_num(posinf=0.0, neginf=0.0).abs().amax(1))
     both_nan = (together.isnan() & alone.isnan()).any(1)
     off = torch.where(both_nan, 0.0, off).nan_to_num(nan=math.inf)
     t, x = points[worst := int(off.argmax())]

@@ -7,8 +7,15 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from theory.diffusion.targets import DATA, NAMED, SCORE, convert
-from toy.falsifier.mistakes import AGREES, FLOAT32, constant_factor, explaining, is_rounding
+from theory.diffusion.targets import DATA, NAMED, NOISE, SCORE, convert
+from toy.falsifier.mistakes import (
+    AGREES,
+    FLOAT32,
+    constant_factor,
+    explaining,
+    is_rounding,
+    power_of_scales,
+)
 from toy.falsifier.model_errors import ModelPoint, error_among_others, prediction_errors
 from toy.falsifier.sweeps import points_around, stratified, usable
 from toy.falsifier.user_models import Model
@@ -17,6 +24,7 @@ from toy.falsifier.wrong_scores import (
     other_times,
     wrong_conversions,
     wrong_means,
+    wrong_noises,
     wrong_scores,
 )
 from toy.judge.claim import EXACT_TOLERANCE
@@ -120,6 +128,7 @@ def likely_mistake(model: Model, x: Tensor, t: float) -> str:
         explaining(got, wrong)
         or _of_precision(got)
         or constant_factor(got.flatten(), right.flatten())
+        or power_of_scales(got, right, *_scales(model, samples))
         or explaining(got, _with_a_factor(model, wrong, samples))
         or _clipped(model, _samples(model, x, t, NEAR + FAR))
         or _linear(model, samples)
@@ -130,10 +139,7 @@ def _with_a_factor(
     model: Model, wrong: Mapping[str, Tensor], samples: Samples
 ) -> dict[str, Tensor]:
     """Two mistakes at once: each one, and a factor."""
-    scales = [(*model.diffusion.scales(t), len(points)) for t, points in samples]
-    alpha, sigma = (
-        torch.cat([float64([scale[k]] * scale[2]) for scale in scales])[:, None] for k in (0, 1)
-    )
+    alpha, sigma = _scales(model, samples)
     factors: dict[str, float | Tensor] = {
         "the sign": -1.0, "factor 2: twice": 2.0, "factor 2: half": 0.5, "times alpha": alpha,
         "divided by alpha": 1 / alpha, "times sigma": sigma, "divided by sigma": 1 / sigma,
@@ -143,6 +149,13 @@ def _with_a_factor(
         for name, values in wrong.items()
         for factor, by in factors.items()
     }
+
+
+def _scales(model: Model, samples: Samples) -> tuple[Tensor, Tensor]:
+    """alpha and sigma of each point, (n, 1)."""
+    both = [float64([model.diffusion.scales(t)]).expand(len(points), 2) for t, points in samples]
+    alpha, sigma = torch.cat(both).T[..., None]
+    return alpha, sigma
 
 
 def _clipped(model: Model, samples: Samples) -> str:
@@ -278,6 +291,8 @@ def _of_terms(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
     }
     for name, wrong in wrong_conversions(x, noise, *diffusion.scales(t)).items():
         found[name] = convert(wrong, x, float64(t), DATA, model.target, diffusion.schedule)
+    for name, wrong in wrong_noises(x, data, *diffusion.scales(t)).items():
+        found[name] = convert(wrong, x, float64(t), NOISE, model.target, diffusion.schedule)
     for name, wrong in wrong_means(diffusion, x, t).items():
         found[f"{name}, beside the right noise"] = a * wrong + b * noise
     return found

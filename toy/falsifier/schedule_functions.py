@@ -133,6 +133,7 @@ def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
         "d_log_snr": (slope, least, {
             "factor 2: the slope of log(alpha/sigma)": slope / 2,
             "missing alpha: the slope of -log(sigma^2)": -2 * d_sigma / sigma,
+            "the sign of the term of sigma": 2 * (f + d_sigma / sigma),
             "missing sigma: the slope of log(alpha^2)": 2 * f,
             **_general(slope, DERIVATIVE_SIGN),
         }),

@@ -14,6 +14,7 @@ from toy.falsifier.mistakes import (
     explaining,
     is_rounding,
     is_single,
+    power_of_scales,
 )
 from toy.falsifier.scales import held_squares
 from toy.falsifier.schedule_functions import (
@@ -92,6 +93,8 @@ def _likely_mistake(found: Compared, schedule: Schedule, k: int) -> str:
     factor = constant_factor(got[known], expected[known])
     if factor and is_slope and ":" not in factor:
         factor += ": the inner derivative (chain rule)?"
+    scales = schedule.alpha(found.t)[sized], schedule.sigma(found.t)[sized]
+    factor = factor or power_of_scales(got[sized], expected[sized], *scales)
     return factor or held_squares(schedule) or (_fit_each_other(schedule) if is_slope else "")
 
 

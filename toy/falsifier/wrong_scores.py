@@ -63,6 +63,17 @@ def wrong_conversions(x: Tensor, noise: Tensor, alpha: float, sigma: float) -> d
     }
 
 
+def wrong_noises(x: Tensor, data: Tensor, alpha: float, sigma: float) -> dict[str, Tensor]:
+    """Means of e given x_t from that of x_0, (x_t - alpha x_0)/sigma, with a wrong power (n, d)."""
+    return {
+        "missing alpha: in (x_t - alpha x_0)/sigma": (x - data) / sigma,
+        "alpha^2 for alpha: in (x_t - alpha x_0)/sigma": (x - alpha**2 * data) / sigma,
+        "1 - alpha for sigma: in (x_t - alpha x_0)/sigma": (x - alpha * data)
+        / (1 - alpha + 1e-300),
+        "1 - alpha for sigma^2: in the score": sigma * (x - alpha * data) / (1 - alpha + 1e-300),
+    }
+
+
 def wrong_means(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]:
     """Means of x_0 given x_t (n, d), by the name of the mistake."""
     alpha, _ = diffusion.scales(t)
@@ -94,6 +105,8 @@ def other_times(schedule: Schedule, t: float) -> dict[str, float | None]:
         "time: one step late": t + step,
         "time: 0.001 early": t - 0.001,
         "time: 0.001 late": t + 0.001,
+        "time: rounded down to a whole number of 1/1000": math.floor(1000 * t) / 1000,
+        "time: rounded down to a whole number of 1/100": math.floor(100 * t) / 100,
         "time: rounded to a whole number of 1/1000": round(1000 * t) / 1000,
         "time: rounded to a whole number of 1/100": round(100 * t) / 100,
     }
@@ -180,6 +193,11 @@ def _wrong_laws(data: GaussianMixture, alpha: float, sigma: float) -> dict[str, 
         ),
         "data: of mean 0 and variance 1, as in training": _normalized(data),
     }
+    turned = 2 * torch.diag_embed(data.covariances().diagonal(dim1=1, dim2=2)) - data.covariances()
+    if not torch.linalg.cholesky_ex(turned).info.any():
+        wrong_data[
+            "covariances: the sign of what is off their diagonals, or R^T C R for R C R^T"
+        ] = GaussianMixture.full(torch.exp(data.log_weights), data.means, turned)
     factors, positive = torch.linalg.cholesky_ex(data.covariances())
     if not positive.any():
         wrong_data["covariances: L^T L in place of L L^T"] = GaussianMixture.full(

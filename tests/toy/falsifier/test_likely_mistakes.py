@@ -11,7 +11,7 @@ from theory.diffusion.targets import DATA, NOISE, VELOCITY
 from toy import Diffusion, GaussianMixture, Model
 from toy.falsifier.inverse_mistakes import inverse_mistakes
 from toy.falsifier.mistakes import FLOAT32
-from toy.falsifier.model_errors import ModelPoint
+from toy.falsifier.model_errors import ModelPoint, error_among_others
 from toy.falsifier.model_mistakes import LINEAR, explain_model
 from toy.falsifier.scales import held_squares
 from toy.falsifier.schedule_mistakes import (
@@ -112,6 +112,17 @@ SCHEDULES = {
     "guard": (
         ("d_sigma = lambda self, t: -self.alpha(t) * self.d_alpha(t) / (self.sigma(t) + 1e-4)",),
         "d_sigma", "a guard: 0.0001 is added to sigma in a divisor",
+    ),
+    "over the other scale": (
+        ("drift = lambda self, t: self.d_alpha(t) / self.sigma(t)",),
+        "drift", "everywhere alpha sigma^-1 times",
+    ),
+    "sign of a term": (
+        (
+            "d_log_snr = lambda self, t: "
+            "2 * (self.d_alpha(t) / self.alpha(t) + self.d_sigma(t) / self.sigma(t))",
+        ),
+        "d_log_snr", "the sign of the term of sigma",
     ),
     "decibels": (
         ("log_snr = lambda self, t: 10 / math.log(10) * VPCosine.log_snr(VPCosine(0.0), t)",),
@@ -244,6 +255,12 @@ def mean(x, t):
     return (x + s[:, 0] ** 2 * score(x, t)) / a[:, 0]
 
 
+def of_data(x, t, power, of_sigma):
+    """The noise from the data, with a power of alpha, and over 1 - alpha in place of sigma."""
+    a, s = (scale[:, 0] for scale in parts(t))
+    return (x - a**power * mean(x, t)) / (s if of_sigma else 1 - a)
+
+
 def of_noise(x, t, of_sigma, of_alpha, sign=1):
     """The data from the noise, with powers of sigma and alpha."""
     a, s = (scale[:, 0] for scale in parts(t))
@@ -291,6 +308,11 @@ MODELS = {
         lambda x, t: score(x, t, probabilities=lambda logs: MINE.data.responsibilities(x)),
         "the probabilities of the data without noise",
     ),
+    "cut time": (lambda x, t: score(x, (t * 100).floor() / 100), "rounded down to a whole number of 1/100"),
+    "powers": (
+        lambda x, t: -score(x, t) * (parts(t)[0] ** 2 / parts(t)[1])[:, 0],
+        "everywhere -1 alpha^2 sigma^-1 times",
+    ),
     "backwards": (lambda x, t: score(x, 0.9946 - t), "time: backwards, at t_min + t_max - t"),
     "sigma of another time": (later, "sigma alone: time: backwards, at 1 - t"),
     "rounded time": (lambda x, t: score(x, (t * 100).round() / 100), "rounded to a whole number of 1/100"),
@@ -334,6 +356,9 @@ def test_a_mistake_in_a_score(name):
             "the data is clipped: each coordinate stands at +-0.8",
         ),
         (lambda x, t: -parts(t)[1][:, 0] * score(x, t), NOISE, None),
+        (lambda x, t: of_data(x, t, 0, 1), NOISE, "missing alpha: in (x_t - alpha x_0)/sigma"),
+        (lambda x, t: of_data(x, t, 2, 1), NOISE, "alpha^2 for alpha: in (x_t - alpha x_0)/sigma"),
+        (lambda x, t: of_data(x, t, 1, 0), NOISE, "1 - alpha for sigma: in (x_t - alpha x_0)/sigma"),
         (lambda x, t: of_noise(x, t, 2, 1), DATA, "sigma^2 for sigma: in (x_t - sigma e)/alpha"),
         (lambda x, t: of_noise(x, t, 0, 1), DATA, "missing sigma: in (x_t - sigma e)/alpha"),
         (lambda x, t: of_noise(x, t, 1, 0), DATA, "one alpha too many"),
@@ -344,6 +369,13 @@ def test_a_mistake_in_a_score(name):
 def test_a_mistake_in_another_target(predict, target, mistake):
     found = explained(predict, target)
     assert (found == ()) if mistake is None else mistake in found[0].mistake
+
+
+def test_predictions_that_are_infinite_anyway_do_not_depend_on_others():
+    early = Model(lambda x, t, c=None: torch.where(t[:, None] < 0.5, math.inf, score(x, t)), MINE)
+    assert error_among_others(early)[0] < 1e-12
+    mixed = Model(lambda x, t, c=None: torch.where(t[:1] < 0.5, math.inf, score(x, t)), MINE)
+    assert error_among_others(mixed)[0] > 1e300
 
 
 def test_a_clamped_input_is_wrong_far_away():
