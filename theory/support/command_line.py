@@ -255,8 +255,10 @@ def _status(main: Callable[[list[str]], int]) -> Any:
 
 
 class Terminated(KeyboardInterrupt):
-    """A request to end. It is no ``SystemExit``, which a user's code may raise and which is told as its
-    failure."""
+    """A request to end (SIGTERM).
+
+    It is no ``SystemExit``, which a user's code may raise, and which is told as its failure.
+    """
 
 
 def _leave(*_: Any) -> NoReturn:

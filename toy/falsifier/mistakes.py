@@ -21,6 +21,9 @@ ROUNDED = 2e-6
 ROUNDED_AND_AMPLIFIED = 1e-3
 """The same where there is float32 to be seen."""
 
+ENOUGH = 0.5
+"""Share of the values for which it must be known what a mistake gives."""
+
 POWERS = (0, 1, -1, 2, -2)
 """Of alpha and sigma, the likely ones first."""
 
@@ -67,9 +70,8 @@ def constant_factor(got: Tensor, expected: Tensor) -> str:
         return ""
     factors = got[known] / expected[known]
     factor = factors.median().item()
-    if not factors.isfinite().all() or not factor or _vary(factors, factor):
-        return ""
-    if abs(factor - 1) < ONE:
+    varies = not factors.isfinite().all() or not factor or _vary(factors, factor)
+    if varies or abs(factor - 1) < ONE:
         return ""
     said = [name for value, name in KNOWN_FACTORS.items() if abs(factor / value - 1) < AGREES]
     return f"everywhere {factor:.6g} times what it should be{': ' if said else ''}{''.join(said)}"
@@ -83,14 +85,12 @@ def power_of_scales(got: Tensor, expected: Tensor, alpha: Tensor, sigma: Tensor)
         alpha, sigma: at the time of each, of a shape that broadcasts.
     """
     by_name = {
-        f"everywhere {_product(c, i, j)} times what it should be": c
-        * alpha**i
-        * sigma**j
-        * expected
+        _product(c, i, j): c * alpha**i * sigma**j * expected
         for i, j in product(POWERS, POWERS)
         for c in (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
     }
-    return explaining(got, by_name)
+    factor = explaining(got, by_name)
+    return factor and f"everywhere {factor} times what it should be"
 
 
 def _product(factor: float, of_alpha: int, of_sigma: int) -> str:
@@ -109,7 +109,8 @@ def _vary(factors: Tensor, factor: float) -> bool:
 def _agree(got: Tensor, values: Tensor) -> bool:
     known = values.isfinite()
     size = torch.maximum(got.abs(), values.abs())
-    return bool(known.any()) and bool(((got - values).abs() <= AGREES * size)[known].all())
+    enough = known.sum() >= ENOUGH * known.numel() and known.any()
+    return bool(enough) and bool(((got - values).abs() <= AGREES * size)[known].all())
 
 
 def is_rounding(errors: Tensor, got: Tensor, of: Any) -> bool:

@@ -68,8 +68,8 @@ def explain_model(point: ModelPoint) -> tuple[Explanation, ...]:
             got, expected = model.at(x[None], t)[0], _exact(model, x[None], t)[0]
             axis = (got - expected).abs().nan_to_num(nan=math.inf).argmax()
             of_axis = f"[{axis}]" if len(x) > 1 else ""
-            where = ", ".join(f"{value:.6g}" for value in x.tolist())
-            name = f"{model.target.name}{of_axis} at x_t = ({where}),"
+            place = ", ".join(f"{value:.6g}" for value in x.tolist())
+            name = f"{model.target.name}{of_axis} at x_t = ({place}),"
             value, right = got[axis].item(), expected[axis].item()
             mistake = likely_mistake(model, x, t)
             if not mistake and _explain_rows(model):
@@ -139,15 +139,24 @@ def _with_a_factor(
     model: Model, wrong: Mapping[str, Tensor], samples: Samples
 ) -> dict[str, Tensor]:
     """Two mistakes at once: each one, and a factor."""
-    alpha, sigma = _scales(model, samples)
-    factors: dict[str, float | Tensor] = {
-        "the sign": -1.0, "factor 2: twice": 2.0, "factor 2: half": 0.5, "times alpha": alpha,
-        "divided by alpha": 1 / alpha, "times sigma": sigma, "divided by sigma": 1 / sigma,
-    }  # fmt: skip
+    factors = _factors(*_scales(model, samples))
     return {
         f"two mistakes: {name}; and {factor}": by * values
         for name, values in wrong.items()
         for factor, by in factors.items()
+    }
+
+
+def _factors(alpha: float | Tensor, sigma: float | Tensor) -> dict[str, float | Tensor]:
+    """What predictions are multiplied with by mistake."""
+    return {
+        "the sign": -1.0,
+        "factor 2: twice what it should be": 2.0,
+        "factor 2: half of what it should be": 0.5,
+        "one alpha too many: alpha times what it should be": alpha,
+        "one alpha too few: 1/alpha times what it should be": 1 / alpha,
+        "sigma for sigma^2: sigma times what it should be": sigma,
+        "sigma for sigma^2: 1/sigma times what it should be": 1 / sigma,
     }
 
 
@@ -169,8 +178,7 @@ def _clipped(model: Model, samples: Samples) -> str:
             ])
             for of in (model.at, partial(_exact, model))
         )  # fmt: skip
-        wrong = ~((got - right).abs() <= AGREES * (1 + right.abs()))
-        if stands := clipped_at(got, right, wrong):
+        if stands := clipped_at(got, right, _apart(got, right)):
             return f"the {name} is clipped: {stands}"
     return ""
 
@@ -203,7 +211,7 @@ def _of_precision(got: Tensor) -> str:
 def _where(model: Model, x: Tensor, t: float) -> str:
     """Where alone predictions are wrong: in some coordinates, at some times, far or near; or ""."""
     samples = _samples(model, x, t, NEAR + FAR)
-    of_times = [_is_wrong(model, points, u) for u, points in samples]
+    of_times = [_apart(model.at(points, u), _exact(model, points, u)) for u, points in samples]
     wrong, points = torch.cat(of_times), torch.cat([points for _, points in samples])
     right = torch.cat([_exact(model, points, u) for u, points in samples])
     rows, times = wrong.any(1), float64([u for u, _ in samples])
@@ -215,9 +223,8 @@ def _where(model: Model, x: Tensor, t: float) -> str:
     )
 
 
-def _is_wrong(model: Model, points: Tensor, t: float) -> Tensor:
-    """Which coordinates of the predictions at points (n, d) are not what they should be, (n, d)."""
-    got, right = model.at(points, t), _exact(model, points, t)
+def _apart(got: Tensor, right: Tensor) -> Tensor:
+    """Which coordinates are not what they should be, (n, d)."""
     return ~((got - right).abs() <= AGREES * (1 + right.abs()))
 
 
@@ -252,17 +259,8 @@ def _times(model: Model) -> list[float]:
 def _wrong(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
     """The predictions of each known mistake at points (n, d), (n, d)."""
     diffusion = model.diffusion
-    alpha, sigma = diffusion.scales(t)
     right, target = _exact(model, x, t), model.target.name
-    found = {
-        "the sign": -right,
-        "factor 2: twice what it should be": 2 * right,
-        "factor 2: half of what it should be": right / 2,
-        "one alpha too many: alpha times what it should be": alpha * right,
-        "one alpha too few: 1/alpha times what it should be": right / alpha,
-        "sigma for sigma^2: sigma times what it should be": sigma * right,
-        "sigma for sigma^2: 1/sigma times what it should be": right / sigma,
-    }
+    found = {name: by * right for name, by in _factors(*diffusion.scales(t)).items()}
     for name, score in wrong_scores(diffusion, x, t).items():
         found[name] = _of_score(model, score, x, t)
     for name, data in wrong_means(diffusion, x, t).items():

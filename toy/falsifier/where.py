@@ -53,7 +53,7 @@ def clipped_at(got: Tensor, right: Tensor, wrong: Tensor) -> str:
             continue
         size = sizes.median()
         if size > 0 and bool(((sizes - size).abs() <= 1e-6 * size).all() & (wanted > size).all()):
-            return f"{what}{size:.6g} where it should be larger: a clip"
+            return f"{what}{size:.6g} where it should be larger"
     return ""
 
 

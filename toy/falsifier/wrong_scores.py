@@ -9,7 +9,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from toy.falsifier.slope_mistakes import OTHERS
-from toy.falsifier.sweeps import usable
+from toy.falsifier.sweeps import is_time
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
 
@@ -21,36 +21,28 @@ def wrong_scores(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]
     """Scores (n, d) at points (n, d) and the time t, by the name of the mistake."""
     alpha, sigma = diffusion.scales(t)
     found = {name: law.score(x) for name, law in _wrong_laws(diffusion.data, alpha, sigma).items()}
+    unknown = torch.full_like(x, math.nan)
     for name, u in other_times(diffusion.schedule, t).items():
-        for which in ("alpha", "sigma"):
-            found[f"{which} alone: {name}"] = torch.full_like(x, math.nan)
-        if u is not None:
-            other_alpha, other_sigma = diffusion.scales(u)
-            law = _law(diffusion.data, other_alpha, other_alpha**2, sigma**2)
-            found[f"alpha alone: {name}"] = law.score(x)
-            law = _law(diffusion.data, alpha, alpha**2, other_sigma**2)
-            found[f"sigma alone: {name}"] = law.score(x)
+        a, s = (math.nan, math.nan) if u is None else diffusion.scales(u)
+        found[f"alpha alone: {name}"] = _law(diffusion.data, a, a**2, sigma**2).score(x)
+        found[f"sigma alone: {name}"] = _law(diffusion.data, alpha, alpha**2, s**2).score(x)
     for name, other in OTHERS.items():
-        if other.t_min <= t <= other.t_max and usable(other, t):
-            found[f"another schedule: the alpha and sigma of {name}"] = (
-                Diffusion(diffusion.data, other).score(x, t)
-            )  # fmt: skip
-        else:
-            found[f"another schedule: the alpha and sigma of {name}"] = torch.full_like(x, math.nan)
+        there = is_time(other, t)
+        found[f"another schedule: the alpha and sigma of {name}"] = (
+            Diffusion(diffusion.data, other).score(x, t) if there else unknown
+        )
     found["components: the probabilities of the data without noise"] = torch.einsum(
         "nk,nkd->nd",
         diffusion.data.responsibilities(x),
         diffusion.marginal(t).component_scores(x),
     )
+    right = diffusion.score(x, t)
     for size in GUARDS:
-        right = diffusion.score(x, t)
-        found[f"a guard: {size:g} is added to the variance of x_t"] = _law(
-            diffusion.data, alpha, alpha**2, sigma**2 + size
-        ).score(x)
-        found[f"a guard: {size:g} is added to sigma in a divisor"] = right * sigma / (sigma + size)
-        found[f"a guard: {size:g} is added to sigma^2 in a divisor"] = (
-            right * sigma**2 / (sigma**2 + size)
-        )
+        noisier = _law(diffusion.data, alpha, alpha**2, sigma**2 + size)
+        found[f"a guard: {size:g} is added to the variance of x_t"] = noisier.score(x)
+        for name, scale in (("sigma", sigma), ("sigma^2", sigma**2)):
+            guarded = right * scale / (scale + size)
+            found[f"a guard: {size:g} is added to {name} in a divisor"] = guarded
     return found | _of_components(diffusion.marginal(t), x)
 
 
@@ -68,9 +60,8 @@ def wrong_noises(x: Tensor, data: Tensor, alpha: float, sigma: float) -> dict[st
     return {
         "missing alpha: in (x_t - alpha x_0)/sigma": (x - data) / sigma,
         "alpha^2 for alpha: in (x_t - alpha x_0)/sigma": (x - alpha**2 * data) / sigma,
-        "1 - alpha for sigma: in (x_t - alpha x_0)/sigma": (x - alpha * data)
-        / (1 - alpha + 1e-300),
-        "1 - alpha for sigma^2: in the score": sigma * (x - alpha * data) / (1 - alpha + 1e-300),
+        "1 - alpha for sigma: in (x_t - alpha x_0)/sigma": (x - alpha * data) / (1 - alpha),
+        "1 - alpha for sigma^2: in the score": sigma * (x - alpha * data) / (1 - alpha),
     }
 
 
@@ -110,9 +101,7 @@ def other_times(schedule: Schedule, t: float) -> dict[str, float | None]:
         "time: rounded to a whole number of 1/1000": round(1000 * t) / 1000,
         "time: rounded to a whole number of 1/100": round(100 * t) / 100,
     }
-    return {
-        name: u if low <= u <= high and usable(schedule, u) else None for name, u in others.items()
-    }
+    return {name: u if is_time(schedule, u) else None for name, u in others.items()}
 
 
 def _of_components(law: GaussianMixture, x: Tensor) -> dict[str, Tensor]:

@@ -5,12 +5,12 @@ import math
 import pytest
 import torch
 
-from tests.toy.falsifier.test_mistakes import loaded
+from tests.toy.falsifier.written_files import loaded
 from theory.diffusion.schedules import RectifiedFlow, VPCosine, VPLinear
 from theory.diffusion.targets import DATA, NOISE, VELOCITY
 from toy import Diffusion, GaussianMixture, Model
 from toy.falsifier.inverse_mistakes import inverse_mistakes
-from toy.falsifier.mistakes import FLOAT32
+from toy.falsifier.mistakes import FLOAT32, explaining
 from toy.falsifier.model_errors import ModelPoint, error_among_others
 from toy.falsifier.model_mistakes import LINEAR, explain_model
 from toy.falsifier.scales import held_squares
@@ -48,7 +48,8 @@ def slope_by(step, low, high):
     return (f"d_sigma = lambda self, t: (self.sigma(t + {high}) - self.sigma(t - {low})) / {step}",)
 
 
-OWN = "lambda self, t: VPCosine.{}(VPCosine(0.0), {})"
+BODY = "VPCosine.{}(VPCosine(0.0), {})"
+OWN = f"lambda self, t: {BODY}"
 SCHEDULES = {
     "right": ((), None, ""),
     "forward": (slope_by(1e-3, 0, 1e-3), "d_sigma", "a forward difference with step 0.001"),
@@ -89,7 +90,7 @@ SCHEDULES = {
         (
             "alpha = lambda self, t: VPCosine.alpha(self, t) ** 2",
             "sigma = " + OWN.format("sigma", "t"),
-            "d_alpha = lambda self, t: 2 * VPCosine.alpha(self, t) * " + OWN[16:].format("d_alpha", "t"),
+            "d_alpha = lambda self, t: 2 * VPCosine.alpha(self, t) * " + BODY.format("d_alpha", "t"),
             "d_sigma = " + OWN.format("d_sigma", "t"),
         ),
         "log_snr(time_of", "time_of takes alpha(t) for alpha^2",
@@ -407,3 +408,13 @@ def test_parts():
     x = torch.tensor([[0.0], [1], [3]], dtype=torch.float64)
     assert is_linear(x, 2 * x + 1, 1e-9) and not is_linear(x, x**2, 1e-9)
     assert not is_linear(x, x / 0, 1e-9)
+
+
+def test_a_mistake_of_which_little_is_known_is_not_named():
+    got = torch.arange(1.0, 9.0)
+    half, third = got.clone(), got.clone()
+    half[:4], third[:5] = math.nan, math.nan
+    assert explaining(got, {"third": third, "half": half}) == "half"
+    assert (
+        explaining(got, {"none": got + math.nan}) == explaining(got[:0], {"empty": got[:0]}) == ""
+    )

@@ -8,8 +8,8 @@ from functools import partial
 import pytest
 import torch
 
+from tests.toy.falsifier.written_files import loaded
 from theory.diffusion.schedules import VPLinear
-from theory.support.user_code import load_object
 from toy.claims.table import ALL
 from toy.falsifier import model_mistakes
 from toy.falsifier.falsify import falsify, model_stages, schedule_stages
@@ -277,12 +277,6 @@ def score(x_t, t, diffusion):
 def negative_score(x_t, t, diffusion):
     return -score(x_t, t, diffusion)
 '''
-
-
-def loaded(tmp_path, text, name):
-    path = tmp_path / "mine.py"
-    path.write_text(text)
-    return load_object(f"{path}:{name}")
 
 
 def found_of(stages):
