@@ -5,26 +5,41 @@ number of processes changes the time only.
 """
 
 import signal
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import torch
 
+from theory.support.errors import InputError
 from toy.claims.processes import context, interruptions_ignored
 from toy.claims.table import ALL
 from toy.judge.verdicts import Verdict, judge
+
+GRACE = 1.0
+"""Seconds for an interruption of all processes to come to this one too, if another was first."""
 
 
 def verify_in_processes(
     ids: Sequence[str], examples: int, seed: int, jobs: int
 ) -> Iterator[Verdict]:
-    """The verdicts of these claims in this order, from so many processes."""
+    """The verdicts of these claims in this order, from so many processes.
+
+    Raises:
+        InputError: one of the processes was lost.
+    """
     pool = ProcessPoolExecutor(min(jobs, len(ids)), context(), _prepare)
     try:
         with interruptions_ignored():
             verdicts = pool.map(partial(_judge_by_id, examples=examples, seed=seed), ids)
         yield from verdicts
+    except BrokenProcessPool as error:
+        time.sleep(GRACE)
+        raise InputError(
+            "a process was lost: killed, or out of memory? --jobs 1 needs none"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

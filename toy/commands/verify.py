@@ -169,6 +169,7 @@ def _report(found: Any, options: argparse.Namespace) -> int:
     from toy.judge import verdicts as of
 
     (verdicts, total), seen, not_tried = found, [], []
+    told: dict[str, str] = {}
     progress: Iterator[of.Verdict | of.NotTried] = tqdm(
         verdicts, "verify", total, disable=options.quiet or None, delay=1
     )
@@ -178,8 +179,10 @@ def _report(found: Any, options: argparse.Namespace) -> int:
             tqdm.write(verdict.line())
             continue
         seen.append(verdict)
-        for line in of.report_lines(verdict):
+        for line in of.report_lines(verdict, told):
             tqdm.write(line)
+        evidence = verdict.evidence
+        told = {e.mistake: evidence.claim for e in evidence.explanations} | told
     print(of.summary_line(seen))
     if options.json:
         asked_for = {"examples": options.examples, "seed": options.seed}

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
 from toy.falsifier.mistakes import AGREES, constant_factor
+from toy.falsifier.schedule_terms import of_time_alone
+from toy.falsifier.sums import sum_of_terms
 
 
 def inverse_mistakes(schedule: Schedule, t: Tensor, u: Tensor) -> dict[str, Tensor]:
@@ -36,6 +38,8 @@ def inverse_mistakes(schedule: Schedule, t: Tensor, u: Tensor) -> dict[str, Tens
         "time_of inverts the log-SNR of alpha and sqrt(1 - alpha^2), and sigma(t) is another":
             _near(_log_ratio(alpha, (1 - alpha**2).sqrt()), log_snr).all(),
     }  # fmt: skip
+    if not any(fits.values()) and (formula := sum_of_terms(u, of_time_alone(t))) not in ("", "t"):
+        fits[f"time_of gives {formula} for t"] = torch.tensor(True)
     unknown = torch.full_like(back, math.nan)
     return {name: back if fit else unknown for name, fit in fits.items()}
 

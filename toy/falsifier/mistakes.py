@@ -4,7 +4,6 @@ import inspect
 import math
 from collections.abc import Iterator, Mapping
 from functools import partial
-from itertools import product
 from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -23,9 +22,6 @@ ROUNDED_AND_AMPLIFIED = 1e-3
 
 ENOUGH = 0.5
 """Share of the values for which it must be known what a mistake gives."""
-
-POWERS = (0, 1, -1, 2, -2)
-"""Of alpha and sigma, the likely ones first."""
 
 ONE = 1e-9
 """A factor so near to one is none."""
@@ -75,31 +71,6 @@ def constant_factor(got: Tensor, expected: Tensor) -> str:
         return ""
     said = [name for value, name in KNOWN_FACTORS.items() if abs(factor / value - 1) < AGREES]
     return f"everywhere {factor:.6g} times what it should be{': ' if said else ''}{''.join(said)}"
-
-
-def power_of_scales(got: Tensor, expected: Tensor, alpha: Tensor, sigma: Tensor) -> str:
-    """Which powers of alpha and sigma are between values, with a sign and 1, 2 or 1/2; or an empty text.
-
-    Args:
-        got, expected: values, (n,) or (n, d).
-        alpha, sigma: at the time of each, of a shape that broadcasts.
-    """
-    by_name = {
-        _product(c, i, j): c * alpha**i * sigma**j * expected
-        for i, j in product(POWERS, POWERS)
-        for c in (1.0, -1.0, 2.0, -2.0, 0.5, -0.5)
-    }
-    factor = explaining(got, by_name)
-    return factor and f"everywhere {factor} times what it should be"
-
-
-def _product(factor: float, of_alpha: int, of_sigma: int) -> str:
-    powers = [
-        name if power == 1 else f"{name}^{power}"
-        for name, power in (("alpha", of_alpha), ("sigma", of_sigma))
-        if power
-    ]
-    return " ".join(powers if powers and factor == 1 else [f"{factor:g}", *powers])
 
 
 def _vary(factors: Tensor, factor: float) -> bool:

@@ -2,24 +2,24 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from theory.diffusion.targets import DATA, NAMED, NOISE, SCORE, convert
+from theory.diffusion.targets import DATA, NAMED, NOISE, convert
 from toy.falsifier.mistakes import (
     AGREES,
     FLOAT32,
     constant_factor,
     explaining,
     is_rounding,
-    power_of_scales,
 )
 from toy.falsifier.model_errors import ModelPoint, error_among_others, prediction_errors
+from toy.falsifier.model_formulas import apart, as_formula
+from toy.falsifier.model_terms import Samples
 from toy.falsifier.sweeps import points_around, stratified, usable
 from toy.falsifier.user_models import Model
-from toy.falsifier.where import clipped_at, is_linear, one_sided, some_coordinates
+from toy.falsifier.where import one_sided, some_coordinates
 from toy.falsifier.wrong_scores import (
     other_times,
     wrong_conversions,
@@ -39,11 +39,6 @@ MOST_TIMES = 12
 
 REACH = 12.0
 """The largest absolute log-SNR at such a time."""
-
-LINEAR = "linear in x_t, as if the data were one Gaussian"
-
-Samples = list[tuple[float, Tensor]]
-"""Times, and points there (n, d)."""
 
 AMONG_OTHERS = (
     "a row depends on the other rows of its batch: on the first time, a mean over the batch, "
@@ -65,7 +60,7 @@ def explain_model(point: ModelPoint) -> tuple[Explanation, ...]:
         worst = errors.argmax()
         if errors[worst] > EXACT_TOLERANCE:
             x = x_t[worst]
-            got, expected = model.at(x[None], t)[0], _exact(model, x[None], t)[0]
+            got, expected = model.at(x[None], t)[0], model.exact(x[None], t)[0]
             axis = (got - expected).abs().nan_to_num(nan=math.inf).argmax()
             of_axis = f"[{axis}]" if len(x) > 1 else ""
             place = ", ".join(f"{value:.6g}" for value in x.tolist())
@@ -75,6 +70,7 @@ def explain_model(point: ModelPoint) -> tuple[Explanation, ...]:
             if not mistake and _explain_rows(model):
                 mistake = AMONG_OTHERS
             where = "" if mistake else _where(model, x, t)
+            mistake = mistake or _formula(model, x, t)
             return (Explanation(name, t, right, value, mistake, where),)
     return _explain_rows(model)
 
@@ -98,15 +94,6 @@ def _places(point: ModelPoint) -> Iterator[tuple[float, Tensor]]:
             yield t, points_around(point.model.diffusion.marginal(t), 0)
 
 
-def _exact(model: Model, x: Tensor, t: float) -> Tensor:
-    return _of_score(model, model.diffusion.score(x, t), x, t)
-
-
-def _of_score(model: Model, score: Tensor, x: Tensor, t: float) -> Tensor:
-    """A score as a prediction of the model's target."""
-    return convert(score, x, float64(t), SCORE, model.target, model.diffusion.schedule)
-
-
 def likely_mistake(model: Model, x: Tensor, t: float) -> str:
     """The known mistake that gives the predictions at x (d,) and at many times and points.
 
@@ -115,7 +102,7 @@ def likely_mistake(model: Model, x: Tensor, t: float) -> str:
     samples = _samples(model, x, t)
     got = torch.cat([model.at(points, u) for u, points in samples])
     errors = torch.cat([prediction_errors(model, points, u) for u, points in samples])
-    right = torch.cat([_exact(model, points, u) for u, points in samples])
+    right = torch.cat([model.exact(points, u) for u, points in samples])
     if added := _constant_difference(got - right):
         return added
     if is_rounding(errors, got, model.predict):
@@ -128,11 +115,12 @@ def likely_mistake(model: Model, x: Tensor, t: float) -> str:
         explaining(got, wrong)
         or _of_precision(got)
         or constant_factor(got.flatten(), right.flatten())
-        or power_of_scales(got, right, *_scales(model, samples))
         or explaining(got, _with_a_factor(model, wrong, samples))
-        or _clipped(model, _samples(model, x, t, NEAR + FAR))
-        or _linear(model, samples)
     )
+
+
+def _formula(model: Model, x: Tensor, t: float) -> str:
+    return as_formula(model, _samples(model, x, t), _samples(model, x, t, NEAR + FAR))
 
 
 def _with_a_factor(
@@ -167,32 +155,6 @@ def _scales(model: Model, samples: Samples) -> tuple[Tensor, Tensor]:
     return alpha, sigma
 
 
-def _clipped(model: Model, samples: Samples) -> str:
-    """Which of the targets is clipped, and where it stands; an empty text if none is."""
-    schedule = model.diffusion.schedule
-    for name, target in {model.target.name: model.target, **NAMED}.items():
-        got, right = (
-            torch.cat([
-                convert(of(points, t), points, float64(t), model.target, target, schedule)
-                for t, points in samples
-            ])
-            for of in (model.at, partial(_exact, model))
-        )  # fmt: skip
-        if stands := clipped_at(got, right, _apart(got, right)):
-            return f"the {name} is clipped: {stands}"
-    return ""
-
-
-def _linear(model: Model, samples: Samples) -> str:
-    """Whether predictions are linear in x_t where they should not be."""
-    enough = [(t, x) for t, x in samples if len(x) > x.shape[1] + 1]
-    linear, right = (
-        [is_linear(points, of(points, t), AGREES) for t, points in enough]
-        for of in (model.at, partial(_exact, model))
-    )
-    return LINEAR if enough and all(linear) and not all(right) else ""
-
-
 def _samples(model: Model, x: Tensor, t: float, deviations: tuple[float, ...] = NEAR) -> Samples:
     """Times and points (n, d) at so many deviations from the components: x itself first."""
     own = t, torch.cat([x[None], _near(model, t, deviations)])
@@ -211,9 +173,9 @@ def _of_precision(got: Tensor) -> str:
 def _where(model: Model, x: Tensor, t: float) -> str:
     """Where alone predictions are wrong: in some coordinates, at some times, far or near; or ""."""
     samples = _samples(model, x, t, NEAR + FAR)
-    of_times = [_apart(model.at(points, u), _exact(model, points, u)) for u, points in samples]
+    of_times = [apart(model.at(points, u), model.exact(points, u)) for u, points in samples]
     wrong, points = torch.cat(of_times), torch.cat([points for _, points in samples])
-    right = torch.cat([_exact(model, points, u) for u, points in samples])
+    right = torch.cat([model.exact(points, u) for u, points in samples])
     rows, times = wrong.any(1), float64([u for u, _ in samples])
     return (
         some_coordinates(wrong)
@@ -221,11 +183,6 @@ def _where(model: Model, x: Tensor, t: float) -> str:
         or one_sided("the largest |x_t|", points.abs().amax(1), rows)
         or one_sided(f"the largest |{model.target.name}|", right.abs().amax(1), rows)
     )
-
-
-def _apart(got: Tensor, right: Tensor) -> Tensor:
-    """Which coordinates are not what they should be, (n, d)."""
-    return ~((got - right).abs() <= AGREES * (1 + right.abs()))
 
 
 def _constant_difference(off: Tensor) -> str:
@@ -259,15 +216,16 @@ def _times(model: Model) -> list[float]:
 def _wrong(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
     """The predictions of each known mistake at points (n, d), (n, d)."""
     diffusion = model.diffusion
-    right, target = _exact(model, x, t), model.target.name
+    right, target = model.exact(x, t), model.target.name
     found = {name: by * right for name, by in _factors(*diffusion.scales(t)).items()}
-    for name, score in wrong_scores(diffusion, x, t).items():
-        found[name] = _of_score(model, score, x, t)
+    scores = wrong_scores(diffusion, x, t)
+    all_of = model.of_score(torch.cat(list(scores.values())), x.repeat(len(scores), 1), t)
+    found |= dict(zip(scores, all_of.split(len(x)), strict=True))
     for name, data in wrong_means(diffusion, x, t).items():
         found[name] = convert(data, x, float64(t), DATA, model.target, diffusion.schedule)
     for name, u in other_times(diffusion.schedule, t).items():
         unknown = torch.full_like(x, math.nan)
-        found[name] = unknown if u is None else _of_score(model, diffusion.score(x, u), x, u)
+        found[name] = unknown if u is None else model.of_score(diffusion.score(x, u), x, u)
     for name, other in NAMED.items():
         if other != model.target:
             value = convert(right, x, float64(t), model.target, other, diffusion.schedule)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
+from toy.falsifier import schedule_terms
 from toy.falsifier.inverse_mistakes import inverse_mistakes
 from toy.falsifier.slope_mistakes import other_slopes
 from toy.falsifier.sweeps import SWEPT_LOG_SNR, usable
@@ -40,6 +41,7 @@ class Compared:
         got, expected: its values, (n,).
         least: below which a value is no more accurate, (n,).
         wrong: the values that each known mistake gives.
+        terms: of which a sum may give the values.
     """
 
     quantity: str
@@ -48,6 +50,7 @@ class Compared:
     expected: Tensor
     least: Tensor
     wrong: Mapping[str, Tensor]
+    terms: Mapping[str, Tensor]
 
     def errors(self) -> Tensor:
         """|got - expected| relative to the larger of the two, (n,)."""
@@ -149,9 +152,12 @@ def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
             **_general(g2, DERIVATIVE_SIGN),
         }),
     }  # fmt: skip
+    scales = {"alpha": a, "sigma": sigma}
+    slopes = {"alpha'": d_a, "sigma'": d_sigma}
     for name, (value, smallest, wrong) in expected.items():
         got = getattr(schedule, name)(t).detach()
-        yield Compared(name, t, got, value, smallest, wrong | _general(value))
+        terms = schedule_terms.of_time(name, t, scales, slopes)
+        yield Compared(name, t, got, value, smallest, wrong | _general(value), terms)
 
 
 def _of_inverse(schedule: Schedule, t: Tensor) -> Compared:
@@ -166,7 +172,7 @@ def _of_inverse(schedule: Schedule, t: Tensor) -> Compared:
         **inverse_mistakes(schedule, t, u),
     }
     least = torch.ones_like(log_snr)
-    return Compared(INVERSE, t, back, log_snr, least, wrong)
+    return Compared(INVERSE, t, back, log_snr, least, wrong, {})
 
 
 def _of_transition(schedule: Schedule, s: Tensor, t: Tensor) -> Iterator[Compared]:
@@ -189,8 +195,10 @@ def _of_transition(schedule: Schedule, s: Tensor, t: Tensor) -> Iterator[Compare
         "missing -A^2 sigma_s^2": late**2,
     }
     nothing = torch.zeros_like(a)
-    yield Compared(STEP_FACTOR, t, got_a.detach(), a, nothing, wrong_a | _general(a))
-    yield Compared(STEP_VARIANCE, t, got_v.detach(), v, nothing, wrong_v | _general(v))
+    scales = {"alpha_t": a_t, "alpha_s": a_s, "sigma_t": late, "sigma_s": early}
+    terms = schedule_terms.of_transitions(scales)
+    yield Compared(STEP_FACTOR, t, got_a.detach(), a, nothing, wrong_a | _general(a), terms)
+    yield Compared(STEP_VARIANCE, t, got_v.detach(), v, nothing, wrong_v | _general(v), terms)
 
 
 def _slopes(value: Callable[[Tensor], Tensor], t: Tensor) -> Tensor:

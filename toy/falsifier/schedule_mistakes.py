@@ -6,6 +6,8 @@ alpha and sigma are taken as they are; the rest follows from them (``schedule_fu
 import math
 from typing import Any
 
+from torch import Tensor
+
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from toy.falsifier.mistakes import (
     AGREES,
@@ -14,7 +16,6 @@ from toy.falsifier.mistakes import (
     explaining,
     is_rounding,
     is_single,
-    power_of_scales,
 )
 from toy.falsifier.scales import held_squares
 from toy.falsifier.schedule_functions import (
@@ -27,7 +28,9 @@ from toy.falsifier.schedule_functions import (
     of_transitions,
     resolved_times,
 )
+from toy.falsifier.schedule_terms import RIGHT
 from toy.falsifier.slope_mistakes import difference_quotient
+from toy.falsifier.sums import sum_of_terms
 from toy.falsifier.sweeps import is_time, usable
 from toy.falsifier.user_cases import times_of
 from toy.falsifier.validation import places
@@ -93,9 +96,16 @@ def _likely_mistake(found: Compared, schedule: Schedule, k: int) -> str:
     factor = constant_factor(got[known], expected[known])
     if factor and is_slope and ":" not in factor:
         factor += ": the inner derivative (chain rule)?"
-    scales = schedule.alpha(found.t)[sized], schedule.sigma(found.t)[sized]
-    factor = factor or power_of_scales(got[sized], expected[sized], *scales)
-    return factor or held_squares(schedule) or (_fit_each_other(schedule) if is_slope else "")
+    of_another = _fit_each_other(schedule) if is_slope else ""
+    formula = factor or of_another or _formula(found, sized)
+    return formula or held_squares(schedule)
+
+
+def _formula(found: Compared, sized: Tensor) -> str:
+    """The values as a sum of terms in alpha and sigma, beside the right one; or an empty text."""
+    terms = {name: values[sized] for name, values in found.terms.items()}
+    formula = sum_of_terms(found.got[sized], terms)
+    return formula and f"it is {formula}, where {RIGHT[found.quantity]} is right"
 
 
 def _guard(found: Compared, schedule: Schedule) -> str:

@@ -18,9 +18,10 @@ import torch
 from jaxtyping import Float64
 from torch import Tensor
 
-from theory.diffusion.targets import SCORE, Target
+from theory.diffusion.targets import SCORE, Target, convert
 from theory.support.errors import InputError, one_line_with_type
 from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.mixture import float64
 
 Predict = Callable[..., Tensor]
 """From x_t and t, and for a formula the diffusion, to a prediction."""
@@ -47,6 +48,16 @@ class Model:
             InputError: it fails, or the result is not a float64 tensor of the same shape.
         """
         return self.rows(x_t, torch.full((len(x_t),), t, dtype=torch.float64))
+
+    def exact(self, x_t: Float64[Tensor, "n d"], t: float) -> Float64[Tensor, "n d"]:
+        """What the prediction at points (n, d) and one time should be."""
+        return self.of_score(self.diffusion.score(x_t, t), x_t, t)
+
+    def of_score(
+        self, score: Float64[Tensor, "n d"], x_t: Float64[Tensor, "n d"], t: float
+    ) -> Float64[Tensor, "n d"]:
+        """A score as a prediction of the target."""
+        return convert(score, x_t, float64(t), SCORE, self.target, self.diffusion.schedule)
 
     def rows(
         self, x_t: Float64[Tensor, "n d"], times: Float64[Tensor, "n"]

@@ -16,11 +16,27 @@ from toy.mixtures.mixture import GaussianMixture
 GUARDS = tuple(10.0**-k for k in range(1, 9))
 """What is added to a divisor, so that it is never zero."""
 
+IN_ONE = (
+    "in the probabilities of the components alone",
+    "in the scores of the components alone",
+)
+"""Where a law may be wrong and right elsewhere."""
+
+INPUTS = {
+    "x_t/alpha": lambda x, alpha, sigma: x / alpha,
+    "alpha x_t": lambda x, alpha, sigma: x * alpha,
+    "x_t/sigma": lambda x, alpha, sigma: x / sigma,
+    "sigma x_t": lambda x, alpha, sigma: x * sigma,
+    "-x_t": lambda x, alpha, sigma: -x,
+}
+"""What may be taken for x_t."""
+
 
 def wrong_scores(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]:
     """Scores (n, d) at points (n, d) and the time t, by the name of the mistake."""
     alpha, sigma = diffusion.scales(t)
-    found = {name: law.score(x) for name, law in _wrong_laws(diffusion.data, alpha, sigma).items()}
+    wrong = _wrong_laws(diffusion.data, alpha, sigma)
+    found = {name: law.score(x) for name, law in wrong.items()}
     unknown = torch.full_like(x, math.nan)
     for name, u in other_times(diffusion.schedule, t).items():
         a, s = (math.nan, math.nan) if u is None else diffusion.scales(u)
@@ -31,11 +47,8 @@ def wrong_scores(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]
         found[f"another schedule: the alpha and sigma of {name}"] = (
             Diffusion(diffusion.data, other).score(x, t) if there else unknown
         )
-    found["components: the probabilities of the data without noise"] = torch.einsum(
-        "nk,nkd->nd",
-        diffusion.data.responsibilities(x),
-        diffusion.marginal(t).component_scores(x),
-    )
+    for name, of in INPUTS.items():
+        found[f"input: {name} in place of x_t"] = diffusion.score(of(x, alpha, sigma), t)
     right = diffusion.score(x, t)
     for size in GUARDS:
         noisier = _law(diffusion.data, alpha, alpha**2, sigma**2 + size)
@@ -43,7 +56,15 @@ def wrong_scores(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]
         for name, scale in (("sigma", sigma), ("sigma^2", sigma**2)):
             guarded = right * scale / (scale + size)
             found[f"a guard: {size:g} is added to {name} in a divisor"] = guarded
-    return found | _of_components(diffusion.marginal(t), x)
+    found |= _of_components(diffusion.marginal(t), x)
+    right_law = diffusion.marginal(t)
+    for name, law in wrong.items():
+        if len(law.log_weights) == len(right_law.log_weights):
+            in_one = (law, right_law), (right_law, law)
+            for part, (of_all, of_each) in zip(IN_ONE, in_one, strict=True):
+                p, scores = of_all.responsibilities(x), of_each.component_scores(x)
+                found[f"{name}, {part}"] = torch.einsum("nk,nkd->nd", p, scores)
+    return found
 
 
 def wrong_conversions(x: Tensor, noise: Tensor, alpha: float, sigma: float) -> dict[str, Tensor]:
@@ -130,6 +151,8 @@ def _of_components(law: GaussianMixture, x: Tensor) -> dict[str, Tensor]:
             -torch.linalg.solve(whole, (x - law.mean()).T).T,
         "the gradient of the density, not of its logarithm":
             torch.exp(law.log_density(x))[:, None] * law.score(x),
+        "components: their probabilities exchanged":
+            torch.einsum("nk,nkd->nd", law.responsibilities(x).flip(1), of_each),
         "components: weights that are not divided by their sum":
             torch.einsum("nk,nkd->nd", torch.exp(logs + _without_pi(law)), of_each),
         "components: their weights in place of the logarithms of these": torch.einsum(

@@ -1,8 +1,9 @@
 """The outcome of a claim, and the probability of a false alarm in a run."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal
 
 Kind = Literal["exact", "statistical"]
@@ -29,13 +30,18 @@ class Explanation:
     where: str = ""
     relation: str = ""
 
-    def lines(self) -> Iterator[str]:
-        """As text: the values and their ratio, and the mistake if one is known."""
+    def lines(self, told: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+        """As text: the values and their ratio, and the mistake if one is known.
+
+        Args:
+            told: mistakes that were told before, and of which claim.
+        """
         wanted = f"{self.relation} {self.expected:.10g}".lstrip()
         expected = "" if math.isinf(self.expected) else f"expected {wanted}, "
         yield f"{self.quantity} at t = {self.t:.12g}: {expected}got {self.got:.10g}{self._apart()}"
         if self.mistake:
-            yield f"likely mistake: {self.mistake}"
+            before = told.get(self.mistake)
+            yield f"likely mistake: {f'as of {before}' if before else self.mistake}"
         if self.where:
             yield f"where: {self.where}"
 

@@ -1,7 +1,8 @@
 """Try claims and their mutants, and report the outcome as text and as JSON."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from types import MappingProxyType
 from typing import Any
 
 from toy.judge.claim import Claim
@@ -81,8 +82,13 @@ def falls(verdicts: list[Verdict]) -> bool:
     )
 
 
-def report_lines(verdict: Verdict) -> Iterator[str]:
-    """The verdict as text: the claim, and under it each mutant with its counterexample."""
+def report_lines(verdict: Verdict, told: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
+    """The verdict as text: the claim, and under it each mutant with its counterexample.
+
+    Args:
+        verdict: of a claim.
+        told: mistakes that need not be told again, and of which claim they were.
+    """
     e = verdict.evidence
     word = "OPEN  " if e.open else "holds " if e.passed else "FALLS "
     yield f"{word} §{e.section}  {e.claim:16} {verdict.says}; {_measured(e)}"
@@ -91,7 +97,7 @@ def report_lines(verdict: Verdict) -> Iterator[str]:
     if e.counterexample:
         yield f"          counterexample: {e.counterexample}"
     for explanation in e.explanations:
-        yield from (f"          {line}" for line in explanation.lines())
+        yield from (f"          {line}" for line in explanation.lines(told))
     for mutant in verdict.mutants:
         word = "caught" if mutant.caught else "SURVIVES"
         yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"

@@ -86,7 +86,8 @@ def kills(arguments: Sequence[str], count: int, seed: int, folder: Path) -> dict
             seconds, begun = min(seconds, time.monotonic() - begun), time.monotonic()
             shutil.rmtree(out) if out.is_dir() else out.unlink()  # it was done before it was killed
         found["kills"] += 1
-        found["under way"] += any(out.with_name(f".{out.name}.progress").glob("*.safetensors"))
+        of_passes = any(out.with_name(f".{out.name}.progress").glob("*.safetensors"))
+        found["under way"] += of_passes or out.with_name(f".{out.name}.predictions").exists()
         found["same results"] += run(arguments, out) == 0 and content(out) == expected
         print(found, flush=True)
     return found

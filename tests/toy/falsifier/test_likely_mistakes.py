@@ -12,7 +12,8 @@ from toy import Diffusion, GaussianMixture, Model
 from toy.falsifier.inverse_mistakes import inverse_mistakes
 from toy.falsifier.mistakes import FLOAT32, explaining
 from toy.falsifier.model_errors import ModelPoint, error_among_others
-from toy.falsifier.model_mistakes import LINEAR, explain_model
+from toy.falsifier.model_formulas import LINEAR
+from toy.falsifier.model_mistakes import explain_model
 from toy.falsifier.scales import held_squares
 from toy.falsifier.schedule_mistakes import (
     OF_ANOTHER,
@@ -116,7 +117,7 @@ SCHEDULES = {
     ),
     "over the other scale": (
         ("drift = lambda self, t: self.d_alpha(t) / self.sigma(t)",),
-        "drift", "everywhere alpha sigma^-1 times",
+        "drift", "it is alpha'/sigma, where alpha'/alpha is right",
     ),
     "sign of a term": (
         (
@@ -147,7 +148,10 @@ def test_an_inverse_says_which_time_it_gives(tmp_path):
     squared = "time_of = lambda self, log_snr: VPCosine.time_of(self, log_snr) ** 2"
     mine = schedule(tmp_path, squared)
     (found,) = explain_schedule(mine, TimePair(mine, 0.2, 0.9))
-    assert (found.mistake, found.where) == ("", "time_of gives 0.81 in place of 0.9")
+    assert (found.mistake, found.where) == (
+        "time_of gives t^2 for t",
+        "time_of gives 0.81 in place of 0.9",
+    )
 
 
 def test_a_mistake_that_does_not_show_at_the_counterexample_is_found_elsewhere(tmp_path):
@@ -307,18 +311,18 @@ MODELS = {
     ),
     "probabilities without noise": (
         lambda x, t: score(x, t, probabilities=lambda logs: MINE.data.responsibilities(x)),
-        "the probabilities of the data without noise",
+        "the law of x_0, in the probabilities of the components alone",
     ),
     "cut time": (lambda x, t: score(x, (t * 100).floor() / 100), "rounded down to a whole number of 1/100"),
     "powers": (
         lambda x, t: -score(x, t) * (parts(t)[0] ** 2 / parts(t)[1])[:, 0],
-        "everywhere -1 alpha^2 sigma^-1 times",
+        "it is alpha^2 E[e|x_t]/sigma^2, where -E[e|x_t]/sigma is right",
     ),
     "backwards": (lambda x, t: score(x, 0.9946 - t), "time: backwards, at t_min + t_max - t"),
     "sigma of another time": (later, "sigma alone: time: backwards, at 1 - t"),
     "rounded time": (lambda x, t: score(x, (t * 100).round() / 100), "rounded to a whole number of 1/100"),
     "two at once": (lambda x, t: -2 * score(x, t, power=0.0) / 2, "two mistakes: missing alpha"),
-    "one Gaussian": (lambda x, t: -x / parts(t)[0][:, 0], LINEAR),
+    "one Gaussian": (lambda x, t: -x / (parts(t)[0] + parts(t)[1] ** 3 + 1)[:, 0], LINEAR),
     "a constant": (
         lambda x, t: score(x, t) + 1e-7,
         "everywhere +1e-07 to coordinate 0, +1e-07 to coordinate 1 is added",
