@@ -15,7 +15,7 @@ from tqdm import tqdm
 from real.checkpoints.references import require_known
 from real.commands import choices
 from real.images.groups import split_reference
-from real.images.references import require_images
+from real.images.references import TORCHVISION_SETS, require_images
 from theory.support.command_line import Parser, count, file_named, seed
 from theory.support.errors import InputError
 from theory.support.output import require_file, require_other
@@ -26,6 +26,8 @@ AUTO = "auto"
 
 def batch_size(text: str) -> int | str:
     """A positive whole number, or ``auto``."""
+    if text != AUTO and not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number or auto, got {text!r:.60}")
     return AUTO if text == AUTO else count(text)
 
 
@@ -50,18 +52,24 @@ starts = at_least(choices.LEAST_STARTS, "starts")
 
 
 def count_list(text: str) -> tuple[int, ...]:
-    """Comma-separated positive whole numbers."""
-    return tuple(count(part) for part in text.split(","))
+    """Comma-separated positive whole numbers, each once."""
+    numbers = tuple(count(part) for part in text.split(","))
+    if len(set(numbers)) < len(numbers):
+        raise argparse.ArgumentTypeError(f"expected each number once, got {text!r:.60}")
+    return numbers
 
 
 def number_list(text: str) -> list[float]:
-    """Comma-separated numbers."""
+    """Comma-separated finite numbers, each once."""
     try:
-        return [float(part) for part in text.split(",")]
+        numbers = [float(part) for part in text.split(",")]
     except ValueError as error:
         raise argparse.ArgumentTypeError(
             f"expected numbers with commas between, got {text!r:.60}"
         ) from error
+    if not all(map(math.isfinite, numbers)) or len(set(numbers)) < len(numbers):
+        raise argparse.ArgumentTypeError(f"expected finite numbers, each once, got {text!r:.60}")
+    return numbers
 
 
 def low_and_high(text: str) -> list[float]:
@@ -73,10 +81,21 @@ def low_and_high(text: str) -> list[float]:
 
 
 def fraction(text: str) -> float:
-    """A number between 0 and 1."""
-    value = float(text)
+    """A number between 0 and 1, and neither of them."""
+    value = finite(text)
     if not 0 < value < 1:
-        raise argparse.ArgumentTypeError(f"expected a number between 0 and 1, got {text}")
+        raise argparse.ArgumentTypeError(f"expected a number above 0 and below 1, got {text!r:.60}")
+    return value
+
+
+def finite(text: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a finite number, got {text!r:.60}")
     return value
 
 
@@ -112,7 +131,7 @@ PICTURES.add_argument(
 PICTURES.add_argument("--samples", type=count, default=64, help="number of samples (64)")
 GUIDANCE = Parser(add_help=False)
 GUIDANCE.add_argument(
-    "--guidance", type=float, default=0.0, metavar="W",
+    "--guidance", type=finite, default=0.0, metavar="W",
     help="classifier-free guidance, (1 + W) conditional - W unconditional (0)",
 )  # fmt: skip
 BRANCHES = Parser(add_help=False, parents=[GUIDANCE])
@@ -221,6 +240,12 @@ INPUTS = ("calibration", "unconditional", "fitted", "data", "quality")
 REFERENCES = ("checkpoint", "other", "groups")
 """Options that name a FILE, or FILE:NAME."""
 
+FETCHED = ("download", "data_root")
+"""Options for sets that torchvision knows."""
+
+OF_IMAGES = ("data", "images", "groups", "skip_bad", *FETCHED)
+"""What ``IMAGES`` asks for."""
+
 FILES = {
     "calibration": "calibration",
     "unconditional": "calibration",
@@ -247,20 +272,26 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
         raise InputError("unconditional: expected --guidance, without which that branch is not run")
     for name, what in FILES.items():
         path = given.get(name)
-        if path is not None and not path.is_file():
-            raise InputError(f"{what}: expected a file, there is none at {path}")
+        if path is not None:
+            _require_file(what, path)
     if given.get("device") is not None:
         choices.require_one_of("device", given["device"].partition(":")[0], choices.DEVICES)
-    if (
-        given.get("groups") is not None
-        and not (file := split_reference(given["groups"])[0]).is_file()
-    ):
-        raise InputError(f"groups: expected a file, there is none at {file}")
+    if given.get("groups") is not None:
+        _require_file("groups", Path(split_reference(given["groups"])[0]))
+    if given.get("data") is not None and given["data"] not in TORCHVISION_SETS:
+        refuse_unused(options, FETCHED, f"one of {', '.join(TORCHVISION_SETS)} as --data")
     known = {"solver": solvers, "quantize": choices.FORMATS, "features": choices.FEATURES}
     for name, names in known.items():
         choices.require_one_of(name, given.get(name), names)
     if given.get("data") is not None:
         require_images(given["data"])
+
+
+def _require_file(what: str, path: Path) -> None:
+    if path.is_dir():
+        raise InputError(f"{what}: expected a file, {path} is a folder")
+    if not path.is_file():
+        raise InputError(f"{what}: expected a file, there is none at {path}")
 
 
 def _inputs(given: dict[str, Any]) -> list[Path]:
@@ -269,6 +300,22 @@ def _inputs(given: dict[str, Any]) -> list[Path]:
     references = [given[name] for name in REFERENCES if given.get(name) is not None]
     whole = [Path(reference) for reference in references]
     return [*named, *whole, *(Path(reference.rpartition(":")[0]) for reference in references)]
+
+
+def refuse_unused(options: argparse.Namespace, names: Sequence[str], needed: str) -> None:
+    """Refuse options that nothing would read.
+
+    Args:
+        options: the command line's.
+        names: of options, as they are stored.
+        needed: what they would need to be read.
+
+    Raises:
+        InputError: one of them is given.
+    """
+    for name in names:
+        if name in options.typed:
+            raise InputError(f"--{name.replace('_', '-')}: expected {needed}")
 
 
 @contextmanager

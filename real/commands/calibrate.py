@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from real.commands import arguments as given
 from real.commands import choices
-from real.commands.choices import ESTIMATORS, PUBLISHED, SOLVERS, require_one_of
+from real.commands.choices import ESTIMATORS, PUBLISHED, SOLVERS
 from theory.support.command_line import count
 from theory.support.errors import InputError
 from theory.support.output import keep, require_file
@@ -80,6 +80,10 @@ def _add_times(where: Any) -> None:
 def _solver_and_nfe(text: str) -> tuple[str, int]:
     """A solver's name and a number of network evaluations."""
     name, _, nfe = text.partition(":")
+    if name not in SOLVERS or not nfe.isdecimal():
+        raise argparse.ArgumentTypeError(
+            f"expected SOLVER:NFE, with one of {', '.join(SOLVERS)}, got {text!r:.60}"
+        )
     return name, count(nfe)
 
 
@@ -88,8 +92,14 @@ def run(options: argparse.Namespace) -> int:
     require_file(options.out)
     estimator, policy = _estimator_and_policy(options)
     order = (0 if options.policy == PUBLISHED else 1) if options.order is None else options.order
-    if options.solver_and_nfe:
-        require_one_of("solver", options.solver_and_nfe[0], SOLVERS)
+    if options.budget or options.precision:
+        given.refuse_unused(
+            options, ["draws"], "neither --budget nor --precision, which choose them"
+        )
+    if options.per_class and options.condition == "null":
+        raise InputError("per-class: expected --condition joint, as null has no classes")
+    if options.policy == PUBLISHED and options.order == 1:
+        raise InputError(f"order: expected 0, of which --policy {PUBLISHED} is, got 1")
     if options.certificate == "exact" and (options.budget or options.precision):
         raise InputError(
             "certificate: expected no --budget or --precision beside exact, which measures all images"

@@ -59,6 +59,11 @@ def run(options: argparse.Namespace) -> None:
     """Compare, write the report and print its summary, the verdict first."""
     require_folder(options.out)
     given.require_inputs(options)
+    if not options.samples:
+        of_samples = ("nfe", "seeds", "solver", "features")
+        given.refuse_unused(
+            options, of_samples, "--samples beside it, without which none are drawn"
+        )
     from real.calibrated.comparison import require_comparable
     from real.calibrated.conditions import of_images
     from real.commands import loading

@@ -61,6 +61,10 @@ def run(options: argparse.Namespace) -> None:
     require_file(options.out)
     given.require_report(options)
     given.require_inputs(options)
+    if set(options.parts) == {"trajectory"}:
+        given.refuse_unused(
+            options, given.OF_IMAGES, "another part than trajectory, which needs no images"
+        )
     from real.calibrated.conditions import of_samples
     from real.calibrated.fitted_solvers import (
         digest_of,

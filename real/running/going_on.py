@@ -30,6 +30,7 @@ WITHOUT_EFFECT = frozenset(
         "strict",
         "download",
         "as_typed",
+        "typed",
         "report",
         "quality",
         "channels_last",

@@ -57,7 +57,18 @@ def folder_named(text: str) -> Path:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, which suggests what may have been meant."""
+    """An argument parser whose errors are one line, which suggests what may have been meant.
+
+    Options are written out, for what an abbreviation stands for changes with every new option.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"allow_abbrev": False} | settings)
+
+    def typed(self, arguments: Sequence[str]) -> frozenset[str]:
+        """The destinations of the options that a command line has."""
+        words = {word.partition("=")[0] for word in arguments}
+        return frozenset(a.dest for a in self._actions if words & set(a.option_strings))
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse as argparse does, but refuse arguments that it does not know.
@@ -146,6 +157,7 @@ def run_command(
             parsers.add_parser(name, help=command.says)
     options = parser.parse_args(arguments)
     options.as_typed = shlex.join([*program.split(), *arguments])
+    options.typed = parsers.choices[options.command].typed(arguments)
     if process_count() > 1 and not commands[options.command].shared:
         those = [name for name, command in commands.items() if command.shared]
         taking = f"; only {' and '.join(those)} take several" if those else ""

@@ -182,7 +182,8 @@ def _report(found: Any, options: argparse.Namespace) -> int:
         for line in of.report_lines(verdict, told):
             tqdm.write(line)
         evidence = verdict.evidence
-        told = {e.mistake: evidence.claim for e in evidence.explanations} | told
+        reasons = [e.reason for e in evidence.explanations if e.reason]
+        told = dict.fromkeys(reasons, evidence.claim) | told
     print(of.summary_line(seen))
     if options.json:
         asked_for = {"examples": options.examples, "seed": options.seed}

@@ -50,6 +50,18 @@ class FittedLaw:
         p = torch.softmax(self.power * self.law.log_components(x), 1)
         return torch.einsum("nk,nkd->nd", p, self.law.component_scores(x))
 
+    def as_multiple(self) -> tuple[float, GaussianMixture]:
+        """A factor, and a law whose scores are the same when multiplied with it.
+
+        P(k|x)^p of covariances C is P(k|x) of covariances C/p, but for the weights.
+        """
+        covariances = self.law.covariances()
+        heights = self.law.log_weights - covariances.logdet() / 2
+        weights = torch.softmax(self.power * heights + covariances.logdet() / 2, 0)
+        return 1 / self.power, GaussianMixture.full(
+            weights, self.law.means, covariances / self.power
+        )
+
     def has(self, x: Tensor, scores: Tensor) -> bool:
         """Whether these are its scores at points (n, d)."""
         off = (self.scores(x) - scores).abs()

@@ -49,7 +49,7 @@ def _log_ratio(alpha: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _near(found: Tensor, wanted: Tensor) -> Tensor:
-    return (found - wanted).abs() <= AGREES * (found.abs() + wanted.abs())
+    return found.isfinite() & ((found - wanted).abs() <= AGREES * (found.abs() + wanted.abs()))
 
 
 def _stands(u: Tensor, kept: Tensor) -> Tensor:

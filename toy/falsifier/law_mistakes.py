@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor
 
+from theory.diffusion.schedules import DiscreteSchedule
 from theory.diffusion.targets import SCORE, convert
 from toy.falsifier.fitted_laws import FittedLaw, law_of_scores, points_of
 from toy.falsifier.number_series import SAME, Series, by_chance, differing, tell
@@ -34,23 +35,43 @@ def of_another_law(model: Model, times: list[float]) -> str:
         laws.append((t, right, found))
     if not laws:
         return ""
-    alpha, sigma = float64([model.diffusion.scales(t) for t in times]).T
-    likely = {"alpha^2": alpha**2, "sigma^2": sigma**2}
-    terms = likely | products({"alpha": alpha, "sigma": sigma}, size=6)
     power = float64([found.power for _, _, found in laws])
-    powers = Series(POWER, "1", power, torch.ones_like(power), terms)
-    if differing([powers]):
-        size = power.median().item()
-        if _reads(model, times, size):
-            return f"it is what is right at {size:.6g} x_t, in place of x_t"
-        return tell([powers], times)
+    if not differing([Series(POWER, "1", power, torch.ones_like(power), {})]):
+        told = _told(laws, model)
+        return told and f"the law of x_t is another: {told}"
+    return _with_a_power(laws, model, power)
+
+
+def _with_a_power(laws: Laws, model: Model, power: Tensor) -> str:
+    """What scores with a power of the probabilities are: of another input, or multiples; or that."""
+    times, size = [t for t, _, _ in laws], power.median().item()
+    if _reads(model, times, size):
+        return f"it is what is right at {size:.6g} x_t, in place of x_t"
+    terms = _terms(model, times)
+    if not differing(list(_numbers(laws, model, terms))):
+        return tell([Series(POWER, "1", power, torch.ones_like(power), terms)], times)
+    multiples = [(t, right, *found.as_multiple()) for t, right, found in laws]
+    factor = float64([by for *_, by, _ in multiples])
+    by = tell([Series("the factor", "1", factor, torch.ones_like(factor), terms)], times)
+    told = _told([(t, right, FittedLaw(law)) for t, right, _, law in multiples], model)
+    return told and f"it is a multiple of the score of another law: {by}; {told}"
+
+
+def _told(laws: Laws, model: Model) -> str:
+    """The numbers of the laws that are others, or the times at which they are right; or ""."""
+    times = [t for t, _, _ in laws]
+    terms = _terms(model, times)
     scales = _scales(laws, model, terms)
     different = differing(scales or list(_numbers(laws, model, terms)))
     if scales and different and (other := _other_times(scales, model, times)):
         return other
-    if not different or by_chance(different):
-        return ""
-    return f"the law of x_t is another: {tell(different, times)}"
+    return "" if by_chance(different) else tell(different, times)
+
+
+def _terms(model: Model, times: list[float]) -> dict[str, Tensor]:
+    alpha, sigma = float64([model.diffusion.scales(t) for t in times]).T
+    likely = {"alpha^2": alpha**2, "sigma^2": sigma**2}
+    return likely | products({"alpha": alpha, "sigma": sigma}, size=6)
 
 
 def _reads(model: Model, times: list[float], factor: float) -> bool:
@@ -66,6 +87,8 @@ def _reads(model: Model, times: list[float], factor: float) -> bool:
 def _other_times(scales: list[Series], model: Model, times: list[float]) -> str:
     """The times at which the schedule has these scales, if there are such; else an empty text."""
     schedule, (in_means, of_data, of_noise) = model.diffusion.schedule, scales
+    if isinstance(schedule, DiscreteSchedule):
+        return ""
     try:
         log_snr = (of_data.found.log() - of_noise.found.log()).tolist()
         u = float64([time_at(schedule, value) for value in log_snr])

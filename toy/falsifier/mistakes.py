@@ -23,6 +23,9 @@ ROUNDED_AND_AMPLIFIED = 1e-3
 ENOUGH = 0.5
 """Share of the values for which it must be known what a mistake gives."""
 
+NEARLY_ONE = 1e-3
+"""So near to one a factor is told by what it has more."""
+
 ONE = 1e-9
 """A factor so near to one is none."""
 
@@ -70,6 +73,10 @@ def constant_factor(got: Tensor, expected: Tensor) -> str:
     if varies or abs(factor - 1) < ONE:
         return ""
     said = [name for value, name in KNOWN_FACTORS.items() if abs(factor / value - 1) < AGREES]
+    if abs(factor - 1) < NEARLY_ONE:
+        return (
+            f"everywhere 1 {factor - 1:+.3g} times what it should be: a constant with few digits?"
+        )
     return f"everywhere {factor:.6g} times what it should be{': ' if said else ''}{''.join(said)}"
 
 

@@ -17,11 +17,11 @@ from toy.falsifier.mistakes import (
 from toy.falsifier.model_errors import ModelPoint, error_among_others, prediction_errors
 from toy.falsifier.model_formulas import apart, as_formula
 from toy.falsifier.model_terms import Samples
+from toy.falsifier.other_times import other_times
 from toy.falsifier.sweeps import points_around, stratified, usable
 from toy.falsifier.user_models import Model
 from toy.falsifier.where import one_sided, some_coordinates
 from toy.falsifier.wrong_scores import (
-    other_times,
     wrong_conversions,
     wrong_means,
     wrong_noises,
@@ -41,8 +41,8 @@ REACH = 12.0
 """The largest absolute log-SNR at such a time."""
 
 AMONG_OTHERS = (
-    "a row depends on the other rows of its batch: on the first time, a mean over the batch, "
-    "something kept from a call before, or x_t written into"
+    "a row depends on the other rows of its batch: on the first time, a sum, mean or softmax over the "
+    "batch, something kept from a call before, or x_t written into"
 )
 
 NEAR = (-1.5, -0.5, 0.7, 1.3)
@@ -249,6 +249,7 @@ def _of_terms(model: Model, x: Tensor, t: float) -> dict[str, Tensor]:
         found[name] = convert(wrong, x, float64(t), DATA, model.target, diffusion.schedule)
     for name, wrong in wrong_noises(x, data, *diffusion.scales(t)).items():
         found[name] = convert(wrong, x, float64(t), NOISE, model.target, diffusion.schedule)
+        found[f"{name}, beside the right data"] = a * data + b * wrong
     for name, wrong in wrong_means(diffusion, x, t).items():
         found[f"{name}, beside the right noise"] = a * wrong + b * noise
     return found

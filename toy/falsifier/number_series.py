@@ -46,11 +46,9 @@ class Series:
     def value(self, times: Sequence[float]) -> str:
         """Where it is most wrong."""
         k = int((self.found - self.expected).abs().argmax())
-        right = f"{self.right} = " if self.right else ""
-        return (
-            f"{self.name} is {self.found[k].item():.6g} at t = {times[k]:.6g}, where "
-            f"{right}{self.expected[k].item():.6g} is right"
-        )
+        found, expected = self.found[k].item(), f"{self.expected[k].item():.6g}"
+        right = expected if self.right in ("", expected) else f"{self.right} = {expected}"
+        return f"{self.name} is {found:.6g} at t = {times[k]:.6g}, where {right} is right"
 
 
 def differing(all_of: Sequence[Series]) -> list[Series]:

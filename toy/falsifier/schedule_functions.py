@@ -14,6 +14,7 @@ from torch import Tensor
 from theory.diffusion.schedules import Schedule
 from toy.falsifier import schedule_terms
 from toy.falsifier.inverse_mistakes import inverse_mistakes
+from toy.falsifier.other_times import other_times
 from toy.falsifier.slope_mistakes import other_slopes
 from toy.falsifier.sweeps import SWEPT_LOG_SNR, usable
 from toy.falsifier.validation import places
@@ -97,12 +98,60 @@ def _general(value: Tensor, sign: str = "the sign") -> dict[str, Tensor]:
     }
 
 
+@dataclass(frozen=True)
+class _Right:
+    """What follows from alpha and sigma at times (n,)."""
+
+    a: Tensor
+    sigma: Tensor
+    d_alpha: Tensor
+    d_sigma: Tensor
+
+    @classmethod
+    def of(cls, schedule: Schedule, t: Tensor) -> "_Right":
+        """At these times."""
+        slopes = _slopes(schedule.alpha, t), _slopes(schedule.sigma, t)
+        return cls(schedule.alpha(t), schedule.sigma(t), *slopes)
+
+    @property
+    def drift(self) -> Tensor:
+        """f = alpha'/alpha."""
+        return self.d_alpha / self.a
+
+    @property
+    def log_snr(self) -> Tensor:
+        """lambda = 2 log(alpha/sigma)."""
+        return 2 * (torch.log(self.a) - torch.log(self.sigma))
+
+    @property
+    def d_log_snr(self) -> Tensor:
+        """lambda' = 2 (f - sigma'/sigma)."""
+        return 2 * (self.drift - self.d_sigma / self.sigma)
+
+    @property
+    def diffusion_sq(self) -> Tensor:
+        """g^2 = -sigma^2 lambda'."""
+        return -(self.sigma**2) * self.d_log_snr
+
+
+def _at_other_times(schedule: Schedule, t: Tensor) -> dict[str, _Right]:
+    """What is right at times that these may be taken for; NaN where there are none."""
+    of_each = [other_times(schedule, u) for u in t.tolist()]
+    found = {}
+    for name in of_each[0]:
+        others = [other[name] for other in of_each]
+        known = torch.tensor([u is not None for u in others])
+        there = _Right.of(schedule, float64([u if u is not None else t[0].item() for u in others]))
+        parts = (torch.where(known, value, math.nan) for value in vars(there).values())
+        found[f"{name}, right there"] = _Right(*parts)
+    return found
+
+
 def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
-    a, sigma = schedule.alpha(t), schedule.sigma(t)
-    d_a, d_sigma = _slopes(schedule.alpha, t), _slopes(schedule.sigma, t)
-    f, log_snr = d_a / a, 2 * (torch.log(a) - torch.log(sigma))
-    slope = 2 * (f - d_sigma / sigma)
-    g2, least = -(sigma**2) * slope, LEAST * slope.abs()
+    right = _Right.of(schedule, t)
+    a, sigma, d_a, d_sigma = right.a, right.sigma, right.d_alpha, right.d_sigma
+    f, log_snr, slope, g2 = right.drift, right.log_snr, right.d_log_snr, right.diffusion_sq
+    least, elsewhere = LEAST * slope.abs(), _at_other_times(schedule, t)
     expected: dict[str, tuple[Tensor, Tensor, dict[str, Tensor]]] = {
         "d_alpha": (d_a, a * least, {
             "missing alpha: alpha'/alpha in place of alpha'": f,
@@ -157,7 +206,8 @@ def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
     for name, (value, smallest, wrong) in expected.items():
         got = getattr(schedule, name)(t).detach()
         terms = schedule_terms.of_time(name, t, scales, slopes)
-        yield Compared(name, t, got, value, smallest, wrong | _general(value), terms)
+        at_others = {other: getattr(there, name) for other, there in elsewhere.items()}
+        yield Compared(name, t, got, value, smallest, wrong | _general(value) | at_others, terms)
 
 
 def _of_inverse(schedule: Schedule, t: Tensor) -> Compared:
@@ -193,6 +243,8 @@ def _of_transition(schedule: Schedule, s: Tensor, t: Tensor) -> Iterator[Compare
         "missing alpha: sigma_t^2 - sigma_s^2": late**2 - early**2,
         "alpha for alpha^2: A in place of A^2": late**2 - a * early**2,
         "missing -A^2 sigma_s^2": late**2,
+        "the variance of x_s given x_t and x_0, V sigma_s^2/sigma_t^2, in place of V": v
+        * (early / late) ** 2,
     }
     nothing = torch.zeros_like(a)
     scales = {"alpha_t": a_t, "alpha_s": a_s, "sigma_t": late, "sigma_s": early}

@@ -97,27 +97,40 @@ def _likely_mistake(found: Compared, schedule: Schedule, k: int) -> str:
     if factor and is_slope and ":" not in factor:
         factor += ": the inner derivative (chain rule)?"
     of_another = _fit_each_other(schedule) if is_slope else ""
-    formula = factor or of_another or _formula(found, sized)
+    formula = factor or of_another or _formula(found, sized, schedule)
     return formula or held_squares(schedule)
 
 
-def _formula(found: Compared, sized: Tensor) -> str:
+def _formula(found: Compared, sized: Tensor, schedule: Schedule) -> str:
     """The values as a sum of terms in alpha and sigma, beside the right one; or an empty text."""
-    terms = {name: values[sized] for name, values in found.terms.items()}
-    formula = sum_of_terms(found.got[sized], terms)
-    return formula and f"it is {formula}, where {RIGHT[found.quantity]} is right"
+    got, slope = found.got[sized], schedule.d_log_snr(found.t)[sized]
+    formula = sum_of_terms(got, {name: values[sized] for name, values in found.terms.items()})
+    same = sum_of_terms(got, {"(the slope of log-SNR)": slope}) if found.terms else ""
+    also = f" (here the same as {same})" if same and found.quantity != "d_log_snr" else ""
+    return formula and f"it is {formula}{also}, where {RIGHT[found.quantity]} is right"
 
 
 def _guard(found: Compared, schedule: Schedule) -> str:
-    """What is added to alpha or sigma in a divisor, so that it is never zero; or an empty text."""
-    for name in ("alpha", "sigma"):
-        scale = getattr(schedule, name)(found.t)
-        sizes = (found.expected / found.got - 1) * scale
-        size = sizes.median().item()
+    """What is added to alpha or sigma, so that it is never zero; or an empty text."""
+    alpha, sigma = schedule.alpha(found.t), schedule.sigma(found.t)
+    if found.quantity == "log_snr":
+        ratio = found.got.exp()
+        sizes = {
+            "sigma^2": alpha**2 / ratio - sigma**2,
+            "sigma": alpha / ratio.sqrt() - sigma,
+            "alpha^2": ratio * sigma**2 - alpha**2,
+            "alpha": ratio.sqrt() * sigma - alpha,
+        }
+    else:
+        by = found.expected / found.got - 1
+        sizes = {"alpha in a divisor": by * alpha, "sigma in a divisor": by * sigma}
+    for name, added in sizes.items():
+        size = added.median().item()
+        scale = alpha if name.startswith("alpha") else sigma
         moves = scale.max() - scale.min() > CERTAIN * scale.max()
-        constant = ((sizes - size).abs() <= CERTAIN * abs(size)).all()
+        constant = ((added - size).abs() <= CERTAIN * abs(size)).all()
         if moves and constant and abs(size) > EXACT_TOLERANCE:
-            return f"a guard: {size:.3g} is added to {name} in a divisor"
+            return f"a guard: {size:.3g} is added to {name}"
     return ""
 
 

@@ -39,12 +39,12 @@ def sum_of_terms(got: Tensor, terms: Mapping[str, Tensor]) -> str:
 
     Args:
         got: the values that came, of any shape.
-        terms: of the same shape, by name, the simplest first; those that are infinite are left out.
+        terms: of the same shape, by name, the simplest first; those that are not numbers fit nothing.
     """
     y = got.flatten()
-    if len(y) < FEWEST or not y.any() or not y.isfinite().all():
+    if len(y) < FEWEST or not terms:
         return ""
-    names, columns = _known(got, terms)
+    columns = torch.stack([values.expand_as(got).flatten() for values in terms.values()])
     found = [
         (
             sum(not _is_plain(number) for number in numbers),
@@ -59,6 +59,7 @@ def sum_of_terms(got: Tensor, terms: Mapping[str, Tensor]) -> str:
     if not found:
         return ""
     *_, chosen, numbers = min(found)
+    names = list(terms)
     return _formula([names[k] for k in chosen], numbers)
 
 
@@ -109,15 +110,6 @@ def _name(powers: Mapping[str, int]) -> str:
 def _times(name: str, factor: str) -> str:
     above, slash, below = factor.partition("/")
     return f"{' '.join(part for part in (above, name) if part != '1') or '1'}{slash}{below}"
-
-
-def _known(got: Tensor, terms: Mapping[str, Tensor]) -> tuple[list[str], Tensor]:
-    """Names and values (m, n) of the terms that are numbers everywhere."""
-    of_all = {name: values.expand_as(got).flatten() for name, values in terms.items()}
-    known = {
-        name: values for name, values in of_all.items() if values.isfinite().all() and values.any()
-    }
-    return list(known), torch.stack(list(known.values()))
 
 
 def _candidates(y: Tensor, columns: Tensor) -> Iterator[tuple[int, ...]]:

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from theory.diffusion.schedules import DiscreteSchedule, Schedule
+from toy.falsifier.other_times import other_times
 from toy.falsifier.slope_mistakes import OTHERS
 from toy.falsifier.sweeps import is_time
 from toy.mixtures.diffusion import Diffusion
@@ -106,25 +106,6 @@ def wrong_means(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]:
     }
 
 
-def other_times(schedule: Schedule, t: float) -> dict[str, float | None]:
-    """Other times that t may be taken for; None for one that the schedule does not have."""
-    low, high = schedule.t_min, schedule.t_max
-    step = 1.0 if isinstance(schedule, DiscreteSchedule) else (high - low) / 1000
-    others = {
-        "time: backwards, at t_min + t_max - t": low + high - t,
-        "time: backwards, at 1 - t": 1 - t,
-        "time: one step early": t - step,
-        "time: one step late": t + step,
-        "time: 0.001 early": t - 0.001,
-        "time: 0.001 late": t + 0.001,
-        "time: rounded down to a whole number of 1/1000": math.floor(1000 * t) / 1000,
-        "time: rounded down to a whole number of 1/100": math.floor(100 * t) / 100,
-        "time: rounded to a whole number of 1/1000": round(1000 * t) / 1000,
-        "time: rounded to a whole number of 1/100": round(100 * t) / 100,
-    }
-    return {name: u if is_time(schedule, u) else None for name, u in others.items()}
-
-
 def _of_components(law: GaussianMixture, x: Tensor) -> dict[str, Tensor]:
     """Scores with a mistake in how the components of the right law are put together, (n, d)."""
     of_each, weights = law.component_scores(x), torch.exp(law.log_weights)
@@ -135,6 +116,8 @@ def _of_components(law: GaussianMixture, x: Tensor) -> dict[str, Tensor]:
         "components: their densities without 1/sqrt(det C)": logs + half_logdet,
         "components: their densities with 1/det C": logs - half_logdet,
         "components: their densities without 1/2 in the exponent": 2 * logs - peaks,
+        "components: their densities with 1/sqrt(v) for v^(-d/2), v = det(C)^(1/d)": logs
+        + half_logdet * (1 - 1 / law.dimension),
     }
     apart = law.means - law.mean()
     whole = torch.einsum("k,kij->ij", weights, law.covariances())

@@ -30,18 +30,27 @@ class Explanation:
     where: str = ""
     relation: str = ""
 
+    @property
+    def reason(self) -> str:
+        """The mistake, or else where it is."""
+        return self.mistake or self.where
+
     def lines(self, told: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
-        """As text: the values and their ratio, and the mistake if one is known.
+        """As text: the values and their ratio, and the mistake if one is known; once for a mistake.
 
         Args:
             told: mistakes that were told before, and of which claim.
         """
+        if before := told.get(self.reason):
+            yield f"likely mistake: as of {before}"
+            return
         wanted = f"{self.relation} {self.expected:.10g}".lstrip()
         expected = "" if math.isinf(self.expected) else f"expected {wanted}, "
         yield f"{self.quantity} at t = {self.t:.12g}: {expected}got {self.got:.10g}{self._apart()}"
+        if not self.mistake and not self.where and not self.relation:
+            yield "likely mistake: none that is known, and no formula fits"
         if self.mistake:
-            before = told.get(self.mistake)
-            yield f"likely mistake: {f'as of {before}' if before else self.mistake}"
+            yield f"likely mistake: {self.mistake}"
         if self.where:
             yield f"where: {self.where}"
 
@@ -49,7 +58,7 @@ class Explanation:
         """The ratio of the values, or their difference where they are nearly the same."""
         if self.relation or not self.expected or not math.isfinite(self.expected + self.got):
             return ""
-        if abs(self.got - self.expected) < 1e-6 * abs(self.expected):
+        if abs(self.got - self.expected) < 1e-4 * abs(self.expected):
             return f", {self.got - self.expected:+.2g} apart"
         if abs(self.expected) < 1e-9 * abs(self.got):
             return ""

@@ -96,8 +96,8 @@ def report_lines(verdict: Verdict, told: Mapping[str, str] = MappingProxyType({}
         yield f"          {OPEN}"
     if e.counterexample:
         yield f"          counterexample: {e.counterexample}"
-    for explanation in e.explanations:
-        yield from (f"          {line}" for line in explanation.lines(told))
+    lines = (line for explanation in e.explanations for line in explanation.lines(told))
+    yield from (f"          {line}" for line in dict.fromkeys(lines))
     for mutant in verdict.mutants:
         word = "caught" if mutant.caught else "SURVIVES"
         yield f"    {word} {mutant.id}: {mutant.counterexample or 'no counterexample found'}"
