@@ -180,19 +180,27 @@ def require_fitted_to(fitted: FittedSolver, fingerprint: str, name: str) -> None
 
 
 def load_fitted(
-    checkpoint: Checkpoint, path: Path, *, guidance: float, calibrations: tuple[Path | None, ...]
+    checkpoint: Checkpoint,
+    path: Path,
+    *,
+    guidance: float,
+    calibrations: tuple[Path | None, ...],
+    condition: str | None = None,
 ) -> FittedSolver:
     """Read a fitted solver, and require that it was fitted to just this network.
+
+    One that was fitted to all conditions in turn serves for each of them, and not the other way round.
 
     Args:
         checkpoint: the network.
         path: of the file.
         guidance: as the network will be sampled with.
         calibrations: the files of both branches.
+        condition: of every sample; None for all in turn.
 
     Raises:
         InputError: as ``FittedSolver.load``, or it was fitted to another network, with another guidance,
-            or with other calibrations.
+            or with other calibrations, or to another condition alone.
     """
     fitted = FittedSolver.load(path)
     made = fitted.provenance
@@ -204,4 +212,9 @@ def load_fitted(
         )
     if made.get("calibrations", [None, None]) != [digest_of(file) for file in calibrations]:
         raise InputError("fitted solver: expected the calibration that it was fitted with")
+    if made.get("condition") not in (None, condition):
+        raise InputError(
+            f"fitted solver: expected --condition {made['condition']}, to which alone it was fitted, "
+            f"got {'all in turn' if condition is None else condition}"
+        )
     return fitted

@@ -15,7 +15,7 @@ from tqdm import tqdm
 from real.checkpoints.references import require_known
 from real.commands import choices
 from real.images.groups import split_reference
-from real.images.references import TORCHVISION_SETS, require_images
+from real.images.references import HUB, TORCHVISION_SETS, require_images
 from theory.support.command_line import Parser, count, file_named, seed
 from theory.support.errors import InputError
 from theory.support.output import require_file, require_other
@@ -240,10 +240,7 @@ INPUTS = ("calibration", "unconditional", "fitted", "data", "quality")
 REFERENCES = ("checkpoint", "other", "groups")
 """Options that name a FILE, or FILE:NAME."""
 
-FETCHED = ("download", "data_root")
-"""Options for sets that torchvision knows."""
-
-OF_IMAGES = ("data", "images", "groups", "skip_bad", *FETCHED)
+OF_IMAGES = ("data", "images", "groups", "skip_bad", "download", "data_root")
 """What ``IMAGES`` asks for."""
 
 FILES = {
@@ -278,13 +275,30 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
         choices.require_one_of("device", given["device"].partition(":")[0], choices.DEVICES)
     if given.get("groups") is not None:
         _require_file("groups", Path(split_reference(given["groups"])[0]))
-    if given.get("data") is not None and given["data"] not in TORCHVISION_SETS:
-        refuse_unused(options, FETCHED, f"one of {', '.join(TORCHVISION_SETS)} as --data")
+    _require_fetched(options)
+    if given.get("quality") is not None and not given["quality"].is_dir():
+        raise InputError(
+            f"quality: expected the folder of a report, there is none at {given['quality']}"
+        )
+    if given.get("solver") == choices.ANALYTIC and choices.ANALYTIC not in solvers:
+        raise InputError(f"solver: {choices.ANALYTIC} is for validate alone")
     known = {"solver": solvers, "quantize": choices.FORMATS, "features": choices.FEATURES}
     for name, names in known.items():
         choices.require_one_of(name, given.get(name), names)
     if given.get("data") is not None:
         require_images(given["data"])
+
+
+def _require_fetched(options: argparse.Namespace) -> None:
+    """Refuse what says how to fetch images that are not fetched."""
+    data = vars(options).get("data")
+    if data is None or data in TORCHVISION_SETS:
+        return
+    from_hub = data.startswith(HUB)
+    sets = f"one of {', '.join(TORCHVISION_SETS)}"
+    if not from_hub:
+        refuse_unused(options, ["download"], f"{sets} or hub:ID as --data")
+    refuse_unused(options, ["data_root"], f"{sets} as --data")
 
 
 def _require_file(what: str, path: Path) -> None:

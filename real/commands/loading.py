@@ -161,6 +161,10 @@ def prediction_for(
     Raises:
         InputError: a calibration of another network, or guidance of a network without null condition.
     """
+    if guidance and calibration and not unconditional:
+        print(
+            "guidance: the branch without condition stays as it is; --unconditional calibrates it"
+        )
     joint = calibrated_by(checkpoint, calibration, "joint")
     null = calibrated_by(checkpoint, unconditional, "null")
     return guided(joint, null, checkpoint.null_condition, guidance)
@@ -178,6 +182,7 @@ def solver_for(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[Sol
     fitted = load_fitted(
         checkpoint, options.fitted, guidance=options.guidance,
         calibrations=(options.calibration, options.unconditional),
+        condition=vars(options).get("condition"),
     )  # fmt: skip
     made = fitted.provenance
     for what, asked in (("solver", options.solver), ("nfe", options.nfe)):

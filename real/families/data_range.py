@@ -16,10 +16,13 @@ def in_range(checkpoint: Checkpoint, low: float, high: float) -> Checkpoint:
     """The checkpoint with images led to [low, high] before it sees them, and samples led back.
 
     Raises:
-        InputError: no range, or a network that works on latents.
+        InputError: no range, or a network that has its own or works on latents.
     """
     if not -math.inf < low < high < math.inf:
         raise InputError(f"range: expected LOW below HIGH, got {low:g},{high:g}")
+    if checkpoint.codec and checkpoint.codec.data_range:
+        own = "{:g} to {:g}".format(*checkpoint.codec.data_range)
+        raise InputError(f"range: {checkpoint.reference} says its own, {own}")
     if checkpoint.codec:
         raise InputError(
             f"range: {checkpoint.reference} works on latents, whose range its autoencoder sets"

@@ -13,6 +13,7 @@ times t (b,), or predict(x_t, t, condition) where there are conditions. A module
 device, called in its own dtype, and set to evaluation; another callable looks after itself.
 """
 
+import difflib
 import hashlib
 import traceback
 from pathlib import Path
@@ -27,6 +28,7 @@ from real.families.conditions import refuse_condition
 from real.families.data_range import in_range
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
+from theory.diffusion.targets import named as named_target
 from theory.forward.fingerprints import fingerprint
 from theory.forward.network import Predict
 from theory.support.errors import InputError, one_line_with_type
@@ -35,6 +37,12 @@ from theory.support.user_code import load_object
 
 NAME = "own"
 NEEDED = ("predict", "schedule", "target", "shape")
+CALLING = (__file__, torch.nn.modules.module.__file__)
+"""Files that call a network: it was not even entered where one of them fails."""
+
+ALIKE = 0.85
+"""How alike two names are of which one is taken for a misspelling of the other."""
+
 OPTIONAL = ("conditions", "null_condition", "data_range")
 
 
@@ -54,8 +62,11 @@ def load(reference: str, device: Any) -> Checkpoint:
         for module in made.modules.values():
             module.to(device)
         return made
+    _refuse_misspelt(made, reference)
     values = {part: getattr(made, part) for part in NEEDED}
     values |= {part: getattr(made, part, None) for part in OPTIONAL}
+    if isinstance(values["target"], str):
+        values["target"] = named_target(values["target"])
     _require_kinds(values, reference)
     network, shape = values["predict"], tuple(values["shape"])
     modules = {"network": network} if isinstance(network, nn.Module) else {}
@@ -93,6 +104,15 @@ def _made(value: Any, reference: str) -> Any:
     return value
 
 
+def _refuse_misspelt(made: Any, reference: str) -> None:
+    """Refuse an attribute whose name is nearly that of one which is looked for and not there."""
+    own = [name for name in dir(made) if name not in (*NEEDED, *OPTIONAL)]
+    for wanted in OPTIONAL:
+        close = difflib.get_close_matches(wanted, own, 1, ALIKE)
+        if close and not hasattr(made, wanted):
+            raise InputError(f"checkpoint: {reference}: expected {wanted}, got {close[0]}")
+
+
 def _require_kinds(values: dict[str, Any], reference: str) -> None:
     shape, conditions = values["shape"], values["conditions"]
     sides = shape if isinstance(shape, tuple | list) else ()
@@ -102,13 +122,25 @@ def _require_kinds(values: dict[str, Any], reference: str) -> None:
     for what, holds in (
         ("predict callable", callable(values["predict"])),
         ("a theory.diffusion.schedules.Schedule as schedule", scheduled),
-        ("a theory.diffusion.targets.Target as target", isinstance(values["target"], Target)),
+        (
+            "a theory.diffusion.targets.Target or its name as target",
+            isinstance(values["target"], Target),
+        ),
         ("positive whole numbers as shape", len(sides) > 0 and whole),
         ("two numbers as data_range", _is_pair(values["data_range"])),
         ("a number of classes, 'text' or None as conditions", conditioned),
+        ("a null_condition that is one of the labels, or the one after them", _is_null(values)),
     ):
         if not holds:
             raise InputError(f"checkpoint: {reference}: expected {what}")
+
+
+def _is_null(values: dict[str, Any]) -> bool:
+    """Whether the condition that stands for none fits the conditions."""
+    null, conditions = values["null_condition"], values["conditions"]
+    if null is None or conditions == "text":
+        return True
+    return isinstance(null, int) and conditions is not None and 0 <= null <= conditions
 
 
 def _is_pair(data_range: Any) -> bool:
@@ -151,6 +183,8 @@ def _where(error: BaseException, reference: str) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     own = Path(reference.rpartition(":")[0]).resolve()
     last = next((f for f in reversed(frames) if Path(f.filename).resolve() == own), frames[-1])
+    if last.filename in CALLING:
+        return "its call"
     return f"{Path(last.filename).name}:{last.lineno}"
 
 

@@ -62,6 +62,12 @@ def npz_source(path: Path, shape: tuple[int, ...]) -> ImageSource:
             f"data: the network takes images of shape {shape}, got {images.shape[1:]} from {path} "
             "(floating-point images are not resized)"
         )
+    unknown = ~np.isfinite(images).all(axis=(1, 2, 3))
+    if unknown.any():
+        raise InputError(
+            f"data: expected numbers in {path}, got {unknown.sum()} images with NaN or infinity, the "
+            f"first at {unknown.argmax()}"
+        )
     if images.size and not (images.min() >= -1 and images.max() <= 1):
         raise InputError(
             f"data: expected floating-point images in [-1, 1] in {path}, "

@@ -58,7 +58,9 @@ def require_channels(shape: tuple[int, ...]) -> None:
         InputError: the network takes images of another number of channels.
     """
     if len(shape) != 3 or shape[0] not in MODES:
-        raise InputError(f"data: pictures have 1 or 3 channels, the network takes {shape}")
+        raise InputError(
+            f"data: pictures are (1, height, width) or (3, height, width), the network takes {shape}"
+        )
 
 
 def read_picture(content: bytes, name: str, shape: tuple[int, ...]) -> np.ndarray:

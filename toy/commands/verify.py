@@ -81,7 +81,9 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Try what is asked for; status 1 if a claim falls or a mutant survives, 3 if one is left open."""
-    if options.json and not options.list:
+    if options.list and (unread := options.typed & {"examples", "seed", "jobs", "json", "quiet"}):
+        raise InputError(f"--list: tries no claim and expects no --{min(unread)} beside it")
+    if options.json:
         require_file(options.json)
     reference = options.schedule or options.model
     if options.json and reference:

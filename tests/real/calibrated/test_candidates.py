@@ -139,6 +139,14 @@ def test_what_is_saved_is_for_this_guidance_and_these_calibrations(candidates, t
         load_fitted(checkpoint, path, guidance=0.0, calibrations=(joint, null))
     with refusal("expected the calibration that it was fitted with"):
         load_fitted(checkpoint, path, guidance=GUIDANCE, calibrations=(joint, None))
+    of_one, *calibrations = made["order 1"].save(
+        tmp_path / "one.safetensors", {}, {"condition": "3"}
+    )
+    calibrations = tuple(calibrations)
+    load_fitted(checkpoint, of_one, guidance=GUIDANCE, calibrations=calibrations, condition="3")
+    with refusal("expected --condition 3, to which alone it was fitted, got all in turn"):
+        load_fitted(checkpoint, of_one, guidance=GUIDANCE, calibrations=calibrations)
+    load_fitted(checkpoint, path, guidance=GUIDANCE, calibrations=(joint, null), condition="3")
     assert len(made[NOTHING].save(tmp_path / "nothing.safetensors", {}, {})) == 1
 
 

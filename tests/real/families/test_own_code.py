@@ -6,6 +6,7 @@ import torch
 
 from real.checkpoints import load
 from real.cli import main
+from real.families.data_range import in_range
 from tests.refusals import refusal
 from theory.diffusion.schedules import RectifiedFlow
 from theory.diffusion.targets import FLOW
@@ -50,7 +51,23 @@ whole = Checkpoint(
 number = 3
 few = formula, RectifiedFlow(), FLOW
 other_schedule = formula, "linear", FLOW, (3, 8, 8)
-other_target = formula, RectifiedFlow(), "flow", (3, 8, 8)
+other_target = formula, RectifiedFlow(), 3, (3, 8, 8)
+unknown_target = formula, RectifiedFlow(), "flows", (3, 8, 8)
+by_name = formula, RectifiedFlow(), "flow", (3, 8, 8)
+
+class Misspelt(Described):
+    datarange = 0, 1
+
+class OtherNull(Described):
+    conditions, null_condition = 2, 3
+
+class Ranged(Described):
+    data_range = 0, 1
+
+unlabelled = labelled, RectifiedFlow(), FLOW, (3, 8, 8)
+
+class NullAlone(Described):
+    null_condition = 2
 other_shape = formula, RectifiedFlow(), FLOW, 64
 other_conditions = formula, RectifiedFlow(), FLOW, (3, 8, 8), "labels"
 other_predict = None, RectifiedFlow(), FLOW, (3, 8, 8)
@@ -68,7 +85,9 @@ def brought(tmp_path):
     return lambda name: f"{path}:{name}"
 
 
-@pytest.mark.parametrize("name", ["described", "Described", "module", "factory", "whole"])
+@pytest.mark.parametrize(
+    "name", ["by_name", "described", "Described", "module", "factory", "whole"]
+)
 def test_every_kind_predicts_as_it_says(brought, name):
     checkpoint = load(brought(name))
     x_t = torch.randn((2, 3, 8, 8), generator=torch.Generator().manual_seed(0))
@@ -114,7 +133,11 @@ def test_what_is_not_as_it_should_be_is_refused_in_one_line(brought):
         ("few", "got tuple without predict"),
         ("other_predict", "expected predict callable"),
         ("other_schedule", "a theory.diffusion.schedules.Schedule as schedule"),
-        ("other_target", "a theory.diffusion.targets.Target as target"),
+        ("other_target", "a theory.diffusion.targets.Target or its name as target"),
+        ("unknown_target", "target: expected one of noise, .* got 'flows'"),
+        ("Misspelt", "expected data_range, got datarange"),
+        ("OtherNull", "a null_condition that is one of the labels, or the one after them"),
+        ("NullAlone", "a null_condition that is one of the labels, or the one after them"),
         ("other_shape", "positive whole numbers as shape"),
         ("other_conditions", "a number of classes, 'text' or None as conditions"),
         ("failing", "fails: RuntimeError: no luck"),
@@ -187,6 +210,16 @@ def test_a_network_that_fails_says_where_and_why(tmp_path):
     assert not (tmp_path / "c").exists()
     with pytest.raises(RuntimeError, match="out of memory"):
         load(f"{file}:large").predict(x_t, t)
+
+
+def test_a_network_that_cannot_be_called_is_not_said_to_fail_in_the_toolkit(brought):
+    with refusal("fails at its call, called with"):
+        load(brought("unlabelled")).predict(torch.ones(1, 3, 8, 8), torch.tensor([0.0]))
+
+
+def test_a_range_of_its_own_is_not_called_that_of_an_autoencoder(brought):
+    with refusal("says its own, 0 to 1"):
+        in_range(load(brought("Ranged")), -1.0, 1.0)
 
 
 @pytest.mark.parametrize("command", ["calibrate", "fit-solver"])

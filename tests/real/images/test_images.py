@@ -94,7 +94,7 @@ def _npz(path, **arrays):
     [
         ({"images": np.zeros((5, 1, 4, 4), np.float32)}, "takes images of shape"),
         ({"images": np.full((5, 1, 8, 8), 1.5, np.float32)}, r"in \[-1, 1\]"),
-        ({"images": np.full((5, 1, 8, 8), np.nan, np.float32)}, r"in \[-1, 1\]"),
+        ({"images": np.full((5, 1, 8, 8), np.nan, np.float32)}, "5 images with NaN .* first at 0"),
         ({"images": np.zeros((5, 1, 8, 8), np.int64)}, "expected uint8"),
         ({"pixels": np.zeros((5, 8, 8), np.uint8)}, "expected an array 'images'"),
         ({"images": np.zeros((1, 8, 8), np.uint8)}, "at least two"),

@@ -127,7 +127,11 @@ def test_a_claim_is_known_by_what_only_its_id_begins_with(monkeypatch, capsys):
 
 
 def test_claims_are_listed_and_not_tried(monkeypatch, capsys):
-    assert verify(monkeypatch, (FALLS, HOLDS), "--list") == 0
+    monkeypatch.setattr(table, "ALL", (FALLS, HOLDS))
+    for unread in (["--seed", "1"], ["--json", "l.json"], ["--examples", "5"]):
+        with pytest.raises(InputError, match=f"--list: .* no {unread[0]} beside it"):
+            main(["verify", "--list", *unread])
+    assert main(["verify", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines] == ["claim-50", "claim-101"]
 
