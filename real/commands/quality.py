@@ -13,6 +13,7 @@ from theory.support.output import keep, require_folder
 
 if TYPE_CHECKING:
     from real.families.checkpoint import Checkpoint
+    from real.images.base import ImageSource
     from real.quality.measure import Sampler
 
 DEFAULT_NFE = (5, 10, 20, 50)
@@ -89,6 +90,11 @@ def run(options: argparse.Namespace) -> None:
     known, images = two_parts(
         options.data, partial(opened, ImageRequest.of(options), shape=shape), "held-out"
     )
+    if options.calibration and (known_before := _calibrated_with(images, options.calibration)):
+        print(
+            f"caution: {known_before} of the {len(images)} images that samples are compared with are of "
+            "those that the calibration was made from; give others as --data"
+        )
     samples = options.samples or len(images)
     require_memory("samples", samples, checkpoint.shape)
     in_turn = images.in_turn(samples)
@@ -129,6 +135,17 @@ def run(options: argparse.Namespace) -> None:
         keep(options.out, report.write)
     print("\n".join(report.lines))
     print(f"report: {options.out / 'quality.html'}")
+
+
+def _calibrated_with(images: "ImageSource", calibration: Path) -> int:
+    """How many of the images a calibration was made from."""
+    import torch
+
+    from theory.calibration import Calibration
+    from theory.forward.fingerprints import image_ids
+
+    seen = Calibration.load(calibration).image_ids
+    return sum(int(torch.isin(image_ids(batch), seen).sum()) for batch in images)
 
 
 def _samplers(

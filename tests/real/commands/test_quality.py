@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from real.cli import main
+from real.commands.quality import _calibrated_with
 from real.images.opening import open_images
 from real.quality import feature_choice
 from real.quality.features import PIXELS
@@ -66,3 +67,9 @@ def test_real_images_are_others_than_those_that_judge(run):
     expected = Reference.of(PIXELS, judging, "cpu").of_real(known.spread(SAMPLES), SEED)
     for name in ("frechet", "kid", "kid_lower", "tint"):
         assert found["real_images"][name] == pytest.approx(expected[name], abs=1e-9)
+
+
+def test_images_that_a_calibration_was_made_from_are_counted(digits_calibration):
+    of_both, others = (open_images("digits", role, SHAPE) for role in ("calibration", "held-out"))
+    assert _calibrated_with(others, digits_calibration) == 0
+    assert 0 < _calibrated_with(of_both, digits_calibration) <= len(of_both)

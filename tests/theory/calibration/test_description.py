@@ -222,11 +222,11 @@ def test_a_small_mean_error_alone_may_be_little_training():
         return description_warning(grid, DATA, [comparison] * 2, errors, 12)
 
     assert said(0.001) is None
-    assert said(0.09).startswith("the network is little trained or does not fit its description")
-    assert said(0.11).startswith("the network does not fit its description: the mean")
+    assert said(0.49).startswith("the network is little trained or does not fit its description")
+    assert said(0.51).startswith("the network does not fit its description: the mean")
     worse = said(0.09, replace(right, network=200.0))
     assert worse.startswith("the network does not fit its description: at 2 of 2 times")
-    assert all("trained long enough" in text for text in (said(0.09), said(0.11), worse))
+    assert all("trained long enough" in text for text in (said(0.49), said(0.51), worse))
 
 
 def posed_in_colour(n=32):
