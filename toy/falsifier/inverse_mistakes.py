@@ -22,21 +22,21 @@ def inverse_mistakes(schedule: Schedule, t: Tensor, u: Tensor) -> dict[str, Tens
         u: what ``time_of`` gives for the log-SNRs of these times, (n,).
     """
     low, high = schedule.t_min, schedule.t_max
-    log_snr, back = schedule.log_snr(t), schedule.log_snr(u)
     alpha, sigma = schedule.alpha(u), schedule.sigma(u)
+    log_snr, back = log_ratio(schedule.alpha(t), schedule.sigma(t)), log_ratio(alpha, sigma)
     factor, kept = constant_factor(u, t), u.isfinite() & _near(u, t)
     fits = {
         "time_of gives t_min + t_max - t": _near(u, low + high - t).all(),
         f"time_of is {factor}": torch.tensor(bool(factor)),
         f"time_of never leaves {u.min():.6g} to {u.max():.6g}: a clamp": _stands(u, kept),
         "time_of takes alpha(t) for alpha^2: it inverts the log-SNR of sqrt(alpha) and sigma":
-            _near(_log_ratio(alpha.sqrt(), sigma), log_snr).all(),
+            _near(log_ratio(alpha.sqrt(), sigma), log_snr).all(),
         "time_of takes sigma(t) for sigma^2: it inverts the log-SNR of alpha and sqrt(sigma)":
-            _near(_log_ratio(alpha, sigma.sqrt()), log_snr).all(),
+            _near(log_ratio(alpha, sigma.sqrt()), log_snr).all(),
         "time_of inverts the log-SNR of sqrt(1 - sigma^2) and sigma, and alpha(t) is another":
-            _near(_log_ratio((1 - sigma**2).sqrt(), sigma), log_snr).all(),
+            _near(log_ratio((1 - sigma**2).sqrt(), sigma), log_snr).all(),
         "time_of inverts the log-SNR of alpha and sqrt(1 - alpha^2), and sigma(t) is another":
-            _near(_log_ratio(alpha, (1 - alpha**2).sqrt()), log_snr).all(),
+            _near(log_ratio(alpha, (1 - alpha**2).sqrt()), log_snr).all(),
     }  # fmt: skip
     if not any(fits.values()) and (formula := sum_of_terms(u, of_time_alone(t))) not in ("", "t"):
         fits[f"time_of gives {formula} for t"] = torch.tensor(True)
@@ -44,7 +44,8 @@ def inverse_mistakes(schedule: Schedule, t: Tensor, u: Tensor) -> dict[str, Tens
     return {name: back if fit else unknown for name, fit in fits.items()}
 
 
-def _log_ratio(alpha: Tensor, sigma: Tensor) -> Tensor:
+def log_ratio(alpha: Tensor, sigma: Tensor) -> Tensor:
+    """2 log(alpha/sigma)."""
     return 2 * (alpha.log() - sigma.log())
 
 

@@ -143,8 +143,8 @@ def _factors(alpha: float | Tensor, sigma: float | Tensor) -> dict[str, float | 
         "factor 2: half of what it should be": 0.5,
         "one alpha too many: alpha times what it should be": alpha,
         "one alpha too few: 1/alpha times what it should be": 1 / alpha,
-        "sigma for sigma^2: sigma times what it should be": sigma,
-        "sigma for sigma^2: 1/sigma times what it should be": 1 / sigma,
+        "one sigma too many: sigma times what it should be": sigma,
+        "one sigma too few: 1/sigma times what it should be": 1 / sigma,
     }
 
 

@@ -21,5 +21,5 @@ def held_squares(schedule: Schedule) -> str:
     if adds_up(alpha + sigma**2):
         return "alpha(t) holds alpha^2 (alpha_bar)? It is alpha + sigma^2 that is 1 at all times"
     if adds_up(alpha**2 + sigma):
-        return "sigma(t) holds sigma^2? It is alpha^2 + sigma that is 1 at all times, as of a sub-VP schedule"
+        return "sigma(t) holds sigma^2, unless it is sub-VP? It is alpha^2 + sigma that is 1 at all times"
     return ""

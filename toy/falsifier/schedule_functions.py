@@ -13,7 +13,7 @@ from torch import Tensor
 
 from theory.diffusion.schedules import Schedule
 from toy.falsifier import schedule_terms
-from toy.falsifier.inverse_mistakes import inverse_mistakes
+from toy.falsifier.inverse_mistakes import inverse_mistakes, log_ratio
 from toy.falsifier.other_times import other_times
 from toy.falsifier.slope_mistakes import other_slopes
 from toy.falsifier.sweeps import SWEPT_LOG_SNR, usable
@@ -211,10 +211,10 @@ def _of_time(schedule: Schedule, t: Tensor) -> Iterator[Compared]:
 
 
 def _of_inverse(schedule: Schedule, t: Tensor) -> Compared:
-    """The log-SNR of the time of a log-SNR."""
-    log_snr = schedule.log_snr(t)
+    """The log-SNR of the time of a log-SNR, which alpha and sigma give: the user's own may be wrong."""
+    log_snr = log_ratio(schedule.alpha(t), schedule.sigma(t))
     u = schedule.time_of(log_snr).detach()
-    back = schedule.log_snr(u)
+    back = log_ratio(schedule.alpha(u), schedule.sigma(u))
     wrong = {
         "half a log-SNR: it takes log(alpha/sigma) in place of log(alpha^2/sigma^2)": 2 * log_snr,
         "factor 2: it takes twice the log-SNR": log_snr / 2,

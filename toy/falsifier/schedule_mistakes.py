@@ -107,6 +107,11 @@ def _formula(found: Compared, sized: Tensor, schedule: Schedule) -> str:
     formula = sum_of_terms(got, {name: values[sized] for name, values in found.terms.items()})
     same = sum_of_terms(got, {"(the slope of log-SNR)": slope}) if found.terms else ""
     also = f" (here the same as {same})" if same and found.quantity != "d_log_snr" else ""
+    if formula and "'" not in formula:  # the right one is told without slopes, too
+        plain = {name: values[sized] for name, values in found.terms.items() if "'" not in name}
+        right = sum_of_terms(found.expected[sized], plain)
+        beside = f" (here {right})" if right and "'" in RIGHT[found.quantity] else ""
+        return f"it is {formula}{also}, where {RIGHT[found.quantity]}{beside} is right"
     return formula and f"it is {formula}{also}, where {RIGHT[found.quantity]} is right"
 
 

@@ -141,7 +141,7 @@ def _of_components(law: GaussianMixture, x: Tensor) -> dict[str, Tensor]:
         "components: their weights in place of the logarithms of these": torch.einsum(
             "nk,nkd->nd", torch.softmax(logs - law.log_weights + weights, 1), of_each
         ),
-        "components: divided by the Cholesky factor of their covariance, not by it": torch.einsum(
+        "components: divided by the Cholesky factor L of their covariance, not by L L^T": torch.einsum(
             "nk,kji,nkj->ni", law.responsibilities(x), torch.linalg.cholesky(law.covariances()), of_each
         ),
         "components: times their variance, not divided by it": torch.einsum(
@@ -183,7 +183,7 @@ def _wrong_laws(data: GaussianMixture, alpha: float, sigma: float) -> dict[str, 
             data, variances=data.covariances().diagonal(dim1=1, dim2=2), rotations=None
         ),
         "covariances: their inverses": replace(data, variances=1 / data.variances),
-        "covariances: turned the other way": replace(
+        "covariances: turned the other way, R^T diag R for R diag R^T": replace(
             data, rotations=None if data.rotations is None else data.rotations.mT
         ),
         "data: of mean 0 and variance 1, as in training": _normalized(data),

@@ -376,6 +376,10 @@ SCHEDULES = {
     "another time": (
         "d_sigma", BODY.format("d_sigma", "t + 0.001"), "time: 0.001 late, right there",
     ),
+    "without slopes": (
+        "diffusion_sq", "3 * self.sigma(t)",
+        "it is 3 sigma, where 2 sigma sigma' - 2 sigma^2 alpha'/alpha (here 3.14159 sigma/alpha) is right",
+    ),
     "own inverse": ("time_of", "0.3 + 0.2 * torch.sigmoid(log_snr) ** 3", ""),
     "no formula": ("drift", "torch.sin(5 * t)", ""),
 }  # fmt: skip
@@ -388,6 +392,12 @@ def test_a_wrong_schedule_as_a_formula(tmp_path, name):
     mine = schedule(tmp_path, f"{function} = lambda {arguments}: ({body})")
     first, *_ = explain_schedule(mine, TimePair(mine, 0.2, 0.85))
     assert formula in first.mistake and bool(formula) == bool(first.mistake)
+
+
+def test_a_right_inverse_is_not_blamed_for_a_wrong_log_snr(tmp_path):
+    mine = schedule(tmp_path, f"log_snr = lambda self, t: {BODY.format('log_snr', 't')} / 2")
+    (found,) = explain_schedule(mine, TimePair(mine, 0.2, 0.85))
+    assert found.quantity == "log_snr" and "half a log-SNR" in found.mistake
 
 
 def test_a_mistake_is_told_once():

@@ -339,7 +339,7 @@ def test_a_mistake_in_a_schedule_is_named(tmp_path, name, quantity, mistake, rat
         ("sign_of_noise", "noise[", "the sign", -1),
         ("twice", "velocity at", "factor 2: twice", 2),
         ("half", "data at", "factor 2: half", 0.5),
-        ("over_sigma", "score at", "sigma for sigma^2", None),
+        ("over_sigma", "score at", "one sigma too many", None),
         ("noise_variance", "score at", "sigma for sigma^2: in the variance", None),
         ("unscaled_means", "score at", "missing alpha: in the means", None),
         ("unscaled_variances", "score at", "missing alpha: in the variance", None),
