@@ -6,7 +6,12 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from real.calibrated.fitted_solvers import fitted_summary, seen
+from real.calibrated.fitted_solvers import (
+    fitted_summary,
+    measured_distance,
+    measured_moments,
+    seen,
+)
 from real.reports.elements import Panel, Section
 from real.reports.origin import Origin
 from real.reports.page import Report
@@ -74,16 +79,13 @@ def fitted_verdict(fitted: FittedSolver, doubts: Sequence[str]) -> Verdict:
     if not fitted.parts:
         return Verdict("Nothing was fitted, as nothing made left-out starts better.")
     gains, sure = [], []
-    if "distance" in fitted.figures:
-        before, after, fall = (
-            fitted.figures["distance"][name] for name in ("before", "after", "fall")
-        )
+    if distance := measured_distance(fitted.figures):
+        before, after, fall = (distance[name] for name in ("before", "after", "fall"))
         gains.append(
             f"the squared distance to the fine solution is {_times(before['value'], after['value'])}"
         )
         sure.append(fall["lower"] > 0)
-    if "moments" in fitted.figures:
-        moments = fitted.figures["moments"]
+    if moments := measured_moments(fitted.figures):
         gains.append(
             f"the squared error of the moments is {_times(moments['before'], moments['after'])}"
         )
@@ -108,11 +110,9 @@ def _times(before: float, after: float) -> str:
 def _ratios(figures: Mapping[str, Any]) -> dict[str, float]:
     """Squared errors after over before; an unbiased estimate below zero sees none."""
     ratios = {}
-    if "distance" in figures:
-        pair = figures["distance"]
+    if pair := measured_distance(figures):
         ratios["distance to the\nfine solution"] = pair["after"]["value"] / pair["before"]["value"]
-    if "moments" in figures:
-        pair = figures["moments"]
+    if pair := measured_moments(figures):
         ratios["error of the\nmoments"] = max(0.0, pair["after"]) / pair["before"]
     return ratios
 
