@@ -28,9 +28,10 @@ class Origin:
     command: str
     calibration: Path | None = None
 
-    def section(self, fingerprint: str, settings: Mapping[str, Any]) -> Section:
-        """The command, the settings and the network, so that it can be made again."""
-        said = {"version": __version__, "fingerprint of the network": fingerprint, **settings}
+    def section(self, fingerprint: str | None, settings: Mapping[str, Any]) -> Section:
+        """The command, the settings and the network, if there is one, so that it can be made again."""
+        network = {} if fingerprint is None else {"fingerprint of the network": fingerprint}
+        said = {"version": __version__, **network, **settings}
         rows = [
             (name.replace("_", " "), "none" if value is None else f"{value!s:.{LONGEST}}")
             for name, value in said.items()
