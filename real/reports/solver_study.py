@@ -10,7 +10,7 @@ from real.reports.elements import Cell, Panel, Section, Table
 from real.reports.origin import Origin
 from real.reports.page import Report
 from theory.calibration.verdict import Verdict
-from theory.statistics.intervals import Estimate
+from theory.statistics.intervals import LEVEL, Estimate
 from theory.support.plot_style import BLUE, GREY, ORANGE
 
 LIMITING = ("ddim", "fitted")
@@ -44,18 +44,37 @@ def solver_report(numbers: dict[str, Any], origin: Origin) -> Report:
 
 
 def _verdict(report: dict[str, Any]) -> Verdict:
-    """The nearest at each number of evaluations."""
-    rows = report["over_seeds"]
-    best = {
-        nfe: min(
-            (row for row in rows if row["nfe"] == nfe), key=lambda row: row["frechet"]["value"]
-        )
-        for nfe in dict.fromkeys(row["nfe"] for row in rows)
-    }
-    each = ", ".join(
-        f"{nfe}: {row['solver']} ({row['frechet']['value']:.3g})" for nfe, row in best.items()
+    """The nearest at each number of evaluations, where it is certain."""
+    sure, unsure = [], []
+    for nfe in dict.fromkeys(row["nfe"] for row in report["rows"]):
+        name, distance, certain = nearest([row for row in report["rows"] if row["nfe"] == nfe])
+        if certain:
+            sure.append(f"{nfe}: {name} ({distance:.3g})")
+        else:
+            unsure.append(str(nfe))
+    how = f"(paired noise, {report['seeds']} seeds, {LEVEL:.0%})"
+    none = f"no solver is certainly the nearest {how}; more seeds may show one"
+    if not sure:
+        return Verdict(f"At {', '.join(unsure)} evaluations {none}.")
+    rest = f"; at {', '.join(unsure)} none is, and more seeds may show one" if unsure else ""
+    return Verdict(
+        f"Certainly nearest to real images {how}, by evaluations: {', '.join(sure)}{rest}."
     )
-    return Verdict(f"Nearest to real images, by evaluations: {each}.")
+
+
+def nearest(rows: list[dict[str, Any]]) -> tuple[str, float, bool]:
+    """The solver of the least mean distance, that, and whether it is certainly below each other one.
+
+    Args:
+        rows: of one number of evaluations, each solver at the same seeds in the same order.
+    """
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["solver"], []).append(row["frechet"])
+    values = {name: torch.tensor(each, dtype=torch.float64) for name, each in found.items()}
+    best = min(values, key=lambda name: values[name].mean().item())
+    above = [Estimate.of_mean(each - values[best]) for name, each in values.items() if name != best]
+    return best, values[best].mean().item(), all(rise.lower > 0 for rise in above)
 
 
 def _table(report: dict[str, Any]) -> Table:
