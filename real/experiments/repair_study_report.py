@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 
-from real.experiments import repair_study as study_of
 from real.experiments.repair_study import FULL, MAIN, NETWORKS, NONE, RepairStudy, RepairStudyPlan
 from real.experiments.study_plan import Rows, names_in, rows_where
 from real.reports.elements import BAD, PLAIN, Cell, Panel, Section, Table
@@ -154,7 +153,7 @@ def _tables(plan: RepairStudyPlan, study: RepairStudy) -> dict[str, Any]:
     """What the page shows."""
     above = [row | {"value": row["above_full"]["value"]} for row in study.losses]
     samples = [row | {"value": row["frechet"]} for row in study.samples]
-    compared, corrections = study_of.COMPARED, names_in(study.losses, "correction")
+    compared, corrections = plan.compared, names_in(study.losses, "correction")
     return {
         "checkpoint": plan.checkpoint.reference,
         "images": len(plan.images),
