@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from real.calibrated.conditions import missing_classes
+from real.calibrated.counted import counted
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.solvers.fitted import clipping_of, linear_solver
@@ -131,9 +132,10 @@ def fitted_summary(fitted: FittedSolver) -> list[str]:
     """What was fitted, what it cost, and what it gained on fresh starts, a line each."""
     found = fitted.figures
     lines = [
-        f"{fitted.provenance['solver']}, {len(fitted.base)} evaluations: "
-        f"{', '.join(fitted.parts) or 'nothing'} fitted with {found['evaluations_fitting']:,} network "
-        f"evaluations, {found['evaluations'] - found['evaluations_fitting']:,} more on fresh starts"
+        f"{fitted.provenance['solver']}, {counted(len(fitted.base), 'evaluation')}: "
+        f"{', '.join(fitted.parts) or 'nothing'} fitted with "
+        f"{counted(found['evaluations_fitting'], 'network evaluation')}, "
+        f"{found['evaluations'] - found['evaluations_fitting']:,} more on fresh starts"
     ]
     if "bases" in found:
         tried = ", ".join(f"{name} {error:.3g}" for name, error in found["bases"].items())

@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> None:
         )  # fmt: skip
         keep(options.out, fitted.save)
     doubts = doubts_of(checkpoint, fitted, images)
-    report = fitted_report(fitted, doubts, Origin(options.as_typed, options.out))
+    report = fitted_report(fitted, doubts, options.nfe, Origin(options.as_typed, options.out))
     print("\n".join(report.lines))
     print(options.out)
     if options.report:

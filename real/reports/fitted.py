@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from real.calibrated.counted import counted
 from real.calibrated.fitted_solvers import (
     fitted_summary,
     measured_distance,
@@ -15,18 +16,22 @@ from real.calibrated.fitted_solvers import (
 from real.reports.elements import Panel, Section
 from real.reports.origin import Origin
 from real.reports.page import Report
+from real.solvers.sampling import odd_evaluations
 from theory.calibration.verdict import DO_NOT, USE, Verdict
 from theory.diffusion.schedules import from_description
 from theory.sampling.fitted import FittedSolver
 from theory.support.plot_style import BLUE, ORANGE
 
 
-def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -> Report:
+def fitted_report(
+    fitted: FittedSolver, doubts: Sequence[str], allowed: int, origin: Origin
+) -> Report:
     """Gains on fresh starts, in words and as bars.
 
     Args:
         fitted: the solver.
         doubts: what speaks against the images that it was fitted to.
+        allowed: evaluations that were allowed.
         origin: the command that made it, and the file of the solver.
     """
     made, found = fitted.provenance, fitted.figures
@@ -50,9 +55,9 @@ def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -
     }
     return Report(
         "fitted",
-        f"{made['solver']} in {len(fitted.base)} evaluations, fitted to {made.get('checkpoint')}",
+        f"{made['solver']} in {counted(len(fitted.base), 'evaluation')}, fitted to {made.get('checkpoint')}",
         fitted_verdict(fitted, doubts),
-        fitted_summary(fitted),
+        [*odd_evaluations(made["solver"], len(fitted.base), allowed), *fitted_summary(fitted)],
         {"figures": found, "provenance": made},
         (
             shown,
