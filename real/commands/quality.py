@@ -115,9 +115,15 @@ def run(options: argparse.Namespace) -> None:
         floor = reference.of_real(known.spread(samples), options.seed)
         settings = {
             "calibration": options.calibration and str(options.calibration),
+            "unconditional": options.unconditional and str(options.unconditional),
             "fitted": options.fitted and str(options.fitted),
             "data": options.data,
             "guidance": options.guidance,
+            "solver": samplers["before"].name,
+            "nfe": ", ".join(map(str, evaluations)),
+            "samples": samples,
+            "seed": options.seed,
+            "seeds": options.seeds,
         }
         digest = digest_of(options.calibration)
         report = quality_report(

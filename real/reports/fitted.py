@@ -115,10 +115,12 @@ def _times(before: float, after: float) -> str:
 def _ratios(figures: Mapping[str, Any]) -> dict[str, float]:
     """Squared errors after over before; an unbiased estimate below zero sees none."""
     ratios = {}
-    if pair := measured_distance(figures):
-        ratios["distance to the\nfine solution"] = pair["after"]["value"] / pair["before"]["value"]
-    if pair := measured_moments(figures):
-        ratios["error of the\nmoments"] = max(0.0, pair["after"]) / pair["before"]
+    if distance := measured_distance(figures):
+        ratios["distance to the\nfine solution"] = (
+            distance["after"]["value"] / distance["before"]["value"]
+        )
+    if moments := measured_moments(figures):
+        ratios["error of the\nmoments"] = max(0.0, moments["after"]) / moments["before"]
     return ratios
 
 

@@ -1,6 +1,7 @@
 """One way to make a report: numbers as JSON, their drawings as files, and a page that holds it all."""
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,11 @@ PANEL_WIDTH, PANEL_HEIGHT = 3.4, 3.0
 
 MOST_DECIMALS = 6
 """Of a number that is written without an exponent."""
+
+
+CODE = re.compile(r"`([^`]+)`")
+"""What stands between backticks, which a page shows as code."""
+TEMPLATES.filters["by_code"] = CODE.split
 
 
 @dataclass(frozen=True)

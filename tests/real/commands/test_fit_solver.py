@@ -60,6 +60,14 @@ def test_quality_compares_it_with_its_solver(fitted, tmp_path, capsys):
     assert row["nfe"] == 3
     assert row["frechet"]["change"]["upper"] < 0
     assert "ddim before, fitted ddim after" in capsys.readouterr().out
+    page = (tmp_path / "q" / "quality.html").read_text()
+    assert page.count("of 100 samples to 397 images") == 1
+    assert page.count("before: the network as it is; after: with the fitted solver") == 1
+    settings = {
+        name: report["settings"][name] for name in ("solver", "nfe", "samples", "seed", "seeds")
+    }
+    assert settings == {"solver": "ddim", "nfe": "3", "samples": 100, "seed": 0, "seeds": 3}
+    assert report["settings"]["unconditional"] is None
 
 
 @pytest.mark.parametrize(

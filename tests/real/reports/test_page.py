@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import jinja2
@@ -79,6 +80,17 @@ def test_the_page_needs_no_other_file_and_the_verdict_comes_first():
     for dark in ('name="viewport"', "prefers-color-scheme: dark", "currentColor"):
         assert dark in page
     assert "#000000" not in page and "#010203" not in page
+
+
+def test_what_stands_between_backticks_is_code_on_the_page_and_as_it_is_elsewhere():
+    words = "Measure <b> with `quality` & `a < b`; a lone ` stays."
+    shown = (
+        "Measure &lt;b&gt; with <code>quality</code> &amp; <code>a &lt; b</code>; a lone ` stays."
+    )
+    made = report(sections=(Section("First", (words,)),))
+    said = replace(made, verdict=Verdict(words), summary=[words])
+    assert said.page().count(shown) == 3
+    assert said.lines == [words, words]
 
 
 def test_a_page_can_be_read_without_seeing_it():
