@@ -94,6 +94,7 @@ def run(options: argparse.Namespace) -> None:
     report = comparison_report(
         networks, found, measure_samples() if measure_samples else None, origin=Origin(options.as_typed),
         data=options.data, seed=options.seed, draws=options.draws, dtype=options.dtype,
+        times=", ".join(f"{t:g}" for t in times.tolist()),
     )  # fmt: skip
     keep(options.out, report.write)
     print("\n".join(report.lines))

@@ -47,7 +47,7 @@ NETWORKS = {FULL: None, "int8": Damage("int8"), "int4": Damage("int4"), "int3": 
 
 NONE, PLAIN_AVERAGE, ORDER_0, ORDER_1 = "none", "plain average", "order 0", "order 1"
 ORDER_1_SHRUNK = "order 1, shrunk"
-AGAINST_FULL = "order 1, against full"
+AGAINST_FULL = "order 1 on full precision's predictions"
 EPSILON, SCALE, PTQD, BIASES = "epsilon scaling", "timestep-aware scale", "PTQD", "biases trained"
 MAIN = (NONE, PLAIN_AVERAGE, ORDER_0, ORDER_1)
 """What is sampled with every number of evaluations; the others only with ``RepairStudyPlan.compared``."""

@@ -87,7 +87,7 @@ def test_samples_that_diverge_are_infinitely_far(digits_checkpoint, monkeypatch)
 def test_the_page_of_the_study_shows_its_tables(studied):
     page = (studied / "repair-study.html").read_text()
     shown = json.loads((studied / "repair-study.json").read_text())["tables"]
-    assert "PTQD" in page
+    assert "PTQD" in page and "order 1 on full precision&#39;s predictions" in page
     for row in shown["frechet_compared"]:
         for cell in row["cells"]:
             assert cell is None or f"{cell['value']:.3f}" in page

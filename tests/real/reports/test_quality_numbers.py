@@ -120,8 +120,8 @@ HOW = "(paired noise, 3 seeds, 95%), by the FID"
         (
             changes(UNSURE, UNSURE, kid=(BETTER, UNSURE), tint=(BETTER, WORSE)),
             f"No difference of samples is certain at 1, 2 evaluations {HOW}, but by other measures: the "
-            "kernel distance certainly falls at 1 evaluation; the error of the mean colour certainly falls at "
-            "1 evaluation; the error of the mean colour certainly rises at 2 evaluations.",
+            "kernel distance certainly falls at 1 evaluation; the error of the mean colour certainly falls "
+            "at 1 evaluation; the error of the mean colour certainly rises at 2 evaluations.",
             UNDECIDED,
         ),
         (
