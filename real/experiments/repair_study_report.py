@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 
+from real.calibrated.counted import counted
 from real.experiments.repair_study import FULL, MAIN, NETWORKS, NONE, RepairStudy, RepairStudyPlan
 from real.experiments.study_plan import Rows, names_in, rows_where
 from real.reports.elements import BAD, PLAIN, Cell, Panel, Section, Table
@@ -67,7 +68,7 @@ def repair_study_report(
                 _by_correction(
                     tables["frechet_compared"],
                     ".3f",
-                    f"{distance} at {tables['compared']} evaluations",
+                    f"{distance} at {counted(tables['compared'], 'evaluation')}",
                 ),
                 _over_evaluations(tables, f"{distance} over evaluations"),
             ),
@@ -103,9 +104,8 @@ def _verdict(tables: dict[str, Any]) -> Verdict:
         known = [row for row in tables["frechet_compared"] if row["cells"][k]]
         best = min(known, key=partial(_distance, k))
         nearest.append(f"{network} {best['correction']} ({best['cells'][k]['value']:.3g})")
-    return Verdict(
-        f"Nearest to real images at {tables['compared']} evaluations, of each network: {', '.join(nearest)}."
-    )
+    at = counted(tables["compared"], "evaluation")
+    return Verdict(f"Nearest to real images at {at}, of each network: {', '.join(nearest)}.")
 
 
 def _distance(k: int, row: dict[str, Any]) -> float:
@@ -215,7 +215,7 @@ def _few(rows: Rows) -> Rows:
 
 def _summary(tables: dict[str, Any]) -> list[str]:
     lines = [
-        f"{tables['distance']} of {tables['samples']} samples, {tables['compared']} evaluations:"
+        f"{tables['distance']} of {tables['samples']} samples, {counted(tables['compared'], 'evaluation')}:"
     ]
     for row in tables["frechet_compared"]:
         cells = zip(tables["networks"], row["cells"], strict=True)

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from real.calibrated.counted import listed
 from real.quality.measure import MEASURES, QualityPlan, Reference, over_seeds
 from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Section, Table
 from real.reports.origin import Origin
@@ -139,8 +140,7 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 def _at(numbers: Sequence[int]) -> str:
-    """Evaluations, of which there may be one."""
-    return f"{_listed(numbers)} evaluation{'' if list(numbers) == [1] else 's'}"
+    return listed(numbers, "evaluation")
 
 
 def distance_section(report: Mapping[str, Any]) -> Section:

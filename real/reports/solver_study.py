@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 
+from real.calibrated.counted import counted, listed
 from real.reports.elements import Cell, Panel, Section, Table
 from real.reports.origin import Origin
 from real.reports.page import Report
@@ -51,12 +52,14 @@ def _verdict(report: dict[str, Any]) -> Verdict:
         if certain:
             sure.append(f"{nfe}: {name} ({distance:.3g})")
         else:
-            unsure.append(str(nfe))
+            unsure.append(nfe)
     how = f"(paired noise, {report['seeds']} seeds, {LEVEL:.0%})"
     none = f"no solver is certainly the nearest {how}; more seeds may show one"
     if not sure:
-        return Verdict(f"At {', '.join(unsure)} evaluations {none}.")
-    rest = f"; at {', '.join(unsure)} none is, and more seeds may show one" if unsure else ""
+        return Verdict(f"At {listed(unsure, 'evaluation')} {none}.")
+    rest = (
+        f"; at {', '.join(map(str, unsure))} none is, and more seeds may show one" if unsure else ""
+    )
     return Verdict(
         f"Certainly nearest to real images {how}, by evaluations: {', '.join(sure)}{rest}."
     )
@@ -91,7 +94,7 @@ def _table(report: dict[str, Any]) -> Table:
         return Cell(f"{found['value']:.3g}", beside=f"± {found['upper'] - found['value']:.2g}")
 
     return Table(
-        ("solver", *(f"{nfe} evaluations" for nfe in evaluations)),
+        ("solver", *(counted(nfe, "evaluation") for nfe in evaluations)),
         [[solver, *(cell(solver, nfe) for nfe in evaluations)] for solver in solvers],
         f"{report['distance']}, means over seeds, with half of their 95 % intervals",
     )
@@ -122,7 +125,7 @@ def _summary(report: dict[str, Any]) -> list[str]:
     for nfe in dict.fromkeys(row["nfe"] for row in report["over_seeds"]):
         own = [row for row in report["over_seeds"] if row["nfe"] == nfe]
         each = ", ".join(f"{row['solver']} {row['frechet']['value']:.3g}" for row in own)
-        lines.append(f"{nfe} evaluations: {each}")
+        lines.append(f"{counted(nfe, 'evaluation')}: {each}")
     return lines
 
 
