@@ -84,7 +84,7 @@ def _below_zero(choice: Choice) -> list[str]:
     if min(shown) >= 0:
         return []
     return [
-        "the estimate of the kernel distance is unbiased: half of the time it is below zero where there is none"
+        "the estimate of the kernel distance is unbiased: below zero half of the time where there is none"
     ]
 
 

@@ -24,15 +24,16 @@ from theory.support.plot_style import BLUE, ORANGE
 
 
 def fitted_report(
-    fitted: FittedSolver, doubts: Sequence[str], allowed: int, origin: Origin
+    fitted: FittedSolver, doubts: Sequence[str], used: Section, allowed: int, origin: Origin
 ) -> Report:
     """Gains on fresh starts, in words and as bars.
 
     Args:
         fitted: the solver.
         doubts: what speaks against the images that it was fitted to.
+        used: lines that use it.
         allowed: evaluations that were allowed.
-        origin: the command that made it, and the file of the solver.
+        origin: the command that made it.
     """
     made, found = fitted.provenance, fitted.figures
     panels = (
@@ -42,12 +43,6 @@ def fitted_report(
         ),
     )
     shown = Section("What was gained, on fresh starts", panels=panels if _ratios(found) else ())
-    lines = (
-        f"python -m real sample {made.get('checkpoint', 'CHECKPOINT')} --fitted {origin.calibration} "
-        "--out samples.png\n\n"
-        "from real import fitted_scheduler\n"
-        f'pipe.scheduler = fitted_scheduler("{origin.calibration}", pipe)'
-    )
     settings = {
         name: _in_words(name, value)
         for name, value in made.items()
@@ -61,7 +56,7 @@ def fitted_report(
         {"figures": found, "provenance": made},
         (
             shown,
-            Section("To use it", code=lines),
+            used,
             origin.section(made.get("fingerprint", ""), settings),
         ),
     )
