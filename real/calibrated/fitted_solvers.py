@@ -150,7 +150,8 @@ def fitted_summary(fitted: FittedSolver) -> list[str]:
         )
     if m := measured_moments(found):
         lines.append(
-            f"squared error of the moments on the way: {m['before']:.3g} -> {seen(m['after'])}, "
+            "squared error of the moments on the way, in standard deviations of the images there, summed "
+            f"over coordinates and steps: {m['before']:.3g} -> {seen(m['after'])}, "
             f"a fall of {m['fall']:.3g} (at least {m['fall_lower']:.3g}, 95 %)"
         )
     return lines

@@ -82,12 +82,14 @@ def fitted_verdict(fitted: FittedSolver, doubts: Sequence[str]) -> Verdict:
     if distance := measured_distance(fitted.figures):
         before, after, fall = (distance[name] for name in ("before", "after", "fall"))
         gains.append(
-            f"the squared distance to the fine solution is {_times(before['value'], after['value'])}"
+            "the squared distance to the fine solution, per pixel, is "
+            f"{_times(before['value'], after['value'])}"
         )
         sure.append(fall["lower"] > 0)
     if moments := measured_moments(fitted.figures):
         gains.append(
-            f"the squared error of the moments is {_times(moments['before'], moments['after'])}"
+            f"the squared error of the moments is {_times(moments['before'], moments['after'])} "
+            "squared standard deviations"
         )
         sure.append(moments["fall_lower"] > 0)
     if not gains:
