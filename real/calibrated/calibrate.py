@@ -11,6 +11,7 @@ import numpy
 import torch
 
 from real.calibrated.conditions import missing_classes
+from real.calibrated.counted import counted
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from theory.calibration import Calibration, calibrate, calibrate_exactly
@@ -69,7 +70,7 @@ def calibration_summary(calibration: Calibration) -> list[str]:
     """What the calibration cost, what it found and what it leaves alone, a line each."""
     ratio = (calibration.plain_error_energy / calibration.error_energy).log().mean().exp().item()
     images = [choice.images for choice in calibration.choices]
-    used = sorted({f"{c.estimator}, {_count(c.draws, 'draw')}" for c in calibration.choices})
+    used = sorted({f"{c.estimator}, {counted(c.draws, 'draw')}" for c in calibration.choices})
     applied = int((calibration.weights > 0).sum())
     warning = calibration.warning()
     lines = [
@@ -77,12 +78,12 @@ def calibration_summary(calibration: Calibration) -> list[str]:
         _certified(calibration),
         *_few(calibration),
         *_dependent(calibration),
-        f"{_count(len(images), 'time')}, {_range(min(images), max(images))} of "
+        f"{counted(len(images), 'time')}, {_range(min(images), max(images))} of "
         f"{calibration.provenance['images']} images, "
-        f"{calibration.provenance['evaluations']:,} network evaluations ({'; '.join(used)})",
-        f"error energy of the plain average over that of the shift, at as many evaluations: {ratio:,.3g} "
-        "(geometric mean)",
-        f"shift: applied at {applied} of {_count(len(images), 'time')}"
+        f"{counted(calibration.provenance['evaluations'], 'network evaluation')} ({'; '.join(used)})",
+        f"error energy of the plain average over that of the shift, at as many evaluations: {ratio:,.3g}"
+        + (" (geometric mean)" if len(images) > 1 else ""),
+        f"shift: applied at {applied} of {counted(len(images), 'time')}"
         + (
             "; the others are left alone, as no gain is certain there"
             if applied < len(images)
@@ -96,12 +97,8 @@ def calibration_summary(calibration: Calibration) -> list[str]:
         lines.append(f"slopes: {found}{_wide_gaps(calibration)}")
     if calibration.class_shift:
         differing = int((calibration.class_shift.certificates > 0).sum())
-        lines.append(f"classes: certain to differ at {_count(differing, 'time')}")
+        lines.append(f"classes: certain to differ at {counted(differing, 'time')}")
     return [*lines, *_exact(calibration), SAMPLES]
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _range(least: int, most: int) -> str:
@@ -117,8 +114,8 @@ def _exact(calibration: Calibration) -> list[str]:
     return [
         f"exact: made from {calibration.provenance['images']} images, judged by betting on "
         f"{calibration.provenance['images_judging']} others, x_0 clipped to "
-        f"[{held.least:g}, {held.most:g}]; a gain at {int((bounds > 0).sum())} of the {applied} "
-        "times at which it is applied"
+        f"[{held.least:g}, {held.most:g}]; a gain at {int((bounds > 0).sum())} of "
+        f"{'the one time' if applied == 1 else f'the {applied} times'} at which it is applied"
     ]
 
 
@@ -159,7 +156,7 @@ def _wide_gaps(calibration: Calibration) -> str:
     if not wide:
         return ""
     return (
-        f"; off between {_count(wide, 'pair')} of neighbouring times, more than {WIDEST_GAP:g} apart "
+        f"; off between {counted(wide, 'pair')} of neighbouring times, more than {WIDEST_GAP:g} apart "
         "in log-SNR: take more times"
     )
 

@@ -1,7 +1,7 @@
 """Fit a solver to a checkpoint, and read the file of one for it."""
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from real.calibrated.conditions import missing_classes
+from real.calibrated.counted import counted
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
 from real.solvers.fitted import clipping_of, linear_solver
@@ -131,28 +132,41 @@ def fitted_summary(fitted: FittedSolver) -> list[str]:
     """What was fitted, what it cost, and what it gained on fresh starts, a line each."""
     found = fitted.figures
     lines = [
-        f"{fitted.provenance['solver']}, {len(fitted.base)} evaluations: "
-        f"{', '.join(fitted.parts) or 'nothing'} fitted with {found['evaluations_fitting']:,} network "
-        f"evaluations, {found['evaluations'] - found['evaluations_fitting']:,} more on fresh starts"
+        f"{fitted.provenance['solver']}, {counted(len(fitted.base), 'evaluation')}: "
+        f"{', '.join(fitted.parts) or 'nothing'} fitted with "
+        f"{counted(found['evaluations_fitting'], 'network evaluation')}, "
+        f"{found['evaluations'] - found['evaluations_fitting']:,} more on fresh starts"
     ]
     if "bases" in found:
         tried = ", ".join(f"{name} {error:.3g}" for name, error in found["bases"].items())
         lines.append(f"left by a fit to the steps and times of each solver, per pixel: {tried}")
-    if "distance" in found:
-        before, after, fall = (found["distance"][name] for name in ("before", "after", "fall"))
+    if distance := measured_distance(found):
+        before, after, fall = (distance[name] for name in ("before", "after", "fall"))
         lines.append(
             f"squared distance to the network's own fine solution{_led(fitted)}, per pixel: "
             f"{before['value']:.3g} -> {after['value']:.3g}, a fall of {fall['value']:.3g} "
             f"({fall['lower']:.3g} to {fall['upper']:.3g}, 95 %); the fine solution's own error is "
             f"{found['fine_solution_error']:.1g} of the first"
         )
-    if "moments" in found:
-        m = found["moments"]
+    if m := measured_moments(found):
         lines.append(
-            f"squared error of the moments on the way: {m['before']:.3g} -> {seen(m['after'])}, "
+            "squared error of the moments on the way, in standard deviations of the images there, summed "
+            f"over coordinates and steps: {m['before']:.3g} -> {seen(m['after'])}, "
             f"a fall of {m['fall']:.3g} (at least {m['fall_lower']:.3g}, 95 %)"
         )
     return lines
+
+
+def measured_distance(figures: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Squared distances to the fine solution; none where the solver itself ends there, as in one step."""
+    found: dict[str, dict[str, float]] = figures.get("distance", {})
+    return found if found and found["before"]["value"] > 0 else {}
+
+
+def measured_moments(figures: Mapping[str, Any]) -> dict[str, float]:
+    """Squared errors of the moments on the way; none where one step leaves no way."""
+    found: dict[str, float] = figures.get("moments", {})
+    return found if found and found["before"] != 0 else {}
 
 
 def seen(error: float) -> str:

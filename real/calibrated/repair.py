@@ -30,7 +30,7 @@ from theory.statistics.intervals import Estimate
 from theory.statistics.shrinkage import CERTIFIED, Policy
 
 FULL, NONE, ORDER_0, ORDER_1 = "full precision", "damaged", "order 0", "order 1"
-AGAINST_FULL = "against full precision"
+AGAINST_FULL = "calibrated on full precision's predictions"
 TRUTH, ORIGINAL = "truth", "original"
 AGAINST = (TRUTH, ORIGINAL)
 """What the calibration that is kept may be made against."""

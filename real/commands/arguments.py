@@ -47,6 +47,9 @@ def at_least(least: int, what: str) -> Callable[[str], int]:
 seeds = at_least(choices.LEAST_SEEDS, "repetitions")
 """Parses a number of repetitions: as many as an interval over them needs, at least."""
 
+samples = at_least(choices.LEAST_SAMPLES, "samples")
+"""Parses a number of samples whose distance is measured."""
+
 starts = at_least(choices.LEAST_STARTS, "starts")
 """Parses a number of trajectories: as many as a fit or its judgement needs, at least."""
 

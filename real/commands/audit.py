@@ -44,7 +44,9 @@ def run(options: argparse.Namespace) -> None:
 
     t, mean_sq, weighted, energy = read_statistics(options.statistics)
     result = audit(mean_sq, weighted, energy, options.images, options.dim)
-    report = audit_report(t, mean_sq, result, Origin(options.as_typed))
+    report = audit_report(
+        t, mean_sq, result, Origin(options.as_typed), images=options.images, dim=options.dim
+    )
     if options.out:
         keep(options.out, report.write_figure)
     if options.report:

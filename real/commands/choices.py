@@ -11,6 +11,8 @@ BATCH_SIZE = 256
 NFE = 20
 LEAST_SEEDS = 3
 """Repetitions that an interval over them needs."""
+LEAST_SAMPLES = 2
+"""Samples, and real images, that a distance between two sets needs of each."""
 LEAST_STARTS = 16
 """Trajectories that a fit of a solver needs, and its judgement again."""
 POLICIES = ("certified", "shrunk", "unshrunk")

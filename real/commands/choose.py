@@ -53,7 +53,8 @@ def run(options: argparse.Namespace) -> None:
     given.require_inputs(options)
     if options.samples < LEAST_SAMPLES:
         raise InputError(f"samples: expected {LEAST_SAMPLES} at least, got {options.samples}")
-    from real.calibrated.candidates import OTHER_SOLVERS, Candidates, meaning_of
+    from real.calibrated.candidates import NOTHING, OTHER_SOLVERS, Candidates, meaning_of
+    from real.calibrated.counted import counted
     from real.commands import loading
     from real.images.latents import as_taken
     from real.quality.choice import choose
@@ -114,9 +115,13 @@ def run(options: argparse.Namespace) -> None:
         )  # fmt: skip
         files = keep(options.out, save)
     report = choice_report(
-        choice, meaning_of, features.distance,
-        settings | {"data": options.data, "guidance": options.guidance, "seed": options.seed},
-        checkpoint.fingerprint, Origin(options.as_typed),
+        choice, meaning_of, features.distance, width=trials.deciding.rows.shape[1],
+        solver=f"{solvers[0]} at {counted(len(candidates[NOTHING].fitted.base), 'evaluation')}",
+        settings=settings | {
+            "data": options.data, "guidance": options.guidance, "seed": options.seed, "nfe": options.nfe,
+            "solver": options.solver,
+        },
+        fingerprint=checkpoint.fingerprint, origin=Origin(options.as_typed),
     )  # fmt: skip
     print("\n".join(report.lines))
     for path in files:

@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
         "--at", type=given.number_list, metavar="T,T,...", help="these times instead"
     )
     option(
-        "--samples", type=count, metavar="N",
+        "--samples", type=given.samples, metavar="N",
         help="draw so many from each network and seed, too (default: none)",
     )  # fmt: skip
     option(
@@ -99,6 +99,7 @@ def run(options: argparse.Namespace) -> None:
     report = comparison_report(
         networks, found, measure_samples() if measure_samples else None, origin=Origin(options.as_typed),
         data=options.data, seed=options.seed, draws=options.draws, dtype=options.dtype,
+        times=", ".join(f"{t:g}" for t in times.tolist()),
     )  # fmt: skip
     keep(options.out, report.write)
     print("\n".join(report.lines))
@@ -113,7 +114,7 @@ def _sampling(
     Images other than the digits are dealt into two, as ``quality`` does.
     """
     from real.calibrated.conditions import of_images
-    from real.commands.loading import ImageRequest, opened, two_parts
+    from real.commands.loading import ImageRequest, opened, two_parts_to_compare
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, Sampler, measure_quality
     from real.reports.comparison import NAMES
@@ -125,7 +126,7 @@ def _sampling(
     first, samples = networks[0], options.samples
     solver = solver_or_default(options.solver, first.schedule)
     open_part = partial(opened, ImageRequest.of(options), shape=first.image_shape)
-    known, images = two_parts(options.data, open_part, "held-out")
+    known, images = two_parts_to_compare(options.data, open_part, "held-out")
     require_memory("samples", samples, first.shape)
     in_turn = images.in_turn(samples)
     plan = QualityPlan(

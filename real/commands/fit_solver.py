@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> None:
         settled_batch_size,
     )
     from real.reports.fitted import fitted_report
-    from real.reports.origin import Origin
+    from real.reports.origin import Origin, fitted_section
     from real.running import resumable
     from real.solvers.by_name import solvers_to_fit
 
@@ -111,9 +111,20 @@ def run(options: argparse.Namespace) -> None:
         )  # fmt: skip
         keep(options.out, fitted.save)
     doubts = doubts_of(checkpoint, fitted, images)
-    report = fitted_report(fitted, doubts, Origin(options.as_typed, options.out))
+    used = fitted_section(checkpoint, options.out, _asked(options), calibrations)
+    report = fitted_report(fitted, doubts, used, options.nfe, Origin(options.as_typed))
     print("\n".join(report.lines))
     print(options.out)
     if options.report:
         keep(options.report, report.write_page)
         print(f"report: {options.report}")
+
+
+def _asked(options: argparse.Namespace) -> dict[str, Any]:
+    """What else ``sample`` must be asked for to run the network as the solver was fitted to it."""
+    asked = {name: getattr(options, name) for name in ("guidance", "condition", "family")}
+    if options.range:
+        asked["range"] = "{:g},{:g}".format(*options.range)
+    if options.dtype != "float32":
+        asked["dtype"] = options.dtype
+    return asked

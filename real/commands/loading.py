@@ -14,7 +14,7 @@ from real.calibrated.fitted_solvers import load_fitted
 from real.calibrated.guidance import guided
 from real.checkpoints.loading import load
 from real.commands.arguments import AUTO, counting
-from real.commands.choices import NFE
+from real.commands.choices import LEAST_SAMPLES, NFE
 from real.families.checkpoint import Checkpoint
 from real.families.data_range import in_range
 from real.images.base import ImageSource, Role
@@ -266,6 +266,23 @@ def two_parts(
         return open_part("calibration"), open_part("held-out")
     whole = open_part(role)
     return whole.every_other(0), whole.every_other(1)
+
+
+def two_parts_to_compare(
+    data: str, open_part: Callable[[Role], ImageSource], role: Role = "calibration"
+) -> tuple[ImageSource, ImageSource]:
+    """The two parts of ``two_parts``, each of as many images as distances need.
+
+    Raises:
+        InputError: fewer.
+    """
+    known, others = two_parts(data, open_part, role)
+    if min(len(known), len(others)) < LEAST_SAMPLES:
+        raise InputError(
+            f"images: expected at least {LEAST_SAMPLES} in each of two parts, to compare with, got "
+            f"{len(known)} and {len(others)}"
+        )
+    return known, others
 
 
 def spread_times(schedule: Schedule, n: int) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from real.commands import arguments as given
-from theory.support.command_line import count, folder_named
+from theory.support.command_line import folder_named
 from theory.support.errors import InputError
 from theory.support.output import keep, require_folder
 
@@ -51,7 +51,10 @@ def add(commands: Any) -> None:
         help="network evaluations per sample, at most (5,10,20,50; those of a fitted solver)",
     )  # fmt: skip
     option("--seeds", type=given.seeds, default=3, help="repetitions, at least 3 (3)")
-    option("--samples", type=count, metavar="N", help="samples each time (as many as real images)")
+    option(
+        "--samples", type=given.samples, metavar="N",
+        help="samples each time (as many as real images)",
+    )  # fmt: skip
     option(
         "--features", metavar="NAME",
         help="pixels, trained (on the images) or inception (default: pixels for tiny images, "
@@ -74,7 +77,7 @@ def run(options: argparse.Namespace) -> None:
         opened,
         run_network,
         settled_batch_size,
-        two_parts,
+        two_parts_to_compare,
     )
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, measure_quality
@@ -87,7 +90,7 @@ def run(options: argparse.Namespace) -> None:
     batch_size = settled_batch_size(options.batch_size, checkpoint, device)
     samplers, evaluations = _samplers(checkpoint, options)
     shape = checkpoint.image_shape
-    known, images = two_parts(
+    known, images = two_parts_to_compare(
         options.data, partial(opened, ImageRequest.of(options), shape=shape), "held-out"
     )
     if options.calibration and (known_before := _calibrated_with(images, options.calibration)):
@@ -118,9 +121,15 @@ def run(options: argparse.Namespace) -> None:
         floor = reference.of_real(known.spread(samples), options.seed)
         settings = {
             "calibration": options.calibration and str(options.calibration),
+            "unconditional": options.unconditional and str(options.unconditional),
             "fitted": options.fitted and str(options.fitted),
             "data": options.data,
             "guidance": options.guidance,
+            "solver": samplers["before"].name,
+            "nfe": ", ".join(map(str, evaluations)),
+            "samples": samples,
+            "seed": options.seed,
+            "seeds": options.seeds,
         }
         digest = digest_of(options.calibration)
         report = quality_report(

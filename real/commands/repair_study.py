@@ -7,7 +7,10 @@ from typing import Any
 
 from real.commands import arguments as given
 from theory.support.command_line import count, folder_named
+from theory.support.errors import InputError
 from theory.support.output import keep, require_folder
+
+FEW = 100
 
 
 def add(commands: Any) -> None:
@@ -23,16 +26,20 @@ def add(commands: Any) -> None:
     )  # fmt: skip
     option = command.add_argument
     option("--times", type=count, default=25, metavar="N", help="number of times (25)")
-    option("--seeds", type=count, default=3, metavar="N", help="repetitions (3)")
+    option("--seeds", type=given.seeds, default=3, metavar="N", help="repetitions, at least 3 (3)")
     option(
         "--nfe", type=given.count_list, default=(5, 10, 20, 50), metavar="N,N,...",
-        help="network evaluations per sample; all corrections are compared with 20 (5,10,20,50)",
+        help="network evaluations per sample; all corrections are compared with 20, "
+        "or else with the most (5,10,20,50)",
     )  # fmt: skip
     option(
-        "--samples", type=count, metavar="N", help="samples each time (as many as held-out images)"
+        "--samples",
+        type=given.samples,
+        metavar="N",
+        help="samples each time (as many as held-out images)",
     )
-    option("--few", type=count, default=100, metavar="N", help="images to look for harm with (100)")
-    option("--few-seeds", type=count, default=10, metavar="N", help="choices of them (10)")
+    option("--few", type=count, metavar="N", help=f"images to look for harm with (at most {FEW})")
+    option("--few-seeds", type=given.seeds, default=10, metavar="N", help="choices of them (10)")
     option("--features", metavar="NAME", help="pixels, trained or inception, as for quality")
     option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
@@ -54,9 +61,14 @@ def run(options: argparse.Namespace) -> None:
     device = loading.on_device(options.device)
     checkpoint = loading.load_checkpoint(loading.NetworkRequest.of(options), device)
     shape = checkpoint.image_shape
-    images, held_out = loading.two_parts(
+    images, held_out = loading.two_parts_to_compare(
         options.data, partial(loading.opened, loading.ImageRequest.of(options), shape=shape)
     )
+    few = options.few or min(FEW, len(images))
+    if few > len(images):
+        raise InputError(
+            f"few: expected {len(images)} at most, the images to calibrate on, got {few}"
+        )
     samples = options.samples or len(held_out)
     require_memory("samples", samples, checkpoint.shape)
     features = features_for(options.features, images, shape, options.seed, device)
@@ -67,7 +79,7 @@ def run(options: argparse.Namespace) -> None:
         times=loading.spread_times(checkpoint.schedule, options.times), device=device,
         seeds=tuple(range(options.seed, options.seed + options.seeds)), nfe=options.nfe,
         samples=samples, solver=solver_or_default(options.solver, checkpoint.schedule),
-        few=options.few, few_seeds=options.few_seeds,
+        few=few, few_seeds=options.few_seeds,
     )  # fmt: skip
     reference = Reference.of(features, held_out, device)
     with going_on(options.out, checkpoint, vars(options)) as progress:

@@ -33,6 +33,7 @@ def run(options: argparse.Namespace) -> None:
     require_file(options.out)
     given.require_inputs(options)
     from real.calibrated.conditions import of_samples
+    from real.calibrated.counted import counted
     from real.commands.loading import (
         NetworkRequest,
         on_device,
@@ -43,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
     )
     from real.reports.image_grid import save_grid
     from real.running import require_memory
-    from real.solvers.sampling import evaluations_per_sample, latents, sample
+    from real.solvers.sampling import evaluations_per_sample, latents, odd_evaluations, sample
 
     device = on_device(options.device)
     checkpoint = run_network(NetworkRequest.of(options), device)
@@ -64,6 +65,8 @@ def run(options: argparse.Namespace) -> None:
     keep(options.out, partial(save_grid, samples.images))
     print(options.out)
     print(
-        f"{samples.solver}: {samples.nfe} network evaluations per sample, {len(samples.images)} samples "
-        f"in {samples.seconds:.1f} s"
+        f"{samples.solver}: {counted(samples.nfe, 'network evaluation')} per sample, "
+        f"{counted(len(samples.images), 'sample')} in {samples.seconds:.1f} s"
     )
+    for line in odd_evaluations(samples.solver, samples.nfe, nfe):
+        print(line)

@@ -28,8 +28,11 @@ def add(commands: Any) -> None:
         help="network evaluations per sample (4,5,6,8,10,15,20,50)",
     )  # fmt: skip
     option("--fit-up-to", type=count, default=20, metavar="N", help="fit for at most so many (20)")
-    option("--seeds", type=count, default=3, help="repetitions (3)")
-    option("--samples", type=count, metavar="N", help="samples each time (as many as real images)")
+    option("--seeds", type=given.seeds, default=3, help="repetitions, at least 3 (3)")
+    option(
+        "--samples", type=given.samples, metavar="N",
+        help="samples each time (as many as real images)",
+    )  # fmt: skip
     option("--features", metavar="NAME", help="as for quality")
     option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
@@ -45,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
         on_device,
         opened,
         run_network,
-        two_parts,
+        two_parts_to_compare,
     )
     from real.experiments.solver_study import SolverPlan, solver_study
     from real.images.latents import as_taken
@@ -58,7 +61,7 @@ def run(options: argparse.Namespace) -> None:
     device = on_device(options.device)
     checkpoint = run_network(NetworkRequest.of(options), device)
     shape = checkpoint.image_shape
-    known, images = two_parts(
+    known, images = two_parts_to_compare(
         options.data, partial(opened, ImageRequest.of(options), shape=shape), "held-out"
     )
     samples = options.samples or len(images)

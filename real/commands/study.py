@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
     option = command.add_argument
     option("--data", default="digits", metavar="DATA", help="as for calibrate")
     option("--times", type=count, default=12, metavar="N", help="number of times (12)")
-    option("--seeds", type=count, default=5, metavar="N", help="repetitions (5)")
+    option("--seeds", type=given.seeds, default=5, metavar="N", help="repetitions, at least 3 (5)")
     option("--out", type=folder_named, required=True, metavar="DIR", help="folder to write")
 
 

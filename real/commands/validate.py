@@ -99,7 +99,8 @@ def run(options: argparse.Namespace) -> int:
         report = validation_report(
             checkpoint, validation, (before, after), held_out,
             origin=Origin(options.as_typed, options.calibration), distances=distances,
-            data=options.data, seed=options.seed, draws=options.draws,
+            allowed=nfe, calibration=str(options.calibration), data=options.data, seed=options.seed,
+            draws=options.draws, solver=without.name, nfe=before.nfe, samples=options.samples,
         )  # fmt: skip
         keep(options.out, report.write)
     print("\n".join(report.lines))

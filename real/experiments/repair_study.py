@@ -47,10 +47,10 @@ NETWORKS = {FULL: None, "int8": Damage("int8"), "int4": Damage("int4"), "int3": 
 
 NONE, PLAIN_AVERAGE, ORDER_0, ORDER_1 = "none", "plain average", "order 0", "order 1"
 ORDER_1_SHRUNK = "order 1, shrunk"
-AGAINST_FULL = "order 1, against full"
+AGAINST_FULL = "order 1 on full precision's predictions"
 EPSILON, SCALE, PTQD, BIASES = "epsilon scaling", "timestep-aware scale", "PTQD", "biases trained"
 MAIN = (NONE, PLAIN_AVERAGE, ORDER_0, ORDER_1)
-"""What is sampled with every number of evaluations; the others only with ``COMPARED``."""
+"""What is sampled with every number of evaluations; the others only with ``RepairStudyPlan.compared``."""
 
 COMPARED = 20
 REPEATS = 15
@@ -77,6 +77,11 @@ class RepairStudyPlan(StudyPlan):
     few: int
     few_seeds: int
 
+    @property
+    def compared(self) -> int:
+        """The evaluations at which all corrections are compared: ``COMPARED``, or else the most."""
+        return COMPARED if COMPARED in self.nfe else max(self.nfe)
+
     def evaluations(self) -> int:
         """About how many network evaluations the study takes."""
         corrected, others = len(MAIN), 6
@@ -85,7 +90,7 @@ class RepairStudyPlan(StudyPlan):
         of_few = self.few * self.few_seeds + len(self.held_out)
         return (
             per_image * (4 * len(self.images) + 2 * len(self.held_out))
-            + sampled * (corrected * sum(self.nfe) + others * COMPARED)
+            + sampled * (corrected * sum(self.nfe) + others * self.compared)
             + len(self.times) * len(NETWORKS) * of_few
         )
 
@@ -284,7 +289,7 @@ def _samples(
             "frechet": sampled_distance(plan, contenders[name], reference, nfe, seed),
         }
         for nfe in plan.nfe
-        for name in (contenders if nfe == COMPARED else MAIN)
+        for name in (contenders if nfe == plan.compared else MAIN)
     ]
 
 

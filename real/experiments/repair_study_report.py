@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 
-from real.experiments import repair_study as study_of
+from real.calibrated.counted import counted
 from real.experiments.repair_study import FULL, MAIN, NETWORKS, NONE, RepairStudy, RepairStudyPlan
 from real.experiments.study_plan import Rows, names_in, rows_where
 from real.reports.elements import BAD, PLAIN, Cell, Panel, Section, Table
@@ -68,7 +68,7 @@ def repair_study_report(
                 _by_correction(
                     tables["frechet_compared"],
                     ".3f",
-                    f"{distance} at {tables['compared']} evaluations",
+                    f"{distance} at {counted(tables['compared'], 'evaluation')}",
                 ),
                 _over_evaluations(tables, f"{distance} over evaluations"),
             ),
@@ -104,9 +104,8 @@ def _verdict(tables: dict[str, Any]) -> Verdict:
         known = [row for row in tables["frechet_compared"] if row["cells"][k]]
         best = min(known, key=partial(_distance, k))
         nearest.append(f"{network} {best['correction']} ({best['cells'][k]['value']:.3g})")
-    return Verdict(
-        f"Nearest to real images at {tables['compared']} evaluations, of each network: {', '.join(nearest)}."
-    )
+    at = counted(tables["compared"], "evaluation")
+    return Verdict(f"Nearest to real images at {at}, of each network: {', '.join(nearest)}.")
 
 
 def _distance(k: int, row: dict[str, Any]) -> float:
@@ -154,7 +153,7 @@ def _tables(plan: RepairStudyPlan, study: RepairStudy) -> dict[str, Any]:
     """What the page shows."""
     above = [row | {"value": row["above_full"]["value"]} for row in study.losses]
     samples = [row | {"value": row["frechet"]} for row in study.samples]
-    compared, corrections = study_of.COMPARED, names_in(study.losses, "correction")
+    compared, corrections = plan.compared, names_in(study.losses, "correction")
     return {
         "checkpoint": plan.checkpoint.reference,
         "images": len(plan.images),
@@ -216,7 +215,7 @@ def _few(rows: Rows) -> Rows:
 
 def _summary(tables: dict[str, Any]) -> list[str]:
     lines = [
-        f"{tables['distance']} of {tables['samples']} samples, {tables['compared']} evaluations:"
+        f"{tables['distance']} of {tables['samples']} samples, {counted(tables['compared'], 'evaluation')}:"
     ]
     for row in tables["frechet_compared"]:
         cells = zip(tables["networks"], row["cells"], strict=True)

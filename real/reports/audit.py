@@ -2,6 +2,7 @@
 
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,13 +25,17 @@ def read_statistics(path: Path) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     Raises:
         InputError: a file of another layout.
     """
-    expected = f"statistics: expected an .npz file with an array 'stats' (times, 4), {path}"
+    expected = (
+        f"statistics: expected an .npz file with an array 'stats' (times, 4) of floats, {path}"
+    )
     with refusing(f"{expected} cannot be read as one"):
         require_no_bomb(path)
         with np.load(path, allow_pickle=False) as archive:
             stats = archive.get("stats", None)
-    if stats is None or stats.ndim != 2 or stats.shape[1] != 4 or stats.dtype.kind != "f":
+    if stats is None:
         raise InputError(f"{expected} has none")
+    if stats.ndim != 2 or stats.shape[1] != 4 or not len(stats) or stats.dtype.kind != "f":
+        raise InputError(f"{expected} has one of {stats.dtype}, of shape {stats.shape}")
     if not (np.isfinite(stats).all() and (stats[:, 1:] > 0).all()):
         raise InputError(f"{expected} holds values that are not positive and finite")
     t, mean_sq, weighted, energy = torch.from_numpy(stats.astype(np.float64)).T.contiguous()
@@ -42,20 +47,30 @@ def audit_summary(audit: Audit) -> list[str]:
     share = [1 - s / audit.claimed for s in (audit.surviving.sample, audit.surviving.population)]
     return [
         f"claimed gain of the likelihood bound: {audit.claimed:.3f} nats",
-        f"of it noise: {share[0]:.0%} (images a sample) to {share[1]:.0%} (images the population)",
+        f"of it noise: {_share(share[0])} (images a sample) to {_share(share[1])} (images the population)",
         f"surviving: {audit.surviving.sample:.3f} to {audit.surviving.population:.3f} nats",
         f"net effect of applying that shift: {audit.net.sample:+.2f} to "
         f"{audit.net.population:+.2f} nats",
     ]
 
 
-def audit_report(t: Tensor, mean_sq: Tensor, audit: Audit, origin: Origin) -> Report:
+def _share(noise: float) -> str:
+    """A share of the claim, or that noise alone explains more than all of it."""
+    if noise <= 1:
+        return f"{noise:.0%}"
+    return f"all of it could be, as noise alone would claim {noise:.3g} times as much"
+
+
+def audit_report(
+    t: Tensor, mean_sq: Tensor, audit: Audit, origin: Origin, **settings: Any
+) -> Report:
     """The audit with its figure.
 
     Args:
         t, mean_sq: (T,), times and published |mean|^2.
         audit: of them.
         origin: the command that made it.
+        settings: of the command, to be told.
     """
     net = audit.net
     panel = Panel(
@@ -68,7 +83,7 @@ def audit_report(t: Tensor, mean_sq: Tensor, audit: Audit, origin: Origin) -> Re
         audit_verdict(audit),
         audit_summary(audit),
         {"claimed": audit.claimed, "surviving": vars(audit.surviving), "net": vars(net)},
-        (Section("Against the noise floor", panels=(panel,)), origin.section("not given", {})),
+        (Section("Against the noise floor", panels=(panel,)), origin.section(None, settings)),
     )
 
 

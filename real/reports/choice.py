@@ -11,6 +11,7 @@ from real.reports.elements import Panel, Section, Table
 from real.reports.origin import Origin
 from real.reports.page import Report
 from theory.calibration.verdict import USE, Verdict
+from theory.statistics.intervals import FEW_IMAGES, cautions
 from theory.support.plot_style import BLUE, GREY, ORANGE
 
 
@@ -18,6 +19,9 @@ def choice_report(
     choice: Choice,
     meaning_of: Callable[[str], str],
     frechet: str,
+    *,
+    width: int,
+    solver: str,
     settings: Mapping[str, Any],
     fingerprint: str,
     origin: Origin,
@@ -28,7 +32,9 @@ def choice_report(
         choice: what was chosen.
         meaning_of: what the way of a name does.
         frechet: what the Frechet distance between these features is called.
-        settings: of the command, to be told.
+        width: of the features, more than which a covariance needs.
+        solver: of nothing, in words: which the file holds where nothing is chosen.
+        settings: of the command, to be told; ``samples`` in each trial among them.
         fingerprint: of the network.
         origin: the command that made it.
     """
@@ -59,19 +65,35 @@ def choice_report(
     return Report(
         "choice",
         "A way to sample, chosen by samples",
-        _verdict(choice, meaning_of),
-        [_fall("kernel distance", choice.kernel), _fall(frechet, choice.frechet)],
+        _verdict(choice, meaning_of, solver),
+        [
+            *cautions("samples", settings["samples"], max(FEW_IMAGES, width + 1)),
+            _fall("kernel distance", choice.kernel),
+            _fall(frechet, choice.frechet),
+            *_below_zero(choice),
+        ],
         numbers,
         sections,
     )
 
 
-def _verdict(choice: Choice, meaning_of: Callable[[str], str]) -> Verdict:
+def _below_zero(choice: Choice) -> list[str]:
+    """Why a kernel distance may be negative, where one is."""
+    shown = [_mean(found, "kernel") for found in choice.tried.values()]
+    shown += [choice.kernel.before.value, choice.kernel.after.value]
+    if min(shown) >= 0:
+        return []
+    return [
+        "the estimate of the kernel distance is unbiased: below zero half of the time where there is none"
+    ]
+
+
+def _verdict(choice: Choice, meaning_of: Callable[[str], str], solver: str) -> Verdict:
     nothing = next(iter(choice.tried))
     if choice.chosen == nothing:
         return Verdict(
             f"Chosen: {nothing}, as the best of the others is not certainly better: {choice.best} "
-            f"({meaning_of(choice.best)})."
+            f"({meaning_of(choice.best)}). The file holds {solver} with nothing fitted to it."
         )
     return Verdict(
         f"Chosen: {choice.chosen} ({meaning_of(choice.chosen)}); its samples are certainly nearer to "
@@ -105,9 +127,9 @@ def _table(choice: Choice, meaning_of: Callable[[str], str], frechet: str) -> Ta
         "what it does",
         "trials",
         "kernel distance",
-        "with nothing (kernel)",
+        "kernel distance of nothing",
         frechet,
-        f"with nothing ({frechet})",
+        f"{frechet} of nothing",
     )
     rows = []
     for name, found in choice.tried.items():

@@ -4,6 +4,7 @@ from functools import partial
 from typing import Any
 
 from real.calibrated.comparison import same_weights
+from real.calibrated.counted import counted
 from real.families.checkpoint import Checkpoint
 from real.reports.comparison_figure import draw_losses, draw_rise, draw_samples
 from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Section, Table
@@ -82,19 +83,26 @@ def _table(times: list[dict[str, Any]]) -> Table:
     rows: list[list[str | Cell]] = [
         [
             f"{row['t']:g}", f"{row['log_snr']:.2f}", f"{row['loss_A']:.4g}", f"{row['loss_B']:.4g}",
-            Cell(
-                f"{row['rise']:+.2e}",
-                BAD if row["rise_lower"] > 0 else GOOD if row["rise_upper"] < 0 else PLAIN,
-                f"{row['rise_lower']:+.1e} to {row['rise_upper']:+.1e}",
-            ),
+            _rise(row),
         ]
         for row in times
     ]  # fmt: skip
     return Table(
         ("t", "log-SNR", "loss of A", "loss of B", "rise from A to B"),
         rows,
-        "All numbers of each time",
+        "All numbers of each time: squared errors of the prediction, summed over an image",
         folded=True,
+    )
+
+
+def _rise(row: dict[str, Any]) -> Cell:
+    """The rise of a time with its interval, both in a tone; a plain 0 where no image tells them apart."""
+    if row["rise"] == row["rise_lower"] == row["rise_upper"] == 0:
+        return Cell("0")
+    return Cell(
+        f"{row['rise']:+.2e}",
+        BAD if row["rise_lower"] > 0 else GOOD if row["rise_upper"] < 0 else PLAIN,
+        f"{row['rise_lower']:+.1e} to {row['rise_upper']:+.1e}",
     )
 
 
@@ -138,12 +146,13 @@ def _rows(comparison: Comparison) -> list[dict[str, Any]]:
 def _summary(report: dict[str, Any]) -> list[str]:
     log_snr = [row["log_snr"] for row in report["times"]]
     samples, (a, b) = report["samples"], (report[name] for name in NAMES)
+    bits = report["bound_rise_bits_per_dim"]["value"]
     return [
         *(f"warning: {name}: {text}" for name in NAMES if (text := report[name]["warning"])),
         *cautions("independent images", report["units"]),
         f"A: {a['checkpoint']} ({a['family']}); B: {b['checkpoint']} ({b['family']})",
-        f"{report['images']} images ({report['units']} independent), {len(log_snr)} times, log-SNR "
-        f"{min(log_snr):.1f} to {max(log_snr):.1f}; the bound of B less that of A, in bits/dim: "
-        f"{report['bound_rise_bits_per_dim']['value']:+.2e}",
+        f"{counted(report['images'], 'image')} ({report['units']} independent), "
+        f"{counted(len(log_snr), 'time')}, log-SNR {min(log_snr):.1f} to {max(log_snr):.1f}; the bound of B "
+        f"less that of A, in bits/dim: {f'{bits:+.2e}' if bits else '0'}",
         *(distance_lines(samples, NAMES) if samples else []),
     ]

@@ -6,23 +6,34 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from real.calibrated.fitted_solvers import fitted_summary, seen
+from real.calibrated.counted import counted
+from real.calibrated.fitted_solvers import (
+    fitted_summary,
+    measured_distance,
+    measured_moments,
+    seen,
+)
 from real.reports.elements import Panel, Section
 from real.reports.origin import Origin
 from real.reports.page import Report
+from real.solvers.sampling import odd_evaluations
 from theory.calibration.verdict import DO_NOT, USE, Verdict
 from theory.diffusion.schedules import from_description
 from theory.sampling.fitted import FittedSolver
 from theory.support.plot_style import BLUE, ORANGE
 
 
-def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -> Report:
+def fitted_report(
+    fitted: FittedSolver, doubts: Sequence[str], used: Section, allowed: int, origin: Origin
+) -> Report:
     """Gains on fresh starts, in words and as bars.
 
     Args:
         fitted: the solver.
         doubts: what speaks against the images that it was fitted to.
-        origin: the command that made it, and the file of the solver.
+        used: lines that use it.
+        allowed: evaluations that were allowed.
+        origin: the command that made it.
     """
     made, found = fitted.provenance, fitted.figures
     panels = (
@@ -32,12 +43,6 @@ def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -
         ),
     )
     shown = Section("What was gained, on fresh starts", panels=panels if _ratios(found) else ())
-    lines = (
-        f"python -m real sample {made.get('checkpoint', 'CHECKPOINT')} --fitted {origin.calibration} "
-        "--out samples.png\n\n"
-        "from real import fitted_scheduler\n"
-        f'pipe.scheduler = fitted_scheduler("{origin.calibration}", pipe)'
-    )
     settings = {
         name: _in_words(name, value)
         for name, value in made.items()
@@ -45,13 +50,13 @@ def fitted_report(fitted: FittedSolver, doubts: Sequence[str], origin: Origin) -
     }
     return Report(
         "fitted",
-        f"{made['solver']} in {len(fitted.base)} evaluations, fitted to {made.get('checkpoint')}",
+        f"{made['solver']} in {counted(len(fitted.base), 'evaluation')}, fitted to {made.get('checkpoint')}",
         fitted_verdict(fitted, doubts),
-        fitted_summary(fitted),
+        [*odd_evaluations(made["solver"], len(fitted.base), allowed), *fitted_summary(fitted)],
         {"figures": found, "provenance": made},
         (
             shown,
-            Section("To use it", code=lines),
+            used,
             origin.section(made.get("fingerprint", ""), settings),
         ),
     )
@@ -74,18 +79,17 @@ def fitted_verdict(fitted: FittedSolver, doubts: Sequence[str]) -> Verdict:
     if not fitted.parts:
         return Verdict("Nothing was fitted, as nothing made left-out starts better.")
     gains, sure = [], []
-    if "distance" in fitted.figures:
-        before, after, fall = (
-            fitted.figures["distance"][name] for name in ("before", "after", "fall")
-        )
+    if distance := measured_distance(fitted.figures):
+        before, after, fall = (distance[name] for name in ("before", "after", "fall"))
         gains.append(
-            f"the squared distance to the fine solution is {_times(before['value'], after['value'])}"
+            "the squared distance to the fine solution, per pixel, is "
+            f"{_times(before['value'], after['value'])}"
         )
         sure.append(fall["lower"] > 0)
-    if "moments" in fitted.figures:
-        moments = fitted.figures["moments"]
+    if moments := measured_moments(fitted.figures):
         gains.append(
-            f"the squared error of the moments is {_times(moments['before'], moments['after'])}"
+            f"the squared error of the moments is {_times(moments['before'], moments['after'])} "
+            "squared standard deviations"
         )
         sure.append(moments["fall_lower"] > 0)
     if not gains:
@@ -108,12 +112,12 @@ def _times(before: float, after: float) -> str:
 def _ratios(figures: Mapping[str, Any]) -> dict[str, float]:
     """Squared errors after over before; an unbiased estimate below zero sees none."""
     ratios = {}
-    if "distance" in figures:
-        pair = figures["distance"]
-        ratios["distance to the\nfine solution"] = pair["after"]["value"] / pair["before"]["value"]
-    if "moments" in figures:
-        pair = figures["moments"]
-        ratios["error of the\nmoments"] = max(0.0, pair["after"]) / pair["before"]
+    if distance := measured_distance(figures):
+        ratios["distance to the\nfine solution"] = (
+            distance["after"]["value"] / distance["before"]["value"]
+        )
+    if moments := measured_moments(figures):
+        ratios["error of the\nmoments"] = max(0.0, moments["after"]) / moments["before"]
     return ratios
 
 

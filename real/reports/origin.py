@@ -1,6 +1,7 @@
 """What every report ends with: what certificates assume, how to use it, and how to make it again."""
 
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,10 @@ class Origin:
     command: str
     calibration: Path | None = None
 
-    def section(self, fingerprint: str, settings: Mapping[str, Any]) -> Section:
-        """The command, the settings and the network, so that it can be made again."""
-        said = {"version": __version__, "fingerprint of the network": fingerprint, **settings}
+    def section(self, fingerprint: str | None, settings: Mapping[str, Any]) -> Section:
+        """The command, the settings and the network, if there is one, so that it can be made again."""
+        network = {} if fingerprint is None else {"fingerprint of the network": fingerprint}
+        said = {"version": __version__, **network, **settings}
         rows = [
             (name.replace("_", " "), "none" if value is None else f"{value!s:.{LONGEST}}")
             for name, value in said.items()
@@ -47,7 +49,7 @@ def use_section(checkpoint: Checkpoint, calibration: Calibration, file: Path | N
         "",
     ]
     reference = checkpoint.reference
-    if checkpoint.scheduler_config and (Path(reference).is_dir() or is_hub_id(reference)):
+    if _is_pipeline(checkpoint):
         lines += [
             "from diffusers import DiffusionPipeline",
             "from real import attach",
@@ -62,6 +64,50 @@ def use_section(checkpoint: Checkpoint, calibration: Calibration, file: Path | N
             f'better = Calibrated(network.predict, Calibration.load("{path}"))  # called as predict is',
         ]
     return Section("To use it", code="\n".join(lines))
+
+
+def fitted_section(
+    checkpoint: Checkpoint,
+    fitted: Path,
+    asked: Mapping[str, Any],
+    calibrations: Sequence[Path | None],
+) -> Section:
+    """Lines to copy for a fitted solver, with all that it was fitted with.
+
+    Args:
+        checkpoint: the network.
+        fitted: where the solver lies.
+        asked: options of ``sample``, without those that are empty.
+        calibrations: of the network, and of its branch without condition.
+    """
+    both = zip(("calibration", "unconditional"), calibrations, strict=True)
+    options = {"fitted": fitted, **dict(both), **asked, "out": "samples.png"}
+    words = [word for name, value in options.items() if value for word in _option(name, value)]
+    lines = [shlex.join(["python", "-m", "real", "sample", checkpoint.reference, *words])]
+    joint, null = calibrations
+    if _is_pipeline(checkpoint) and (joint or not null):
+        given = ", ".join(f'"{path}"' for path in (joint, null) if path)
+        lines += [
+            "",
+            "from diffusers import DiffusionPipeline",
+            f"from real import {'attach, ' if joint else ''}fitted_scheduler",
+            f'pipe = DiffusionPipeline.from_pretrained("{checkpoint.reference}")',
+            *([f"attach(pipe, {given})"] if joint else []),
+            f'pipe.scheduler = fitted_scheduler("{fitted}", pipe)',
+        ]
+    return Section("To use it", code="\n".join(lines))
+
+
+def _option(name: str, value: Any) -> list[str]:
+    """An option as words; what begins with a minus would be taken for another one."""
+    text = str(value)
+    return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
+
+
+def _is_pipeline(checkpoint: Checkpoint) -> bool:
+    """Whether diffusers loads it as a pipeline from where it was loaded."""
+    reference = checkpoint.reference
+    return bool(checkpoint.scheduler_config) and (Path(reference).is_dir() or is_hub_id(reference))
 
 
 def assumptions(certainty: str) -> Section:

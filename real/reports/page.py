@@ -1,5 +1,7 @@
 """One way to make a report: numbers as JSON, their drawings as files, and a page that holds it all."""
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +32,14 @@ TEMPLATES = Environment(
 
 PANEL_WIDTH, PANEL_HEIGHT = 3.4, 3.0
 """Of a panel in a figure's file, in inches."""
+
+MOST_DECIMALS = 6
+"""Of a number that is written without an exponent."""
+
+
+CODE = re.compile(r"`([^`]+)`")
+"""What stands between backticks, which a page shows as code."""
+TEMPLATES.filters["by_code"] = CODE.split
 
 
 @dataclass(frozen=True)
@@ -137,6 +147,22 @@ def tick_evaluations(ax: Axes, nfe: Sequence[int]) -> None:
     ax.set_xscale("log")
     ax.set_xticks(nfe, [str(n) for n in nfe])
     ax.xaxis.set_minor_formatter(NullFormatter())
+
+
+def supported(estimate: Mapping[str, float]) -> str:
+    """The form of an estimate with the digits that its interval supports.
+
+    Of half its width two digits if they begin below 3.55, and else one (Particle Data Group).
+    """
+    half = (estimate["upper"] - estimate["lower"]) / 2
+    if not 0 < half < math.inf:
+        return ".3g"
+    first = math.floor(math.log10(half))
+    decimals = (half < 3.55 * 10**first) - first
+    if decimals <= MOST_DECIMALS:
+        return f".{max(0, decimals)}f"
+    largest = math.floor(math.log10(max(map(abs, estimate.values()))))
+    return f".{decimals + largest}e"
 
 
 def interval(estimate: Mapping[str, float], form: str) -> str:

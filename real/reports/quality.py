@@ -1,10 +1,12 @@
 """The report of ``python -m real quality``: distances without and with calibration, over seeds."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from real.calibrated.counted import listed
 from real.quality.measure import MEASURES, QualityPlan, Reference, over_seeds
 from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Section, Table
 from real.reports.origin import Origin
@@ -16,6 +18,12 @@ from theory.support.errors import InputError, refusing
 from theory.support.safe_reading import TABLE_BYTES, parse_json, read_bytes
 
 PAIR = ("before", "after")
+AFTER = {
+    "calibration": "the calibration",
+    "unconditional": "that of the branch without condition",
+    "fitted": "the fitted solver",
+}
+"""What the options of the command add."""
 NAMES = {"kid": "kernel distance", "tint": "error of the mean colour"}
 
 
@@ -45,8 +53,11 @@ def quality_report(
     }
     return Report(
         "quality", f"Samples of {plan.checkpoint.reference} beside real images",
-        quality_verdict(numbers, PAIR), distance_lines(numbers, PAIR), numbers,
-        (distance_section(numbers), origin.section(numbers["fingerprint"], more["settings"])),
+        quality_verdict(numbers), distance_lines(numbers, PAIR, _pair(numbers)), numbers,
+        (
+            replace(distance_section(numbers), text=()),
+            origin.section(numbers["fingerprint"], more["settings"]),
+        ),
         ("quality.png", "quality.pdf"), columns=2,
     )  # fmt: skip
 
@@ -70,37 +81,66 @@ def read_quality(folder: Path, fingerprint: str, digest: str | None) -> dict[str
     return found
 
 
-def quality_verdict(report: Mapping[str, Any], pair: tuple[str, str]) -> Verdict:
-    """Whether samples came nearer to real images, at the numbers of evaluations tried."""
-    better: list[str] = []
-    worse: list[str] = []
-    for row in report["over_seeds"]:
-        change = row["frechet"]["change"]
-        for found, clear in ((better, change["upper"] < 0), (worse, change["lower"] > 0)):
-            if clear:
-                found.append(str(row["nfe"]))
-    tried = [str(row["nfe"]) for row in report["over_seeds"]]
+def quality_verdict(report: Mapping[str, Any]) -> Verdict:
+    """Whether samples came nearer to real images, by all that is certain of any measure."""
+    (better, worse), tried = (
+        certain(report, "frechet"),
+        [row["nfe"] for row in report["over_seeds"]],
+    )
+    rises = any(certain(report, name)[1] for name in NAMES)
     over = f"(paired noise, {len(report['seeds'])} seeds, {report['confidence']:.0%})"
-    at = f"evaluations {over}, by the {report['distance']}"
-    tried_too = "" if len(tried) == 1 else f" (tried: {', '.join(tried)})"
+    by = f"{over}, by the {report['distance']}"
+    tried_too = "" if len(tried) == 1 else f" (tried: {_listed(tried)})"
+    others = "".join(f"; {words}" for name in NAMES for words in _changes(report, name))
     if better and worse:
         return Verdict(
-            f"Samples are certainly better at {', '.join(better)} and certainly worse at "
-            f"{', '.join(worse)} {at}: use it at the former alone."
+            f"Samples are certainly better at {_listed(better)} and certainly worse at {_at(worse)} "
+            f"{by}{others}: use it at the former alone."
         )
     if better:
-        return Verdict(
-            f"Samples are certainly better at {', '.join(better)} {at}{tried_too}; use it there.",
-            USE,
-        )
+        found = f"Samples are certainly better at {_at(better)} {by}{tried_too}{others}"
+        if rises:
+            return Verdict(f"{found}; weigh these before you use it there.")
+        return Verdict(f"{found}; use it there.", USE)
     if worse:
         return Verdict(
-            f"Samples are certainly worse at {', '.join(worse)} {at}{tried_too}; do not use "
-            "it there.", DO_NOT,
-        )  # fmt: skip
+            f"Samples are certainly worse at {_at(worse)} {by}{tried_too}{others}; do not use it there.",
+            DO_NOT,
+        )
+    if others:
+        return Verdict(
+            f"No difference of samples is certain at {_at(tried)} {by}, but by other measures"
+            f"{others.replace('; ', ': ', 1)}."
+        )
     return Verdict(
-        f"No difference of samples is certain at {', '.join(tried)} {at}; more seeds may show one."
+        f"No difference of samples is certain at {_at(tried)} {by}; more seeds may show one."
     )
+
+
+def certain(report: Mapping[str, Any], name: str) -> tuple[list[int], list[int]]:
+    """The numbers of evaluations at which a measure certainly falls, and at which it rises."""
+    falls: list[int] = []
+    rises: list[int] = []
+    for row in report["over_seeds"]:
+        change = row[name]["change"]
+        for found, clear in ((falls, change["upper"] < 0), (rises, change["lower"] > 0)):
+            if clear:
+                found.append(row["nfe"])
+    return falls, rises
+
+
+def _changes(report: Mapping[str, Any], name: str) -> list[str]:
+    """Where a measure certainly falls, and where it rises, in words."""
+    ways = zip(("falls", "rises"), certain(report, name), strict=True)
+    return [f"the {NAMES[name]} certainly {way} at {_at(where)}" for way, where in ways if where]
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(map(str, numbers))
+
+
+def _at(numbers: Sequence[int]) -> str:
+    return listed(numbers, "evaluation")
 
 
 def distance_section(report: Mapping[str, Any]) -> Section:
@@ -116,8 +156,18 @@ def distance_section(report: Mapping[str, Any]) -> Section:
               "Error of the mean colour over network evaluations, without and with calibration"),
     )  # fmt: skip
     return Section(
-        "Samples beside real images", (_compared(report),), panels, tables=(_table(report),)
+        "Samples beside real images",
+        (_compared(report), _pair(report)),
+        panels,
+        tables=(_table(report),),
     )
+
+
+def _pair(report: Mapping[str, Any]) -> str:
+    """What stands on either side of the comparison."""
+    made = report.get("settings", {})
+    given = [words for name, words in AFTER.items() if made.get(name)]
+    return f"before: the network as it is; after: with {' and '.join(given) or 'the calibration'}"
 
 
 def _table(report: Mapping[str, Any]) -> Table:
@@ -172,19 +222,26 @@ def _compared(report: Mapping[str, Any]) -> str:
     )
 
 
-def distance_lines(report: dict[str, Any], pair: tuple[str, str]) -> list[str]:
-    """The distances of the pair's samples and their changes in words, with cautions."""
+def distance_lines(report: dict[str, Any], pair: tuple[str, str], *explained: str) -> list[str]:
+    """The distances of the pair's samples and their changes in words, with cautions.
+
+    Args:
+        report: the distances.
+        pair: how the two are called.
+        explained: what these names mean.
+    """
     least = max(FEW_IMAGES, report["feature_width"] + 1)  # else the covariance is singular
     lines = [
         *cautions("images", report["images"], least),
         *cautions("samples", report["samples"], least),
         _compared(report),
+        *explained,
     ]
     for row in report["over_seeds"]:
         for name in MEASURES:
             before, after, change = (row[name][part] for part in (*pair, "change"))
             lines.append(
-                f"{row['nfe']} evaluations, {NAMES.get(name, report['distance'])}: "
+                f"{_at([row['nfe']])}, {NAMES.get(name, report['distance'])}: "
                 f"{before['value']:.4g} {pair[0]}, {after['value']:.4g} {pair[1]}, change "
                 f"{change['value']:+.2g} {interval(change, '+.2g')}"
             )

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
+from real.calibrated.counted import counted
 from real.calibrated.repair import AGAINST_FULL, FULL, NONE, ORDER_0, ORDER_1, Repair
 from real.compress import repaired_folder as storage
 from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Section, Table
@@ -66,8 +67,8 @@ def repair_report(repair: Repair, origin: Origin, size: int | None) -> Report:
             (
                 "Negative is better than full precision. Intervals are at "
                 f"{LEVEL:.0%} over images, paired. {numbers['evaluations']:,} network evaluations to "
-                f"calibrate against the truth, {numbers['evaluations_against_full']:,} against full "
-                f"precision; {numbers['images_held_out']} held-out images.",
+                f"calibrate on the images themselves, {numbers['evaluations_against_full']:,} on full "
+                f"precision's predictions; {counted(numbers['images_held_out'], 'held-out image')}.",
             ),
             (
                 Panel(

@@ -6,11 +6,12 @@ from typing import Any
 import torch
 from matplotlib.axes import Axes
 
+from real.calibrated.counted import counted, listed
 from real.reports.elements import Cell, Panel, Section, Table
 from real.reports.origin import Origin
 from real.reports.page import Report
 from theory.calibration.verdict import Verdict
-from theory.statistics.intervals import Estimate
+from theory.statistics.intervals import LEVEL, Estimate
 from theory.support.plot_style import BLUE, GREY, ORANGE
 
 LIMITING = ("ddim", "fitted")
@@ -44,18 +45,39 @@ def solver_report(numbers: dict[str, Any], origin: Origin) -> Report:
 
 
 def _verdict(report: dict[str, Any]) -> Verdict:
-    """The nearest at each number of evaluations."""
-    rows = report["over_seeds"]
-    best = {
-        nfe: min(
-            (row for row in rows if row["nfe"] == nfe), key=lambda row: row["frechet"]["value"]
-        )
-        for nfe in dict.fromkeys(row["nfe"] for row in rows)
-    }
-    each = ", ".join(
-        f"{nfe}: {row['solver']} ({row['frechet']['value']:.3g})" for nfe, row in best.items()
+    """The nearest at each number of evaluations, where it is certain."""
+    sure, unsure = [], []
+    for nfe in dict.fromkeys(row["nfe"] for row in report["rows"]):
+        name, distance, certain = nearest([row for row in report["rows"] if row["nfe"] == nfe])
+        if certain:
+            sure.append(f"{nfe}: {name} ({distance:.3g})")
+        else:
+            unsure.append(nfe)
+    how = f"(paired noise, {report['seeds']} seeds, {LEVEL:.0%})"
+    none = f"no solver is certainly the nearest {how}; more seeds may show one"
+    if not sure:
+        return Verdict(f"At {listed(unsure, 'evaluation')} {none}.")
+    rest = (
+        f"; at {', '.join(map(str, unsure))} none is, and more seeds may show one" if unsure else ""
     )
-    return Verdict(f"Nearest to real images, by evaluations: {each}.")
+    return Verdict(
+        f"Certainly nearest to real images {how}, by evaluations: {', '.join(sure)}{rest}."
+    )
+
+
+def nearest(rows: list[dict[str, Any]]) -> tuple[str, float, bool]:
+    """The solver of the least mean distance, that, and whether it is certainly below each other one.
+
+    Args:
+        rows: of one number of evaluations, each solver at the same seeds in the same order.
+    """
+    found: dict[str, list[float]] = {}
+    for row in rows:
+        found.setdefault(row["solver"], []).append(row["frechet"])
+    values = {name: torch.tensor(each, dtype=torch.float64) for name, each in found.items()}
+    best = min(values, key=lambda name: values[name].mean().item())
+    above = [Estimate.of_mean(each - values[best]) for name, each in values.items() if name != best]
+    return best, values[best].mean().item(), all(rise.lower > 0 for rise in above)
 
 
 def _table(report: dict[str, Any]) -> Table:
@@ -72,7 +94,7 @@ def _table(report: dict[str, Any]) -> Table:
         return Cell(f"{found['value']:.3g}", beside=f"± {found['upper'] - found['value']:.2g}")
 
     return Table(
-        ("solver", *(f"{nfe} evaluations" for nfe in evaluations)),
+        ("solver", *(counted(nfe, "evaluation") for nfe in evaluations)),
         [[solver, *(cell(solver, nfe) for nfe in evaluations)] for solver in solvers],
         f"{report['distance']}, means over seeds, with half of their 95 % intervals",
     )
@@ -103,7 +125,7 @@ def _summary(report: dict[str, Any]) -> list[str]:
     for nfe in dict.fromkeys(row["nfe"] for row in report["over_seeds"]):
         own = [row for row in report["over_seeds"] if row["nfe"] == nfe]
         each = ", ".join(f"{row['solver']} {row['frechet']['value']:.3g}" for row in own)
-        lines.append(f"{nfe} evaluations: {each}")
+        lines.append(f"{counted(nfe, 'evaluation')}: {each}")
     return lines
 
 

@@ -7,14 +7,15 @@ from typing import Any
 
 from torch import Tensor
 
+from real.calibrated.counted import counted
 from real.families.checkpoint import Checkpoint
 from real.reports.bias import bias_section
 from real.reports.elements import BAD, GOOD, PLAIN, Cell, Panel, Picture, Section, Table
 from real.reports.origin import Origin, assumptions, use_section
-from real.reports.page import Report, interval
+from real.reports.page import Report, interval, supported
 from real.reports.quality import distance_section
 from real.reports.validation_figure import draw_error, draw_eta, draw_gain, draw_line_check
-from real.solvers.sampling import Samples
+from real.solvers.sampling import Samples, odd_evaluations
 from theory.calibration import Calibration, Validation
 from theory.calibration.result import EXACT
 from theory.diffusion.likelihood_bound import bits_per_dim
@@ -28,9 +29,10 @@ LEFT_ALONE = "left alone"
 def validation_report(
     checkpoint: Checkpoint,
     validation: Validation,
-    samples: tuple[Samples, Samples],
+    drawn: tuple[Samples, Samples],
     held_out: Tensor,
     *,
+    allowed: int,
     origin: Origin,
     distances: Sequence[Mapping[str, Any]] = (),
     **settings: Any,
@@ -40,13 +42,14 @@ def validation_report(
     Args:
         checkpoint: the network.
         validation: of its calibration.
-        samples: from the same noise, without and with calibration.
+        drawn: samples from the same noise, without and with calibration.
         held_out: images (n, c, h, w) in [-1, 1] to show.
+        allowed: evaluations per sample that were allowed.
         origin: the command that made it, and the file of the calibration.
         distances: of samples to real images, reports of ``real.reports.quality``.
         settings: of the command, to be told.
     """
-    before, after = samples
+    before, after = drawn
     numbers = _numbers(checkpoint, validation)
     numbers |= {
         "settings": settings,
@@ -62,12 +65,13 @@ def validation_report(
         *map(distance_section, distances),
         assumptions(validation.calibration.certainty),
         use_section(checkpoint, validation.calibration, origin.calibration),
-        Section("Every time", tables=(_table(numbers),)),
+        Section("Every time", (_units(numbers),), tables=(_table(numbers),)),
         origin.section(numbers["fingerprint"], settings),
     )
+    fewer = odd_evaluations(before.solver, before.nfe, allowed)
     return Report(
         "report", f"Calibration of {checkpoint.reference}, on images it has not seen",
-        validation.verdict(), _summary(numbers), numbers, sections,
+        validation.verdict(), [*_summary(numbers), *fewer], numbers, sections,
         ("calibration.png", "calibration.pdf"),
     )  # fmt: skip
 
@@ -117,11 +121,23 @@ def _samples(report: dict[str, Any], before: Tensor, after: Tensor, held_out: Te
         Picture(held_out, "the first held-out images, as the network saw them", "samples_held_out.png"),
     )  # fmt: skip
     text = (
-        f"{sampling['samples']} samples by {sampling['solver']} at {sampling['nfe']} network evaluations "
-        f"each; {sampling['seconds_before']:.1f} s without and {sampling['seconds_after']:.1f} s with "
-        "calibration."
+        f"{counted(sampling['samples'], 'sample')} by {sampling['solver']} at "
+        f"{counted(sampling['nfe'], 'network evaluation')} each; {_seconds(sampling['seconds_before'])} "
+        f"without and {_seconds(sampling['seconds_after'])} with calibration."
     )
     return Section("Samples from the same noise", (text,), pictures=pictures)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds >= 1 else f"{seconds:.2g} s"
+
+
+def _units(report: dict[str, Any]) -> str:
+    """What the numbers of each time are measured in."""
+    return (
+        f"|η|², gains, losses and errors are squared errors of the predicted {report['target']} at a time, "
+        "summed over an image; by its weights the bound makes nats of them."
+    )
 
 
 def _table(report: dict[str, Any]) -> Table:
@@ -216,16 +232,17 @@ def _summary(report: dict[str, Any]) -> list[str]:
         f"{report['images_calibration']}, none in common)"
         + (f", {units} independent units" if (units := report.get("units_held_out")) else "")
         + (f"; {left_out} more were left out, as it was made from them" if left_out else ""),
-        f"likelihood bound: {_change(nats, '.4f')} nats, {_change(bits, '.2e')} bits/dim, "
+        f"likelihood bound: {_change(nats)} nats, {_change(bits)} bits/dim, "
         f"log-SNR {report['log_snr_from']:.1f} to {report['log_snr_to']:.1f}",
         *_parts(report),
-        f"denoising loss: lower at {better} of {len(times)} times and higher at {worse} "
+        f"denoising loss: lower at {better} of {counted(len(times), 'time')} and higher at {worse} "
         f"(per-time interval clear of zero); at best by {share:.1%} (t = {best['t']:g})",
     ]
 
 
-def _change(fall: dict[str, float], style: str) -> str:
-    """ "lower by" a fall, or "higher by" a rise, with its interval."""
+def _change(fall: dict[str, float]) -> str:
+    """ "lower by" a fall, or "higher by" a rise, with its interval, in the digits that this supports."""
+    style = supported(fall)
     if fall["value"] >= 0:
         return f"lower by {fall['value']:{style}} {interval(fall, style)}"
     rise = {"value": -fall["value"], "lower": -fall["upper"], "upper": -fall["lower"]}
@@ -237,23 +254,24 @@ def _parts(report: dict[str, Any]) -> list[str]:
     rows = report["times"]
     shifted = sum(row["weight"] > 0 for row in rows)
     rest = "; the others are left alone, as no gain is certain there" if shifted < len(rows) else ""
-    lines = [f"shift: applied at {shifted} of {len(rows)} times{rest}"]
+    lines = [f"shift: applied at {shifted} of {counted(len(rows), 'time')}{rest}"]
     if report["order"]:
         sloped = sum(row["slopes"] not in (None, NONE) for row in rows)
-        alone = report["shift_bound_gain_nats"]["value"]
+        alone = report["shift_bound_gain_nats"]
         lines[0] += (
-            f"; alone it {'lowers' if alone >= 0 else 'raises'} the bound by {abs(alone):.4f}"
+            f"; alone it {'lowers' if alone['value'] >= 0 else 'raises'} the bound by "
+            f"{abs(alone['value']):{supported(alone)}} nats"
         )
-        lines.append(f"slopes: applied at {sloped} of {len(rows)} times")
+        lines.append(f"slopes: applied at {sloped} of {counted(len(rows), 'time')}")
     if report["certainty"] == EXACT:
-        clipping = _change(report["clipping_bound_gain_nats"], ".4f")
+        clipping = _change(report["clipping_bound_gain_nats"])
         lines.append(
             f"x_0 is clipped with calibration and without; clipping alone: {clipping} nats"
         )
     bound = report["total_certificate"]
     if bound is not None and bound > 0:
         lines.append(
-            f"certified before, from the calibration images: at least {bound:.4f} nats"
+            f"certified before, from the calibration images: at least {bound:.4g} nats"
             + (f" ({EXACT})" if report["certainty"] == EXACT else "")
         )
     return lines

@@ -86,10 +86,16 @@ def _digest(identity: str, x_t: Tensor, t: Tensor, condition: Any) -> bytes:
     found = hashlib.blake2b(kind.encode(), digest_size=DIGEST_BYTES)
     for values in (x_t, t, condition):
         if isinstance(values, Tensor):
-            found.update(values.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+            found.update(_bytes_of(values.detach().cpu()))
         else:
             found.update(repr(values).encode())
     return found.digest()
+
+
+def _bytes_of(values: Tensor) -> bytes:
+    """The numbers as they lie in memory, of any kind; a copy has its own strides whatever the shape."""
+    row = values.reshape(-1).clone(memory_format=torch.contiguous_format)
+    return row.view(torch.uint8).numpy().tobytes()
 
 
 @contextmanager

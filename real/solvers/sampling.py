@@ -50,6 +50,13 @@ def evaluations_per_sample(checkpoint: Checkpoint, solver: str | Solver, nfe: in
     return len(_begin(checkpoint, solver, nfe).times)
 
 
+def odd_evaluations(solver: str, used: int, allowed: int) -> list[str]:
+    """A list with one line if a solver uses fewer evaluations than it may, as Heun's; empty otherwise."""
+    if used == allowed:
+        return []
+    return [f"{solver} uses an odd number of network evaluations: {used} of {allowed}"]
+
+
 def solver_times(checkpoint: Checkpoint, solver: str, nfe: int) -> Tensor:
     """The distinct times at which a solver evaluates the network, in its order.
 

@@ -42,6 +42,16 @@ def test_the_ratio_that_is_told_is_the_plain_averages_error_over_ours(measured):
     assert f": {ratio:,.3g} (geometric mean)" in said
 
 
+def test_one_time_has_no_mean_and_is_told_as_one(digits_checkpoint):
+    images = open_images("digits", "calibration", digits_checkpoint.shape)
+    made = calibrate_checkpoint(digits_checkpoint, images, [999], order=0, certificate="exact")
+    assert int(made.exact.applied.sum()) == 1
+    said = "\n".join(calibration_summary(made))
+    assert "a gain at 1 of the one time at which it is applied" in said
+    assert "shift: applied at 1 of 1 time" in said
+    assert "error energy of the plain average" in said and "geometric mean" not in said
+
+
 def test_held_out_loss_falls_at_high_noise(digits_checkpoint, measured):
     images = open_images("digits", "held-out", digits_checkpoint.shape)
     result = validate(digits_checkpoint.predict, measured, images=images, seed=0)

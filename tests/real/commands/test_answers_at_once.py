@@ -11,6 +11,7 @@ SECONDS = 0.5
 """Of processor time."""
 
 CALIBRATED = ["--calibration", "nofile", "--out", "o"]
+NOWHERE = ["--data", "nofile.npz", "--out", "o"]
 ANSWERS = (
     (["--help"], 0, "usage: python -m real"),
     (["--version"], 0, "diffusion-martingale "),
@@ -78,6 +79,22 @@ ANSWERS = (
     (["sample", *CALIBRATED], 2, "calibration: expected a file, there is none at nofile"),
     (["sample", "--out", "x.txt"], 2, "expected a file name with .png, got 'x.txt'"),
     (["quality", "--seeds", "2", "--out", "o"], 2, "expected at least 3 repetitions, got 2"),
+    (["study", "--seeds", "2", *NOWHERE], 2, "expected at least 3 repetitions, got 2"),
+    (["solver-study", "--seeds", "2", *NOWHERE], 2, "expected at least 3 repetitions, got 2"),
+    (["repair-study", "--seeds", "2", *NOWHERE], 2, "expected at least 3 repetitions, got 2"),
+    (
+        ["repair-study", "--few-seeds", "2", *NOWHERE],
+        2,
+        "expected at least 3 repetitions, got 2",
+    ),
+    (["quality", "--samples", "1", *CALIBRATED], 2, "expected at least 2 samples, got 1"),
+    (
+        ["compare", "digits", "digits", "--samples", "1", *NOWHERE],
+        2,
+        "at least 2 samples, got 1",
+    ),
+    (["solver-study", "--samples", "1", *NOWHERE], 2, "expected at least 2 samples, got 1"),
+    (["repair-study", "--samples", "1", *NOWHERE], 2, "expected at least 2 samples, got 1"),
     (["fit-solver", "--nfe", "5", "--out", "o", "--report", "o"], 2, "another place than --out"),
     (["sample", "--solver", "magic", "--out", "o"], 2, "solver: expected one of ddim"),
     (["repair", "--quantize", "int5", "--out", "o"], 2, "quantize: expected one of int8"),

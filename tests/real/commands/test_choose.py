@@ -64,7 +64,9 @@ def test_nothing_is_a_solver_too(few, tmp_path, capsys, monkeypatch):
     solver = FittedSolver.load(out)
     assert solver.parts == ()
     assert "dpm-multi-2" not in solver.figures["choice"]["tried"]  # --solver names one
-    assert "not certainly better" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "not certainly better" in said
+    assert "The file holds ddim at 3 evaluations with nothing fitted to it." in said
     assert list(tmp_path.iterdir()) == [out]
     plain, held = (tmp_path / name for name in ("plain.png", "held.png"))
     sample = ["sample", "digits", "--samples", "4", "--quiet", "--out"]

@@ -106,6 +106,11 @@ def test_the_same_weights_are_said_to_be_the_same(tmp_path, capsys):
     )
     assert ends(found["bound_rise_nats"]) == [0, 0, 0]
     assert all(row["rise"] == 0 for row in found["times"])
+    page = (tmp_path / "compare.html").read_text()
+    assert "0.0e+00" not in page and "0.00e+00" not in page
+    assert any(line.endswith("the bound of B less that of A, in bits/dim: 0") for line in said)
+    assert page.count('<td class="plain">0</td>') == len(found["times"]) == 4
+    assert found["settings"]["times"] == ", ".join(f"{row['t']:g}" for row in found["times"])
 
 
 def test_two_networks_of_one_file_are_not_taken_for_one(tmp_path, capsys, own):

@@ -60,6 +60,14 @@ def test_quality_compares_it_with_its_solver(fitted, tmp_path, capsys):
     assert row["nfe"] == 3
     assert row["frechet"]["change"]["upper"] < 0
     assert "ddim before, fitted ddim after" in capsys.readouterr().out
+    page = (tmp_path / "q" / "quality.html").read_text()
+    assert page.count("of 100 samples to 397 images") == 1
+    assert page.count("before: the network as it is; after: with the fitted solver") == 1
+    settings = {
+        name: report["settings"][name] for name in ("solver", "nfe", "samples", "seed", "seeds")
+    }
+    assert settings == {"solver": "ddim", "nfe": "3", "samples": 100, "seed": 0, "seeds": 3}
+    assert report["settings"]["unconditional"] is None
 
 
 @pytest.mark.parametrize(
@@ -110,6 +118,19 @@ def test_bad_settings_are_one_line_and_no_file(tmp_path, more, match):
     assert not out.exists()
 
 
+@pytest.mark.parametrize("parts", ["start,trajectory,marginals", "marginals"])
+def test_one_evaluation_that_leaves_nothing_to_gain_is_reported_all_the_same(tmp_path, parts):
+    """The one step of DDIM ends where the fine solution does, and leaves no moments on the way."""
+    out, page = tmp_path / "f.safetensors", tmp_path / "f.html"
+    arguments = ["fit-solver", "digits", "--nfe", "1", "--solver", "ddim", "--parts", parts]
+    assert main([*arguments, *FEW, "--out", str(out), "--report", str(page)]) == 0
+    figures = FittedSolver.load(out).figures
+    assert figures["moments"]["before"] == 0
+    assert "distance" not in figures or figures["distance"]["before"]["value"] == 0
+    assert "inf" not in page.read_text().split("To make it again")[0].replace("infer", "")
+    assert "squared error, fitted / not fitted" not in page.read_text()
+
+
 def test_the_trajectory_alone_needs_no_images(tmp_path):
     out = tmp_path / "f.safetensors"
     arguments = ["fit-solver", "digits", "--nfe", "2", "--parts", "trajectory", "--out", str(out)]
@@ -142,7 +163,7 @@ def test_images_of_the_networks_law_are_not_warned_of(tmp_path, capsys):
 def test_a_study_compares_solvers(tmp_path, capsys):
     out = tmp_path / "study"
     arguments = ["solver-study", "digits", "--nfe", "3,4", "--fit-up-to", "3", "--samples", "20"]
-    assert main([*arguments, "--seeds", "2", "--out", str(out), "--quiet"]) == 0
+    assert main([*arguments, "--seeds", "3", "--out", str(out), "--quiet"]) == 0
     report = json.loads((out / "solver-study.json").read_text())
     named = {(row["solver"], row["nfe"]) for row in report["over_seeds"]}
     assert {("fitted", 3), ("epsilon scaling", 3), ("heun", 3), ("ddim", 3)} <= named

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from real.images.opening import open_images
 from real.quality import feature_choice
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
+from tests.refusals import refusal
 
 SEED, SAMPLES = 7, 6
 SHAPE = (1, 8, 8)
@@ -43,6 +45,17 @@ def run(tmp_path_factory, digits_calibration):
             "--seed", str(SEED), "--quiet", "--out", str(out),
         ])  # fmt: skip
     return json.loads((out / "quality.json").read_text()), trained, judged
+
+
+@pytest.mark.parametrize("command", ["quality", "solver-study", "repair-study"])
+def test_a_single_image_to_compare_with_is_refused(command, tmp_path, digits_calibration):
+    more = ["--calibration", str(digits_calibration)] if command == "quality" else []
+    file = tmp_path / "three.npz"
+    np.savez(file, images=np.arange(3 * 64, dtype=np.uint8).reshape(3, 8, 8))
+    arguments = [command, "digits", "--data", str(file), "--quiet", "--out", str(tmp_path / "q")]
+    with refusal("images: expected at least 2 in each of two parts, to compare with, got 2 and 1"):
+        main([*arguments, *more])
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_the_seed_that_is_given_is_the_first_of_all_repetitions(run):

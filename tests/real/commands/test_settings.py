@@ -96,7 +96,10 @@ def test_a_validation_has_the_seed_and_draws_that_are_asked_for(
         digits_checkpoint.predict, calibration, images=images("held-out"), seed=SEED, draws=DRAWS
     )
     assert found["bound_gain_nats"] == pytest.approx(vars(expected.bound_gain()), rel=1e-5)
-    assert found["settings"] == {"data": "digits", "seed": SEED, "draws": DRAWS}
+    assert found["settings"] == {
+        "calibration": str(validated[0].parent / "c.safetensors"), "data": "digits", "seed": SEED,
+        "draws": DRAWS, "solver": "ddim", "nfe": 2, "samples": 4,
+    }  # fmt: skip
 
 
 def test_samples_of_a_validation_are_shown_without_and_with_calibration(

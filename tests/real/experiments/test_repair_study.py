@@ -12,6 +12,7 @@ from real.experiments import repair_study
 from real.images.digits import digits
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
+from tests.refusals import refusal
 from theory.support.errors import NonFiniteError
 
 
@@ -19,11 +20,10 @@ from theory.support.errors import NonFiniteError
 def studied(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(repair_study, "REPEATS", 1)
-        patch.setattr(repair_study, "COMPARED", 3)
         patch.setattr(repair_study, "TIMED_SAMPLES", 8)
         out = tmp_path_factory.mktemp("study")
-        arguments = ["--quiet", "--times", "2", "--images", "24", "--seeds", "1", "--nfe", "2,3",
-                     "--samples", "6", "--few", "24", "--few-seeds", "1"]  # fmt: skip
+        arguments = ["--quiet", "--times", "2", "--images", "24", "--seeds", "3", "--nfe", "2,3",
+                     "--samples", "6", "--few", "24", "--few-seeds", "3"]  # fmt: skip
         assert main(["repair-study", "digits", "--out", str(out), *arguments]) == 0
     return out
 
@@ -31,7 +31,7 @@ def studied(tmp_path_factory):
 def test_the_study_has_every_network_correction_and_number_of_evaluations(studied):
     rows = json.loads((studied / "repair-study.json").read_text())
     cells = {(r["network"], r["correction"], r["seed"]) for r in rows["losses"]}
-    assert len(cells) == len(rows["losses"]) == 6 + 3 * 10
+    assert len(cells) == len(rows["losses"]) == 3 * (6 + 3 * 10)
     assert {r["nfe"] for r in rows["samples"]} == {2, 3}
     spent = {r["evaluations"] for r in rows["losses"]}
     assert spent == {0, 48}
@@ -42,8 +42,31 @@ def test_the_study_has_every_network_correction_and_number_of_evaluations(studie
 
 def test_the_study_measures_the_full_network_against_itself(studied):
     rows = json.loads((studied / "repair-study.json").read_text())["losses"]
-    above = {(r["network"], r["correction"]): r["above_full"]["value"] for r in rows}
+    above = {
+        (r["network"], r["correction"]): r["above_full"]["value"] for r in rows if r["seed"] == 0
+    }
     assert above["full", "none"] == 0 < above["int4", "none"] < above["int3", "none"]
+
+
+def test_all_corrections_are_compared_with_the_most_evaluations_where_twenty_are_not_tried(studied):
+    found = json.loads((studied / "repair-study.json").read_text())
+    assert found["tables"]["compared"] == 3
+    corrections = {(r["nfe"], r["correction"]) for r in found["samples"]}
+    assert (3, "PTQD") in corrections and (2, "PTQD") not in corrections
+    assert "at 3 evaluations" in found["verdict"]["sentence"]
+
+
+def test_more_images_to_look_for_harm_than_there_are_is_refused(tmp_path, monkeypatch):
+    def run(*given):
+        raise AssertionError("it began")
+
+    monkeypatch.setattr(repair_study, "run_repair_study", run)
+    arguments = ["repair-study", "digits", "--images", "24", "--few", "25", "--quiet"]
+    with refusal("few: expected 24 at most, the images to calibrate on, got 25"):
+        main([*arguments, "--out", str(tmp_path / "s")])
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(AssertionError, match="it began"):  # the default takes what there is
+        main([*arguments[:4], "--quiet", "--out", str(tmp_path / "s")])
 
 
 def test_samples_that_diverge_are_infinitely_far(digits_checkpoint, monkeypatch):
@@ -64,7 +87,7 @@ def test_samples_that_diverge_are_infinitely_far(digits_checkpoint, monkeypatch)
 def test_the_page_of_the_study_shows_its_tables(studied):
     page = (studied / "repair-study.html").read_text()
     shown = json.loads((studied / "repair-study.json").read_text())["tables"]
-    assert "PTQD" in page
+    assert "PTQD" in page and "order 1 on full precision&#39;s predictions" in page
     for row in shown["frechet_compared"]:
         for cell in row["cells"]:
             assert cell is None or f"{cell['value']:.3f}" in page

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from real.reports.audit import audit_summary, read_statistics
+from real.reports.audit import audit_report, audit_summary, read_statistics
+from real.reports.origin import Origin
 from theory.calibration.audit import Audit, Bracket
 from theory.support.errors import InputError
 
@@ -27,8 +28,9 @@ def test_the_columns_are_times_norms_weighted_norms_and_energies(tmp_path):
     ("arrays", "says"),
     [
         ({"other": STATS}, "has none"),
-        ({"stats": STATS[:, :3]}, "has none"),
-        ({"stats": STATS.astype(int)}, "has none"),
+        ({"stats": STATS[:, :3]}, r"of floats, .* has one of float64, of shape \(2, 3\)"),
+        ({"stats": STATS[:0]}, r"has one of float64, of shape \(0, 4\)"),
+        ({"stats": STATS.astype(int)}, r"has one of int64, of shape \(2, 4\)"),
         ({"stats": -STATS}, "not positive and finite"),
         ({"stats": STATS * [1, 1, 0, 1]}, "not positive and finite"),
         ({"stats": STATS * [1, 1, np.nan, 1]}, "not positive and finite"),
@@ -49,3 +51,22 @@ def test_the_share_of_noise_and_what_survives_are_said_from_sample_to_population
         "surviving: 0.500 to 1.000 nats",
         "net effect of applying that shift: -1.00 to +0.25 nats",
     ]
+
+
+def test_more_noise_than_the_whole_claim_is_told_as_that():
+    """Of 2 nats, -3.16 would be left if the images are a sample: noise alone claims 2.58 times as much."""
+    nothing = torch.zeros(2, dtype=torch.float64)
+    audit = Audit(2.0, Bracket(-3.16, 1.0), Bracket(-8.32, 0.0), nothing, nothing)
+    assert audit_summary(audit)[1] == (
+        "of it noise: all of it could be, as noise alone would claim 2.58 times as much (images a sample) to "
+        "50% (images the population)"
+    )
+
+
+def test_the_page_says_of_how_many_images_and_of_no_network():
+    nothing = torch.zeros(2, dtype=torch.float64)
+    audit = Audit(2.0, Bracket(0.5, 1.0), Bracket(-1.0, 0.25), nothing, nothing)
+    report = audit_report(nothing, nothing, audit, Origin("command"), images=500, dim=64)
+    rows = dict(report.sections[-1].tables[0].rows)
+    assert (rows["images"], rows["dim"]) == ("500", "64")
+    assert not any("fingerprint" in name for name in rows)

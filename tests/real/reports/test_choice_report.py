@@ -15,11 +15,12 @@ TRIED = {
 KERNEL, FRECHET = Fall.of([5.0, 6.0, 7.0], [2.0, 3.5, 4.0]), Fall.of([50.0, 60.0], [10.0, 15.0])
 
 
-def report(chosen):
-    choice = Choice(chosen, "best", TRIED, KERNEL, FRECHET)
+def report(chosen, kernel=KERNEL, samples=100, width=64):
+    choice = Choice(chosen, "best", TRIED, kernel, FRECHET)
     return choice_report(
-        choice, "way {}".format, "FID", {"seed": 3}, "fingerprint", Origin("command")
-    )
+        choice, "way {}".format, "FID", width=width, solver="ddim at 4 evaluations",
+        settings={"seed": 3, "samples": samples}, fingerprint="fingerprint", origin=Origin("command"),
+    )  # fmt: skip
 
 
 def test_each_distance_is_under_its_name():
@@ -35,6 +36,36 @@ def test_lines_say_before_after_and_the_least_fall():
     assert f"6 -> 3.167, a fall of 2.8 (at least {KERNEL.fall.lower:.2g}, 95 %)" in kernel
     assert kernel.startswith("kernel distance, noise and images that had no part in choosing")
     assert frechet.startswith("FID") and "55 -> 12.5, a fall of 42" in frechet
+
+
+def test_a_kernel_distance_below_zero_is_explained():
+    below = Fall.of([0.5, 0.6, 0.7], [-0.2, 0.1, -0.3])
+    said = [line for line in report("best", kernel=below).summary if "below zero" in line]
+    assert len(said) == 1 and said[0].startswith("the estimate of the kernel distance is unbiased")
+    assert not any("below zero" in line for line in report("best").summary)
+
+
+@pytest.mark.parametrize(
+    ("samples", "width", "least"), [(64, 64, 65), (65, 64, None), (15, 2, 16), (16, 2, None)]
+)
+def test_few_samples_come_with_the_caution_of_quality(samples, width, least):
+    said = [
+        line for line in report("best", samples=samples, width=width).summary if "caution" in line
+    ]
+    caution = (
+        f"caution: {samples} samples are few; what is said of fewer than {least} is unreliable"
+    )
+    assert said == ([caution] if least else [])
+
+
+def test_no_header_has_brackets_within_brackets():
+    (table,) = report("best").sections[0].tables
+    assert table.columns[-4:] == (
+        "kernel distance",
+        "kernel distance of nothing",
+        "FID",
+        "FID of nothing",
+    )
 
 
 def test_each_way_stands_beside_nothing_on_its_own_trials():
@@ -56,7 +87,8 @@ def test_each_way_stands_beside_nothing_on_its_own_trials():
         ),
         (
             "nothing",
-            "Chosen: nothing, as the best of the others is not certainly better: best (way best).",
+            "Chosen: nothing, as the best of the others is not certainly better: best (way best). "
+            "The file holds ddim at 4 evaluations with nothing fitted to it.",
             UNDECIDED,
         ),
     ],

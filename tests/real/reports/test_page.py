@@ -3,6 +3,7 @@
 import json
 import re
 from collections import Counter
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import jinja2
@@ -14,7 +15,7 @@ from PIL import Image
 from real.reports.elements import BAD, Cell, Panel, Picture, Section, Table
 from real.reports.image_grid import image_grid
 from real.reports.inline import LARGEST_PNG, drawing, picture
-from real.reports.page import Report, interval, render, save_figure
+from real.reports.page import Report, interval, render, save_figure, supported
 from theory.calibration.verdict import USE, Verdict
 
 WEB = re.compile(r'\b(?:src|href|action)="(?!data:|#)|@import|url\((?!#)')
@@ -81,6 +82,17 @@ def test_the_page_needs_no_other_file_and_the_verdict_comes_first():
     assert "#000000" not in page and "#010203" not in page
 
 
+def test_what_stands_between_backticks_is_code_on_the_page_and_as_it_is_elsewhere():
+    words = "Measure <b> with `quality` & `a < b`; a lone ` stays."
+    shown = (
+        "Measure &lt;b&gt; with <code>quality</code> &amp; <code>a &lt; b</code>; a lone ` stays."
+    )
+    made = report(sections=(Section("First", (words,)),))
+    said = replace(made, verdict=Verdict(words), summary=[words])
+    assert said.page().count(shown) == 3
+    assert said.lines == [words, words]
+
+
 def test_a_page_can_be_read_without_seeing_it():
     tags = Tags(report().page()).found
     drawings = [attrs for tag, attrs in tags if tag == "svg"]
@@ -132,6 +144,25 @@ def test_a_page_that_cannot_be_filled_leaves_nothing_behind(tmp_path):
 
 def test_an_interval_in_words():
     assert interval({"value": 0.5, "lower": -1.0, "upper": 2.25}, "+.2f") == "[-1.00, +2.25]"
+
+
+@pytest.mark.parametrize(
+    ("value", "half", "said"),
+    [
+        (156.5765, 9.9494, "157 [147, 167]"),
+        (54.0505, 1.234, "54.1 [52.8, 55.3]"),
+        (0.5, 0.0356, "0.50 [0.46, 0.54]"),
+        (1234.5, 120.0, "1234 [1114, 1354]"),
+        (2.25e-7, 1.5e-8, "2.25e-07 [2.10e-07, 2.40e-07]"),
+        (1e-9, 4e-8, "1e-09 [-4e-08, 4e-08]"),
+        (0.0, 0.0, "0 [0, 0]"),
+        (1.2345, float("inf"), "1.23 [-inf, inf]"),
+    ],
+)
+def test_a_number_has_the_digits_that_its_interval_supports(value, half, said):
+    estimate = {"value": value, "lower": value - half, "upper": value + half}
+    form = supported(estimate)
+    assert f"{value:{form}} {interval(estimate, form)}" == said
 
 
 def test_a_figure_is_png_unless_it_is_named_pdf(tmp_path):

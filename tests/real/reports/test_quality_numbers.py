@@ -1,12 +1,22 @@
 """What a report of samples says: distances before and after, which way they changed, and how surely."""
 
+from itertools import zip_longest
+
 import pytest
 import torch
 
 from real.quality.features import PIXELS
 from real.quality.measure import QualityPlan, Reference, Sampler
 from real.reports.elements import BAD, GOOD, PLAIN
-from real.reports.quality import PAIR, _table, distance_lines, distances, quality_verdict
+from real.reports.quality import (
+    PAIR,
+    _pair,
+    _table,
+    distance_lines,
+    distance_section,
+    distances,
+    quality_verdict,
+)
 from tests.real.exact import exact_checkpoint
 from theory.calibration.verdict import DO_NOT, UNDECIDED, USE
 
@@ -67,30 +77,89 @@ def test_lines_and_table_say_before_then_after_and_mark_what_is_certain():
     assert [words[4].tone for words in rows] == [GOOD, BAD, PLAIN]
 
 
-def changes(*ends):
-    """A report in which the Frechet distance changes within these ends, at 1, 2 ... evaluations."""
+BETTER, WORSE, UNSURE = (-2, -1), (1, 2), (-1, 1)
+
+
+def change(ends):
+    return {"change": dict(zip(("lower", "upper"), ends, strict=True))}
+
+
+def changes(*frechet, kid=(), tint=()):
+    """A report of measures that change within these ends, at 1, 2 ... evaluations; else it is not sure."""
     return {
         "over_seeds": [
-            {"nfe": nfe, "frechet": {"change": {"lower": lower, "upper": upper}}}
-            for nfe, (lower, upper) in enumerate(ends, 1)
+            {"nfe": nfe, "frechet": change(a), "kid": change(b or UNSURE), "tint": change(c or UNSURE)}
+            for nfe, (a, b, c) in enumerate(zip_longest(frechet, kid, tint), 1)
         ],
         "seeds": [0, 1, 2], "confidence": 0.95, "distance": "FID",
     }  # fmt: skip
 
 
-BETTER, WORSE, UNSURE = (-2, -1), (1, 2), (-1, 1)
-
-
 @pytest.mark.parametrize(
     ("ends", "begins", "advice"),
     [
-        ((BETTER, UNSURE), "Samples are certainly better at 1 evaluations", USE),
-        ((UNSURE, WORSE), "Samples are certainly worse at 2 evaluations", DO_NOT),
+        ((BETTER, UNSURE), "Samples are certainly better at 1 evaluation (", USE),
+        ((UNSURE, WORSE), "Samples are certainly worse at 2 evaluations (", DO_NOT),
         ((BETTER, WORSE), "Samples are certainly better at 1 and certainly worse at 2", UNDECIDED),
-        ((UNSURE,), "No difference of samples is certain at 1 evaluations", UNDECIDED),
+        ((UNSURE,), "No difference of samples is certain at 1 evaluation (", UNDECIDED),
     ],
 )
 def test_only_what_is_certain_is_called_better_or_worse(ends, begins, advice):
-    verdict = quality_verdict(changes(*ends), PAIR)
+    verdict = quality_verdict(changes(*ends))
     assert verdict.sentence.startswith(begins)
     assert verdict.advice == advice
+    assert "kernel" not in verdict.sentence and "colour" not in verdict.sentence
+
+
+HOW = "(paired noise, 3 seeds, 95%), by the FID"
+
+
+@pytest.mark.parametrize(
+    ("measures", "sentence", "advice"),
+    [
+        (
+            changes(UNSURE, UNSURE, kid=(BETTER, UNSURE), tint=(BETTER, WORSE)),
+            f"No difference of samples is certain at 1, 2 evaluations {HOW}, but by other measures: the "
+            "kernel distance certainly falls at 1 evaluation; the error of the mean colour certainly falls "
+            "at 1 evaluation; the error of the mean colour certainly rises at 2 evaluations.",
+            UNDECIDED,
+        ),
+        (
+            changes(BETTER, kid=(BETTER,)),
+            f"Samples are certainly better at 1 evaluation {HOW}; the kernel distance certainly falls at 1 "
+            "evaluation; use it there.",
+            USE,
+        ),
+        (
+            changes(BETTER, tint=(WORSE,)),
+            f"Samples are certainly better at 1 evaluation {HOW}; the error of the mean colour certainly "
+            "rises at 1 evaluation; weigh these before you use it there.",
+            UNDECIDED,
+        ),
+        (
+            changes(WORSE, kid=(BETTER,)),
+            f"Samples are certainly worse at 1 evaluation {HOW}; the kernel distance certainly falls at 1 "
+            "evaluation; do not use it there.",
+            DO_NOT,
+        ),
+    ],
+)
+def test_the_first_sentence_tells_all_that_is_certain(measures, sentence, advice):
+    verdict = quality_verdict(measures)
+    assert (verdict.sentence, verdict.advice) == (sentence, advice)
+
+
+@pytest.mark.parametrize(
+    ("settings", "after"),
+    [
+        ({"calibration": "c", "fitted": None}, "with the calibration"),
+        ({"calibration": None, "fitted": "f"}, "with the fitted solver"),
+        ({"calibration": "c", "fitted": "f"}, "with the calibration and the fitted solver"),
+    ],
+)
+def test_what_before_and_after_are_is_said_in_lines_and_beside_a_validation(settings, after):
+    numbers = found() | {"settings": settings}
+    meaning = f"before: the network as it is; after: {after}"
+    lines = distance_lines(numbers, PAIR, _pair(numbers))
+    assert lines[1] == meaning
+    assert distance_section(numbers).text == (lines[0], meaning)

@@ -7,7 +7,15 @@ import pytest
 import torch
 
 from real.images.base import ImageSource
-from real.reports.validation import _change, _intervals, _numbers, _sampling, _summary
+from real.reports.validation import (
+    _change,
+    _intervals,
+    _numbers,
+    _parts,
+    _samples,
+    _sampling,
+    _summary,
+)
 from real.solvers.sampling import Samples
 from tests.draws import normal
 from tests.real.exact import MEAN, VARIANCE, exact_checkpoint, posterior_mean
@@ -30,11 +38,30 @@ def test_the_change_of_samples_is_that_of_their_pixels():
 
 
 def test_a_rise_is_a_fall_of_the_other_sign_with_its_ends_exchanged():
-    assert _change({"value": 0.5, "lower": 0.25, "upper": 1.0}, ".2f") == (
-        "lower by 0.50 [0.25, 1.00]"
-    )
-    assert _change({"value": -0.5, "lower": -1.0, "upper": 0.25}, ".2f") == (
-        "higher by 0.50 [-0.25, 1.00]"
+    assert _change({"value": 0.5, "lower": 0.25, "upper": 0.85}) == "lower by 0.50 [0.25, 0.85]"
+    assert _change({"value": -0.5, "lower": -0.85, "upper": -0.25}) == "higher by 0.50 [0.25, 0.85]"
+
+
+def test_what_the_shift_lowers_alone_is_in_nats_and_in_as_many_digits_as_are_known():
+    alone = {"value": 54.0505, "lower": 44.0, "upper": 64.101}
+    said = _parts({
+        "times": [{"weight": 1.0, "slopes": "none"}], "order": 1, "shift_bound_gain_nats": alone,
+        "certainty": "asymptotic", "total_certificate": 1.23456,
+    })  # fmt: skip
+    assert said == [
+        "shift: applied at 1 of 1 time; alone it lowers the bound by 54 nats",
+        "slopes: applied at 0 of 1 time",
+        "certified before, from the calibration images: at least 1.235 nats",
+    ]
+
+
+def test_samples_are_counted_in_words_and_short_times_are_seen():
+    nothing = torch.zeros(1, 1, 2, 2)
+    of = {"samples": 1, "solver": "ddim", "nfe": 1, "mean_change": 0.0}
+    taken = {"seconds_before": 0.0123, "seconds_after": 12.345}
+    (text,) = _samples({"sampling": of | taken}, nothing, nothing, nothing).text
+    assert text == (
+        "1 sample by ddim at 1 network evaluation each; 0.012 s without and 12.3 s with calibration."
     )
 
 
@@ -71,7 +98,7 @@ def test_times_count_as_better_or_worse_where_the_interval_is_clear_of_zero():
         "denoising loss: lower at 2 of 4 times and higher at 1 (per-time interval clear of zero); "
         "at best by 50.0% (t = 2)"
     )
-    assert "lower by 1.0000 [0.5000, 2.0000] nats" in said[1]
+    assert "lower by 1.0 [0.5, 2.0] nats" in said[1]
 
 
 TIMES = [0.2, 0.5, 0.8]

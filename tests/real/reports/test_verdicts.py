@@ -73,6 +73,8 @@ def test_a_fit_helps_where_each_fall_is_certain(monkeypatch, fall, fall_lower, a
     monkeypatch.setattr(FittedSolver, "parts", (TRAJECTORY, MARGINALS))
     verdict = fitted_verdict(fitted(fall, fall_lower), ())
     assert verdict.advice == advice
-    assert "distance to the fine solution is 2 where it was 8" in verdict.sentence
-    assert "error of the moments is 1 where it was 4" in verdict.sentence
+    assert "distance to the fine solution, per pixel, is 2 where it was 8" in verdict.sentence
+    assert (
+        "error of the moments is 1 where it was 4 squared standard deviations" in verdict.sentence
+    )
     assert fitted_verdict(fitted(fall, fall_lower), ("another law",)).advice == DO_NOT

@@ -1,5 +1,6 @@
 """Runs that are killed and go on: the same result, and no prediction made twice."""
 
+import math
 import os
 import resource
 import signal
@@ -12,7 +13,7 @@ import torch
 
 from real.cli import main
 from real.running import resumable
-from real.running.resumable import Recorded
+from real.running.resumable import Recorded, _digest
 from tests.real.exact import exact_checkpoint
 from tests.refusals import refusal
 from theory.sampling.fitted import FittedSolver
@@ -106,6 +107,27 @@ def test_another_network_predicts_anew(tmp_path):
             for x, t in zip(NOISE, TIMES, strict=True):
                 kept.predict(x, t)
         assert network.calls == calls + 1
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.int64])
+@pytest.mark.parametrize("shape", [(), (1,), (0,), (1, 1), (2, 3)])
+def test_inputs_of_every_shape_and_layout_have_the_digest_of_their_numbers(shape, dtype):
+    values = torch.arange(math.prod(shape)).reshape(shape).to(dtype)
+    strided = values.new_zeros(*shape, 2)
+    strided[..., 0] = values
+    repeated = torch.ones((), dtype=dtype).expand(shape)
+    laid_out = torch.ones(shape, dtype=dtype)
+    assert _digest("n", strided[..., 0], values, None) == _digest("n", values, values, None)
+    assert _digest("n", values, repeated, None) == _digest("n", values, laid_out, None)
+    if values.numel():
+        assert _digest("n", values, values, None) != _digest("n", values + 1, values, None)
+
+
+def test_a_single_sample_is_kept_too(tmp_path, digits_checkpoint):
+    """Its time is one number that is repeated once, which has no stride."""
+    with resumable(digits_checkpoint, tmp_path / "out") as kept:
+        t = torch.tensor(500).expand(1)
+        assert kept.predict(torch.zeros(1, 1, 8, 8), t).shape == (1, 1, 8, 8)
 
 
 def test_a_run_that_is_refused_keeps_nothing(tmp_path):

@@ -1,0 +1,42 @@
+"""Heun's method takes an odd number of evaluations: what it uses of an even one is said in a line."""
+
+import json
+
+import pytest
+
+from real.cli import main
+
+SAID = "heun uses an odd number of network evaluations: {} of {}"
+HEUN = ["--solver", "heun", "--quiet"]
+
+
+@pytest.mark.parametrize(("nfe", "used"), [(2, 1), (3, 3)])
+def test_sample_says_so(tmp_path, capsys, nfe, used):
+    arguments = ["sample", "digits", "--nfe", str(nfe), "--samples", "1", *HEUN]
+    assert main([*arguments, "--out", str(tmp_path / "s.png")]) == 0
+    said = capsys.readouterr().out
+    assert (SAID.format(used, nfe) in said) == (used < nfe)
+    assert (
+        f"heun: {used} network evaluation{'s' if used > 1 else ''} per sample, 1 sample in" in said
+    )
+
+
+@pytest.mark.parametrize(("nfe", "used"), [(2, 1), (3, 3)])
+def test_validate_says_so(tmp_path, capsys, digits_calibration, nfe, used):
+    out, made = tmp_path / "r", ["--calibration", str(digits_calibration), "--images", "16"]
+    arguments = ["validate", "digits", *made, "--nfe", str(nfe), "--samples", "1", *HEUN]
+    assert main([*arguments, "--out", str(out)]) == 0
+    assert (SAID.format(used, nfe) in capsys.readouterr().out) == (used < nfe)
+    assert (SAID.format(used, nfe) in (out / "report.html").read_text()) == (used < nfe)
+    settings = json.loads((out / "report.json").read_text())["settings"]
+    assert (settings["solver"], settings["nfe"], settings["samples"]) == ("heun", used, 1)
+
+
+@pytest.mark.parametrize(("nfe", "used"), [(2, 1), (3, 3)])
+def test_fit_solver_says_so(tmp_path, capsys, nfe, used):
+    few = ["--starts", "16", "--fresh", "16", "--parts", "trajectory"]
+    arguments = ["fit-solver", "digits", "--nfe", str(nfe), *few, *HEUN]
+    out, page = tmp_path / "f.safetensors", tmp_path / "f.html"
+    assert main([*arguments, "--out", str(out), "--report", str(page)]) == 0
+    assert (SAID.format(used, nfe) in capsys.readouterr().out) == (used < nfe)
+    assert (SAID.format(used, nfe) in page.read_text()) == (used < nfe)
