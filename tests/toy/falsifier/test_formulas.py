@@ -66,6 +66,7 @@ def test_a_sum_is_found_and_its_text_says_the_values(first, second, a, b):
     if not values.abs().min() > 1e-3:
         return
     formula = sum_of_terms(values, TERMS)
+    assert formula
     torch.testing.assert_close(
         torch.as_tensor(value(formula)).expand(8).double(), values, rtol=2e-5, atol=1e-9
     )
