@@ -56,7 +56,7 @@ def audit_summary(audit: Audit) -> list[str]:
 
 def _share(noise: float) -> str:
     """A share of the claim, or that noise alone explains more than all of it."""
-    if noise <= 1:
+    if round(noise, 2) <= 1:
         return f"{noise:.0%}"
     return f"all of it could be, as noise alone would claim {noise:.3g} times as much"
 

@@ -61,6 +61,8 @@ def test_more_noise_than_the_whole_claim_is_told_as_that():
         "of it noise: all of it could be, as noise alone would claim 2.58 times as much (images a sample) to "
         "50% (images the population)"
     )
+    just = Audit(2.0, Bracket(-0.008, 1.0), Bracket(-2.0, 0.0), nothing, nothing)
+    assert "of it noise: 100% (images a sample)" in audit_summary(just)[1]
 
 
 def test_the_page_says_of_how_many_images_and_of_no_network():
