@@ -205,7 +205,10 @@ def bad_inputs(tmp_path, pipeline, digits_calibration):
         "other network": ([*validate, broken, *out], "made for another network"),
         "no calibration": (["validate", "--calibration", tmp_path / "none", *out], "there is none"),
         "no statistics": (["audit", tmp_path / "none", *audited], "does not exist"),
-        "other statistics": (["audit", tmp_path / "other.npz", *audited], "has none"),
+        "other statistics": (
+            ["audit", tmp_path / "other.npz", *audited],
+            "has one of float64, of shape (3, 2)",
+        ),
         "budget": (["calibrate", "--budget", "0", *out], "positive whole number"),
         "precision": (["calibrate", "--precision", "2", *out], "between 0 and 1"),
         "solver": (
