@@ -259,7 +259,7 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
 
     Raises:
         InputError: a checkpoint that is not there; an unknown solver, number format or kind of
-            features; a calibration that is no file; a reference to images that do not exist; or an
+            features or family; a calibration that is no file; a reference to images that do not exist; or an
             output that is one of the inputs.
     """
     given = vars(options)
@@ -285,6 +285,7 @@ def require_inputs(options: argparse.Namespace, solvers: Sequence[str] = choices
         )
     if given.get("solver") == choices.ANALYTIC and choices.ANALYTIC not in solvers:
         raise InputError(f"solver: {choices.ANALYTIC} is for validate alone")
+    choices.require_one_of("family", given.get("family"), choices.FAMILIES)
     known = {"solver": solvers, "quantize": choices.FORMATS, "features": choices.FEATURES}
     for name, names in known.items():
         choices.require_one_of(name, given.get(name), names)

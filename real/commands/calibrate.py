@@ -96,6 +96,13 @@ def run(options: argparse.Namespace) -> int:
         given.refuse_unused(
             options, ["draws"], "neither --budget nor --precision, which choose them"
         )
+    if options.budget and not options.solver_and_nfe:
+        times = len(options.at or ()) or options.times or DEFAULT_TIMES
+        if options.budget < choices.LEAST_BUDGET * times:
+            raise InputError(
+                f"budget: expected at least {choices.LEAST_BUDGET * times} evaluations for {times} times, "
+                f"got {options.budget}"
+            )
     if options.per_class and options.condition == "null":
         raise InputError("per-class: expected --condition joint, as null has no classes")
     if options.policy == PUBLISHED and options.order == 1:

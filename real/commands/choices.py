@@ -33,6 +33,13 @@ SOLVERS = (
 ANALYTIC = "ddpm-analytic"
 """The solver that needs a calibration; ``validate`` alone takes it."""
 
+FAMILIES = (
+    "repaired", "diffusers-unet", "diffusers-text-unet", "diffusers-dit", "diffusers-sd3", "diffusers",
+    "ddpm", "guided", "edm", "edm2", "score_sde",
+)  # fmt: skip
+LEAST_BUDGET = 4
+"""Evaluations at each time that a budget must allow."""
+
 FORMATS = (
     "int8", "int4", "int3", "fp8", "float16", "bfloat16", "torchao-int8", "torchao-int4",
 )  # fmt: skip

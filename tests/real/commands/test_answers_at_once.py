@@ -27,6 +27,13 @@ ANSWERS = (
     ),
     (["calibrate", "--for", "magic:20", "--out", "o"], 2, "SOLVER:NFE, with one of ddim"),
     (["calibrate", "--for", "ddim", "--out", "o"], 2, "expected SOLVER:NFE"),
+    (["calibrate", "--family", "edm3", "--out", "o"], 2, "family: expected one of repaired"),
+    (
+        ["calibrate", "--budget", "7", "--at", "5,9", "--out", "o"],
+        2,
+        "at least 8 evaluations for 2",
+    ),
+    (["calibrate", "--budget", "199", "--out", "o"], 2, "at least 200 evaluations for 50 times"),
     (["calibrate", "--time", "9", "--out", "o"], 2, "did you mean --times?"),
     (["calibrate", "--at", "1,1", "--out", "o"], 2, "finite numbers, each once, got '1,1'"),
     (["calibrate", "--at", "nan", "--out", "o"], 2, "finite numbers, each once, got 'nan'"),
