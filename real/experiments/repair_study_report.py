@@ -1,5 +1,6 @@
 """The report of the study of repair: means over the seeds, with Student's intervals."""
 
+import math
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -103,7 +104,10 @@ def _verdict(tables: dict[str, Any]) -> Verdict:
     for k, network in enumerate(tables["networks"]):
         known = [row for row in tables["frechet_compared"] if row["cells"][k]]
         best = min(known, key=partial(_distance, k))
-        nearest.append(f"{network} {best['correction']} ({best['cells'][k]['value']:.3g})")
+        others = [row["cells"][k]["lower"] for row in known if row is not best]
+        apart = best["cells"][k]["upper"] < min(others, default=math.inf)
+        doubt = "" if apart else ", intervals overlap"
+        nearest.append(f"{network} {best['correction']} ({best['cells'][k]['value']:.3g}{doubt})")
     at = counted(tables["compared"], "evaluation")
     return Verdict(f"Nearest to real images at {at}, of each network: {', '.join(nearest)}.")
 

@@ -9,6 +9,7 @@ import torch
 from real.calibrated.conditions import ConditionedImages
 from real.cli import main
 from real.experiments import repair_study
+from real.experiments.repair_study_report import _verdict
 from real.images.digits import digits
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
@@ -91,3 +92,18 @@ def test_the_page_of_the_study_shows_its_tables(studied):
     for row in shown["frechet_compared"]:
         for cell in row["cells"]:
             assert cell is None or f"{cell['value']:.3f}" in page
+
+
+@pytest.mark.parametrize(("upper", "doubt"), [(1.0, ""), (1.2, ", intervals overlap")])
+def test_the_nearest_is_said_to_be_in_doubt_where_intervals_overlap(upper, doubt):
+    near, far = (
+        {"value": 0.9, "lower": 0.8, "upper": upper},
+        {"value": 2.0, "lower": 1.1, "upper": 3.0},
+    )
+    tables = {
+        "networks": ["int3"], "compared": 20,
+        "frechet_compared": [
+            {"correction": "order 0", "cells": [far]}, {"correction": "order 1", "cells": [near]},
+        ],
+    }  # fmt: skip
+    assert _verdict(tables).sentence.endswith(f"of each network: int3 order 1 (0.9{doubt}).")
