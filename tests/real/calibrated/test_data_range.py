@@ -1,6 +1,7 @@
 """Networks whose data do not lie in [-1, 1]: they say so, in their file or with --range."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from PIL import Image
 
 from real import load
 from real.cli import main
+from real.families.checkpoint import Codec
 from real.families.data_range import in_range
 from tests.refusals import refusal
 from theory import Calibration
@@ -92,8 +94,11 @@ def test_what_is_no_range_is_refused(own, digits_checkpoint, tmp_path):
     for low, high in ((1.0, 0.0), (0.0, 0.0), (float("nan"), 1.0), (0.0, float("inf"))):
         with refusal("range: expected LOW below HIGH", (low, high)):
             in_range(digits_checkpoint, low, high)
-    with refusal("range: .* works on latents"):
+    with refusal("range: digits says its own, 0 to 1"):
         in_range(in_range(digits_checkpoint, 0.0, 1.0), 0.0, 2.0)
+    autoencoder = Codec((1, 16, 16), lambda x: x, lambda x: x, "0123")
+    with refusal("range: .* works on latents"):
+        in_range(replace(digits_checkpoint, codec=autoencoder), 0.0, 2.0)
     for text in ("0", "0,1,2", "a,b"):
         with refusal("argument --range: expected", text):
             calibrate("digits", tmp_path / "c", f"--range={text}")

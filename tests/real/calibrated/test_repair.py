@@ -151,7 +151,7 @@ def test_the_page_and_the_numbers_say_the_same(repaired):
     [
         ([], "expected --quantize or --prune"),
         (["--quantize", "int5"], "quantize: expected one of int8"),
-        (["--prune", "1.5"], "expected a number between 0 and 1"),
+        (["--prune", "1.5"], "expected a number above 0 and below 1"),
         (["--quantize", "int4", "--order", "2"], "invalid choice"),
     ],
 )

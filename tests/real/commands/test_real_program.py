@@ -192,7 +192,7 @@ def bad_inputs(tmp_path, pipeline, digits_calibration):
         "image shape": (["calibrate", "--data", tmp_path / "rgb.npz", *out], "of shape (1, 8, 8)"),
         "one image": (["calibrate", *out, "--images", "1"], "at least two"),
         "time outside": (["calibrate", "--at", "5,1000", *out], "times outside the schedule"),
-        "time twice": (["calibrate", "--at", "5,5", *out], "distinct"),
+        "time twice": (["calibrate", "--at", "5,5", *out], "each once"),
         "fraction": (["calibrate", "--at", "5.5", *out], "integer indices"),
         "nan": (["calibrate", broken, "--at", "7,500", *out], "at t=7"),
         "device": (["calibrate", "--device", "cuda:9", *out], "usable device"),
