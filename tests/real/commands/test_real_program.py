@@ -210,7 +210,7 @@ def bad_inputs(tmp_path, pipeline, digits_calibration):
             "has one of float64, of shape (3, 2)",
         ),
         "budget": (["calibrate", "--budget", "0", *out], "positive whole number"),
-        "precision": (["calibrate", "--precision", "2", *out], "between 0 and 1"),
+        "precision": (["calibrate", "--precision", "2", *out], "above 0 and below 1"),
         "solver": (
             ["sample", "--solver", "magic", "--out", tmp_path / "out"],
             "expected one of ddim",
