@@ -239,6 +239,20 @@ def require_report(options: argparse.Namespace) -> None:
         raise InputError(f"report: expected another place than --out, got {options.report}")
 
 
+def require_own_folder(path: Path) -> None:
+    """Require that a folder for a report is new, empty or that of another report.
+
+    Raises:
+        InputError: it holds something else, such as the images of a user.
+    """
+    names = [child.name for child in path.iterdir()] if path.is_dir() else []
+    held = sorted(name for name in names if not name.startswith("."))
+    if held and not any(name.endswith(".html") for name in held):
+        raise InputError(
+            f"output: expected a new folder, or that of a report, {path} holds {held[0]:.60} and no page"
+        )
+
+
 INPUTS = ("calibration", "unconditional", "fitted", "data", "quality")
 REFERENCES = ("checkpoint", "other", "groups")
 """Options that name a FILE, or FILE:NAME."""

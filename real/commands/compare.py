@@ -59,6 +59,7 @@ def run(options: argparse.Namespace) -> None:
     """Compare, write the report and print its summary, the verdict first."""
     require_folder(options.out)
     given.require_inputs(options)
+    given.require_own_folder(options.out)
     if not options.samples:
         of_samples = ("nfe", "seeds", "solver", "features")
         given.refuse_unused(

@@ -69,6 +69,7 @@ def run(options: argparse.Namespace) -> None:
     if options.calibration is options.unconditional is options.fitted is None:
         raise InputError("quality: expected --calibration or --fitted, to compare with neither")
     given.require_inputs(options)
+    given.require_own_folder(options.out)
     from real.calibrated.fitted_solvers import digest_of
     from real.commands.loading import (
         ImageRequest,

@@ -48,6 +48,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the study, write its report and print the summary."""
     require_folder(options.out)
     given.require_inputs(options)
+    given.require_own_folder(options.out)
     from real.calibrated.conditions import ConditionedImages
     from real.commands import loading
     from real.experiments.repair_study import RepairStudyPlan, run_repair_study

@@ -41,6 +41,7 @@ def run(options: argparse.Namespace) -> None:
     """Compare, write the report and print its summary."""
     require_folder(options.out)
     given.require_inputs(options)
+    given.require_own_folder(options.out)
     from real.calibrated.conditions import of_images
     from real.commands.loading import (
         ImageRequest,

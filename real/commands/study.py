@@ -30,6 +30,7 @@ def run(options: argparse.Namespace) -> None:
     """Run the study and write its report."""
     require_folder(options.out)
     given.require_inputs(options)
+    given.require_own_folder(options.out)
     from real.calibrated.conditions import ConditionedImages
     from real.commands.loading import (
         NetworkRequest,

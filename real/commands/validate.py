@@ -36,6 +36,7 @@ def run(options: argparse.Namespace) -> int:
     """Validate, sample, write the report and print its summary."""
     require_folder(options.out)
     given.require_inputs(options, (*SOLVERS, ANALYTIC))
+    given.require_own_folder(options.out)
     from real.calibrated.calibration_files import load_for
     from real.calibrated.conditions import of_images, of_samples
     from real.calibrated.fitted_solvers import digest_of
