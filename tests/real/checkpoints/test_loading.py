@@ -64,7 +64,7 @@ def test_a_name_is_enough_to_calibrate(tmp_path, published, monkeypatch):
     main([*arguments, "--family", "guided", "--quiet"])
     assert out.is_file()
     assert downloads == [ADDRESS]
-    with refusal("one of the families"):
+    with refusal("family: expected one of repaired"):
         main([*arguments, "--family", "magic", "--quiet"])
 
 
@@ -152,3 +152,12 @@ def test_shipped_network_is_small_and_says_how_it_was_made():
 def test_families_have_names_of_their_own():
     names = [family.name for family in FAMILIES]
     assert len(set(names)) == len(names)
+
+
+def test_a_name_goes_before_a_folder_of_that_name(tmp_path, monkeypatch):
+    shipped = load("digits").fingerprint
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert load("digits").fingerprint == shipped
+    with refusal("in digits, found neither"):
+        load("./digits")

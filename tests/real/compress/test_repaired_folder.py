@@ -45,7 +45,9 @@ def test_the_user_may_restore_it_onto_a_loaded_original(saved):
 
     path, network = saved
     assert restored is folder.restored is old_path.restored
-    assert restored(path, load("digits")).fingerprint == network.fingerprint
+    made = restored(path, load("digits"))
+    assert made.fingerprint == network.fingerprint
+    assert (made.reference, made.family) == (str(path), "repaired")
 
 
 def test_a_folder_that_does_not_fit_is_refused(saved):

@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from real.cli import main
 from real.experiments.device_check import SMALL, agreement, check, device_check
+from real.experiments.device_check.machine import machine
 from real.experiments.device_check.speed import ways_to_call
 
 CPU = torch.device("cpu")
@@ -60,3 +62,25 @@ def test_ways_to_call_say_the_same(monkeypatch):
     rows = ways_to_call("unet-tiny", CPU, SMALL)
     assert [row["way"] for row in rows] == ["as it is"] * 2 + ["compiled"] * 2
     assert all(row["difference"] == 0 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("parts", "status", "said"),
+    [
+        ({"agreement": {"found": [{"network": "digits", "within": False}]}}, 1, "CPU: digits"),
+        ({"agreement": {"failed": "x"}}, 1, "failed: agreement"),
+        ({"agreement": {"found": [{"network": "digits", "within": True}]}}, 0, ""),
+    ],
+)
+def test_the_status_is_that_of_both_ends(monkeypatch, tmp_path, capsys, parts, status, said):
+    monkeypatch.setattr("real.experiments.device_check.device_check", lambda *_: parts)
+    out = tmp_path / "gpu.json"
+    assert main(["gpu-check", "--device", "cpu", "--small", "--out", str(out)]) == status
+    assert said in capsys.readouterr().out
+
+
+def test_a_machine_is_told_by_its_kind_and_not_by_its_name(monkeypatch):
+    monkeypatch.setattr("platform.machine", lambda: "arch-x")
+    monkeypatch.setattr("platform.node", lambda: "host-y")
+    found = machine(torch.device("cpu"))
+    assert found["name"] == "arch-x" and "host-y" not in found.values()

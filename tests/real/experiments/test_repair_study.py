@@ -2,6 +2,7 @@
 
 import json
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -9,11 +10,13 @@ import torch
 from real.calibrated.conditions import ConditionedImages
 from real.cli import main
 from real.experiments import repair_study
-from real.experiments.repair_study_report import _verdict
+from real.experiments.repair_study_report import _few, _verdict
 from real.images.digits import digits
 from real.quality.features import PIXELS
 from real.quality.measure import Reference
 from tests.refusals import refusal
+from theory.estimators.control_variates import PLAIN, REGRESSION
+from theory.statistics.shrinkage import CERTIFIED, SHRUNK, UNSHRUNK
 from theory.support.errors import NonFiniteError
 
 
@@ -70,16 +73,20 @@ def test_more_images_to_look_for_harm_than_there_are_is_refused(tmp_path, monkey
         main([*arguments[:4], "--quiet", "--out", str(tmp_path / "s")])
 
 
+def study_of(digits_checkpoint):
+    return repair_study.RepairStudyPlan(
+        checkpoint=digits_checkpoint, images=ConditionedImages(digits("calibration")),
+        held_out=ConditionedImages(digits("held-out")), times=digits_checkpoint.schedule.grid(2),
+        seeds=(0,), nfe=(2,), samples=4, solver="ddim", few=4, few_seeds=1,
+    )  # fmt: skip
+
+
 def test_samples_that_diverge_are_infinitely_far(digits_checkpoint, monkeypatch):
     def diverging(*_, **__):
         raise NonFiniteError("network: NaN")
 
     monkeypatch.setattr(repair_study, "sample", diverging)
-    plan = repair_study.RepairStudyPlan(
-        checkpoint=digits_checkpoint, images=ConditionedImages(digits("calibration")),
-        held_out=ConditionedImages(digits("held-out")), times=digits_checkpoint.schedule.grid(2),
-        seeds=(0,), nfe=(2,), samples=4, solver="ddim", few=4, few_seeds=1,
-    )  # fmt: skip
+    plan = study_of(digits_checkpoint)
     reference = Reference(PIXELS, torch.zeros(2, 64), torch.zeros(1), "cpu")
     contender = repair_study.Contender(digits_checkpoint)
     assert repair_study.sampled_distance(plan, contender, reference, 2, 0) == math.inf
@@ -107,3 +114,35 @@ def test_the_nearest_is_said_to_be_in_doubt_where_intervals_overlap(upper, doubt
         ],
     }  # fmt: skip
     assert _verdict(tables).sentence.endswith(f"of each network: int3 order 1 (0.9{doubt}).")
+
+
+def test_few_images_are_chosen_anew_by_each_seed(digits_checkpoint):
+    plan = study_of(digits_checkpoint)
+    first, other, again = (
+        torch.cat([batch.ids for batch in plan.chosen_images(6, seed)]).tolist()
+        for seed in (0, 1, 0)
+    )
+    assert first == again and set(first) != set(other) and len(set(first)) == 6
+
+
+def test_harm_is_a_whole_interval_below_zero():
+    falls = [(-2.0, -1.0, -0.5), (-1.0, 0.2, 1.0), (0.1, 1.0, 2.0)]
+    rows = [
+        {"network": "n", "policy": "p", "fall": {"lower": low, "value": value, "upper": high}}
+        for low, value, high in falls
+    ]
+    (found,) = _few(rows)
+    assert (found["harmed"], found["least"]) == (1, -1.0)
+    assert found["median"] == pytest.approx(0.2)
+
+
+def test_each_contender_is_corrected_as_its_name_says(digits_checkpoint, monkeypatch):
+    def corrections(plan, network, images, seed, estimator=REGRESSION):
+        return lambda policy, order: partial(abs, estimator, policy, order)
+
+    monkeypatch.setattr(repair_study, "_corrections", corrections)
+    found = repair_study._contenders(study_of(digits_checkpoint), digits_checkpoint, None, 0)
+    assert found[repair_study.PLAIN_AVERAGE].correction.args == (PLAIN, UNSHRUNK, 0)
+    assert found[repair_study.ORDER_0].correction.args == (REGRESSION, CERTIFIED, 0)
+    assert found[repair_study.ORDER_1].correction.args == (REGRESSION, CERTIFIED, 1)
+    assert found[repair_study.ORDER_1_SHRUNK].correction.args == (REGRESSION, SHRUNK, 1)

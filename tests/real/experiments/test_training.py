@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from real.experiments.training import ASSIGNMENTS, TrainingRecipe, train_classes
 from real.experiments.training.examples import Examples, labelled
 from real.experiments.training.loop import Trainer, run_training
 from real.experiments.training.networks import unet
+from real.experiments.training.record import SAMPLES_PER_CLASS, sample_classes
 from real.experiments.training.states import write_state
 from real.images.base import ImageSource
 from real.images.digits import digits
@@ -397,3 +399,27 @@ def test_the_command_trains_from_a_file(tmp_path, monkeypatch, capsys):
     assert load(out).conditions == 3
     with pytest.raises(InputError, match="digits come with the toolkit"):
         main(["train", "digits", "--data", data, "--out", str(out)])
+
+
+def test_every_time_is_trained_at():
+    """The first or last of 1,000 times is missed by 20,000 draws with probability 4e-9."""
+    trainer = trainer_of(replace(SHORT, batch_size=20_000))
+    trainer.predict = lambda x, t, class_labels: SimpleNamespace(sample=torch.zeros_like(x))
+    t, _ = trainer._errors(examples_of())
+    assert (t.min(), t.max()) == (0, 999)
+
+
+def test_samples_of_a_class_stand_together():
+    seen = []
+
+    class Network(torch.nn.Module):
+        device = CPU
+
+        def forward(self, x, t, class_labels):
+            seen.append(class_labels.tolist())
+            return SimpleNamespace(sample=torch.zeros_like(x))
+
+    trainer = trainer_of(SHORT)
+    trainer.network = Network()
+    sample_classes(trainer, (1, 1, 1), 3)
+    assert seen[0] == [0] * SAMPLES_PER_CLASS + [1] * SAMPLES_PER_CLASS + [2] * SAMPLES_PER_CLASS

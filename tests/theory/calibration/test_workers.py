@@ -12,6 +12,7 @@ from tests.theory.calibration.shared_run import CASES, run
 from tests.theory.calibration.test_progress import apart
 from theory.calibration import Calibration
 from theory.forward.share import Share
+from theory.support.workers import Workers, joined
 
 ROOT = Path(__file__).parents[3]
 ROUNDING = 1e-11
@@ -57,3 +58,15 @@ def test_shares_are_all_calls_and_each_once():
         shares = [list(Share(None, rank, count).of(calls)) for rank in range(count)]
         assert sorted(call for share in shares for call in share) == calls
         assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_a_process_is_numbered_among_all_machines(monkeypatch):
+    """The second of four on the second of two machines."""
+    for name, value in {
+        "RANK": 5, "WORLD_SIZE": 8, "LOCAL_RANK": 1, "LOCAL_WORLD_SIZE": 4, "TORCHELASTIC_RUN_ID": "x",
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda *_: None)
+    monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: None)
+    with joined() as workers:
+        assert workers == Workers(5, 8)

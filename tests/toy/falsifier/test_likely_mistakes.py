@@ -22,7 +22,7 @@ from toy.falsifier.schedule_mistakes import (
     explain_rise,
     explain_schedule,
 )
-from toy.falsifier.slope_mistakes import difference_quotient
+from toy.falsifier.slope_mistakes import OTHERS, difference_quotient, other_slopes
 from toy.falsifier.validation import as_schedule
 from toy.falsifier.where import clipped_at, is_linear, one_sided, some_coordinates
 from toy.strategies.time_pairs import TimePair
@@ -409,6 +409,10 @@ def test_parts():
     assert clipped_at(got, right, wrong).startswith("each coordinate stands at +-1 where")
     assert clipped_at(got, right / 10, wrong) == clipped_at(got * right, right, wrong) == ""
     assert clipped_at(got[:2], right[:2], wrong[:2]) == ""
+    spread = torch.tensor([[0.0], [1], [-1], [2]], dtype=torch.float64)
+    all_wrong = torch.ones(4, 1, dtype=torch.bool)
+    assert clipped_at(1 + 1e-4 * spread, 2 + 0 * spread, all_wrong) == ""
+    assert clipped_at(1 + 1e-8 * spread, 2 + 0 * spread, all_wrong).startswith("each coordinate")
     x = torch.tensor([[0.0], [1], [3]], dtype=torch.float64)
     assert is_linear(x, 2 * x + 1, 1e-9) and not is_linear(x, x**2, 1e-9)
     assert not is_linear(x, x / 0, 1e-9)
@@ -422,3 +426,12 @@ def test_a_mistake_of_which_little_is_known_is_not_named():
     assert (
         explaining(got, {"none": got + math.nan}) == explaining(got[:0], {"empty": got[:0]}) == ""
     )
+
+
+def test_other_schedules_bear_their_own_names():
+    t = torch.linspace(0.2, 0.8, 7, dtype=torch.float64)
+    for name, other in OTHERS.items():
+        if name.endswith("()"):
+            assert name == f"{type(other).__name__}()"
+        slopes = other_slopes("d_sigma", t)[f"another schedule: the d_sigma of {name}"]
+        assert torch.equal(slopes, other.d_sigma(t))

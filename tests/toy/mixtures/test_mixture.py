@@ -320,3 +320,16 @@ def test_atoms_are_the_limit_of_narrow_components():
     assert not torch.equal(one.martingale(x, 0.3), one.martingale(x, 0.4))
     assert atoms.variances.tolist() == [[0.0, 0.0], [0.0, 0.0]]
     assert not atoms.score(points[0].double()).isfinite().all()
+
+
+def test_samples_have_the_covariance_of_a_rotation_that_is_no_reflection():
+    """Eigenvectors of a plane that LAPACK gives are symmetric matrices, which hide a transposition."""
+    c, s = np.cos(0.5), np.sin(0.5)
+    rotation = torch.tensor([[[c, -s], [s, c]]], dtype=torch.float64)
+    variances = torch.tensor([[0.16, 2.25]], dtype=torch.float64)
+    law = GaussianMixture(torch.zeros(1).double(), torch.zeros(1, 2).double(), variances, rotation)
+    n = 20_000
+    samples = law.sample(torch.Generator().manual_seed(0), n)
+    error = 6 * 2.25 * np.sqrt(2 / n)
+    torch.testing.assert_close(samples.T @ samples / n, law.covariances()[0], atol=error, rtol=0)
+    assert law.covariances()[0, 0, 1] < -2 * error
