@@ -28,7 +28,7 @@ from toy.falsifier.schedule_functions import (
     of_transitions,
     resolved_times,
 )
-from toy.falsifier.schedule_terms import RIGHT
+from toy.falsifier.schedule_terms import OF_LOG_SNR, RIGHT
 from toy.falsifier.slope_mistakes import difference_quotient
 from toy.falsifier.sums import sum_of_terms
 from toy.falsifier.sweeps import is_time, usable
@@ -97,22 +97,25 @@ def _likely_mistake(found: Compared, schedule: Schedule, k: int) -> str:
     if factor and is_slope and ":" not in factor:
         factor += ": the inner derivative (chain rule)?"
     of_another = _fit_each_other(schedule) if is_slope else ""
-    formula = factor or of_another or _formula(found, sized, schedule)
+    formula = factor or of_another or _formula(found, sized)
     return formula or held_squares(schedule)
 
 
-def _formula(found: Compared, sized: Tensor, schedule: Schedule) -> str:
+def _formula(found: Compared, sized: Tensor) -> str:
     """The values as a sum of terms in alpha and sigma, beside the right one; or an empty text."""
-    got, slope = found.got[sized], schedule.d_log_snr(found.t)[sized]
-    formula = sum_of_terms(got, {name: values[sized] for name, values in found.terms.items()})
-    same = sum_of_terms(got, {"(the slope of log-SNR)": slope}) if found.terms else ""
-    also = f" (here the same as {same})" if same and found.quantity != "d_log_snr" else ""
-    if formula and "'" not in formula:  # the right one is told without slopes, too
-        plain = {name: values[sized] for name, values in found.terms.items() if "'" not in name}
-        right = sum_of_terms(found.expected[sized], plain)
-        beside = f" (here {right})" if right and "'" in RIGHT[found.quantity] else ""
-        return f"it is {formula}{also}, where {RIGHT[found.quantity]}{beside} is right"
-    return formula and f"it is {formula}{also}, where {RIGHT[found.quantity]} is right"
+    got, terms = found.got[sized], {name: values[sized] for name, values in found.terms.items()}
+    formula = sum_of_terms(got, terms)
+    if not formula:
+        return ""
+    right = RIGHT[found.quantity]
+    of_log_snr = {name: values for name, values in terms.items() if name == OF_LOG_SNR}
+    same = sum_of_terms(got, of_log_snr)
+    also = f" (here the same as {same})" if same not in ("", formula) else ""
+    if "'" not in formula and "'" in right:  # the right one is told without slopes, too
+        plain = {name: values for name, values in terms.items() if "'" not in name}
+        without = sum_of_terms(found.expected[sized], plain)
+        right += f" (here {without})" if without else ""
+    return f"it is {formula}{also}, where {right} is right"
 
 
 def _guard(found: Compared, schedule: Schedule) -> str:

@@ -19,6 +19,9 @@ RIGHT = {
 }
 """Each function by its name."""
 
+OF_LOG_SNR = "(log-SNR)'"
+"""The name of the slope of the log-SNR, in which some other slopes are told."""
+
 
 def of_time(
     quantity: str, t: Tensor, scales: Mapping[str, Tensor], slopes: Mapping[str, Tensor]
@@ -38,7 +41,11 @@ def of_time(
     powers = {"t": t, "t^2": t**2, "t^3": t**3, "(1 - t)": 1 - t, "1/t": 1 / t}
     foreign = [slope for slope in slopes if slope not in RIGHT[quantity]]
     terms = with_slopes | times(with_slopes, powers)
-    return dict(sorted(terms.items(), key=lambda item: any(slope in item[0] for slope in foreign)))
+    likely = sorted(terms.items(), key=lambda item: any(slope in item[0] for slope in foreign))
+    if quantity == "d_log_snr":
+        return dict(likely)
+    alpha, sigma = (slopes[f"{name}'"] / scale for name, scale in scales.items())
+    return dict(likely) | {OF_LOG_SNR: 2 * (alpha - sigma)}
 
 
 def _logarithms(scales: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -56,8 +56,8 @@ def wrong_scores(diffusion: Diffusion, x: Tensor, t: float) -> dict[str, Tensor]
         for name, scale in (("sigma", sigma), ("sigma^2", sigma**2)):
             guarded = right * scale / (scale + size)
             found[f"a guard: {size:g} is added to {name} in a divisor"] = guarded
-    found |= _of_components(diffusion.marginal(t), x)
     right_law = diffusion.marginal(t)
+    found |= _of_components(right_law, x)
     for name, law in wrong.items():
         if len(law.log_weights) == len(right_law.log_weights):
             in_one = (law, right_law), (right_law, law)

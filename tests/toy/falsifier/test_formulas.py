@@ -358,7 +358,10 @@ SCHEDULES = {
     ),
     "slope of the log-SNR": (
         "drift", BODY.format("d_log_snr", "t") + " / 2",
-        "it is alpha'/(alpha sigma^2) (here the same as 0.5 (the slope of log-SNR)), where",
+        "it is alpha'/(alpha sigma^2) (here the same as 0.5 (log-SNR)'), where",
+    ),
+    "drift for the slope of log-SNR": (
+        "d_log_snr", "self.drift(t)", "it is alpha'/alpha, where 2 alpha'/alpha - 2 sigma'/sigma is right",
     ),
     "guard": (
         "log_snr", "(self.alpha(t) ** 2 / (self.sigma(t) ** 2 + 1e-4)).log()",
