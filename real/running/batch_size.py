@@ -1,4 +1,4 @@
-"""The best number of images per network call: the smallest beyond which throughput hardly rises."""
+"""The best number of images per network call: the smallest whose throughput is near the best."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,10 @@ REPEATS = 3
 
 
 def best_batch_size(seconds: Callable[[int], float], most: int = MOST) -> int:
-    """The last batch size of those doubled from 1 that raised throughput by 5 % or more.
+    """The smallest batch size, of those doubled from 1, within 5 % of the best throughput.
+
+    The search ends where memory does, or after two sizes in a row that raised it by less than that:
+    a single call may have been held up by something else.
 
     Args:
         seconds: duration of a network call by its number of images; running out of memory ends the
@@ -25,20 +28,26 @@ def best_batch_size(seconds: Callable[[int], float], most: int = MOST) -> int:
     Raises:
         InputError: memory does not suffice for one image.
     """
-    best, throughput, size = 0, 0.0, 1
-    while size <= most:
+    throughput: dict[int, float] = {}
+    size = 1
+    while size <= most and not _level(list(throughput.values())):
         try:
-            now = size / seconds(size)
+            throughput[size] = size / seconds(size)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
             break
-        if now < RISE * throughput:
-            break
-        best, throughput, size = size, now, 2 * size
-    if not best:
+        size *= 2
+    if not throughput:
         raise InputError("memory: expected room for one image, got none (out of memory)")
-    return best
+    enough = max(throughput.values()) / RISE
+    return min(size for size, now in throughput.items() if now >= enough)
+
+
+def _level(throughput: list[float]) -> bool:
+    """Whether the last two are hardly above the best before them."""
+    before, last = throughput[:-2], throughput[-2:]
+    return bool(before) and max(last) < RISE * max(before)
 
 
 def timed(checkpoint: Checkpoint, device: torch.device) -> Callable[[int], float]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 from scipy.stats import t as student
 from torch import Tensor
 
 from theory.calibration.passes import Problem
 from theory.forward.forward_pass import observe
-from theory.forward.images import Conditions, take
+from theory.forward.images import Chosen, Conditions, take
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Predict
 
@@ -65,13 +65,13 @@ def better_alternatives(problem: Problem, budget: int | None = None) -> tuple[tu
         return (), 0
     generator = torch.Generator().manual_seed(problem.seed)
     rank = torch.randperm(count, generator=generator)[problem.survey.ranks]
-    members = (rank < images).expand(len(times), count)
-    own = _errors(problem, given, times, members)
+    chosen = rank < images
+    own = _errors(problem, given, times, chosen)
     scale = own.mean(1, keepdim=True).clamp(min=1e-300)
     quantile = float(student.isf(DOUBT / len(tried), images - 1))
     better = []
     for alternative in tried:
-        other = _errors(problem, alternative, times, members)
+        other = _errors(problem, alternative, times, chosen)
         fall = torch.log((own / scale).sum(0) / (other / scale).sum(0).clamp(min=1e-300))
         if (fall.mean() - quantile * fall.std() / math.sqrt(images)).item() > 0:
             ratio = fall.mean().neg().exp().item()
@@ -87,14 +87,14 @@ def _times(problem: Problem) -> Tensor:
 
 
 def _errors(
-    problem: Problem, described: Alternative, times: Tensor, members: Tensor
-) -> Float64[Tensor, "time image"]:
+    problem: Problem, described: Alternative, times: Tensor, chosen: Bool[Tensor, "image"]
+) -> Float64[Tensor, "time chosen"]:
     """Squared errors, in the order of the images."""
     network = replace(problem.network, predict=described.predict, reference=None)
-    images = replace(problem.images, conditions=described.conditions)
+    images = Chosen(replace(problem.images, conditions=described.conditions), chosen)
     errors: list[list[Tensor]] = [[] for _ in times]
     draws = Draws(problem.seed, PURPOSE)
-    for seen in observe(network, images, times, draws, members=members, device=problem.device):
+    for seen in observe(network, images, times, draws, device=problem.device):
         errors[seen.time_index].append(seen.error.flatten(2).square().sum(2).mean(0).cpu())
     return torch.stack([torch.cat(column) for column in errors])
 

@@ -52,6 +52,17 @@ class Batch:
         )
         return Batch(self.images[positions], take(self.conditions, positions), ids, groups)
 
+    @classmethod
+    def joined(cls, batches: Sequence["Batch"]) -> "Batch":
+        """Batches of one set as one, in their order."""
+        first = batches[0]
+        return cls(
+            torch.cat([batch.images for batch in batches]),
+            _joined([batch.conditions for batch in batches]),
+            None if first.given_ids is None else torch.cat([batch.ids for batch in batches]),
+            None if first.groups is None else torch.cat([batch.groups for batch in batches]),
+        )
+
 
 def is_picture(shape: tuple[int, ...]) -> bool:
     """Whether these are the pixels of a grey or coloured picture, whose mirror image is one, too."""
@@ -63,6 +74,13 @@ def take(conditions: Conditions | None, positions: Int64[Tensor, "k"]) -> Condit
     if conditions is None or isinstance(conditions, Tensor):
         return None if conditions is None else conditions[positions.to(conditions.device)]
     return [conditions[i] for i in positions.tolist()]
+
+
+def _joined(conditions: Sequence[Conditions | None]) -> Conditions | None:
+    """The conditions of batches in their order."""
+    if isinstance(conditions[0], Tensor):
+        return torch.cat(conditions)
+    return None if conditions[0] is None else [one for some in conditions for one in some]
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +170,33 @@ class ImageSet:
             raise InputError(
                 f"groups: expected one for each image, got {len(groups)} for more images"
             )
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """Some of the images, in batches as full as those that they come from; re-iterable.
+
+    Attributes:
+        images: the batches of all.
+        chosen: (n,), true for each that is taken.
+    """
+
+    images: Iterable[Batch]
+    chosen: Bool[Tensor, "image"]
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Batches of the chosen ones, in their order."""
+        held: list[Batch] = []
+        first, most = 0, 0
+        for batch in self.images:
+            some = batch.select(self.chosen[first : first + len(batch)])
+            first, most = first + len(batch), max(most, len(batch))
+            if held and sum(map(len, held)) + len(some) > most:
+                yield Batch.joined(held)
+                held = []
+            held += [some] if len(some) else []
+        if held:
+            yield Batch.joined(held)
 
 
 class Unseen:

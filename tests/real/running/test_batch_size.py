@@ -22,10 +22,23 @@ from theory.support.errors import InputError
         (lambda n: max(1.0, n / 16), 16),  # level from 16 on
         (lambda n: max(1.0, n / (16 * 1.04)), 16),  # 4 % more is not worth it
         (lambda n: max(1.0, n / (16 * 1.06)), 32),  # 6 % is
+        (lambda n: n if n == 16 else 1.0, 64),  # held up once
+        (lambda n: n / 8 if n > 8 else 1.0, 8),
     ],
 )
 def test_the_best_batch_is_the_least_at_which_throughput_is_level(seconds, expected):
     assert best_batch_size(seconds, 64) == expected
+
+
+def test_the_search_ends_after_two_sizes_that_do_not_pay():
+    tried = []
+
+    def seconds(size):
+        tried.append(size)
+        return max(1.0, size / 8)
+
+    assert best_batch_size(seconds, 4096) == 8
+    assert tried == [1, 2, 4, 8, 16, 32]
 
 
 def test_the_best_batch_fits_into_memory():

@@ -203,7 +203,7 @@ def test_several_alternatives_share_the_probability_of_a_doubt(monkeypatch):
     for level, seen in ((0.0008, False), (0.0002, True)):
         fall = spread + float(student.isf(level, n - 1)) * spread.std() / n**0.5
 
-        def errors(problem, described, times, members, fall=fall):
+        def errors(problem, described, times, chosen, fall=fall):
             own = described.says == "as described"
             return torch.ones(1, n).double() if own else (-fall).exp()[None]
 
@@ -240,7 +240,7 @@ def test_every_time_counts_alike_for_an_alternative(monkeypatch):
     """Half the error at one time, and as much at another where errors are a million times as large."""
     spread = 1 + 0.01 * torch.linspace(-1, 1, 32, dtype=torch.float64)
 
-    def errors(problem, described, times, members):
+    def errors(problem, described, times, chosen):
         own = described.says == "as described"
         return torch.stack([1e6 * torch.ones(32).double(), (1.0 if own else 0.5) * spread])
 
@@ -253,6 +253,6 @@ def test_an_alternative_is_tried_on_the_same_noise():
     problem = posed_in_colour()
     given = alternatives.Alternative("as described", problem.network.predict, None)
     other = alternatives.Alternative("otherwise", problem.network.predict, None)
-    members = torch.ones(len(TIMES), 32, dtype=torch.bool)
-    one, two = (alternatives._errors(problem, a, TIMES, members) for a in (given, other))
+    everyone = torch.ones(32, dtype=torch.bool)
+    one, two = (alternatives._errors(problem, a, TIMES, everyone) for a in (given, other))
     assert torch.equal(one, two) and (one.std(1) > 0).all()

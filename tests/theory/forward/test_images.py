@@ -7,7 +7,7 @@ from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import VPCosine
 from theory.forward.fingerprints import image_ids
-from theory.forward.images import Batch, ImageSet, take
+from theory.forward.images import Batch, Chosen, ImageSet, take
 from theory.forward.keyed_noise import keyed_noise
 from theory.forward.survey import survey
 from theory.statistics.neyman_allocation import Goal
@@ -133,6 +133,26 @@ def test_selection_by_mask_and_by_position_agree():
     assert torch.equal(by_mask.images, by_position.images)
     assert by_mask.conditions.unique().tolist() == [1]
     assert take(None, torch.arange(3)) is None
+
+
+@pytest.mark.parametrize("conditions", [LABELS, TEXTS, None], ids=["labels", "texts", "none"])
+@pytest.mark.parametrize("told", [True, False], ids=["told", "of-values"])
+def test_chosen_images_come_in_order_in_full_batches_with_all_that_is_theirs(conditions, told):
+    """Every third of 40 in batches of 7, two or three of each: 13, in two batches."""
+    images = Encoded(IMAGES, torch.arange(40)) if told else IMAGES
+    groups = torch.arange(40) // 2
+    parts = list(Chosen(ImageSet(images, conditions, 7, groups), LABELS == 1))
+    assert [len(part) for part in parts] == [7, 6]
+    whole = ImageSet(images, conditions, 40, groups)
+    everyone = Batch.joined(list(whole)).select(LABELS == 1)
+    found = Batch.joined(parts)
+    assert torch.equal(found.images, everyone.images)
+    assert torch.equal(found.ids, everyone.ids)
+    assert torch.equal(found.groups, everyone.groups)
+    here = found.conditions
+    assert (None if here is None else [float(c) for c in here]) == (
+        None if conditions is None else [1.0] * 13
+    )
 
 
 def test_a_survey_has_the_mean_of_all_images_and_who_they_are():
