@@ -12,7 +12,7 @@ from real.calibrated.conditions import missing_classes
 from real.calibrated.counted import counted
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
-from real.solvers.fitted import clipping_of, linear_solver
+from real.solvers.fitted import clipping_of, linear_solver, own_clipping_of
 from theory.diffusion.schedules import RectifiedFlow, require_storable
 from theory.forward.images import Conditions
 from theory.forward.network import Network, Predict
@@ -79,15 +79,13 @@ def fit_checkpoint_solver(
 
 
 def unfitted_solver(checkpoint: Checkpoint, solver: str, nfe: int) -> FittedSolver:
-    """A solver with nothing fitted to it: what a fit starts from.
+    """A solver with nothing fitted to it: it clips where it does by itself.
 
     Raises:
-        InputError: as ``linear_solver``.
+        InputError: as ``linear_solver`` and ``own_clipping_of``.
     """
-    base = linear_solver(checkpoint, solver, nfe)
-    return FittedSolver.unfitted(
-        checkpoint.shape, base, clipping_of(checkpoint), _origin(checkpoint, solver, base)
-    )
+    base, clip = linear_solver(checkpoint, solver, nfe), own_clipping_of(checkpoint, solver)
+    return FittedSolver.unfitted(checkpoint.shape, base, clip, _origin(checkpoint, solver, base))
 
 
 def _origin(checkpoint: Checkpoint, solver: str, base: Multistep) -> dict[str, Any]:

@@ -84,6 +84,7 @@ def run(options: argparse.Namespace) -> None:
     )
     fitted_to = as_taken(known, checkpoint.codec, device)
     solvers = solvers_to_fit(options.solver, checkpoint.schedule)
+    loading.told_evaluations(checkpoint, solvers[0], (options.nfe,))
     choosing = range(0, len(others), 3)
     deciding = [i for i in range(len(others)) if i % 3]
     with (

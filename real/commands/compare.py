@@ -115,14 +115,18 @@ def _sampling(
     Images other than the digits are dealt into two, as ``quality`` does.
     """
     from real.calibrated.conditions import of_images
-    from real.commands.loading import ImageRequest, opened, two_parts_to_compare
+    from real.commands.loading import (
+        ImageRequest,
+        opened,
+        told_evaluations,
+        two_parts_to_compare,
+    )
     from real.quality.feature_choice import features_for
     from real.quality.measure import QualityPlan, Reference, Sampler, measure_quality
     from real.reports.comparison import NAMES
     from real.reports.quality import distances
     from real.running import require_memory
     from real.solvers.by_name import solver_or_default
-    from real.solvers.sampling import evaluations_per_sample
 
     first, samples = networks[0], options.samples
     solver = solver_or_default(options.solver, first.schedule)
@@ -133,7 +137,7 @@ def _sampling(
     plan = QualityPlan(
         first,
         {name: Sampler(own.predict, solver) for name, own in zip(NAMES, networks, strict=True)},
-        (evaluations_per_sample(first, solver, options.nfe),),
+        told_evaluations(first, solver, (options.nfe,)),
         tuple(range(options.seed, options.seed + options.seeds)), samples, batch_size, device,
         of_images(first, in_turn, options.condition),
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import argparse
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from real.running import best_batch_size, run_well, timed
 from real.solvers.base import Solver
 from real.solvers.by_name import solver_named, solver_or_default
 from real.solvers.fitted import as_solver
+from real.solvers.sampling import evaluations_per_sample, odd_evaluations
 from theory.diffusion.schedules import DiscreteSchedule, Schedule
 from theory.forward.images import DEFAULT_BATCH
 from theory.forward.network import Predict
@@ -189,6 +190,21 @@ def solver_for(checkpoint: Checkpoint, options: argparse.Namespace) -> tuple[Sol
         if asked not in (None, made[what]):
             raise InputError(f"fitted solver: expected {what} {made[what]}, as fitted, got {asked}")
     return as_solver(fitted), len(fitted.base)
+
+
+def told_evaluations(checkpoint: Checkpoint, solver: str, asked: Sequence[int]) -> tuple[int, ...]:
+    """How many network evaluations per sample a solver takes of those asked, in ascending order.
+
+    A line is printed for each of which it takes fewer.
+
+    Raises:
+        InputError: more steps than the network has times.
+    """
+    used = {nfe: evaluations_per_sample(checkpoint, solver, nfe) for nfe in sorted(set(asked))}
+    for nfe, taken in used.items():
+        for line in odd_evaluations(solver, taken, nfe):
+            print(line)
+    return tuple(sorted(set(used.values())))
 
 
 def settled_batch_size(asked: int | str, checkpoint: Checkpoint, device: torch.device) -> int:

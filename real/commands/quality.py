@@ -78,6 +78,7 @@ def run(options: argparse.Namespace) -> None:
         opened,
         run_network,
         settled_batch_size,
+        told_evaluations,
         two_parts_to_compare,
     )
     from real.quality.feature_choice import features_for
@@ -89,7 +90,8 @@ def run(options: argparse.Namespace) -> None:
     device = on_device(options.device)
     checkpoint = run_network(NetworkRequest.of(options), device)
     batch_size = settled_batch_size(options.batch_size, checkpoint, device)
-    samplers, evaluations = _samplers(checkpoint, options)
+    samplers, asked = _samplers(checkpoint, options)
+    evaluations = told_evaluations(checkpoint, samplers["before"].name, asked)
     shape = checkpoint.image_shape
     known, images = two_parts_to_compare(
         options.data, partial(opened, ImageRequest.of(options), shape=shape), "held-out"
@@ -161,25 +163,22 @@ def _calibrated_with(images: "ImageSource", calibration: Path) -> int:
 def _samplers(
     checkpoint: "Checkpoint", options: argparse.Namespace
 ) -> tuple[dict[str, "Sampler"], tuple[int, ...]]:
-    """The network as it is and as the options say, and the numbers of evaluations."""
+    """The network as it is and as the options say, and the numbers of evaluations to compare at."""
     from real.calibrated.fitted_solvers import load_fitted
     from real.commands.loading import prediction_for
     from real.quality.measure import Sampler
     from real.solvers.by_name import solver_or_default
     from real.solvers.fitted import as_solver
-    from real.solvers.sampling import evaluations_per_sample
 
     calibrations = options.calibration, options.unconditional
     calibrated = prediction_for(checkpoint, *calibrations, options.guidance)
     bare = prediction_for(checkpoint, None, None, options.guidance)
     if options.fitted is None:
         solver = solver_or_default(options.solver, checkpoint.schedule)
-        asked = options.nfe or DEFAULT_NFE
-        nfe = tuple(sorted({evaluations_per_sample(checkpoint, solver, n) for n in asked}))
         return {
             "before": Sampler(bare, solver),
             "after": Sampler(calibrated, solver),
-        }, nfe
+        }, options.nfe or DEFAULT_NFE
     fitted = load_fitted(
         checkpoint, options.fitted, guidance=options.guidance, calibrations=calibrations
     )

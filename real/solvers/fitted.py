@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from real.families.checkpoint import Checkpoint
+from real.solvers import ddim
 from real.solvers.base import Solver, SolverRun, variance_preserving
 from real.solvers.by_name import solver_named
 from theory.diffusion.data_range import DataRange
@@ -110,6 +111,17 @@ def _probe(solver: Solver, checkpoint: Checkpoint, nfe: int, inputs: Any) -> tup
 
 def _clips(key: str) -> bool:
     return "clip" in key or "threshold" in key
+
+
+def own_clipping_of(checkpoint: Checkpoint, solver: str) -> DataRange | None:
+    """The range that a solver by itself clips predictions to; None for none.
+
+    DDIM does what the network's own configuration says; the others never clip.
+
+    Raises:
+        InputError: as ``clipping_of``, for DDIM.
+    """
+    return clipping_of(checkpoint) if solver in {each.name for each in ddim.SOLVERS} else None
 
 
 def clipping_of(checkpoint: Checkpoint) -> DataRange | None:

@@ -53,24 +53,29 @@ def test_what_is_chosen_can_be_used(few, tmp_path, capsys):
     assert row["frechet"]["change"]["value"] < 0
 
 
-def test_nothing_is_a_solver_too(few, tmp_path, capsys, monkeypatch):
-    """Where nothing is certain, the file holds the solver with nothing fitted to it."""
+@pytest.mark.parametrize(("name", "nfe", "used"), [("ddim", 3, 3), ("heun", 10, 9)])
+def test_nothing_is_a_solver_too(few, tmp_path, capsys, monkeypatch, name, nfe, used):
+    """Where nothing is certain, the file holds the solver with nothing fitted to it.
+
+    Heun's method takes 9 evaluations of 10, which is said, and does not clip.
+    """
     same = choice.Distances(1.0, 1.0)
     monkeypatch.setattr("real.quality.trials.Trials.to_choose", lambda *a: same)
     monkeypatch.setattr("real.quality.trials.Trials.to_decide", lambda *a: same)
     out = tmp_path / "chosen.safetensors"
-    arguments = ["choose", "digits", "--nfe", "3", "--solver", "ddim", "--quiet", "--out", str(out)]
-    assert main(arguments) == 0
+    own = ["--solver", name, "--quiet", "--out"]
+    assert main(["choose", "digits", "--nfe", str(nfe), *own, str(out)]) == 0
     solver = FittedSolver.load(out)
     assert solver.parts == ()
     assert "dpm-multi-2" not in solver.figures["choice"]["tried"]  # --solver names one
     said = capsys.readouterr().out
     assert "not certainly better" in said
-    assert "The file holds ddim at 3 evaluations with nothing fitted to it." in said
+    assert ("heun uses an odd number of network evaluations: 9 of 10" in said) == (used < nfe)
+    assert f"The file holds {name} at {used} evaluations with nothing fitted to it." in said
     assert list(tmp_path.iterdir()) == [out]
     plain, held = (tmp_path / name for name in ("plain.png", "held.png"))
     sample = ["sample", "digits", "--samples", "4", "--quiet", "--out"]
-    assert main([*sample, str(plain), "--nfe", "3"]) == 0
+    assert main([*sample, str(plain), "--nfe", str(used), "--solver", name]) == 0
     assert main([*sample, str(held), "--fitted", str(out)]) == 0
     levels = [np.asarray(Image.open(path)).astype(int) for path in (plain, held)]
     assert abs(levels[0] - levels[1]).max() <= 1  # of 255; rounding

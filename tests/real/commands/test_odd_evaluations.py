@@ -40,3 +40,26 @@ def test_fit_solver_says_so(tmp_path, capsys, nfe, used):
     assert main([*arguments, "--out", str(out), "--report", str(page)]) == 0
     assert (SAID.format(used, nfe) in capsys.readouterr().out) == (used < nfe)
     assert (SAID.format(used, nfe) in page.read_text()) == (used < nfe)
+
+
+@pytest.mark.parametrize(("nfe", "used"), [((2, 3), [1, 3]), ((3,), [3]), ((3, 4), [3])])
+def test_quality_says_so_and_counts_each_number_once(
+    tmp_path, capsys, digits_calibration, nfe, used
+):
+    """A number that came twice would count every seed twice."""
+    out, made = tmp_path / "q", ["--calibration", str(digits_calibration), "--samples", "8"]
+    asked = ["--nfe", ",".join(map(str, nfe)), *HEUN, "--out", str(out)]
+    assert main(["quality", "digits", *made, *asked]) == 0
+    said = capsys.readouterr().out
+    assert [SAID.format(n - 1, n) in said for n in nfe] == [n % 2 == 0 for n in nfe]
+    found = json.loads((out / "quality.json").read_text())
+    assert [row["nfe"] for row in found["over_seeds"]] == used
+    assert len(found["rows"]) == 2 * 3 * len(used)
+
+
+@pytest.mark.parametrize(("nfe", "used"), [(2, 1), (3, 3)])
+def test_compare_says_so(tmp_path, capsys, nfe, used):
+    out, few = tmp_path / "c", ["--images", "32", "--times", "2", "--samples", "8"]
+    arguments = ["compare", "digits", "digits", *few, "--nfe", str(nfe), *HEUN]
+    assert main([*arguments, "--out", str(out)]) == 0
+    assert (SAID.format(used, nfe) in capsys.readouterr().out) == (used < nfe)

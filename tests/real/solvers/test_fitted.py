@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from real.solvers.by_name import NAMED
-from real.solvers.fitted import as_solver, clipping_of, linear_solver
+from real.solvers.fitted import as_solver, clipping_of, linear_solver, own_clipping_of
 from real.solvers.sampling import sample
 from tests.real.exact import exact_checkpoint
 from theory.sampling.fitted import FittedSolver
@@ -52,6 +52,19 @@ def test_another_number_of_evaluations_is_refused():
     solver, _ = as_weights(checkpoint, "ddim", 5)
     with pytest.raises(InputError, match="expected 5 evaluations, as it was fitted, got 6"):
         sample(checkpoint, checkpoint.predict, NOISE, solver=solver, nfe=6)
+
+
+@pytest.mark.parametrize("name", LINEAR)
+def test_only_ddim_clips_by_itself(name):
+    """As its samples show, of a network that is to be clipped far within its data."""
+    config = {"clip_sample": True, "clip_sample_range": 0.05}
+    clipped, plain = exact_checkpoint("table", scheduler_config=config), exact_checkpoint("table")
+    drawn = [
+        sample(checkpoint, checkpoint.predict, NOISE, solver=name, nfe=7).images
+        for checkpoint in (clipped, plain)
+    ]
+    assert torch.equal(*drawn) == (own_clipping_of(clipped, name) is None) == (name != "ddim")
+    assert own_clipping_of(plain, name) is None
 
 
 def test_clipping_is_that_of_the_networks_configuration():
