@@ -12,7 +12,7 @@ from real.calibrated.conditions import missing_classes
 from real.calibrated.counted import counted
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
-from real.solvers.fitted import clipping_of, linear_solver, own_clipping_of
+from real.solvers.fitted import clipping_of, clips_by_itself, linear_solver, own_clipping_of
 from theory.diffusion.schedules import RectifiedFlow, require_storable
 from theory.forward.images import Conditions
 from theory.forward.network import Network, Predict
@@ -128,13 +128,18 @@ def doubts_of(
 
 def fitted_summary(fitted: FittedSolver) -> list[str]:
     """What was fitted, what it cost, and what it gained on fresh starts, a line each."""
-    found = fitted.figures
+    found, solver = fitted.figures, fitted.provenance["solver"]
     lines = [
-        f"{fitted.provenance['solver']}, {counted(len(fitted.base), 'evaluation')}: "
+        f"{solver}, {counted(len(fitted.base), 'evaluation')}: "
         f"{', '.join(fitted.parts) or 'nothing'} fitted with "
         f"{counted(found['evaluations_fitting'], 'network evaluation')}, "
         f"{found['evaluations'] - found['evaluations_fitting']:,} more on fresh starts"
     ]
+    if fitted.clip and not clips_by_itself(solver):
+        lines.append(
+            f"predictions are clipped to [{fitted.clip.least:g}, {fitted.clip.most:g}], fitted or not; "
+            f"{solver} by itself does not clip"
+        )
     if "bases" in found:
         tried = ", ".join(f"{name} {error:.3g}" for name, error in found["bases"].items())
         lines.append(f"left by a fit to the steps and times of each solver, per pixel: {tried}")

@@ -116,12 +116,15 @@ def _clips(key: str) -> bool:
 def own_clipping_of(checkpoint: Checkpoint, solver: str) -> DataRange | None:
     """The range that a solver by itself clips predictions to; None for none.
 
-    DDIM does what the network's own configuration says; the others never clip.
-
     Raises:
-        InputError: as ``clipping_of``, for DDIM.
+        InputError: as ``clipping_of``, for a solver that clips.
     """
-    return clipping_of(checkpoint) if solver in {each.name for each in ddim.SOLVERS} else None
+    return clipping_of(checkpoint) if clips_by_itself(solver) else None
+
+
+def clips_by_itself(solver: str) -> bool:
+    """Whether a solver does what the network's own configuration says of clipping, as DDIM alone does."""
+    return solver in {each.name for each in ddim.SOLVERS}
 
 
 def clipping_of(checkpoint: Checkpoint) -> DataRange | None:

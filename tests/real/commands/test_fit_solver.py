@@ -1,15 +1,19 @@
 """``fit-solver``, and what takes its file."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
+from real.calibrated.fitted_solvers import fitted_summary, unfitted_solver
 from real.cli import main
 from real.images.digits import digits_source
+from tests.real.exact import exact_checkpoint
 from tests.refusals import refusal
 from theory.calibration import Calibration
+from theory.diffusion.data_range import DataRange
 from theory.sampling.fitted import FittedSolver
 
 FEW = ["--starts", "16", "--fresh", "16", "--quiet"]
@@ -116,6 +120,16 @@ def test_bad_settings_are_one_line_and_no_file(tmp_path, more, match):
     with refusal(match):
         main(["fit-solver", "digits", "--nfe", "3", "--out", str(out), "--quiet", *more])
     assert not out.exists()
+
+
+@pytest.mark.parametrize("clip", [DataRange(-1.5, 2.0), None], ids=str)
+@pytest.mark.parametrize("name", ["ddim", "unipc"])
+def test_clipping_that_the_solver_does_not_do_by_itself_is_told(name, clip):
+    figures = {"evaluations_fitting": 1, "evaluations": 2}
+    solver = unfitted_solver(exact_checkpoint("table"), name, 2)
+    said = "\n".join(fitted_summary(replace(solver, clip=clip, figures=figures)))
+    told = "clipped to [-1.5, 2], fitted or not; unipc by itself does not clip" in said
+    assert told == ("clipped" in said) == (name == "unipc" and clip is not None)
 
 
 @pytest.mark.parametrize("parts", ["start,trajectory,marginals", "marginals"])
