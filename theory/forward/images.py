@@ -55,12 +55,13 @@ class Batch:
     @classmethod
     def joined(cls, batches: Sequence["Batch"]) -> "Batch":
         """Batches of one set as one, in their order."""
-        first = batches[0]
+        ids = [batch.given_ids for batch in batches if batch.given_ids is not None]
+        groups = [batch.groups for batch in batches if batch.groups is not None]
         return cls(
             torch.cat([batch.images for batch in batches]),
             _joined([batch.conditions for batch in batches]),
-            None if first.given_ids is None else torch.cat([batch.ids for batch in batches]),
-            None if first.groups is None else torch.cat([batch.groups for batch in batches]),
+            torch.cat(ids) if ids else None,
+            torch.cat(groups) if groups else None,
         )
 
 
@@ -78,9 +79,10 @@ def take(conditions: Conditions | None, positions: Int64[Tensor, "k"]) -> Condit
 
 def _joined(conditions: Sequence[Conditions | None]) -> Conditions | None:
     """The conditions of batches in their order."""
-    if isinstance(conditions[0], Tensor):
-        return torch.cat(conditions)
-    return None if conditions[0] is None else [one for some in conditions for one in some]
+    tensors = [some for some in conditions if isinstance(some, Tensor)]
+    if tensors:
+        return torch.cat(tensors)
+    return [one for some in conditions if some is not None for one in some] or None
 
 
 @dataclass(frozen=True, eq=False)
