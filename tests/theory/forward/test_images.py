@@ -139,20 +139,19 @@ def test_selection_by_mask_and_by_position_agree():
 @pytest.mark.parametrize("told", [True, False], ids=["told", "of-values"])
 def test_chosen_images_come_in_order_in_full_batches_with_all_that_is_theirs(conditions, told):
     """Every third of 40 in batches of 7, two or three of each: 13, in two batches."""
-    images = Encoded(IMAGES, torch.arange(40)) if told else IMAGES
-    groups = torch.arange(40) // 2
-    parts = list(Chosen(ImageSet(images, conditions, 7, groups), LABELS == 1))
+    ids = torch.arange(40) if told else image_ids(IMAGES)
+    groups, chosen = torch.arange(40) // 2, LABELS == 1
+    images = Encoded(IMAGES, ids) if told else IMAGES
+    parts = list(Chosen(ImageSet(images, conditions, 7, groups), chosen))
     assert [len(part) for part in parts] == [7, 6]
-    whole = ImageSet(images, conditions, 40, groups)
-    everyone = Batch.joined(list(whole)).select(LABELS == 1)
     found = Batch.joined(parts)
-    assert torch.equal(found.images, everyone.images)
-    assert torch.equal(found.ids, everyone.ids)
-    assert torch.equal(found.groups, everyone.groups)
-    here = found.conditions
-    assert (None if here is None else [float(c) for c in here]) == (
-        None if conditions is None else [1.0] * 13
-    )
+    assert torch.equal(found.images, IMAGES[chosen])
+    assert torch.equal(found.ids, ids[chosen])
+    assert torch.equal(found.groups, groups[chosen])
+    if conditions is None:
+        assert found.conditions is None
+    else:
+        assert [float(c) for c in found.conditions] == [1.0] * 13
 
 
 def test_a_survey_has_the_mean_of_all_images_and_who_they_are():
