@@ -52,6 +52,10 @@ def tensor(source, size=b"K\x04\x85", hooks=b"ccollections\nOrderedDict\n)R"):
     return call + b"(" + source + b"K\x00" + size + b"K\x01\x85\x89" + hooks + b"tR"
 
 
+def parameter(of, hooks=b"ccollections\nOrderedDict\n)R"):
+    return b"ctorch._utils\n_rebuild_parameter\n(" + of + b"\x89" + hooks + b"tR"
+
+
 HOSTILE = {
     "hashed tuples": (b"}K\x01" + b"\x85" * 20_000 + b"K\x01s.", "neither text nor number"),
     "set of tuples": (b"cbuiltins\nset\n]K\x01" + b"\x85" * 50 + b"a\x85R.", "a set holds"),
@@ -65,6 +69,8 @@ HOSTILE = {
     "tensor's attributes": (tensor(storage()) + b"}" + text("to") + b"K\x01sb.", "attributes of"),
     "tensor's items": (tensor(storage()) + b"K\x00K\x01s.", "items of"),
     "hooks": (tensor(storage(), hooks=b"}K\x00K\x01s") + b".", "hooks"),
+    "parameter's hooks": (parameter(tensor(storage()), b"}K\x00K\x01s") + b".", "parameter has hooks"),
+    "parameter of none": (parameter(b"]") + b".", "parameter is no tensor"),
     "no storage": (tensor(b"]") + b".", "no storage"),
     "negative size": (tensor(storage(), b"J\xff\xff\xff\xff\x85") + b".", "no shape"),
     "beyond": (tensor(storage(), b"K\x05\x85") + b".", "beyond its storage"),

@@ -5,11 +5,17 @@ import torch
 from scipy.stats import beta, binom
 
 from theory.bounds.gaussian_tails import clocks
-from toy.claims import coverage
+from toy.claims import coverage, estimation
 from toy.claims.repetitions import PASSED_WRONGLY, as_often_as, at_most
 from toy.claims.tail_frequencies import HIGH_NOISE, LOW_NOISE, clock_grid, exceedance
 from toy.judge.claim import LEVEL
 from toy.mixtures.reverse_paths import two_components
+
+
+def test_units_of_every_time_repetition_and_seed_have_noise_of_their_own():
+    units = [u for seed in (0, 1) for r in (0, 1) for u in estimation._units(seed, r)]
+    assert len({tuple(u.flatten().tolist()[:3]) for u in units}) == 4 * estimation.TIMES
+
 
 NOMINAL, SEEDS = 0.05, range(40)
 

@@ -1,7 +1,9 @@
 """``python -m toy verify``: what it writes and returns, and in how many processes."""
 
+import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +15,8 @@ from theory.support.command_line import run
 from theory.support.errors import InputError
 from toy.__main__ import main
 from toy.claims import calibration, parallel, schedules, table
+from toy.commands import plots
+from toy.commands import verify as verify_command
 from toy.commands.verify import default_jobs
 from toy.judge.claim import LEVEL, ExactClaim, Mutant, StatisticalClaim, Trial
 from toy.numerics.reported_errors import UnresolvedError
@@ -25,6 +29,9 @@ SOME = tuple(
 ROOT = Path(__file__).parents[3]
 CLAIM_KEYS = {"cases", "id", "section", "kind", "examples", "worst", "tolerance", "level", "passed"}
 MUTANT_KEYS = {"id", "claim", "caught", "counterexample"}
+
+
+MINE = "from theory.schedules import RectifiedFlow\nmine = RectifiedFlow()\n"
 
 
 def below(limit):
@@ -133,7 +140,53 @@ def test_claims_are_listed_and_not_tried(monkeypatch, capsys):
             main(["verify", "--list", *unread])
     assert main(["verify", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["claim-50", "claim-101"]
+    assert [line.split() for line in lines] == [
+        [claim.id, f"§{claim.section}", *claim.says.split()] for claim in (FALLS, HOLDS)
+    ]
+
+
+def test_a_report_says_how_many_cases_were_asked_for_and_with_which_seed(monkeypatch, tmp_path):
+    out = tmp_path / "verify.json"
+    verify(monkeypatch, (HOLDS,), "--examples", 30, "--seed", 7, "--json", out)
+    report = json.loads(out.read_text())
+    assert (report["examples"], report["seed"]) == (30, 7)
+    (claim,) = report["claims"]
+    assert claim["cases"] == HOLDS.uphold(30, 7).cases != HOLDS.uphold(30, 0).cases
+
+
+def test_what_is_brought_is_tried_as_often_and_with_the_seed_that_is_asked_for(
+    monkeypatch, tmp_path
+):
+    asked = []
+
+    def tried(stages, *arguments):
+        asked.append(arguments)
+        return iter(())
+
+    monkeypatch.setattr("toy.falsifier.falsify.falsify", tried)
+    (tmp_path / "mine.py").write_text(MINE)
+    command = ["verify", "--schedule", f"{tmp_path / 'mine.py'}:mine", "--quiet"]
+    assert main([*command, "--examples", "3", "--seed", "7"]) == main(command) == 0
+    assert asked == [(3, 7), (50, 0)]
+
+
+def test_a_report_is_not_written_over_what_is_brought(tmp_path):
+    mine, report = tmp_path / "mine.py", tmp_path / "report.json"
+    mine.write_text(MINE)
+    report.symlink_to(mine)
+    with pytest.raises(InputError, match="another place than the input"):
+        main(["verify", "--schedule", f"{mine}:mine", "--json", str(report), "--examples", "1"])
+    assert mine.read_text() == MINE
+
+
+@pytest.mark.parametrize("command", [verify_command, plots])
+def test_the_help_of_an_option_tells_its_default(command):
+    commands = argparse.ArgumentParser().add_subparsers()
+    command.add(commands)
+    (parser,) = commands.choices.values()
+    told = {a.dest: re.search(r"\((\d+)\)$", a.help or "") for a in parser._actions}
+    told = {name: int(found[1]) for name, found in told.items() if found}
+    assert told == {name: parser.get_default(name) for name in told} != {}
 
 
 SOME_AT_ONCE = ["--examples", "100", "--only", "debiasing,transitions,conversion", "--quiet"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from toy.judge.claim import (
     EXACT_TOLERANCE,
+    LEVEL,
     ExactClaim,
     Mutant,
     StatisticalClaim,
@@ -144,6 +145,15 @@ def test_a_claim_is_left_open_unless_enough_is_resolved():
     assert replace(exact(resolved_below(0)), to_resolve=0.0).uphold(20, SEED).open
 
 
+def test_a_claim_that_is_not_left_open_is_not_counted_among_those_not_resolved():
+    some_open = replace(exact(resolved_below(900)), to_resolve=0.5)
+    (verdict,) = verify([some_open], 200, SEED)
+    assert verdict.evidence.unresolved > 0
+    assert "not resolved" not in summary_line([verdict])
+    (left_open,) = verify([exact(resolved_below(900))], 200, SEED)
+    assert ", 1 not resolved" in summary_line([verdict, left_open])
+
+
 def test_what_falls_is_not_left_open():
     claim = exact(lambda n: unresolved(n) if n % 2 else below(10)(n))
     evidence = claim.uphold(200, SEED)
@@ -262,6 +272,12 @@ def test_a_run_stands_when_claims_hold_and_mutants_are_caught(claims, stand):
     assert stands(list(verify(claims, EXAMPLES, SEED))) == stand
 
 
+def test_the_last_line_counts_what_holds_what_is_left_open_and_what_is_caught():
+    claims = HOLDS, FALLS, SURVIVED, exact(resolved_below(900)), statistical(2.0)
+    line = summary_line(list(verify(claims, 200, SEED)))
+    assert line.startswith("2 of 5 claims hold, 1 not resolved, 2 of 3 mutants caught; ")
+
+
 def within(n, limit=1001):
     """The error of ``below``, with its limit as an argument."""
     return below(limit)(n)
@@ -276,6 +292,17 @@ def test_mutants_are_made_of_wrong_arguments_and_of_other_checks():
     five, same, ten = (claim.catch(m, 200, SEED) for m in claim.mutants)
     assert (case_of(five) >= 5, same, case_of(ten) >= 10) == (True, None, True)
     assert claim.uphold(100, SEED).examples == 50
+
+
+def test_a_claim_keeps_what_it_is_made_with():
+    made = exact_claim("id", "3", "says", st.just(1), within, always=(5000,), share=0.5)
+    assert (made.id, made.section, made.says) == ("id", "3", "says")
+    assert (made.always, made.share, made.mutants) == ((5000,), 0.5, ())
+    assert made.uphold(1, SEED).counterexample == "5000"
+    chance = statistical_claim("id", "3", "says", lambda seed: Trial(0.5, 7), asymptotic=True)
+    evidence = chance.uphold(1, SEED)
+    assert (evidence.claim, evidence.section, evidence.kind) == ("id", "3", "statistical")
+    assert (evidence.level, evidence.asymptotic) == (LEVEL, True)
 
 
 def test_statistical_mutants_are_made_of_wrong_arguments():
@@ -305,6 +332,21 @@ def test_the_quadratures_own_error_counts_against_claim_and_mutant():
     claim = exact(below(1001))
     assert claim.catch(Mutant("clear", with_quadrature(3 * half, half)), 20, SEED)
     assert claim.catch(Mutant("not clear", with_quadrature(2 * half, half)), 20, SEED) is None
+
+
+def test_the_largest_error_of_the_quadrature_is_told():
+    """Not of the first case, nor of the last."""
+    reported = []
+
+    def error(n):
+        reported.append(n * 1e-13)
+        report(reported[-1])
+        return 0.0
+
+    evidence = exact(error).uphold(20, SEED)
+    assert evidence.quadrature == max(reported) not in (reported[0], reported[-1])
+    (line,) = report_lines(Verdict("says", evidence, ()))
+    assert f"(quadrature {max(reported):.1e})" in line
 
 
 def test_one_case_without_a_number_is_a_counterexample():
