@@ -19,6 +19,8 @@ from toy.commands import plots
 from toy.commands import verify as verify_command
 from toy.commands.verify import default_jobs
 from toy.judge.claim import LEVEL, ExactClaim, Mutant, StatisticalClaim, Trial
+from toy.judge.evidence import Evidence, Explanation
+from toy.judge.verdicts import NotTried, Verdict
 from toy.numerics.reported_errors import UnresolvedError
 
 SOME = tuple(
@@ -168,6 +170,30 @@ def test_what_is_brought_is_tried_as_often_and_with_the_seed_that_is_asked_for(
     command = ["verify", "--schedule", f"{tmp_path / 'mine.py'}:mine", "--quiet"]
     assert main([*command, "--examples", "3", "--seed", "7"]) == main(command) == 0
     assert asked == [(3, 7), (50, 0)]
+
+
+def test_what_was_not_tried_is_told_and_written_and_a_mistake_is_told_once(
+    monkeypatch, tmp_path, capsys
+):
+    def fallen(claim):
+        off = Explanation("alpha", 0.5, 2.0, 3.0, mistake="the sign")
+        evidence = Evidence(claim, "0", "exact", 1, 1.0, 0.5, explanations=(off, off))
+        return Verdict("says", evidence, ())
+
+    found = [fallen("first"), NotTried(3, "of this"), fallen("second"), fallen("third")]
+    monkeypatch.setattr("toy.falsifier.falsify.falsify", lambda *_: iter(found))
+    mine, out = tmp_path / "mine.py", tmp_path / "report.json"
+    mine.write_text(MINE)
+    assert main(["verify", "--schedule", f"{mine}:mine", "--json", str(out), "--quiet"]) == 1
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.startswith("likely")] == [
+        "likely mistake: the sign", *2 * ["likely mistake: as of first"],
+    ]  # fmt: skip
+    assert lines.count("alpha at t = 0.5: expected 2, got 3, ratio 1.5") == 1
+    assert "not tried: 3 claims, as of this" in lines
+    report = json.loads(out.read_text())
+    assert report["not_tried"] == [{"count": 3, "why": "of this", "or_more": False}]
+    assert [claim["id"] for claim in report["claims"]] == ["first", "second", "third"]
 
 
 def test_a_report_is_not_written_over_what_is_brought(tmp_path):

@@ -7,6 +7,7 @@ import torch
 from scipy.stats import norm
 
 from tests.draws import normal
+from theory.bounds.optional_stopping import RandomClock
 from toy.figures import bounds
 from toy.figures.bounds import compute_azuma, compute_stopping, compute_tails
 
@@ -25,7 +26,7 @@ def test_tails_of_a_supremum_are_those_of_brownian_motion_and_under_their_bounds
     assert (found.exact_absolute <= 2 * twice + 1e-9).all()
     for seen, exact, most in (
         (found.gaussian, found.exact, found.exact),
-        (found.mixture, 0 * eps, found.bound),
+        (found.mixture, found.exact / 2, found.bound),
         (found.absolute, found.exact_absolute, found.exact_absolute),
     ):
         assert torch.equal(seen.eps, eps[1::3])
@@ -71,3 +72,12 @@ def test_a_mean_at_a_stopping_time_has_its_interval_of_99_percent(monkeypatch):
     half = norm.isf(0.005) * gains.std(1) / math.sqrt(50)
     assert found.values.tolist() == pytest.approx(gains.mean(1).tolist())
     assert found.errors.tolist() == pytest.approx(half.tolist(), rel=1e-3)
+
+
+def test_the_random_clock_has_the_seed_of_the_figure(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        bounds, "RandomClock", lambda rate, seed: asked.append(seed) or RandomClock(rate, seed)
+    )
+    compute_stopping(3, 20, 6)
+    assert asked == [3]

@@ -252,6 +252,15 @@ RANGES = {
     "log-SNR of moderate times": (
         moderate_time_pairs(-3.0, 1.0, 0.5, 1.0), lambda c: tuple(log_snrs(c)), (-3.0, 1.0),
     ),
+    "log-SNR of the plane": (
+        PLANE_ERROR_CASES, lambda c: tuple(log_snrs(c.times)), (-2.0, 4.0),
+    ),
+    "log-SNR of near times": (
+        near_time_pairs(0.1, 0.5), lambda c: tuple(log_snrs(c)), (-12.0, 12.0),
+    ),
+    "log-SNR of polynomials": (
+        POLYNOMIAL_CASES, lambda c: tuple(log_snrs(c.times)), (-14.0, 12.0),
+    ),
     "log-SNR of ranges": (range_cases(), lambda c: log_snrs(c.times)[0], (-4.0, 4.0)),
     "axes in space": (SPACE_CASES, lambda c: tuple(axis[0] for axis in c.axes), (0.5, 2.0)),
     "means of Gaussians of bits": (BITS_CASES, lambda c: (c.data[0], c.model[0]), (-1.0, 1.0)),
