@@ -577,6 +577,20 @@ def test_absence_of_transformers_is_one_line(monkeypatch, folders):
 
 
 @pytest.fixture
+def levels():
+    """Sets the levels of both logs, and tells them; they are as before at the end."""
+    before = logs.get_verbosity(), logs_of_text.get_verbosity()
+
+    def levels(*wanted):
+        for log, level in zip((logs, logs_of_text), wanted, strict=False):
+            log.set_verbosity(level)
+        return logs.get_verbosity(), logs_of_text.get_verbosity()
+
+    yield levels
+    levels(*before)
+
+
+@pytest.fixture
 def bars():
     """Whether transformers shows them; as before at the end."""
     turn = {True: logs_of_text.enable_progress_bar, False: logs_of_text.disable_progress_bar}
@@ -585,14 +599,12 @@ def bars():
     turn[before]()
 
 
-def test_both_libraries_are_silent_while_they_load_and_then_as_they_were(bars):
-    levels = [log.get_verbosity() for log in (logs, logs_of_text)]
+def test_both_libraries_are_silent_while_they_load_and_then_as_they_were(levels, bars):
     for shown, turn in bars.items():
         turn()
+        loud = levels(logs.ERROR, logs_of_text.INFO)
         with _quiet_transformers():
-            assert [log.get_verbosity() for log in (logs, logs_of_text)] == [logs.CRITICAL] * 2
+            assert levels() == (logs.CRITICAL, logs_of_text.CRITICAL)
             assert not logs_of_text.is_progress_bar_enabled()
-        assert (
-            [log.get_verbosity() for log in (logs, logs_of_text)] == levels != [logs.CRITICAL] * 2
-        )
+        assert levels() == loud
         assert logs_of_text.is_progress_bar_enabled() == shown

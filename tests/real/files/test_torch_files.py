@@ -42,8 +42,11 @@ def text(value):
     return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
 
 
-def storage(kind="FloatStorage", length=4, key="0"):
-    given = text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu")
+KEY, PLACE = text("0"), text("cpu")
+
+
+def storage(kind="FloatStorage", length=4, key=KEY, place=PLACE):
+    given = text("storage") + f"ctorch\n{kind}\n".encode() + key + place
     return b"(" + given + number(length) + b"tQ"
 
 
@@ -71,6 +74,8 @@ HOSTILE = {
     "hooks": (tensor(storage(), hooks=b"}K\x00K\x01s") + b".", "hooks"),
     "parameter's hooks": (parameter(tensor(storage()), b"}K\x00K\x01s") + b".", "parameter has hooks"),
     "parameter of none": (parameter(b"]") + b".", "parameter is no tensor"),
+    "numbered place": (tensor(storage(place=number(1))) + b".", "unknown kind"),
+    "numbered key": (tensor(storage(key=number(0))) + b".", "unknown kind"),
     "no storage": (tensor(b"]") + b".", "no storage"),
     "negative size": (tensor(storage(), b"J\xff\xff\xff\xff\x85") + b".", "no shape"),
     "beyond": (tensor(storage(), b"K\x05\x85") + b".", "beyond its storage"),

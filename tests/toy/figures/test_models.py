@@ -4,6 +4,7 @@ import pytest
 import torch
 from scipy.stats import t as student
 
+from theory.diffusion.likelihood_bound import discrete_bound
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import NAMED
 from toy.figures.betting import FLOORS, MEAN, SIZES, compute_price
@@ -11,6 +12,9 @@ from toy.figures.common import mixture_on_line
 from toy.figures.likelihood_bounds import compute_refinement
 from toy.figures.models import compute_guidance, compute_loss
 from toy.figures.orders import compute_orders
+from toy.strategies.likelihood import LikelihoodCase
+from toy.strategies.mixtures import Components
+from toy.strategies.time_pairs import time_pair
 
 
 def test_every_loss_is_a_parabola_about_its_own_least():
@@ -62,6 +66,16 @@ def test_the_discrete_bound_tends_to_the_integral_at_first_order():
         assert torch.allclose(found.order[name], -torch.log2(error[1:] / error[:-1]))
         assert found.order[name][-1].item() == pytest.approx(1, abs=0.05)
     assert torch.equal(found.steps, 4 * 2 ** torch.arange(9))
+    alone = Components((1.0,), ((-1.0,),), ((0.6,),), ())
+    pair = time_pair(VPLinear(), 4.0, -2.0)
+    case = LikelihoodCase(alone, pair, 0.8, 0.0, 0.3, 0.0, 1.0)
+
+    def bound(steps):
+        times = torch.linspace(pair.s, pair.t, steps + 1, dtype=torch.float64)
+        return discrete_bound(pair.schedule, times, case.squared_noise_error(times)).item()
+
+    off = bound(4) / bound(200_000) - 1
+    assert found.error["vp-linear"][0].item() == pytest.approx(abs(off), rel=1e-3)
 
 
 def test_the_asymptotic_price_is_students_one_sided_bound_over_the_mean():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import strategies as st
 
+from toy.judge import claim as judging
 from toy.judge.claim import (
     EXACT_TOLERANCE,
     LEVEL,
@@ -17,7 +18,18 @@ from toy.judge.claim import (
     statistical_claim,
 )
 from toy.judge.evidence import Evidence, false_alarm_probability
-from toy.judge.verdicts import Verdict, falls, report_lines, stands, summary_line, verify
+from toy.judge.verdicts import (
+    OPEN,
+    MutantVerdict,
+    NotTried,
+    Verdict,
+    as_json,
+    falls,
+    report_lines,
+    stands,
+    summary_line,
+    verify,
+)
 from toy.numerics.reported_errors import UnresolvedError, report
 
 EXAMPLES, SEED = 40, 0
@@ -82,6 +94,23 @@ def test_a_mutant_that_rarely_fails_is_looked_for_among_all_cases():
     rare = Mutant("rare", lambda n: 1.0 + n if n % 50 == 7 else 0.0)
     assert all(n % 50 != 7 for n in claim.tried(10, SEED).held)
     assert case_of(claim.catch(rare, 10, SEED)) % 50 == 7
+
+
+def test_more_cases_are_drawn_for_a_mutant_with_the_seed_of_the_run(monkeypatch):
+    asked = []
+
+    def drawn(strategy, count, seed):
+        asked.append((count, seed))
+        return []
+
+    monkeypatch.setattr(judging, "_drawn", drawn)
+    claim = replace(exact(below(1001)), share=0.1)
+    for examples, seed in ((20, 3), (400, 4)):
+        assert claim.catch(Mutant("none", below(1001)), examples, seed) is None
+    assert asked == [(judging.SEARCHED, 3), (400, 4)]
+    monkeypatch.undo()
+    first, other = (judging._drawn(st.integers(0, 10**6), 30, seed) for seed in (1, 2))
+    assert len(first) == len(other) == 30 and first != other
 
 
 def test_a_mutant_that_is_the_claim_survives():
@@ -366,6 +395,60 @@ def test_cases_without_a_number_are_not_counted_as_tried():
     evidence = Evidence("claim", "0", "exact", 10, 1e-9, 1e-8, unresolved=3)
     (line,) = report_lines(Verdict("says", evidence, ()))
     assert line.endswith("says; worst 1.0e-09 of 1e-08 in 7 cases, 3 not resolved")
+
+
+CHANCE = Evidence("chance", "7", "statistical", 50, 0.5, 1.0, 1e-8, asymptotic=True)
+EXACT = Evidence("exact", "3", "exact", 10, 1e-9, 1e-8, quadrature=2e-10)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "word", "measured"),
+    [
+        (CHANCE, "holds", "deviation 0.50 of its threshold at asymptotic level 1e-08, n = 50"),
+        (
+            replace(CHANCE, asymptotic=False, worst=2.0),
+            "FALLS", "deviation 2.00 of its threshold at level 1e-08, n = 50",
+        ),
+        (EXACT, "holds", "worst 1.0e-09 of 1e-08 (quadrature 2.0e-10) in 10 cases"),
+        (
+            replace(EXACT, unresolved=2, quadrature=0.0),
+            "holds", "worst 1.0e-09 of 1e-08 in 8 cases, 2 not resolved",
+        ),
+        (
+            replace(EXACT, unresolved=10, open=True, worst=math.inf),
+            "OPEN", "none of 10 cases could be resolved",
+        ),
+    ],
+)  # fmt: skip
+def test_a_line_says_whether_a_claim_holds_and_how_it_was_measured(evidence, word, measured):
+    line, *more = report_lines(Verdict("as it says", evidence, ()))
+    assert line == f"{word:6} §{evidence.section}  {evidence.claim:16} as it says; {measured}"
+    assert more == ([f"          {OPEN}"] if evidence.open else [])
+
+
+def test_plain_data_has_what_was_tried_and_said_and_what_was_not():
+    mutants = MutantVerdict("caught", "exact", "7"), MutantVerdict("left", "exact", None)
+    found = as_json(
+        [Verdict("as it says", EXACT, mutants), Verdict("by chance", CHANCE, ())],
+        [NotTried(3, "of this", or_more=True)],
+    )
+    exact_one, chance = found["claims"]
+    assert (exact_one["id"], exact_one["says"], exact_one["passed"]) == (
+        "exact",
+        "as it says",
+        True,
+    )
+    assert exact_one == {"id": "exact", "says": "as it says", "passed": True} | {
+        key: value for key, value in vars(EXACT).items() if key != "claim"
+    }
+    assert (chance["id"], chance["says"], chance["level"]) == ("chance", "by chance", 1e-8)
+    assert found["mutants"] == [
+        {"id": "caught", "claim": "exact", "counterexample": "7", "caught": True},
+        {"id": "left", "claim": "exact", "counterexample": None, "caught": False},
+    ]
+    assert found["not_tried"] == [{"count": 3, "why": "of this", "or_more": True}]
+    assert found["false_alarm_probability"] == 0
+    assert found["asymptotic_false_alarm_probability"] == 1e-8
 
 
 def test_the_last_line_adds_up_proven_and_asymptotic_levels_apart():
