@@ -77,7 +77,7 @@ def test_mirror_images_are_found_on_either_side_of_each_other(monkeypatch):
     monkeypatch.setattr("theory.forward.near_copies.ROWS", 1)
     first, second, noise = normal(0, 40, 1, 1), normal(1, 40, 1, 1), normal(2, 80, 8, 8)
     across = torch.linspace(-1, 1, 8).double()
-    small = 8 * first + 4 * second * across + 3 * first * across[:, None]
+    small = 8 * first * across[:, None] + 4 * second * across
     small = torch.cat([small + noise[:40], (small + noise[:40]).flip(2)]) + 0.02 * noise.flip(0)
     small = small.flatten(1) - small.flatten(1).mean(1, keepdim=True)
     small = small / small.norm(dim=1, keepdim=True)
