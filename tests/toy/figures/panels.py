@@ -62,3 +62,11 @@ def frequencies_of(ax, label):
     (bars,) = (c for c in ax.containers if c.get_label() == label)
     ends = torch.tensor([s[:, 1].tolist() for s in bars[2][0].get_segments()]).double()
     return *_points(bars[0]), *ends.T
+
+
+def are_labelled(axes, *named):
+    """Whether the labels of each panel, along and up, hold these texts."""
+    return all(
+        along in ax.get_xlabel() and up in ax.get_ylabel()
+        for ax, (along, up) in zip(axes, named, strict=True)
+    )

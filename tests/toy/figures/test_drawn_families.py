@@ -4,7 +4,15 @@ import pytest
 import torch
 
 from tests.draws import normal
-from tests.toy.figures.panels import drawn, frequencies_of, goes_through, panels, series, shows
+from tests.toy.figures.panels import (
+    are_labelled,
+    drawn,
+    frequencies_of,
+    goes_through,
+    panels,
+    series,
+    shows,
+)
 from toy.figures.betting import Price, draw_price
 from toy.figures.bounds import (
     MeanTails,
@@ -100,8 +108,11 @@ def test_martingales_and_what_is_none_lie_beside_the_value_that_they_must_keep()
         draw_score_paths((ax,), ScorePaths(one, series(20), 0.4))
         assert drawn(ax)["$M_T(x_T)$"][1].tolist() == [0.4, 0.4]
         assert shows(ax, r"mean without the factor $\alpha_t$", one.times, series(20))
+        assert are_labelled((ax,), ("reverse process", r"M_t=\alpha_t\,\nabla\log q_t(x_t)"))
     with panels(2) as (left, right):
         draw_posterior((left, right), PosteriorPaths(one, other, series(20), (0.4, 0.6)))
+        time = "reverse process"
+        assert are_labelled((left, right), (time, r"E[x_0\,|"), (time, r"P(k{=}1\,|"))
         assert shows(left, r"mean of $x_t/\alpha_t$", one.times, series(20))
         for ax, of, start in ((left, one, 0.4), (right, other, 0.6)):
             assert shows(ax, "mean of 1,234 paths", of.times, of.mean)
@@ -113,6 +124,9 @@ def test_martingales_and_what_is_none_lie_beside_the_value_that_they_must_keep()
     found = TranslationPaths(1.5, one, X, *(series(k) for k in (30, 31)), *map(frequencies, (1, 2)))
     with panels(2) as (left, right):
         draw_translation((left, right), found)
+        assert are_labelled(
+            (left, right), ("reverse process", "$L_t(h)$"), ("level $b$", r"P(\sup_t L_t/L_T")
+        )
         assert drawn(left)["its mean, 1"][1].tolist() == [1.0, 1.0]
         assert shows(left, "mean of 1,234 paths", one.times, one.mean)
         assert left.get_title() == "Translation, $h=1.5$"
@@ -163,6 +177,9 @@ def test_curves_of_schedules_and_of_energy_are_of_the_quantity_of_their_panel():
     }
     with panels(2) as (left, right):
         draw_energy((left, right), EnergyCurves(curves))
+        assert are_labelled(
+            (left, right), ("time", r"$\alpha_t^2 I_t$"), ("time", r"-d(\alpha_t^2 I_t)/dt")
+        )
         for (name, curve), (color, _) in zip(curves.items(), LOOKS, strict=False):
             assert shows(left, name, curve["times"], curve["energy"])
             assert goes_through(right, curve["times"], curve["loss"], color)
@@ -186,6 +203,7 @@ def test_errors_of_chains_are_of_the_kind_of_their_panel():
     )  # fmt: skip
     with panels(2) as (left, right):
         draw_drift((left, right), found)
+        assert are_labelled((left, right), ("steps", "^2)^{1/2}"), ("steps", r"\mathrm{sd}\,M_s"))
         for ax, places, drifts, perturbed in (
             (left, steps, found.gaussian, found.perturbed),
             (right, 2 * steps, found.mixture, found.mixture_perturbed),
@@ -207,6 +225,9 @@ def test_tails_are_drawn_under_the_bounds_of_their_own_panel():
     )
     with panels(2) as (left, right):
         draw_tails((left, right), found)
+        assert are_labelled(
+            (left, right), (r"\sqrt{V}", r"u\cdot(M_r-M_T)"), (r"\sqrt{E|M_s|^2}", r"\sup_r|M_r|")
+        )
         assert shows(left, r"$e^{-\epsilon^2/2V}$", X, found.bound)
         assert shows(left, "Gaussian, exact", X, found.exact)
         assert shows(right, "Gaussian, exact", X, found.exact_absolute)
@@ -220,6 +241,7 @@ def test_tails_are_drawn_under_the_bounds_of_their_own_panel():
     found = MeanTails(10, X, series(0), frequencies(1), frequencies(2))
     with panels(1) as (ax,):
         draw_azuma((ax,), found)
+        assert are_labelled((ax,), (r"$\epsilon$", "mean of 10"))
         assert shows(ax, r"Azuma–Hoeffding: $2e^{-2\cdot10\,\epsilon^2}$", X, found.bound)
         bounded, unbounded = (
             frequencies_of(ax, label)[0]
@@ -234,6 +256,7 @@ def test_means_at_stopping_times_stand_beside_their_names_by_their_kind():
     found = StoppedMeans(names, honest, normal(0, 3), series(1, 3), 4000)
     with panels(1) as (ax,):
         draw_stopping((ax,), found)
+        assert are_labelled((ax,), (r"u\cdot(E[M_\tau", ""))
         assert [tick.get_text() for tick in ax.get_yticklabels()] == names
         for label, some in (("stopping times, 99 %", [0, 2]), ("look ahead, 99 %", [1])):
             (bars,) = (c for c in ax.containers if c.get_label() == label)
@@ -250,6 +273,7 @@ def test_refinements_losses_and_prices_are_of_the_name_that_is_told():
     found = Refinement(steps, named(0), {name: v[1:] for name, v in named(10).items()})
     with panels(2) as (left, right):
         draw_refinement((left, right), found)
+        assert are_labelled((left, right), ("steps", "relative error"), ("steps", r"\log_2"))
         for name, (color, _) in zip(NAMES, LOOKS, strict=False):
             assert shows(left, name, steps, found.error[name])
             assert goes_through(right, steps[1:], found.order[name], color)
@@ -259,6 +283,9 @@ def test_refinements_losses_and_prices_are_of_the_name_that_is_told():
     found = LossCurves(X, named(0), eta, least, X - 3, named(10), series(40))
     with panels(2) as (left, right):
         draw_loss_over_shift((left, right), found)
+        assert are_labelled(
+            (left, right), ("shift $c$", r"y_\theta-c"), (r"c/\eta_t", "(L(c)-L(0))")
+        )
         assert goes_through(right, X - 3, found.parabola, "black")
         for name, (color, _) in zip(NAMES, LOOKS, strict=False):
             assert goes_through(left, X, found.losses[name], color)
@@ -267,6 +294,7 @@ def test_refinements_losses_and_prices_are_of_the_name_that_is_told():
     found = Price(X, series(50), named(0, ("3", "10")))
     with panels(1) as (ax,):
         draw_price([ax], found)
+        assert are_labelled((ax,), ("images", "lower bound / mean gain"))
         assert shows(ax, "Student, asymptotic", X, found.student)
         for floor, bounds in found.betting.items():
             assert shows(ax, f"betting, floor at {floor} deviations", X, bounds)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.toy.figures.panels import panels, series, shows
+from tests.toy.figures.panels import are_labelled, panels, series, shows
 from toy.figures.calibrated_likelihood import (
     TERM_LOOKS,
     ChangesOfModels,
@@ -67,6 +67,7 @@ def test_errors_are_of_the_estimator_that_is_named():
     )
     with panels(2) as axes:
         draw_recovered(axes, found)
+        assert are_labelled(axes, ("time", r"$|\eta_t|^2$"), ("time", r"\hat\eta_t-\eta_t"))
         left, right = axes
         assert shows(left, "planted", X, found.planted)
         assert shows(right, "plain average", X, found.plain_error)
@@ -83,6 +84,7 @@ def test_losses_are_of_the_order_that_is_named():
     found = OrderLosses(10, X, series(9), excess)
     with panels(2) as (left, right):
         draw_orders((left, right), found)
+        assert are_labelled((left, right), ("SNR", r"e_\theta-e|"), ("SNR", r"e_\theta-E[e|x_t]"))
         assert shows(left, "exact", X, found.least)
         for name, (color, _, label) in ORDER_LOOKS.items():
             assert shows(left, label, X, found.least + excess[name])
@@ -96,6 +98,9 @@ def test_guided_predictions_and_their_errors_are_of_the_way_that_is_named():
     found = GuidedPredictions(3.0, X, series(20), predictions, X + 5, errors)
     with panels(2) as (left, right):
         draw_guidance((left, right), found)
+        assert are_labelled(
+            (left, right), ("x_t", "prediction"), ("scale $w$", "root mean square error")
+        )
         low, high = left.get_ylim()
         (band,) = left.collections
         top = {x: y for x, y in band.get_paths()[0].vertices.tolist() if y > low}

@@ -135,6 +135,12 @@ def test_two_times_are_as_far_apart_as_asked_and_within_the_schedule(pairs, leas
     check()
 
 
+def test_times_from_the_data_start_without_noise():
+    for pair in cases_of(time_pairs_from_data(), 50):
+        assert pair.s == pair.schedule.t_min < pair.t <= pair.schedule.t_max
+        assert pair.schedule.sigma(float64(pair.s)) < 1e-9
+
+
 def extreme(near, angles=()):
     """Two components with powers of ten for deviations."""
     return ExtremeCase(
@@ -152,13 +158,15 @@ def test_an_extreme_mixture_has_the_powers_of_ten_and_its_origin_near_the_point(
     assert law.log_weights.diff().item() == pytest.approx(-2 * math.log(10))
 
 
-def test_an_extreme_mixture_in_the_plane_has_the_same_variances():
+def test_an_extreme_mixture_in_the_plane_has_the_same_variances_along_axes_that_are_turned():
     case = ExtremeCase(
         (0.0,), ((1.0, -2.0),), ((3.0, 1.0),), (0.3,), TimePair(VPLinear(), 0.2, 0.5), 0, (2.0, 0.0)
     )
     law = case.mixture()
     assert law.variances[0].tolist() == pytest.approx([100.0, 1e-4])
     assert torch.linalg.eigvalsh(law.covariances()[0]).tolist() == pytest.approx([1e-4, 100.0])
+    along = float64([math.cos(0.3), math.sin(0.3)])
+    assert torch.allclose(law.covariances()[0] @ along, 100 * along)
 
 
 def test_an_extreme_shift_is_of_so_many_deviations_after_scaling():
