@@ -62,11 +62,11 @@ def test_figures_have_the_seed_that_is_asked_for(tmp_path, monkeypatch):
         seeds.append(seed)
         return compute_loss(0.5)
 
-    name = "loss_and_shift"
-    monkeypatch.setattr(gallery, "GALLERY", {name: replace(GALLERY[name], compute=compute)})
+    entry = replace(GALLERY["loss_and_shift"], compute=compute)
+    monkeypatch.setattr(gallery, "GALLERY", {"one": entry, "other": entry})
     main(["plots", "--out", str(tmp_path / "a"), "--seed", "3", "--quiet"])
     main(["plots", "--out", str(tmp_path / "b"), "--quiet"])
-    assert seeds == [3, 0]
+    assert seeds == [3, 3, 0, 0]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):

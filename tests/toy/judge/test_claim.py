@@ -430,7 +430,7 @@ def test_plain_data_has_what_was_tried_and_said_and_what_was_not():
     mutants = MutantVerdict("caught", "exact", "7"), MutantVerdict("left", "exact", None)
     found = as_json(
         [Verdict("as it says", EXACT, mutants), Verdict("by chance", CHANCE, ())],
-        [NotTried(3, "of this", or_more=True)],
+        [NotTried(3, "of this", or_more=True), NotTried(1, "of that")],
     )
     exact_one, chance = found["claims"]
     assert (exact_one["id"], exact_one["says"], exact_one["passed"]) == (
@@ -446,7 +446,10 @@ def test_plain_data_has_what_was_tried_and_said_and_what_was_not():
         {"id": "caught", "claim": "exact", "counterexample": "7", "caught": True},
         {"id": "left", "claim": "exact", "counterexample": None, "caught": False},
     ]
-    assert found["not_tried"] == [{"count": 3, "why": "of this", "or_more": True}]
+    assert found["not_tried"] == [
+        {"count": 3, "why": "of this", "or_more": True},
+        {"count": 1, "why": "of that", "or_more": False},
+    ]
     assert found["false_alarm_probability"] == 0
     assert found["asymptotic_false_alarm_probability"] == 1e-8
 
