@@ -81,7 +81,7 @@ def _changes(case: WholeRangeCase, bias: Tensor) -> LikelihoodChanges:
     before = [whole_bound_terms(replace(case, bias=b)) for b in bias.tolist()]
     after = [whole_bound_terms(replace(case, bias=b).calibrated()) for b in bias.tolist()]
     change = {
-        name: torch.tensor([of(y) - of(x) for x, y in zip(before, after, strict=True)]).double()
+        name: float64([of(y) - of(x) for x, y in zip(before, after, strict=True)])
         for name, of in TERMS.items()
     }
     log_snr = case.times.schedule.log_snr(float64(case.times.t)).item()
@@ -101,9 +101,7 @@ def _sloped(bias: Tensor, slope: float = 0.2, low: float = -8.0) -> LikelihoodCh
 
 def ode_divergences(diffusion: Diffusion, pair: TimePair, slope: float, bias: Tensor) -> Tensor:
     """KL(q_s|p_s^ODE) for each bias (B,), with the flows of all of them in one batch."""
-    x, weights = (
-        v[0] for v in MarginalsOverTime.of(diffusion, torch.tensor([pair.s]).double()).points()
-    )
+    x, weights = (v[0] for v in MarginalsOverTime.of(diffusion, float64([pair.s])).points())
     x, weights = x[weights > SEEN], weights[weights > SEEN]
     planted, mean = bias.repeat_interleave(len(x))[:, None], diffusion.data.mean()
 

@@ -102,10 +102,10 @@ def compute_energy(points: int = 60) -> EnergyCurves:
         at = times[::4]
         curves[schedule.name] = {
             "times": times,
-            "energy": torch.tensor([_energy(diffusion, t) for t in times.tolist()]).double(),
-            "loss": torch.tensor([_loss(diffusion, t) for t in times.tolist()]).double(),
+            "energy": float64([_energy(diffusion, t) for t in times.tolist()]),
+            "loss": float64([_loss(diffusion, t) for t in times.tolist()]),
             "at": at,
-            "quotient": torch.tensor([_quotient(diffusion, t) for t in at.tolist()]).double(),
+            "quotient": float64([_quotient(diffusion, t) for t in at.tolist()]),
         }
     return EnergyCurves(curves)
 

@@ -89,7 +89,7 @@ def compute_refinement() -> Refinement:
         alone = Components((1.0,), ((-1.0,),), ((0.6,),), ())
         case = LikelihoodCase(alone, time_pair(schedule, 4.0, -2.0), 0.8, 0.0, 0.3, 0.0, 1.0)
         exact = _continuous(case)
-        errors = torch.tensor([abs(_discrete(case, n) / exact - 1) for n in steps]).double()
+        errors = float64([abs(_discrete(case, n) / exact - 1) for n in steps])
         error[schedule.name] = errors
         order[schedule.name] = torch.log2(errors[:-1] / errors[1:])
     return Refinement(torch.tensor(steps), error, order)

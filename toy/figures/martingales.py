@@ -168,7 +168,7 @@ def compute_tower(t: float = 0.6, points: int = 30) -> TowerResiduals:
     orders = (1, 2, 3)
     exact = [over_times(partial(tower_martingale, diffusion, order=n)) for n in orders]
     wrong = [over_times(partial(one_power_less, diffusion, order=n)) for n in orders]
-    return TowerResiduals(t, times, torch.tensor(exact).double(), torch.tensor(wrong).double())
+    return TowerResiduals(t, times, float64(exact), float64(wrong))
 
 
 def compute_translation(seed: int, count: int = 10_000, steps: int = 150) -> TranslationPaths:
@@ -185,7 +185,7 @@ def compute_translation(seed: int, count: int = 10_000, steps: int = 150) -> Tra
     return TranslationPaths(
         h, Bundle.of(times, log_mixture.exp()), levels,
         float64([ville(b) for b in levels.tolist()]),
-        torch.tensor([translation_tail(b, h, variance) for b in levels.tolist()]).double(),
+        float64([translation_tail(b, h, variance) for b in levels.tolist()]),
         Frequencies.of(growth[0], levels), Frequencies.of(growth[1], levels),
     )  # fmt: skip
 

@@ -137,7 +137,7 @@ def compute_guidance(scale: float = 3.0) -> GuidedPredictions:
     return GuidedPredictions(
         scale, x[:, 0], law.log_density(x).exp(),
         {name: y[:, 0] for name, y in _guided(case, x).items()},
-        scales, {name: torch.tensor(value).double() for name, value in errors.items()},
+        scales, {name: float64(value) for name, value in errors.items()},
     )  # fmt: skip
 
 

@@ -273,9 +273,8 @@ class GuidedUNet(nn.Module):
 
 
 def sinusoids(times: Real[Tensor, "b"], width: int) -> Float[Tensor, "b width"]:
-    """Cosines, then sines, of times at frequencies falling geometrically from 1 towards 1e-4."""
+    """Cosines, then sines, of times at frequencies from 1 down towards 1e-4; the width is even."""
     half = width // 2
     exponents = torch.arange(half, dtype=torch.float32, device=times.device) / half
     angles = times.float()[:, None] * torch.exp(-math.log(10_000) * exponents)
-    waves = torch.cat([angles.cos(), angles.sin()], dim=1)
-    return nn.functional.pad(waves, (0, width % 2))
+    return torch.cat([angles.cos(), angles.sin()], dim=1)

@@ -220,6 +220,7 @@ def test_parts_that_do_not_belong_together_are_refused_where_they_are_built(made
         {"parts": made.parts[1:]},
         {"parts": (made.constant, short)},
         {"image_ids": made.image_ids[:1]},
+        {"choices": (*made.choices[:-1], replace(made.choices[-1], images=10**6))},
     ):
         with pytest.raises(InputError):
             replace(made, **wrong)

@@ -106,6 +106,16 @@ def test_what_is_no_range_is_refused(own, digits_checkpoint, tmp_path):
         load(f"{own}:wrong")
 
 
+def test_a_network_works_on_pixels_from_minus_one_to_one_unless_its_codec_says_else(
+    digits_checkpoint,
+):
+    assert digits_checkpoint.codec is None and digits_checkpoint.data_range == (-1.0, 1.0)
+    assert in_range(digits_checkpoint, 0.0, 255.0).data_range == (0.0, 255.0)
+    latent = replace(in_range(digits_checkpoint, 0.0, 1.0).codec, data_range=None)
+    with refusal("works on latents, which have no range"):
+        replace(digits_checkpoint, codec=latent).data_range  # noqa: B018
+
+
 def test_the_way_there_and_back_is_exact(digits_checkpoint):
     codec = in_range(digits_checkpoint, 0.0, 255.0).codec
     images = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8)

@@ -20,14 +20,17 @@ from diffusers import (
     UNet2DModel,
 )
 from diffusers.configuration_utils import FrozenDict
+from diffusers.utils import logging as logs
 from safetensors.torch import load_file, save_file
 from transformers import T5EncoderModel
+from transformers.utils import logging as logs_of_text
 
 from real.checkpoints import load
 from real.families.diffusers import text as diffusers_text
 from real.families.diffusers.half_weights import HALVES
 from real.families.diffusers.network import network_fingerprint
 from real.families.diffusers.process import process_of, process_of_scheduler
+from real.families.diffusers.text import _quiet_transformers
 from tests.real import tiny_pipelines
 from tests.refusals import refusal
 from theory.calibration.procedure import calibrate
@@ -571,3 +574,37 @@ def test_absence_of_transformers_is_one_line(monkeypatch, folders):
         with refusal("needs the transformers library: pip install"):
             load(folders[kind])
     assert load(folders["dit"]).conditions == 1000
+
+
+@pytest.fixture
+def levels():
+    """Sets the levels of both logs, and tells them; they are as before at the end."""
+    before = logs.get_verbosity(), logs_of_text.get_verbosity()
+
+    def levels(*wanted):
+        for log, level in zip((logs, logs_of_text), wanted, strict=False):
+            log.set_verbosity(level)
+        return logs.get_verbosity(), logs_of_text.get_verbosity()
+
+    yield levels
+    levels(*before)
+
+
+@pytest.fixture
+def bars():
+    """Whether transformers shows them; as before at the end."""
+    turn = {True: logs_of_text.enable_progress_bar, False: logs_of_text.disable_progress_bar}
+    before = logs_of_text.is_progress_bar_enabled()
+    yield turn
+    turn[before]()
+
+
+def test_both_libraries_are_silent_while_they_load_and_then_as_they_were(levels, bars):
+    for shown, turn in bars.items():
+        turn()
+        loud = levels(logs.ERROR, logs_of_text.INFO)
+        with _quiet_transformers():
+            assert levels() == (logs.CRITICAL, logs_of_text.CRITICAL)
+            assert not logs_of_text.is_progress_bar_enabled()
+        assert levels() == loud
+        assert logs_of_text.is_progress_bar_enabled() == shown

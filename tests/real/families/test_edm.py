@@ -1,6 +1,7 @@
 """EDM pickles: recorded outputs of the published code, and every preconditioning on small ones."""
 
 import math
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch
 from real.families.edm import loader as edm
 from real.families.edm import preconditioning
 from real.families.edm.dhariwal_unet import DhariwalUNet
+from real.families.edm.layers import BlockStyle, UNetBlock
 from real.families.edm.song_unet import SongUNet
 from real.files.network_pickles import PickledObject
 from tests.real.state_files import upstream_outputs
@@ -324,3 +326,12 @@ def test_the_first_half_of_a_learned_variance_is_the_prediction(tmp_path, noisy)
     plain = prediction(slice(None), 0.0)
     assert torch.equal(plain, prediction(slice(channels, None), 0.1))
     assert not torch.equal(plain, prediction(slice(0, channels), 0.1))
+
+
+@pytest.mark.parametrize("channels", [64, 128, 192])
+def test_attention_has_a_head_for_every_64_channels_unless_their_number_is_told(channels):
+    style = BlockStyle(1e-5, 1.0, True, (1, 1), True, None)
+    for told, heads in ((None, channels // 64), (4, 4)):
+        block = UNetBlock(channels, channels, 8, replace(style, heads=told), attention=True)
+        assert block.heads == heads
+        assert UNetBlock(channels, channels, 8, replace(style, heads=told)).heads == 0

@@ -1,5 +1,6 @@
 """EDM2 pickles: what its layers preserve, and small networks from file to validation."""
 
+import inspect
 import math
 import pickle
 
@@ -33,6 +34,20 @@ KWARGS = {
 @pytest.fixture(autouse=True)
 def _persistence(monkeypatch):
     install_persistence(monkeypatch)
+
+
+def test_what_a_file_does_not_say_is_as_in_the_published_code():
+    """training/networks_edm2.py of NVlabs/edm2, Block and UNet."""
+    style = edm2_unet.MPBlockStyle()
+    assert (style.resample_filter, style.channels_per_head) == ((1, 1), 64)
+    assert (style.res_balance, style.attn_balance, style.clip_act) == (0.3, 0.3, 256)
+    of_unet = inspect.signature(edm2_unet.MPUNet).parameters
+    told = {name: p.default for name, p in of_unet.items() if p.default is not p.empty}
+    assert told == {
+        "model_channels": 192, "channel_mult": (1, 2, 3, 4), "channel_mult_noise": None,
+        "channel_mult_emb": None, "num_blocks": 3, "attn_resolutions": (16, 8), "label_balance": 0.5,
+        "concat_balance": 0.5, "style": style,
+    }  # fmt: skip
 
 
 def small(dtype=torch.float32, **changes):

@@ -74,6 +74,7 @@ def put(origin, configuration, weights):
              "text_encoder/model.safetensors", "tokenizer/merges.txt"],
             ["v1-5-pruned.safetensors", "v1-5-pruned.ckpt", f"unet/{WHOLE}.fp16.safetensors",
              f"unet/{WHOLE}.fp16-00001-of-00002.safetensors", f"unet/{WHOLE}.non_ema.safetensors",
+             f"unet/{WHOLE}.non_ema-00001-of-00002.safetensors",
              f"vae/{WHOLE}.bf16-00001-of-00002.safetensors", f"vae/{WHOLE}.bin",
              "text_encoder/pytorch_model.bin", "text_encoder_2/model.safetensors",
              "safety_checker/model.safetensors", "image_encoder/model.safetensors",

@@ -42,14 +42,21 @@ def text(value):
     return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
 
 
-def storage(kind="FloatStorage", length=4, key="0"):
-    given = text("storage") + f"ctorch\n{kind}\n".encode() + text(key) + text("cpu")
+KEY, PLACE = text("0"), text("cpu")
+
+
+def storage(kind="FloatStorage", length=4, key=KEY, place=PLACE):
+    given = text("storage") + f"ctorch\n{kind}\n".encode() + key + place
     return b"(" + given + number(length) + b"tQ"
 
 
 def tensor(source, size=b"K\x04\x85", hooks=b"ccollections\nOrderedDict\n)R"):
     call = b"ctorch._utils\n_rebuild_tensor_v2\n"
     return call + b"(" + source + b"K\x00" + size + b"K\x01\x85\x89" + hooks + b"tR"
+
+
+def parameter(of, hooks=b"ccollections\nOrderedDict\n)R"):
+    return b"ctorch._utils\n_rebuild_parameter\n(" + of + b"\x89" + hooks + b"tR"
 
 
 HOSTILE = {
@@ -65,6 +72,10 @@ HOSTILE = {
     "tensor's attributes": (tensor(storage()) + b"}" + text("to") + b"K\x01sb.", "attributes of"),
     "tensor's items": (tensor(storage()) + b"K\x00K\x01s.", "items of"),
     "hooks": (tensor(storage(), hooks=b"}K\x00K\x01s") + b".", "hooks"),
+    "parameter's hooks": (parameter(tensor(storage()), b"}K\x00K\x01s") + b".", "parameter has hooks"),
+    "parameter of none": (parameter(b"]") + b".", "parameter is no tensor"),
+    "numbered place": (tensor(storage(place=number(1))) + b".", "unknown kind"),
+    "numbered key": (tensor(storage(key=number(0))) + b".", "unknown kind"),
     "no storage": (tensor(b"]") + b".", "no storage"),
     "negative size": (tensor(storage(), b"J\xff\xff\xff\xff\x85") + b".", "no shape"),
     "beyond": (tensor(storage(), b"K\x05\x85") + b".", "beyond its storage"),

@@ -1,5 +1,9 @@
 """Times are measured in blocks where memory is small, and what is large lies in files: the same result."""
 
+from contextlib import nullcontext
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 import torch
 
@@ -126,6 +130,16 @@ def test_the_plan_tells_what_the_sums_take_and_keeps_to_what_there_is(monkeypatc
     monkeypatch.setattr("theory.calibration.memory_plan.available_memory", lambda device=None: 1e5)
     with refusal("memory: the sums of one time take .* there are 0 MB"):
         made()
+
+
+def test_there_must_be_room_for_the_files_of_all_times(monkeypatch):
+    plan = replace(plan_memory(SHAPE, 50, parts_of(1), TRIED), in_files=True)
+    for short, wrong in ((0, False), (1, True), (40 * plan.kept, True)):
+        room = SimpleNamespace(free=50 * plan.kept - short)
+        monkeypatch.setattr("shutil.disk_usage", lambda folder, room=room: room)
+        with refusal("memory: expected .* for temporary files") if wrong else nullcontext():
+            plan.require_room()
+        replace(plan, in_files=False).require_room()
 
 
 def test_sums_at_256_pixels_and_50_times_are_bounded():

@@ -12,6 +12,7 @@ import torch
 
 from tests.refusals import refusal
 from tests.theory.known_pixels import SCHEDULE, SHAPE, TIMES, KnownPixels, images
+from theory.calibration.arguments import as_importance
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
@@ -109,6 +110,10 @@ def test_numbers_of_other_kinds_work(calibration):
         assert torch.equal(same.shift, calibration.shift)
         seen.append(calibrate(NETWORK, SCHEDULE, images=images(20), times=np.int64(3)).times)
     assert all(torch.equal(times, SCHEDULE.grid(3)) for times in seen)
+
+
+def test_a_time_may_be_worth_nothing():
+    assert as_importance([0, 2.0, 1], 3).tolist() == [0.0, 2.0, 1.0]
 
 
 def test_a_table_may_have_fewer_times_than_asked_for():

@@ -1,5 +1,7 @@
 """Order 1: an exact model's affine misfit is removed, and nothing is where there is nothing."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -11,7 +13,7 @@ from theory.diffusion.schedules import EDM, VPCosine
 from theory.diffusion.targets import DATA, NOISE
 from theory.estimators.control_variates import REGRESSION
 from theory.estimators.low_rank import patterns
-from theory.estimators.slope_fit import SlopesEstimator, _Given, _SlopesTried
+from theory.estimators.slope_fit import RIDGES, SlopesEstimator, _candidates, _Given, _SlopesTried
 from theory.forward.images import ImageSet
 from theory.forward.keyed_noise import keyed_noise
 from theory.forward.network import Network
@@ -306,6 +308,21 @@ def test_slopes_are_smoothed_in_the_units_of_their_own_time():
     averaged = slopes(torch.full((4, 4), 0.25, dtype=torch.float64))
     assert torch.allclose(averaged, (alone * size).mean(0) / size)
     assert size.std(0).min() > 0.01
+
+
+def test_every_ridge_and_smoothing_has_the_gain_that_it_has_alone():
+    statistics, log_snr = statistics_of_a_pass()
+    matrices = [torch.eye(4).double(), torch.full((4, 4), 0.25, dtype=torch.float64)]
+    given, cells = replace(_Given.of(statistics, log_snr), matrices=matrices), by_pixel(SHAPE)
+    together = _candidates(given, cells)
+    assert len(together) == 2 * len(RIDGES)
+    for matrix in matrices:
+        of_matrix = [tried for tried in together if tried.matrix is matrix]
+        alone = _candidates(replace(given, matrices=[matrix]), cells)
+        assert [tried.ridge for tried in of_matrix] == [tried.ridge for tried in alone]
+        for one, other in zip(of_matrix, alone, strict=True):
+            assert torch.allclose(one.gains, other.gains)
+    assert len({tried.gains.sum().item() for tried in together}) == len(together)
 
 
 def test_what_is_unseen_of_a_cell_is_that_of_each_of_its_coordinates():

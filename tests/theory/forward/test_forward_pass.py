@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.refusals import refusal
 from theory.diffusion.schedules import VPLinear
 from theory.diffusion.targets import NOISE, VELOCITY
 from theory.forward.forward_pass import GROUPS, Observation, observe
@@ -42,6 +43,12 @@ def test_the_network_is_shown_images_noised_as_at_its_time():
             assert torch.allclose(seen.prediction, alpha * seen.x_0 + sigma * seen.noise)
             assert torch.allclose(seen.x_t, seen.prediction)
             assert torch.equal(seen.noise[0], -seen.noise[1])
+
+
+@pytest.mark.parametrize("wrong", [0.2, 0.7])
+def test_a_prediction_that_is_no_number_is_told_with_its_time(wrong):
+    with refusal(f"network: NaN or infinity in the prediction at t={wrong}"):
+        seen_by(lambda x_t, t: x_t / (t[:, None] != wrong))
 
 
 def test_the_error_of_an_exact_network_is_none():

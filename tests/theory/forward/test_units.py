@@ -9,6 +9,7 @@ import torch
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from tests.draws import normal
 from tests.refusals import refusal
 from theory.calibration import calibrate, validate
 from theory.diffusion.schedules import VPCosine
@@ -69,6 +70,19 @@ def test_near_copies_are_those_of_all_pairs(monkeypatch):
     found_count, found = connected_components(links, directed=False)
     assert found_count == count < 60
     assert len(set(zip(expected.tolist(), found.tolist(), strict=True))) == count
+
+
+def test_mirror_images_are_found_on_either_side_of_each_other(monkeypatch):
+    """Along a second axis whose sign a mirror turns, both of a pair may lie above the other's mirror."""
+    monkeypatch.setattr("theory.forward.near_copies.ROWS", 1)
+    first, second, noise = normal(0, 40, 1, 1), normal(1, 40, 1, 1), normal(2, 80, 8, 8)
+    across = torch.linspace(-1, 1, 8).double()
+    small = 8 * first * across[:, None] + 4 * second * across
+    small = torch.cat([small + noise[:40], (small + noise[:40]).flip(2)]) + 0.02 * noise.flip(0)
+    small = small.flatten(1) - small.flatten(1).mean(1, keepdim=True)
+    small = small / small.norm(dim=1, keepdim=True)
+    pairs = {tuple(sorted(pair)) for pair in near_copies(small.float(), torch.arange(80)).tolist()}
+    assert {(k, k + 40) for k in range(40)} <= pairs
 
 
 def test_other_shapes_have_exact_copies_alone():

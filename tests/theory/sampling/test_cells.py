@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.refusals import refusal
-from theory.sampling.cells import CellWeights, partition
+from theory.sampling.cells import CellWeights, kinds_for, partition
 from theory.statistics.image_bases import dct, inverse_dct
 
 SHAPE = (2, 4, 4)
@@ -32,3 +32,9 @@ def test_missing_features_count_as_zero_and_none_is_refused():
     assert torch.allclose(made.apply([X]), 2 * X)
     with refusal("expected weights of a feature at least"):
         CellWeights(made.cells, torch.zeros(0, 1).double()).apply([X])
+
+
+def test_images_have_the_partitions_that_differ_for_their_shape():
+    assert kinds_for((2, 4, 4)) == ("whole", "channel", "pixel", "octave", "frequency")
+    assert kinds_for((1, 4, 4)) == ("whole", "pixel", "octave", "frequency")
+    assert kinds_for((7,)) == ("whole", "pixel")

@@ -5,11 +5,34 @@ import torch
 from scipy.stats import beta, binom
 
 from theory.bounds.gaussian_tails import clocks
-from toy.claims import coverage
+from toy.claims import coverage, estimation, maximal_inequalities
 from toy.claims.repetitions import PASSED_WRONGLY, as_often_as, at_most
 from toy.claims.tail_frequencies import HIGH_NOISE, LOW_NOISE, clock_grid, exceedance
 from toy.judge.claim import LEVEL
 from toy.mixtures.reverse_paths import two_components
+
+
+def test_suprema_are_of_paths_from_high_noise_to_low(monkeypatch):
+    seen = []
+
+    def followed(diffusion, x, times, process, generator):
+        seen.append((diffusion, x, times))
+        return torch.zeros(2, *x.shape, dtype=torch.float64)
+
+    monkeypatch.setattr(maximal_inequalities, "values_along_paths", followed)
+    maximal_inequalities._suprema.__wrapped__(1, 5)
+    assert len(seen) == len(maximal_inequalities.PAIRS)
+    for diffusion, x, times in seen:
+        law = diffusion.marginal(HIGH_NOISE)
+        square = law.variances[0, 0] + torch.exp(law.log_weights) @ law.means[:, 0].square()
+        assert x.square().mean().item() == pytest.approx(square.item(), rel=0.1)
+        assert (times[0], times[-1]) == pytest.approx((HIGH_NOISE, LOW_NOISE))
+
+
+def test_units_of_every_time_repetition_and_seed_have_noise_of_their_own():
+    units = [u for seed in (0, 1) for r in (0, 1) for u in estimation._units(seed, r)]
+    assert len({tuple(u.flatten().tolist()[:3]) for u in units}) == 4 * estimation.TIMES
+
 
 NOMINAL, SEEDS = 0.05, range(40)
 

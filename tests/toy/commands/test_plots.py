@@ -1,6 +1,7 @@
 """``python -m toy plots``: every figure is written, shows something, and has its data beside it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,9 @@ from PIL import Image
 
 from theory.support.errors import InputError
 from toy.__main__ import main
-from toy.figures.gallery import INDEX
+from toy.figures import gallery
+from toy.figures.gallery import GALLERY, INDEX
+from toy.figures.models import compute_loss
 
 FIGURES = [
     "schedules", "score_paths", "martingale_residual", "posterior_paths", "tower_residual",
@@ -50,6 +53,20 @@ def test_plots_writes_figures_that_show_something(tmp_path, capsys):
         with Image.open(out / f"{name}.png") as image:
             assert min(image.size) > 300
             assert not is_blank(image)
+
+
+def test_figures_have_the_seed_that_is_asked_for(tmp_path, monkeypatch):
+    seeds = []
+
+    def compute(seed):
+        seeds.append(seed)
+        return compute_loss(0.5)
+
+    entry = replace(GALLERY["loss_and_shift"], compute=compute)
+    monkeypatch.setattr(gallery, "GALLERY", {"one": entry, "other": entry})
+    main(["plots", "--out", str(tmp_path / "a"), "--seed", "3", "--quiet"])
+    main(["plots", "--out", str(tmp_path / "b"), "--quiet"])
+    assert seeds == [3, 3, 0, 0]
 
 
 def test_a_folder_that_cannot_be_written_is_refused_at_once(tmp_path):

@@ -1,7 +1,9 @@
 """``python -m toy verify``: what it writes and returns, and in how many processes."""
 
+import argparse
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +15,12 @@ from theory.support.command_line import run
 from theory.support.errors import InputError
 from toy.__main__ import main
 from toy.claims import calibration, parallel, schedules, table
+from toy.commands import plots
+from toy.commands import verify as verify_command
 from toy.commands.verify import default_jobs
 from toy.judge.claim import LEVEL, ExactClaim, Mutant, StatisticalClaim, Trial
+from toy.judge.evidence import Evidence, Explanation
+from toy.judge.verdicts import NotTried, Verdict
 from toy.numerics.reported_errors import UnresolvedError
 
 SOME = tuple(
@@ -25,6 +31,9 @@ SOME = tuple(
 ROOT = Path(__file__).parents[3]
 CLAIM_KEYS = {"cases", "id", "section", "kind", "examples", "worst", "tolerance", "level", "passed"}
 MUTANT_KEYS = {"id", "claim", "caught", "counterexample"}
+
+
+MINE = "from theory.schedules import RectifiedFlow\nmine = RectifiedFlow()\n"
 
 
 def below(limit):
@@ -133,7 +142,77 @@ def test_claims_are_listed_and_not_tried(monkeypatch, capsys):
             main(["verify", "--list", *unread])
     assert main(["verify", "--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["claim-50", "claim-101"]
+    assert [line.split() for line in lines] == [
+        [claim.id, f"§{claim.section}", *claim.says.split()] for claim in (FALLS, HOLDS)
+    ]
+
+
+def test_a_report_says_how_many_cases_were_asked_for_and_with_which_seed(monkeypatch, tmp_path):
+    out = tmp_path / "verify.json"
+    verify(monkeypatch, (HOLDS,), "--examples", 30, "--seed", 7, "--json", out)
+    report = json.loads(out.read_text())
+    assert (report["examples"], report["seed"]) == (30, 7)
+    (claim,) = report["claims"]
+    assert claim["cases"] == HOLDS.uphold(30, 7).cases != HOLDS.uphold(30, 0).cases
+
+
+def test_what_is_brought_is_tried_as_often_and_with_the_seed_that_is_asked_for(
+    monkeypatch, tmp_path
+):
+    asked = []
+
+    def tried(stages, *arguments):
+        asked.append(arguments)
+        return iter(())
+
+    monkeypatch.setattr("toy.falsifier.falsify.falsify", tried)
+    (tmp_path / "mine.py").write_text(MINE)
+    command = ["verify", "--schedule", f"{tmp_path / 'mine.py'}:mine", "--quiet"]
+    assert main([*command, "--examples", "3", "--seed", "7"]) == main(command) == 0
+    assert asked == [(3, 7), (50, 0)]
+
+
+def test_what_was_not_tried_is_told_and_written_and_a_mistake_is_told_once(
+    monkeypatch, tmp_path, capsys
+):
+    def fallen(claim):
+        off = Explanation("alpha", 0.5, 2.0, 3.0, mistake="the sign")
+        evidence = Evidence(claim, "0", "exact", 1, 1.0, 0.5, explanations=(off, off))
+        return Verdict("says", evidence, ())
+
+    found = [fallen("first"), NotTried(3, "of this"), fallen("second"), fallen("third")]
+    monkeypatch.setattr("toy.falsifier.falsify.falsify", lambda *_: iter(found))
+    mine, out = tmp_path / "mine.py", tmp_path / "report.json"
+    mine.write_text(MINE)
+    assert main(["verify", "--schedule", f"{mine}:mine", "--json", str(out), "--quiet"]) == 1
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert [line for line in lines if line.startswith("likely")] == [
+        "likely mistake: the sign", *2 * ["likely mistake: as of first"],
+    ]  # fmt: skip
+    assert lines.count("alpha at t = 0.5: expected 2, got 3, ratio 1.5") == 1
+    assert "not tried: 3 claims, as of this" in lines
+    report = json.loads(out.read_text())
+    assert report["not_tried"] == [{"count": 3, "why": "of this", "or_more": False}]
+    assert [claim["id"] for claim in report["claims"]] == ["first", "second", "third"]
+
+
+def test_a_report_is_not_written_over_what_is_brought(tmp_path):
+    mine, report = tmp_path / "mine.py", tmp_path / "report.json"
+    mine.write_text(MINE)
+    report.symlink_to(mine)
+    with pytest.raises(InputError, match="another place than the input"):
+        main(["verify", "--schedule", f"{mine}:mine", "--json", str(report), "--examples", "1"])
+    assert mine.read_text() == MINE
+
+
+@pytest.mark.parametrize("command", [verify_command, plots])
+def test_the_help_of_an_option_tells_its_default(command):
+    commands = argparse.ArgumentParser().add_subparsers()
+    command.add(commands)
+    (parser,) = commands.choices.values()
+    told = {a.dest: re.search(r"\((\d+)\)$", a.help or "") for a in parser._actions}
+    told = {name: int(found[1]) for name, found in told.items() if found}
+    assert told == {name: parser.get_default(name) for name in told} != {}
 
 
 SOME_AT_ONCE = ["--examples", "100", "--only", "debiasing,transitions,conversion", "--quiet"]

@@ -1,12 +1,16 @@
 """The divergences that the figure shows, where they are known, and that it shows both effects."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from theory.diffusion.schedules import VPLinear
-from toy.figures.calibrated_likelihood import affine_case, compute_changes, ode_divergences
+from toy.claims.likelihood_whole import whole_bound_terms
+from toy.figures.calibrated_likelihood import DATA, affine_case, compute_changes, ode_divergences
 from toy.mixtures.diffusion import Diffusion
-from toy.mixtures.mixture import GaussianMixture
+from toy.mixtures.mixture import GaussianMixture, float64
+from toy.strategies.time_pairs import time_pair
 
 
 def diffusion(schedule):
@@ -34,3 +38,15 @@ def test_the_bound_falls_and_the_divergences_follow_or_do_not():
     assert found.missed.change["kl_ode"].max() > 1e-2
     assert found.sloped.change["kl_ode"].max() > 2e-2
     assert found.missed.log_snr == pytest.approx(-1.0)
+
+
+def test_a_change_is_what_is_calibrated_less_what_is_not():
+    found, missed = compute_changes(3), affine_case(-1.0)
+    before = replace(missed, bias=found.missed.bias[0].item())
+    for name, change in found.missed.change.items():
+        of = (getattr(whole_bound_terms(case), name) for case in (before.calibrated(), before))
+        assert change[0].item() == pytest.approx(next(of) - next(of), abs=1e-9)
+    pair, bias = time_pair(VPLinear(), 5.0, -8.0), found.sloped.bias[-1].item()
+    law = Diffusion(DATA.mixture(), VPLinear())
+    after, uncalibrated = ode_divergences(law, pair, 0.2, float64([0.0, bias])).tolist()
+    assert found.sloped.change["kl_ode"][-1].item() == pytest.approx(after - uncalibrated, abs=1e-5)

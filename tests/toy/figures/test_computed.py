@@ -1,5 +1,6 @@
 """Numbers of figures where they are known another way: nothing is in another's place."""
 
+import pytest
 import torch
 
 from theory.diffusion.schedules import VPLinear
@@ -11,11 +12,17 @@ from toy.strategies.likelihood import LikelihoodCase
 from toy.strategies.time_pairs import time_pair
 
 
-def test_divergences_are_those_of_the_claim_each_with_its_bound():
-    found = compute_divergences(3).by_slope
+@pytest.mark.parametrize(
+    ("family", "ends", "others"),
+    [("by_slope", (0.55, 1.5), {"bias": 0.2}), ("by_bias", (-1.0, 1.0), {"slope": 0.8})],
+)
+def test_divergences_are_those_of_the_claim_each_with_its_bound(family, ends, others):
+    found = getattr(compute_divergences(3), family)
+    assert (found.parameter[0], found.parameter[-1]) == ends
     pair = time_pair(VPLinear(), 1.0, 0.0)
-    for k, slope in enumerate(found.parameter.tolist()):
-        terms = bound_terms(LikelihoodCase(DATA, pair, slope, 0.0, 0.2, 0.0, 1.3))
+    for k, value in enumerate(found.parameter.tolist()):
+        of = {"slope": value, "bias": value} | others
+        terms = bound_terms(LikelihoodCase(DATA, pair, **of, centre=0.0, offset=0.0, ratio=1.3))
         assert (found.sde[k], found.ode[k]) == (terms.kl_sde, terms.kl_ode)
         assert found.sde_bound[k] == terms.kl_prior + terms.j_sm
         assert found.ode_bound[k] == terms.kl_prior + (terms.j_sm * terms.j_fisher) ** 0.5

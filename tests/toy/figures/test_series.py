@@ -1,11 +1,9 @@
 """Every curve of a figure is the series that its label names, on the panel that its title names."""
 
-from contextlib import contextmanager
-
-import matplotlib
+import pytest
 import torch
 
-from tests.draws import normal
+from tests.toy.figures.panels import are_labelled, panels, series, shows
 from toy.figures.calibrated_likelihood import (
     TERM_LOOKS,
     ChangesOfModels,
@@ -20,35 +18,6 @@ from toy.figures.orders import ORDER_LOOKS, OrderLosses, draw_orders
 
 N = 5
 X = torch.linspace(1.0, 2.0, N, dtype=torch.float64)
-
-
-def series(seed, *shape):
-    """Positive numbers, other ones for every seed."""
-    return normal(seed, *(shape or (N,))).exp()
-
-
-@contextmanager
-def panels(count):
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    figure, axes = pyplot.subplots(1, count, layout="constrained", squeeze=False)
-    yield list(axes[0])
-    pyplot.close(figure)
-
-
-def drawn(ax):
-    """By label, what each line shows: x and y."""
-    return {
-        line.get_label(): tuple(torch.as_tensor(v).double() for v in line.get_data())
-        for line in ax.get_lines()
-    }
-
-
-def shows(ax, label, x, y):
-    """Whether the line of this label goes through these points."""
-    got_x, got_y = drawn(ax)[label]
-    return torch.equal(got_x, x.double()) and torch.equal(got_y, y.double())
 
 
 def test_divergences_lie_under_the_bounds_of_their_own():
@@ -98,6 +67,7 @@ def test_errors_are_of_the_estimator_that_is_named():
     )
     with panels(2) as axes:
         draw_recovered(axes, found)
+        assert are_labelled(axes, ("time", r"$|\eta_t|^2$"), ("time", r"\hat\eta_t-\eta_t"))
         left, right = axes
         assert shows(left, "planted", X, found.planted)
         assert shows(right, "plain average", X, found.plain_error)
@@ -114,6 +84,7 @@ def test_losses_are_of_the_order_that_is_named():
     found = OrderLosses(10, X, series(9), excess)
     with panels(2) as (left, right):
         draw_orders((left, right), found)
+        assert are_labelled((left, right), ("SNR", r"e_\theta-e|"), ("SNR", r"e_\theta-E[e|x_t]"))
         assert shows(left, "exact", X, found.least)
         for name, (color, _, label) in ORDER_LOOKS.items():
             assert shows(left, label, X, found.least + excess[name])
@@ -127,6 +98,16 @@ def test_guided_predictions_and_their_errors_are_of_the_way_that_is_named():
     found = GuidedPredictions(3.0, X, series(20), predictions, X + 5, errors)
     with panels(2) as (left, right):
         draw_guidance((left, right), found)
+        assert are_labelled(
+            (left, right), ("x_t", "prediction"), ("scale $w$", "root mean square error")
+        )
+        low, high = left.get_ylim()
+        (band,) = left.collections
+        top = {x: y for x, y in band.get_paths()[0].vertices.tolist() if y > low}
+        share = found.density / found.density.max()
+        expected = dict(zip(X.tolist(), (low + 0.2 * (high - low) * share).tolist(), strict=True))
+        assert top == pytest.approx(expected)
+        assert left.get_title() == "Guidance scale 3"
         for name, (color, style, label) in GUIDED_LOOKS.items():
             assert shows(left, label, X, predictions[name])
             of_name = [

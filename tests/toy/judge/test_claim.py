@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import strategies as st
 
+from toy.judge import claim as judging
 from toy.judge.claim import (
     EXACT_TOLERANCE,
+    LEVEL,
     ExactClaim,
     Mutant,
     StatisticalClaim,
@@ -16,7 +18,18 @@ from toy.judge.claim import (
     statistical_claim,
 )
 from toy.judge.evidence import Evidence, false_alarm_probability
-from toy.judge.verdicts import Verdict, falls, report_lines, stands, summary_line, verify
+from toy.judge.verdicts import (
+    OPEN,
+    MutantVerdict,
+    NotTried,
+    Verdict,
+    as_json,
+    falls,
+    report_lines,
+    stands,
+    summary_line,
+    verify,
+)
 from toy.numerics.reported_errors import UnresolvedError, report
 
 EXAMPLES, SEED = 40, 0
@@ -83,6 +96,23 @@ def test_a_mutant_that_rarely_fails_is_looked_for_among_all_cases():
     assert case_of(claim.catch(rare, 10, SEED)) % 50 == 7
 
 
+def test_more_cases_are_drawn_for_a_mutant_with_the_seed_of_the_run(monkeypatch):
+    asked = []
+
+    def drawn(strategy, count, seed):
+        asked.append((count, seed))
+        return []
+
+    monkeypatch.setattr(judging, "_drawn", drawn)
+    claim = replace(exact(below(1001)), share=0.1)
+    for examples, seed in ((20, 3), (400, 4)):
+        assert claim.catch(Mutant("none", below(1001)), examples, seed) is None
+    assert asked == [(judging.SEARCHED, 3), (400, 4)]
+    monkeypatch.undo()
+    first, other = (judging._drawn(st.integers(0, 10**6), 30, seed) for seed in (1, 2))
+    assert len(first) == len(other) == 30 and first != other
+
+
 def test_a_mutant_that_is_the_claim_survives():
     claim = exact(below(1001))
     assert claim.catch(Mutant("same", claim.error), 200, SEED) is None
@@ -142,6 +172,15 @@ def test_a_claim_is_left_open_unless_enough_is_resolved():
     assert (half.open, half.passed) == (False, True)
     assert 0 < half.unresolved < 100
     assert replace(exact(resolved_below(0)), to_resolve=0.0).uphold(20, SEED).open
+
+
+def test_a_claim_that_is_not_left_open_is_not_counted_among_those_not_resolved():
+    some_open = replace(exact(resolved_below(900)), to_resolve=0.5)
+    (verdict,) = verify([some_open], 200, SEED)
+    assert verdict.evidence.unresolved > 0
+    assert "not resolved" not in summary_line([verdict])
+    (left_open,) = verify([exact(resolved_below(900))], 200, SEED)
+    assert ", 1 not resolved" in summary_line([verdict, left_open])
 
 
 def test_what_falls_is_not_left_open():
@@ -262,6 +301,12 @@ def test_a_run_stands_when_claims_hold_and_mutants_are_caught(claims, stand):
     assert stands(list(verify(claims, EXAMPLES, SEED))) == stand
 
 
+def test_the_last_line_counts_what_holds_what_is_left_open_and_what_is_caught():
+    claims = HOLDS, FALLS, SURVIVED, exact(resolved_below(900)), statistical(2.0)
+    line = summary_line(list(verify(claims, 200, SEED)))
+    assert line.startswith("2 of 5 claims hold, 1 not resolved, 2 of 3 mutants caught; ")
+
+
 def within(n, limit=1001):
     """The error of ``below``, with its limit as an argument."""
     return below(limit)(n)
@@ -276,6 +321,17 @@ def test_mutants_are_made_of_wrong_arguments_and_of_other_checks():
     five, same, ten = (claim.catch(m, 200, SEED) for m in claim.mutants)
     assert (case_of(five) >= 5, same, case_of(ten) >= 10) == (True, None, True)
     assert claim.uphold(100, SEED).examples == 50
+
+
+def test_a_claim_keeps_what_it_is_made_with():
+    made = exact_claim("id", "3", "says", st.just(1), within, always=(5000,), share=0.5)
+    assert (made.id, made.section, made.says) == ("id", "3", "says")
+    assert (made.always, made.share, made.mutants) == ((5000,), 0.5, ())
+    assert made.uphold(1, SEED).counterexample == "5000"
+    chance = statistical_claim("id", "3", "says", lambda seed: Trial(0.5, 7), asymptotic=True)
+    evidence = chance.uphold(1, SEED)
+    assert (evidence.claim, evidence.section, evidence.kind) == ("id", "3", "statistical")
+    assert (evidence.level, evidence.asymptotic) == (LEVEL, True)
 
 
 def test_statistical_mutants_are_made_of_wrong_arguments():
@@ -307,6 +363,21 @@ def test_the_quadratures_own_error_counts_against_claim_and_mutant():
     assert claim.catch(Mutant("not clear", with_quadrature(2 * half, half)), 20, SEED) is None
 
 
+def test_the_largest_error_of_the_quadrature_is_told():
+    """Not of the first case, nor of the last."""
+    reported = []
+
+    def error(n):
+        reported.append(n * 1e-13)
+        report(reported[-1])
+        return 0.0
+
+    evidence = exact(error).uphold(20, SEED)
+    assert evidence.quadrature == max(reported) not in (reported[0], reported[-1])
+    (line,) = report_lines(Verdict("says", evidence, ()))
+    assert f"(quadrature {max(reported):.1e})" in line
+
+
 def test_one_case_without_a_number_is_a_counterexample():
     evidence = exact(lambda n: math.nan if n >= 10 else 0.0).uphold(200, SEED)
     assert not evidence.passed
@@ -324,6 +395,63 @@ def test_cases_without_a_number_are_not_counted_as_tried():
     evidence = Evidence("claim", "0", "exact", 10, 1e-9, 1e-8, unresolved=3)
     (line,) = report_lines(Verdict("says", evidence, ()))
     assert line.endswith("says; worst 1.0e-09 of 1e-08 in 7 cases, 3 not resolved")
+
+
+CHANCE = Evidence("chance", "7", "statistical", 50, 0.5, 1.0, 1e-8, asymptotic=True)
+EXACT = Evidence("exact", "3", "exact", 10, 1e-9, 1e-8, quadrature=2e-10)
+
+
+@pytest.mark.parametrize(
+    ("evidence", "word", "measured"),
+    [
+        (CHANCE, "holds", "deviation 0.50 of its threshold at asymptotic level 1e-08, n = 50"),
+        (
+            replace(CHANCE, asymptotic=False, worst=2.0),
+            "FALLS", "deviation 2.00 of its threshold at level 1e-08, n = 50",
+        ),
+        (EXACT, "holds", "worst 1.0e-09 of 1e-08 (quadrature 2.0e-10) in 10 cases"),
+        (
+            replace(EXACT, unresolved=2, quadrature=0.0),
+            "holds", "worst 1.0e-09 of 1e-08 in 8 cases, 2 not resolved",
+        ),
+        (
+            replace(EXACT, unresolved=10, open=True, worst=math.inf),
+            "OPEN", "none of 10 cases could be resolved",
+        ),
+    ],
+)  # fmt: skip
+def test_a_line_says_whether_a_claim_holds_and_how_it_was_measured(evidence, word, measured):
+    line, *more = report_lines(Verdict("as it says", evidence, ()))
+    assert line == f"{word:6} §{evidence.section}  {evidence.claim:16} as it says; {measured}"
+    assert more == ([f"          {OPEN}"] if evidence.open else [])
+
+
+def test_plain_data_has_what_was_tried_and_said_and_what_was_not():
+    mutants = MutantVerdict("caught", "exact", "7"), MutantVerdict("left", "exact", None)
+    found = as_json(
+        [Verdict("as it says", EXACT, mutants), Verdict("by chance", CHANCE, ())],
+        [NotTried(3, "of this", or_more=True), NotTried(1, "of that")],
+    )
+    exact_one, chance = found["claims"]
+    assert (exact_one["id"], exact_one["says"], exact_one["passed"]) == (
+        "exact",
+        "as it says",
+        True,
+    )
+    assert exact_one == {"id": "exact", "says": "as it says", "passed": True} | {
+        key: value for key, value in vars(EXACT).items() if key != "claim"
+    }
+    assert (chance["id"], chance["says"], chance["level"]) == ("chance", "by chance", 1e-8)
+    assert found["mutants"] == [
+        {"id": "caught", "claim": "exact", "counterexample": "7", "caught": True},
+        {"id": "left", "claim": "exact", "counterexample": None, "caught": False},
+    ]
+    assert found["not_tried"] == [
+        {"count": 3, "why": "of this", "or_more": True},
+        {"count": 1, "why": "of that", "or_more": False},
+    ]
+    assert found["false_alarm_probability"] == 0
+    assert found["asymptotic_false_alarm_probability"] == 1e-8
 
 
 def test_the_last_line_adds_up_proven_and_asymptotic_levels_apart():

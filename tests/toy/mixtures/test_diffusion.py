@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy.stats import kstest
 
 from theory.diffusion.schedules import EDM, RectifiedFlow, VPLinear
+from theory.diffusion.targets import DATA, FLOW, NOISE
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.mixture import GaussianMixture
 from toy.numerics.quadrature import expectation
@@ -236,3 +237,11 @@ def test_a_far_component_loses_no_digits_of_the_point(x_t):
         earlier = (alpha_s * Fraction(deviation)) ** 2 + sigma_s**2
         exact = (a * earlier * Fraction(x_t) + v * alpha_s * Fraction(place)) / (a**2 * earlier + v)
         assert abs(Fraction(kernel.means[k, 0].item()) - exact) <= abs(exact) * Fraction(1e-15)
+
+
+def test_the_size_of_a_prediction_is_that_of_its_terms():
+    """The farthest mean and the widest deviation, times A, and B."""
+    diffusion = Diffusion(LINE, RectifiedFlow())
+    assert diffusion.target_size(DATA, 0.3) == pytest.approx(2 + 0.3**0.5)
+    assert diffusion.target_size(NOISE, 0.3) == 1
+    assert diffusion.target_size(FLOW, 0.3) == pytest.approx(3 + 0.3**0.5)

@@ -262,6 +262,7 @@ def test_a_batch_of_mixtures_samples_each_from_its_own():
 
 ONES, MEANS, EYES = torch.ones(2), torch.zeros(2, 3), torch.eye(3).repeat(2, 1, 1)
 UPPER = torch.ones(3, 3).triu(1)
+SMALL = 1e-6 * EYES
 REFUSED = {
     "zero weight": (lambda: GaussianMixture.diagonal(0 * ONES, MEANS, ONES), "positive weights"),
     "zero variance": (lambda: GaussianMixture.diagonal(ONES, MEANS, 0 * ONES), "positive"),
@@ -284,6 +285,7 @@ REFUSED = {
     "NaN covariance": (lambda: GaussianMixture.full(ONES, MEANS, EYES * torch.nan), "finite sym"),
     "infinite covariance": (lambda: GaussianMixture.full(ONES, MEANS, EYES + torch.inf), "finite sym"),
     "asymmetric": (lambda: GaussianMixture.full(ONES, MEANS, EYES + 0.1 * UPPER), "symmetric"),
+    "asymmetric, small": (lambda: GaussianMixture.full(ONES, MEANS, SMALL + 1e-8 * UPPER), "symm"),
     "no covariances": (lambda: GaussianMixture.full(ONES, MEANS, EYES[:0]), "got"),
     "too few covariances": (lambda: GaussianMixture.full(ONES, MEANS, EYES[:1]), "got"),
 }  # fmt: skip
@@ -320,6 +322,11 @@ def test_atoms_are_the_limit_of_narrow_components():
     assert not torch.equal(one.martingale(x, 0.3), one.martingale(x, 0.4))
     assert atoms.variances.tolist() == [[0.0, 0.0], [0.0, 0.0]]
     assert not atoms.score(points[0].double()).isfinite().all()
+
+
+def test_rounding_of_a_large_covariance_is_no_asymmetry():
+    rough = GaussianMixture.full(ONES, MEANS, 1e9 * (EYES.double() + 1e-8 * UPPER))
+    assert torch.allclose(rough.variances, torch.full_like(rough.variances, 1e9))
 
 
 def test_samples_have_the_covariance_of_a_rotation_that_is_no_reflection():
