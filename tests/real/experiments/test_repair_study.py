@@ -404,7 +404,7 @@ def test_each_cell_is_the_mean_of_its_network_and_correction(reported):
 
 
 def test_words_say_the_floor_the_cost_and_each_distance(reported):
-    above, distances, few, cost, _ = reported.sections
+    _, distances, few, cost, _ = reported.sections
     assert distances.text == ("Other real images are at 0.250.",)
     assert distances.tables[0].caption == "a distance at 20 evaluations"
     assert cost.text == (
