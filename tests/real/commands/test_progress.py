@@ -1,9 +1,11 @@
-"""The progress bar of a command ends at its end: as much is counted as was announced."""
+"""What a command counts is what it announced, and no more images go at once than are asked for."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
+from real.checkpoints.loading import load
 from real.cli import main
 
 FEW = ["--images", "16"]
@@ -27,8 +29,19 @@ FILES = {
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_as_much_is_counted_as_was_announced(command, tmp_path, monkeypatch, digits_calibration):
-    bars = []
+def test_as_much_is_counted_as_was_announced_in_batches_as_asked(
+    command, tmp_path, monkeypatch, digits_calibration
+):
+    bars, sizes = [], []
+
+    def watched(*given):
+        network = load(*given)
+
+        def predict(x_t, *more):
+            sizes.append(len(x_t))
+            return network.predict(x_t, *more)
+
+        return replace(network, predict=predict)
 
     @contextmanager
     def counting(total, name, quiet):
@@ -41,8 +54,11 @@ def test_as_much_is_counted_as_was_announced(command, tmp_path, monkeypatch, dig
         yield more
 
     monkeypatch.setattr("real.commands.arguments.counting", counting)
+    monkeypatch.setattr("real.commands.loading.load", watched)
     made = {"validate": "--calibration", "quality": "--calibration"}.get(command)
     arguments = [command, "digits", *COMMANDS[command]]
     arguments += [made, str(digits_calibration)] if made else []
+    arguments += [] if command == "encode" else ["--batch-size", "3"]
     assert main([*arguments, "--quiet", "--out", str(tmp_path / FILES.get(command, "out"))]) == 0
     assert bars and all(announced == counted > 0 for announced, counted in bars)
+    assert max(sizes, default=3) == 3
