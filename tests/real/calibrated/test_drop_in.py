@@ -564,6 +564,19 @@ def test_what_is_pushed_is_what_is_attached_by_its_id(tmp_path, monkeypatch, fol
         assert torch.equal(sample(pipe, "sd1"), expected)
 
 
+def test_a_card_names_the_network_the_target_and_what_was_used(calibrations):
+    made = calibrations["sd1"].with_provenance(
+        checkpoint="some/network", fingerprint="abc", images=123, order=1, seed=7
+    )
+    card = calibration_card(made, "some/one")
+    rows = [line for line in card.splitlines() if line.startswith("| ") and line != "| | |"]
+    assert rows == [
+        "| network | some/network |", "| fingerprint | abc |", f"| target | {made.target.name} |",
+        "| images | 123 |", f"| times | {len(made.times)} |", "| order | 1 |",
+    ]  # fmt: skip
+    assert "# A calibration of some/network" in card
+
+
 def test_a_card_says_what_is_not_certain_and_what_is_doubted(calibrations):
     nothing = replace(
         calibrations["sd1"], total_certificate=-1.0, doubts=("its channels are reversed",)

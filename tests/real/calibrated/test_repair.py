@@ -87,6 +87,12 @@ def test_the_numbers_of_a_repair_are_of_the_network_that_they_name(found):
     numbers = repair_report(found, Origin("command"), None).numbers
     assert set(numbers["above_full"]) == {NONE, ORDER_0, ORDER_1, AGAINST_FULL}
     assert numbers["kept"] == ORDER_1
+    parameters = dict(found.original.modules["unet"].named_parameters())
+    assert numbers["parameters"] == sum(tensor.numel() for tensor in parameters.values())
+    assert numbers["images_held_out"] == len(found.losses[NONE])
+    log_snr = found.calibration.grid.log_snr.tolist()
+    assert [row["log_snr"] for row in numbers["times"]] == log_snr
+    assert [row["t"] for row in numbers["times"]] == found.calibration.times.tolist()
     for name, above in numbers["above_full"].items():
         assert above == vars(found.above_full(name))
     for k, row in enumerate(numbers["times"]):

@@ -10,11 +10,17 @@ import numpy as np
 import pytest
 import torch
 
+from real.calibrated.calibrate import calibrate_checkpoint
+from real.calibrated.candidates import NOTHING, Branches, Candidate, Candidates
+from real.calibrated.fitted_solvers import unfitted_solver
+from real.checkpoints import load
 from real.cli import main
 from real.commands import quality, throughput
 from real.experiments import training
+from real.images.opening import open_images
 from real.running import Timing
 from real.solvers.sampling import solver_times
+from tests.real.calibrated.test_conditions import classes as network_of_classes  # noqa: F401
 from tests.refusals import refusal
 from theory.diffusion.likelihood_bound import solver_weights
 from theory.estimators.control_variates import NAMED
@@ -252,3 +258,137 @@ def test_what_a_bet_has_proven_is_said_of_each_time(monkeypatch, capsys):
         "miscalibrated at 1 of 2 times, from 30 of 50 images; enough is an e-value of 40 (Bonferroni), so "
         "that an error of any kind has probability 0.05 at most",
     ]
+
+
+SAMPLED = {
+    "quality": ("real.quality.measure.measure_quality", ["--nfe", "1", "--calibration", "MADE"]),
+    "compare": ("real.quality.measure.measure_quality", ["NET", "--nfe", "1", "--times", "2"]),
+    "compare, null": (
+        "real.quality.measure.measure_quality",
+        ["NET", "--nfe", "1", "--times", "2", "--condition", "null"],
+    ),
+    "solver-study": ("real.experiments.solver_study.solver_study", ["--nfe", "2"]),
+    "choose": ("real.quality.choice.choose", ["--nfe", "2"]),
+}
+
+
+@pytest.mark.parametrize("command", SAMPLED)
+def test_samples_have_the_conditions_of_what_they_are_held_against(
+    command,
+    network_of_classes,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    """Every other image is known, all of the class 0; every second of the others is of 1 and 2 in turn."""
+    place, options = SAMPLED[command]
+    checkpoint = load(network_of_classes / "net")
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "i.npz", images=pixels, labels=np.tile([0, 1, 0, 1, 0, 2, 0, 2], 8))
+    images = open_images(str(tmp_path / "i.npz"), "calibration", (1, 8, 8))
+    calibrate_checkpoint(
+        checkpoint, images.every_other(0), [300, 600], conditions=images.every_other(0).labels
+    ).save(tmp_path / "c.safetensors")
+    names = {"MADE": str(tmp_path / "c.safetensors"), "NET": checkpoint.reference}
+    monkeypatch.setattr(Candidates, "made", nothing_alone)
+    arguments = [command.split(",")[0], names["NET"], *(names.get(word, word) for word in options)]
+    more = ["--data", str(tmp_path / "i.npz"), "--samples", "16", "--features", "pixels"]
+    out = tmp_path / ("o.safetensors" if command == "choose" else "o")
+    (first, *rest), _ = asked(monkeypatch, place, [*arguments, *more, "--out", str(out)])
+    plan = rest[0].__self__ if command == "choose" else first
+    assert plan.condition.tolist() == ([3] * 16 if "null" in command else [1, 2] * 8)
+    assert plan.samples == 16
+
+
+def nothing_alone(plan):
+    """The first of the candidates."""
+    yield NOTHING, Candidate(Branches(0.0), unfitted_solver(plan.checkpoint, "ddim", plan.nfe))
+
+
+@pytest.mark.parametrize("solver", [None, "unipc"])
+def test_a_choice_is_among_the_solvers_and_calls_that_are_asked_for(solver, tmp_path, monkeypatch):
+    seen = []
+
+    def made(plan):
+        seen.append(plan)
+        raise Seen
+
+    monkeypatch.setattr(Candidates, "made", made)
+    named = ["--solver", solver] if solver else []
+    arguments = [
+        "choose",
+        "digits",
+        "--nfe",
+        "3",
+        "--features",
+        "pixels",
+        "--batch-size",
+        "7",
+        *named,
+    ]
+    with pytest.raises(Seen):
+        main([*arguments, "--quiet", "--out", str(tmp_path / "c.safetensors")])
+    (plan,) = seen
+    assert (plan.nfe, plan.guidance, plan.flow["batch_size"]) == (3, 0.0, 7)
+    assert plan.solvers == ((solver,) if solver else ("ddim", "dpm-multi-2"))
+    assert plan.others == (() if solver else ("dpm-multi-2", "unipc"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("nfe", "3"), ("seeds", "4"), ("solver", "ddim"), ("features", "pixels")]
+)
+def test_what_is_only_of_samples_is_refused_where_none_are_drawn(option, value, tmp_path):
+    with refusal(f"--{option}: expected --samples beside it, without which none are drawn"):
+        main(["compare", "digits", "digits", f"--{option}", value, "--out", str(tmp_path / "c")])
+
+
+def test_what_a_comparison_was_told_is_in_its_report(tmp_path, monkeypatch):
+    arguments = ["compare", "digits", "digits", "--at", "5,900", "--images", "8", "--draws", "2"]
+    more = ["--seed", "5", "--dtype", "bfloat16", "--out", str(tmp_path / "c")]
+    place = "real.reports.comparison.comparison_report"
+    (networks, found, samples), told = asked(monkeypatch, place, [*arguments, *more])
+    assert [network.reference for network in networks] == ["digits", "digits"]
+    assert (len(found.rises), samples) == (8, None)
+    assert told.pop("origin").command.startswith("python -m real compare digits digits --at 5,900")
+    assert told == {
+        "data": "digits", "seed": 5, "draws": 2, "dtype": "bfloat16", "times": "5, 900",
+    }  # fmt: skip
+
+
+def test_what_samples_of_a_fitted_solver_were_told_is_in_their_report(
+    tmp_path, monkeypatch, digits_checkpoint
+):
+    file = tmp_path / "f.safetensors"
+    Candidate(Branches(0.0), unfitted_solver(digits_checkpoint, "unipc", 3)).save(file, {}, {})
+    monkeypatch.setattr("real.quality.measure.measure_quality", lambda plan, reference: [])
+    arguments = ["quality", "digits", "--fitted", str(file), "--images", "8", "--samples", "4"]
+    more = ["--seed", "5", "--features", "pixels", "--out", str(tmp_path / "q")]
+    place = "real.reports.quality.quality_report"
+    (plan, reference, _), told = asked(monkeypatch, place, [*arguments, *more])
+    assert (plan.nfe, plan.seeds, len(reference.rows)) == ((3,), (5, 6, 7), 8)
+    assert {name: sampler.name for name, sampler in plan.samplers.items()} == {
+        "before": "unipc", "after": "fitted unipc",
+    }  # fmt: skip
+    assert told["digest"] is None
+    assert told["settings"] == {
+        "calibration": None, "unconditional": None, "fitted": str(file), "data": "digits",
+        "guidance": 0.0, "solver": "unipc", "nfe": "3", "samples": 4, "seed": 5, "seeds": 3,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_a_fit_is_made_under_the_conditions_of_its_images_or_all_in_turn(
+    labelled,
+    network_of_classes,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    network = str(network_of_classes / "net")
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 8), dtype=np.uint8)
+    labels = {"labels": np.array([2, 2, 1, 1, 2, 2, 1, 1])} if labelled else {}
+    np.savez(tmp_path / "i.npz", images=pixels, **labels)
+    arguments = ["fit-solver", network, "--nfe", "3", "--data", str(tmp_path / "i.npz")]
+    more = ["--starts", "18", "--fresh", "16", "--out", str(tmp_path / "f.safetensors")]
+    place = "real.calibrated.fitted_solvers.fit_checkpoint_solver"
+    _, made = asked(monkeypatch, place, [*arguments, *more])
+    expected = labels["labels"].tolist() if labelled else [0, 1, 2] * 6
+    assert made["conditions"].tolist() == expected
