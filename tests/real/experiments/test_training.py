@@ -14,7 +14,7 @@ from PIL import Image
 
 from real.checkpoints import load
 from real.cli import main
-from real.experiments.training import ASSIGNMENTS, TrainingRecipe, train_classes, train_digits
+from real.experiments.training import ASSIGNMENTS, TrainingRecipe, loop, train_classes, train_digits
 from real.experiments.training import record as recording
 from real.experiments.training.examples import Examples, labelled
 from real.experiments.training.loop import Trainer, run_training
@@ -199,6 +199,7 @@ def test_the_recorded_mean_is_a_calibration_of_the_network(tmp_path):
         checkpoint.predict, checkpoint.schedule, images=training[:400], times=recorded.times[5:-5:5],
         order=0, policy=replace(CERTIFIED, certified=False),
     )  # fmt: skip
+    assert torch.equal(recorded.mean_image, training.double().mean(0))
     assert recorded.provenance["evaluations"] == 120 * 64
     assert {choice.draws for choice in recorded.choices} == {
         max(1, 120 * 64 // (len(training) * len(recorded.times)))
@@ -492,3 +493,51 @@ def test_a_step_is_adamws_at_the_rate_of_the_step_on_a_clipped_gradient():
         adam.step()
     for found, wanted in zip(trainer.network.parameters(), own.parameters(), strict=True):
         torch.testing.assert_close(found, wanted)
+
+
+def test_the_curve_has_fifty_means_each_of_the_losses_since_the_last(tmp_path, monkeypatch):
+    trainer = trainer_of(replace(SHORT, steps=100))
+
+    def step(examples):
+        trainer.progress.step += 1
+        return torch.tensor(float(trainer.progress.step))
+
+    monkeypatch.setattr(trainer, "step", step)
+    run_training(trainer, examples_of(), tmp_path / "state.pt", {}, quiet=True)
+    assert trainer.progress.curve == [(k, k - 0.5) for k in range(2, 101, 2)]
+
+
+def test_a_run_takes_as_many_steps_as_the_rest_of_its_time_allows(monkeypatch):
+    """Steps take 1/8 s while they warm up and 1/16 s then; 5 s were spent before, 10 s are left."""
+    trainer, clock = trainer_of(SHORT), [100.0]
+    trainer.progress.seconds = 5.0
+
+    def step(examples):
+        clock[0] += 1 / 8 if trainer.progress.step < 50 else 1 / 16
+        trainer.progress.step += 1
+        return torch.zeros(())
+
+    monkeypatch.setattr(trainer, "step", step)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    spent = 5 + 50 / 8 + 50 / 16
+    assert loop._steps_within(spent + 10, trainer, examples_of()) == 100 + 160
+    assert trainer.progress.seconds == spent
+
+
+def test_losses_of_the_record_are_of_kept_images_with_their_labels_and_without(
+    tmp_path, monkeypatch
+):
+    """And the classes are counted of those that were trained on."""
+    seen = []
+    monkeypatch.setattr(
+        "real.experiments.training.classes.held_out_loss",
+        lambda trainer, examples: seen.append(examples) or float(len(seen)),
+    )
+    record = train_small(tmp_path)
+    assert record["kept_images_loss_per_pixel"] == {"labels": 1.0, "null label": 2.0}
+    data = examples_from(*images_of(17, 8, 1, 3), 3).shuffled()
+    for examples, labels in zip(seen, (data.labels[12:], torch.full((5,), 3)), strict=True):
+        assert torch.equal(examples.images, data.images[12:])
+        assert torch.equal(examples.labels, labels)
+    counts = data.labels[:12].bincount(minlength=3).tolist()
+    assert record["training_images_of_each_class"] == counts

@@ -6,8 +6,9 @@ import pytest
 
 from real.calibrated.fitted_solvers import unfitted_solver
 from real.calibrated.repair import NONE, ORDER_1
-from real.reports.elements import BAD, GOOD, PLAIN
-from real.reports.fitted import fitted_verdict
+from real.reports.elements import BAD, GOOD, PLAIN, Section
+from real.reports.fitted import fitted_report, fitted_verdict
+from real.reports.origin import Origin
 from real.reports.repair import _above, _losses, _summary, _verdict
 from tests.real.exact import exact_checkpoint
 from theory.calibration.verdict import DO_NOT, UNDECIDED, USE
@@ -97,3 +98,24 @@ def test_losses_of_a_repair_stand_under_their_names():
     table = _losses(times)
     assert table.columns == ("t", "log-SNR", "one", "other")
     assert table.rows == [["0.5", "1.25", "3", "4"]]
+
+
+def test_the_page_of_a_fit_tells_its_settings_in_words(monkeypatch):
+    monkeypatch.setattr(FittedSolver, "parts", (TRAJECTORY, MARGINALS))
+    figures = {"evaluations_fitting": 300, "evaluations": 1000}
+    found = fitted(6.0, 1.0)
+    moments = found.figures["moments"] | {"fall": 3.0}
+    figures |= found.figures | {"moments": moments, "fine_solution_error": 0.1}
+    made = found.provenance | {"seed": 5, "calibrations": ["abc", None]}
+    found = replace(found, figures=figures, provenance=made)
+    report = fitted_report(found, (), Section("To use it"), 2, Origin("fit-solver"))
+    assert report.title == "ddim in 2 evaluations, fitted to table"
+    assert report.summary[0] == (
+        "ddim, 2 evaluations: trajectory, marginals fitted with 300 network evaluations, 700 more on "
+        "fresh starts"
+    )
+    told = dict(report.sections[-1].tables[0].rows)
+    assert told["schedule"].startswith("DiscreteSchedule(1000 steps")
+    assert (told["seed"], told["calibrations"], told["nfe"]) == ("5", "abc", "2")
+    assert told["fingerprint of the network"] == "exact" and "checkpoint" not in told
+    assert report.numbers == {"figures": figures, "provenance": made}
