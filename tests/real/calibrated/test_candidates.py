@@ -18,7 +18,7 @@ from real.calibrated.candidates import (
     Candidates,
     meaning_of,
 )
-from real.calibrated.fitted_solvers import load_fitted, unfitted_solver
+from real.calibrated.fitted_solvers import fit_checkpoint_solver, load_fitted, unfitted_solver
 from real.calibrated.guidance import Guided
 from real.checkpoints import load
 from real.cli import main
@@ -151,6 +151,21 @@ def test_calibrations_are_made_from_so_many_images_at_most_and_fits_from_all(mon
     assert torch.equal(made.image_ids, image_ids(few).sort().values)
     plan._fitted(Branches(0.0), (START,))
     assert asked == [(("flow-euler",), 3, 24, (START,), LEAST_STARTS)]
+
+
+def test_a_fit_says_of_which_network_solver_and_images_it_is():
+    checkpoint = exact_checkpoint("flow", scheduler_config={"num_train_timesteps": 500})
+    noise = torch.randn(24, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+    fitted = fit_checkpoint_solver(
+        checkpoint, checkpoint.predict, ("flow-euler",), 3, images=ImageSource.of("some", noise),
+        parts=(START,), starts=16, fresh=16, provenance={"note": "own"},
+    )  # fmt: skip
+    expected = {
+        "checkpoint": "flow", "fingerprint": "exact", "schedule": checkpoint.schedule.describe(),
+        "target": "flow", "time_scale": 500, "solver": "flow-euler", "nfe": 3, "data": "some",
+        "note": "own",
+    }  # fmt: skip
+    assert {name: fitted.provenance.get(name) for name in expected} == expected
 
 
 def test_one_part_of_one_branch_is_enough_to_change_something(candidates):

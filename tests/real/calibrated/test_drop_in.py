@@ -549,6 +549,12 @@ def test_what_is_pushed_is_what_is_attached_by_its_id(tmp_path, monkeypatch, fol
     assert drop_in.push_to_hub(calibration, "some/one", private=True) == "hub/some/one"
     assert hub.made == [("some/one", {"private": True, "exist_ok": True})]
     card = hub.files["some/one/README.md"].decode()
+    drop_in.push_to_hub(calibration, "some/two", "other")
+    assert sorted(hub.files) == [
+        "some/one/README.md", "some/one/calibration/calibration.safetensors", "some/two/README.md",
+        "some/two/calibration/other.safetensors",
+    ]  # fmt: skip
+    assert hub.made[1] == ("some/two", {"private": False, "exist_ok": True})
     assert "at least 0.25 nats" in card and 'attach(pipe, "some/one")' in card
 
     def download(repository, file):

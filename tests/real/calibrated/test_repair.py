@@ -1,6 +1,7 @@
 """A damaged network is repaired, held against full precision, saved and loaded; so is the study."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -165,3 +166,23 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, arguments, said):
     with pytest.raises(InputError, match=said):
         main(["repair", "digits", *arguments, "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+def test_networks_are_called_on_as_many_images_as_memory_allows(digits_checkpoint):
+    """Both of them; here three at once are too many."""
+    sizes = []
+
+    def greedy(x_t, t, condition=None):
+        sizes.append(len(x_t))
+        if len(x_t) > 2:
+            raise MemoryError
+        return digits_checkpoint.predict(x_t, t)
+
+    images = open_images("digits", "calibration", digits_checkpoint.shape, limit=6)
+    settings = RepairSettings(digits_checkpoint.schedule.grid(2))
+    greedy_one = replace(digits_checkpoint, predict=greedy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("real.calibrated.repair.damaged", lambda network, damage: network)
+        found = repair(greedy_one, Damage(), images, held_out(digits_checkpoint, 4), settings)
+    assert found.network.predict is not found.original.predict
+    assert len(found.losses[FULL]) == 4 and max(sizes) > 2

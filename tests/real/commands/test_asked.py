@@ -1,7 +1,7 @@
 """What a command computes has every setting that its options ask for, and says what was found."""
 
 import json
-from argparse import Namespace
+from argparse import ArgumentTypeError, Namespace
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,14 +16,19 @@ from real.calibrated.fitted_solvers import unfitted_solver
 from real.checkpoints import load
 from real.cli import main
 from real.commands import quality, throughput
+from real.commands.fit_solver import parts
 from real.experiments import training
+from real.images.latents import latents_source
 from real.images.opening import open_images
+from real.reports.page import Report
 from real.running import Timing
-from real.solvers.sampling import solver_times
+from real.solvers.sampling import Samples, solver_times
 from tests.real.calibrated.test_conditions import classes as network_of_classes  # noqa: F401
 from tests.refusals import refusal
+from theory.calibration import Calibration, Validation
 from theory.diffusion.likelihood_bound import solver_weights
 from theory.estimators.control_variates import NAMED
+from theory.forward.fingerprints import image_ids
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import POLICIES
 
@@ -392,3 +397,80 @@ def test_a_fit_is_made_under_the_conditions_of_its_images_or_all_in_turn(
     _, made = asked(monkeypatch, place, [*arguments, *more])
     expected = labels["labels"].tolist() if labelled else [0, 1, 2] * 6
     assert made["conditions"].tolist() == expected
+
+
+def test_images_are_encoded_of_the_part_that_calibrations_are_made_from(tmp_path):
+    out = tmp_path / "e.safetensors"
+    assert (
+        main(["encode", "digits", "--range=0,1", "--images", "8", "--quiet", "--out", str(out)])
+        == 0
+    )
+    images = open_images("digits", "calibration", (1, 8, 8), limit=8)
+    found = latents_source(out, (1, 8, 8))
+    assert torch.equal(found.ids, image_ids(torch.cat(list(images))))
+    torch.testing.assert_close(torch.cat(list(found)), (torch.cat(list(images)) + 1) / 2)
+
+
+@pytest.mark.parametrize("wrong", ["ends", "start,ends", "ends,start"])
+def test_each_part_of_a_fit_must_be_one(wrong):
+    with pytest.raises(
+        ArgumentTypeError, match="expected some of start, trajectory, marginals, got 'ends'"
+    ):
+        parts(wrong)
+    assert parts("marginals,start") == ("marginals", "start")
+
+
+STRICT = {
+    "calibrate": (["--images", "9", "--times", "2"], "c.safetensors"),
+    "validate": (["--images", "9", "--samples", "1", "--nfe", "1"], "r"),
+    "repair": (["--images", "9", "--times", "2", "--quantize", "int8"], "p"),
+}
+
+
+@pytest.mark.parametrize("command", STRICT)
+def test_a_warning_is_a_failure_only_where_that_is_asked_for(
+    command, tmp_path, monkeypatch, digits_calibration
+):
+    monkeypatch.setattr(Report, "write_into", lambda *_: None)
+    for kind in (Calibration, Validation):
+        monkeypatch.setattr(kind, "warning", lambda _: "it is another network")
+    options, out = STRICT[command]
+    made = ["--calibration", str(digits_calibration)] if command == "validate" else []
+    arguments = [command, "digits", *made, *options, "--quiet", "--out", str(tmp_path / out)]
+    assert main(arguments) == 0
+    assert main([*arguments, "--strict"]) == 1
+    for kind in (Calibration, Validation):
+        monkeypatch.setattr(kind, "warning", lambda _: None)
+    assert main([*arguments, "--strict"]) == 0
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("joint", [0, 1, 2] * 4), ("null", [3] * 12)])
+def test_a_validation_is_under_the_conditions_of_its_calibration(
+    kind,
+    expected,
+    network_of_classes,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    network, data = str(network_of_classes / "net"), str(network_of_classes / "images.npz")
+    file = str(tmp_path / "c.safetensors")
+    few = ["--data", data, "--quiet"]
+    made = ["calibrate", network, *few, "--images", "30", "--at", "300,600", "--condition", kind]
+    assert main([*made, "--out", file]) == 0
+    arguments = ["validate", network, *few, "--calibration", file, "--images", "12"]
+    _, asked_for = asked(
+        monkeypatch, "theory.calibration.validate", [*arguments, "--out", str(tmp_path / "r")]
+    )
+    assert sorted(asked_for["conditions"].tolist()) == sorted(expected)
+
+
+def test_samples_are_said_with_their_solver_evaluations_number_and_seconds(
+    tmp_path, monkeypatch, capsys
+):
+    drawn = Samples(torch.zeros(4, 1, 8, 8), "some solver", 3, 12.34)
+    monkeypatch.setattr("real.solvers.sampling.sample", lambda *_, **__: drawn)
+    out = tmp_path / "s.png"
+    assert main(["sample", "digits", "--samples", "4", "--nfe", "3", "--out", str(out)]) == 0
+    assert capsys.readouterr().out.splitlines()[:2] == [
+        str(out), "some solver: 3 network evaluations per sample, 4 samples in 12.3 s",
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ import pytest
 
 from real.checkpoints.loading import load
 from real.cli import main
+from real.reports.page import Report
 
 FEW = ["--images", "16"]
 TIMES = ["--times", "2"]
@@ -55,6 +56,7 @@ def test_as_much_is_counted_as_was_announced_in_batches_as_asked(
 
     monkeypatch.setattr("real.commands.arguments.counting", counting)
     monkeypatch.setattr("real.commands.loading.load", watched)
+    monkeypatch.setattr(Report, "write_into", lambda *_: None)
     made = {"validate": "--calibration", "quality": "--calibration"}.get(command)
     arguments = [command, "digits", *COMMANDS[command]]
     arguments += [made, str(digits_calibration)] if made else []

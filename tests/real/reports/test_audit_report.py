@@ -80,6 +80,10 @@ def test_the_page_says_of_how_many_images_and_of_no_network():
     report = audit_report(nothing, nothing, audit, Origin("command"), images=500, dim=64)
     rows = dict(report.sections[-1].tables[0].rows)
     assert (rows["images"], rows["dim"]) == ("500", "64")
+    assert report.numbers == {
+        "claimed": 2.0, "surviving": {"sample": 0.5, "population": 1.0},
+        "net": {"sample": -1.0, "population": 0.25},
+    }  # fmt: skip
     assert not any("fingerprint" in name for name in rows)
 
 
