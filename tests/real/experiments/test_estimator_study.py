@@ -96,6 +96,11 @@ def test_as_many_evaluations_are_told_before_as_are_made(studied):
     assert plan.evaluations() == made
 
 
+def test_numbers_of_images_double_up_to_all(digits_checkpoint):
+    sizes = {n: plan_of(digits_checkpoint, n, seeds=3).sizes for n in (20, 25, 50, 110)}
+    assert sizes == {20: [20], 25: [25], 50: [25, 50], 110: [25, 50, 100, 110]}
+
+
 def planted():
     """Of two sizes and three seeds: errors and gains whose medians are no means."""
     values = {25: (1.0, 2.0, 9.0), 50: (10.0, 20.0, 90.0)}

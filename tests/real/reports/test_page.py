@@ -187,11 +187,9 @@ def test_images_lie_in_rows_from_the_left_with_grey_between():
 def test_panels_stand_in_rows_from_the_left(monkeypatch, tmp_path):
     seen, figure = [], Figure()
     monkeypatch.setattr(page, "save_figure", lambda *given: seen.append(given))
-    page.save_panels(
-        [Panel(line, "one"), Panel(line, "two"), Panel(line, "three")], 2, tmp_path / "p.png"
-    )
+    page.save_panels([Panel(line, name) for name in "abcd"], 3, tmp_path / "p.png")
     ((draw, size, path),) = seen
     draw(figure)
     places = [ax.get_subplotspec().get_geometry()[:3] for ax in figure.axes]
-    assert places == [(2, 2, 0), (2, 2, 1), (2, 2, 2)]
-    assert size == (2 * page.PANEL_WIDTH, 2 * page.PANEL_HEIGHT) and path == tmp_path / "p.png"
+    assert places == [(2, 3, place) for place in range(4)]
+    assert size == (3 * page.PANEL_WIDTH, 2 * page.PANEL_HEIGHT) and path == tmp_path / "p.png"
