@@ -1,5 +1,7 @@
 """The shipped network on real images: the estimator's gain, the file, and the held-out proof."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors import safe_open
@@ -11,7 +13,9 @@ from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
+from theory.estimators.class_shift import ClassShift
 from theory.estimators.control_variates import PLAIN, REGRESSION
+from theory.estimators.slopes import WIDEST_GAP
 from theory.statistics.neyman_allocation import Goal
 from theory.statistics.shrinkage import CERTIFIED, UNSHRUNK
 from theory.support.errors import InputError
@@ -159,3 +163,37 @@ def test_what_is_no_calibration_is_refused(tmp_path, measured):
     save_file({"times": measured.times}, path, metadata)
     with pytest.raises(InputError, match="cannot be read"):
         Calibration.load(path)
+
+
+def test_the_summary_counts_what_was_used_and_where_each_part_is_applied(digits_checkpoint):
+    images = open_images("digits", "calibration", digits_checkpoint.shape, limit=64)
+    made = calibrate_checkpoint(digits_checkpoint, images, [300, 600, 900])
+    used = ((10, 1, "plain"), (30, 2, "regression"), (20, 2, "regression"))
+    choices = tuple(
+        replace(choice, images=n, draws=draws, estimator=name)
+        for choice, (n, draws, name) in zip(made.choices, used, strict=True)
+    )
+    numbers = torch.tensor([1.0, -1.0, 2.0], dtype=torch.float64)
+    constant = replace(made.constant, weights=numbers.clamp(0, 1), smoothing=0.25, bands=3)
+    slopes = replace(made.slopes, kinds=("none", "pixel", "pixel"))
+    of_class = ClassShift(
+        shift=torch.zeros(3, 2, 1, 8, 8).double(), weights=torch.zeros(3, 2).double(), gains=numbers,
+        certificates=numbers,
+    )  # fmt: skip
+    made = replace(
+        made, choices=choices, parts=(constant, slopes, of_class),
+        plain_error_energy=made.error_energy * torch.tensor([2.0, 4.0, 8.0]),
+    ).with_provenance(images=64, evaluations=12345, independent=40)  # fmt: skip
+    said = calibration_summary(made)
+    assert said[-7:] == [
+        "40 independent units in 64 images: copies, and what belongs together, count once",
+        "3 times, 10 to 30 of 64 images, 12,345 network evaluations (plain, 1 draw; regression, 2 draws)",
+        "error energy of the plain average over that of the shift, at as many evaluations: 4 (geometric "
+        "mean)",
+        "shift: applied at 2 of 3 times; the others are left alone, as no gain is certain there; smoothed "
+        "over log-SNR (0.25); shrunk in 3 frequency bands",
+        "slopes: none at 1, pixel at 2; off between 2 pairs of neighbouring times, more than "
+        f"{WIDEST_GAP:g} apart in log-SNR: take more times",
+        "classes: certain to differ at 2 times",
+        "A bound that falls does not promise better samples; `quality` measures them.",
+    ]

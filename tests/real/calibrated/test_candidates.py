@@ -1,6 +1,7 @@
 """Ways to sample that are chosen from: under guidance both branches are calibrated, each by its law."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from real.calibrated.candidates import (
     Candidates,
     meaning_of,
 )
-from real.calibrated.fitted_solvers import load_fitted, unfitted_solver
+from real.calibrated.fitted_solvers import fit_checkpoint_solver, load_fitted, unfitted_solver
 from real.calibrated.guidance import Guided
 from real.checkpoints import load
 from real.cli import main
@@ -25,9 +26,13 @@ from real.experiments.training.networks import unet
 from real.images.base import ImageSource
 from real.images.opening import open_images
 from real.quality import choice
+from real.solvers.sampling import solver_times
 from tests.real.exact import exact_checkpoint
 from tests.refusals import refusal
 from theory.calibration import Calibrated, Calibration
+from theory.estimators.constant_shift import ConstantShift
+from theory.forward.fingerprints import image_ids
+from theory.sampling.fit import LEAST_STARTS
 from theory.sampling.fitted import START
 from theory.support.errors import InputError
 
@@ -125,6 +130,63 @@ def test_calibrations_and_fits_have_the_seed_of_the_candidates(monkeypatch):
     plan._fitted(Branches(0.0), (START,))
     assert calibration.provenance["seed"] == 11
     assert asked == [11]
+
+
+def test_calibrations_are_made_from_so_many_images_at_most_and_fits_from_all(monkeypatch):
+    """At the times of the solver and some between."""
+    plan, asked = of_flow(), []
+
+    def fit(checkpoint, predict, solvers, nfe, **options):
+        asked.append((solvers, nfe, len(options["images"]), options["parts"], options["fresh"]))
+        return unfitted_solver(checkpoint, solvers[0], nfe)
+
+    monkeypatch.setattr("real.calibrated.candidates.fit_checkpoint_solver", fit)
+    monkeypatch.setattr("real.calibrated.candidates.MOST_IMAGES", 10)
+    monkeypatch.setattr("real.calibrated.candidates.SPREAD", 4)
+    times, schedule = plan._times(), plan.checkpoint.schedule
+    own = solver_times(plan.checkpoint, "flow-euler", 3)
+    assert times.tolist() == sorted({*schedule.grid(4).tolist(), *own.tolist()})
+    made = plan._calibration(times, "joint")
+    few = torch.cat(list(plan.images.spread(10)))
+    assert torch.equal(made.image_ids, image_ids(few).sort().values)
+    plan._fitted(Branches(0.0), (START,))
+    assert asked == [(("flow-euler",), 3, 24, (START,), LEAST_STARTS)]
+
+
+def test_a_fit_says_of_which_network_solver_and_images_it_is():
+    checkpoint = exact_checkpoint("flow", scheduler_config={"num_train_timesteps": 500})
+    noise = torch.randn(24, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+    fitted = fit_checkpoint_solver(
+        checkpoint, checkpoint.predict, ("flow-euler",), 3, images=ImageSource.of("some", noise),
+        parts=(START,), starts=16, fresh=16, provenance={"note": "own"},
+    )  # fmt: skip
+    expected = {
+        "checkpoint": "flow", "fingerprint": "exact", "schedule": checkpoint.schedule.describe(),
+        "target": "flow", "time_scale": 500, "solver": "flow-euler", "nfe": 3, "data": "some",
+        "note": "own",
+    }  # fmt: skip
+    assert {name: fitted.provenance.get(name) for name in expected} == expected
+
+
+def test_one_part_of_one_branch_is_enough_to_change_something(candidates):
+    _, made = candidates
+    found = made["order 1"].calibrations
+    still = replace(found.joint, parts=tuple(map(at_rest, found.joint.parts)))
+    assert not Branches(0.5, still, still).change_anything
+    assert Branches(0.5, still, found.null).change_anything == any(
+        found.null.applied(part).any() for part in found.null.parts
+    )
+    shifted = replace(still.constant, weights=torch.ones_like(still.constant.weights))
+    one = replace(still, parts=(shifted, *still.parts[1:]))
+    assert Branches(0.0, one).change_anything and Branches(0.5, still, one).change_anything
+    assert not Branches(0.0).change_anything
+
+
+def at_rest(part):
+    """The part, applied nowhere."""
+    if isinstance(part, ConstantShift):
+        return replace(part, weights=torch.zeros_like(part.weights))
+    return replace(part, kinds=("none",) * len(part.kinds))
 
 
 def test_what_is_saved_is_for_this_guidance_and_these_calibrations(candidates, tmp_path):

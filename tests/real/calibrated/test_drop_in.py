@@ -549,6 +549,12 @@ def test_what_is_pushed_is_what_is_attached_by_its_id(tmp_path, monkeypatch, fol
     assert drop_in.push_to_hub(calibration, "some/one", private=True) == "hub/some/one"
     assert hub.made == [("some/one", {"private": True, "exist_ok": True})]
     card = hub.files["some/one/README.md"].decode()
+    drop_in.push_to_hub(calibration, "some/two", "other")
+    assert sorted(hub.files) == [
+        "some/one/README.md", "some/one/calibration/calibration.safetensors", "some/two/README.md",
+        "some/two/calibration/other.safetensors",
+    ]  # fmt: skip
+    assert hub.made[1] == ("some/two", {"private": False, "exist_ok": True})
     assert "at least 0.25 nats" in card and 'attach(pipe, "some/one")' in card
 
     def download(repository, file):
@@ -562,6 +568,19 @@ def test_what_is_pushed_is_what_is_attached_by_its_id(tmp_path, monkeypatch, fol
         expected = sample(pipe, "sd1")
     with attach(pipe, "some/one"):
         assert torch.equal(sample(pipe, "sd1"), expected)
+
+
+def test_a_card_names_the_network_the_target_and_what_was_used(calibrations):
+    made = calibrations["sd1"].with_provenance(
+        checkpoint="some/network", fingerprint="abc", images=123, order=1, seed=7
+    )
+    card = calibration_card(made, "some/one")
+    rows = [line for line in card.splitlines() if line.startswith("| ") and line != "| | |"]
+    assert rows == [
+        "| network | some/network |", "| fingerprint | abc |", f"| target | {made.target.name} |",
+        "| images | 123 |", f"| times | {len(made.times)} |", "| order | 1 |",
+    ]  # fmt: skip
+    assert "# A calibration of some/network" in card
 
 
 def test_a_card_says_what_is_not_certain_and_what_is_doubted(calibrations):

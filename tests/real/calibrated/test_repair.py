@@ -1,6 +1,7 @@
 """A damaged network is repaired, held against full precision, saved and loaded; so is the study."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -87,6 +88,12 @@ def test_the_numbers_of_a_repair_are_of_the_network_that_they_name(found):
     numbers = repair_report(found, Origin("command"), None).numbers
     assert set(numbers["above_full"]) == {NONE, ORDER_0, ORDER_1, AGAINST_FULL}
     assert numbers["kept"] == ORDER_1
+    parameters = dict(found.original.modules["unet"].named_parameters())
+    assert numbers["parameters"] == sum(tensor.numel() for tensor in parameters.values())
+    assert numbers["images_held_out"] == len(found.losses[NONE])
+    log_snr = found.calibration.grid.log_snr.tolist()
+    assert [row["log_snr"] for row in numbers["times"]] == log_snr
+    assert [row["t"] for row in numbers["times"]] == found.calibration.times.tolist()
     for name, above in numbers["above_full"].items():
         assert above == vars(found.above_full(name))
     for k, row in enumerate(numbers["times"]):
@@ -159,3 +166,23 @@ def test_what_does_not_fit_is_refused_in_one_line(tmp_path, arguments, said):
     with pytest.raises(InputError, match=said):
         main(["repair", "digits", *arguments, "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
+
+
+def test_networks_are_called_on_as_many_images_as_memory_allows(digits_checkpoint):
+    """Both of them; here three at once are too many."""
+    sizes = []
+
+    def greedy(x_t, t, condition=None):
+        sizes.append(len(x_t))
+        if len(x_t) > 2:
+            raise MemoryError
+        return digits_checkpoint.predict(x_t, t)
+
+    images = open_images("digits", "calibration", digits_checkpoint.shape, limit=6)
+    settings = RepairSettings(digits_checkpoint.schedule.grid(2))
+    greedy_one = replace(digits_checkpoint, predict=greedy)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("real.calibrated.repair.damaged", lambda network, damage: network)
+        found = repair(greedy_one, Damage(), images, held_out(digits_checkpoint, 4), settings)
+    assert found.network.predict is not found.original.predict
+    assert len(found.losses[FULL]) == 4 and max(sizes) > 2

@@ -182,3 +182,11 @@ def test_another_range_or_autoencoder_is_refused(digits_checkpoint):
     with refusal("one null condition, digits is of None, digits of 10"):
         require_comparable(*classes, times, "null")
     assert same_weights(one, one) and not same_weights(one, replace(one, fingerprint="other"))
+
+
+def test_the_same_weights_are_known_only_of_networks_whose_modules_are(digits_checkpoint):
+    hidden = replace(digits_checkpoint, modules={})
+    assert same_weights(digits_checkpoint, digits_checkpoint)
+    assert not same_weights(digits_checkpoint, replace(digits_checkpoint, fingerprint="another"))
+    for pair in ((digits_checkpoint, hidden), (hidden, digits_checkpoint), (hidden, hidden)):
+        assert not same_weights(*pair)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from real.calibrated.fitted_solvers import digest_of
 from real.cli import main
 from real.commands.quality import _calibrated_with
 from real.images.opening import open_images
@@ -63,6 +64,16 @@ def test_the_seed_that_is_given_is_the_first_of_all_repetitions(run):
     assert found["seeds"] == [SEED, SEED + 1, SEED + 2]
     assert [row["seed"] for row in found["rows"][::2]] == found["seeds"]
     assert [seed for _, seed in trained] == [SEED]
+
+
+def test_settings_are_told_as_they_were_given(run, digits_calibration):
+    found, *_ = run
+    assert found["settings"] == {
+        "calibration": str(digits_calibration), "unconditional": None, "fitted": None, "data": "digits",
+        "guidance": 0.0, "solver": "ddim", "nfe": "1", "samples": SAMPLES, "seed": SEED, "seeds": 3,
+    }  # fmt: skip
+    assert found["digest"] == digest_of(digits_calibration)
+    assert (found["samples"], found["images"]) == (SAMPLES, 20)
 
 
 def test_features_are_trained_on_images_that_judge_nothing(run):

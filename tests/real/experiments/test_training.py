@@ -14,11 +14,12 @@ from PIL import Image
 
 from real.checkpoints import load
 from real.cli import main
-from real.experiments.training import ASSIGNMENTS, TrainingRecipe, train_classes, train_digits
+from real.experiments.training import ASSIGNMENTS, TrainingRecipe, loop, train_classes, train_digits
+from real.experiments.training import record as recording
 from real.experiments.training.examples import Examples, labelled
 from real.experiments.training.loop import Trainer, run_training
 from real.experiments.training.networks import unet
-from real.experiments.training.record import SAMPLES_PER_CLASS, sample_classes
+from real.experiments.training.record import SAMPLES_PER_CLASS, held_out_loss, sample_classes
 from real.experiments.training.states import write_state
 from real.images.base import ImageSource
 from real.images.digits import digits
@@ -198,6 +199,21 @@ def test_the_recorded_mean_is_a_calibration_of_the_network(tmp_path):
         checkpoint.predict, checkpoint.schedule, images=training[:400], times=recorded.times[5:-5:5],
         order=0, policy=replace(CERTIFIED, certified=False),
     )  # fmt: skip
+    assert torch.equal(recorded.mean_image, training.double().mean(0))
+    assert recorded.provenance["evaluations"] == 120 * 64
+    assert {choice.draws for choice in recorded.choices} == {
+        max(1, 120 * 64 // (len(training) * len(recorded.times)))
+    }
+    shrunk = recorded.weights > 0
+    assert shrunk.any()
+    energy = recorded.shift.flatten(1).square().sum(1) / recorded.weights**2
+    share = (1 - recorded.error_energy / energy).clamp(min=0)
+    torch.testing.assert_close(recorded.weights[shrunk], share[shrunk])
+    excess = (energy - recorded.error_energy)[shrunk]
+    torch.testing.assert_close(recorded.gains[shrunk], excess)
+    assert [e.value for e, used in zip(recorded.eta_sq, shrunk, strict=True) if used] == (
+        pytest.approx(excess.tolist())
+    )
     difference = recorded.at(own.times) - own.shift
     assert difference.square().sum() < own.shift.square().sum()  # it lowers the loss
     assert (recorded.at(own.times) + own.shift).square().sum() > own.shift.square().sum()
@@ -423,3 +439,105 @@ def test_samples_of_a_class_stand_together():
     trainer.network = Network()
     sample_classes(trainer, (1, 1, 1), 3)
     assert seen[0] == [0] * SAMPLES_PER_CLASS + [1] * SAMPLES_PER_CLASS + [2] * SAMPLES_PER_CLASS
+
+
+def test_the_loss_on_kept_images_is_a_mean_over_all_of_them_and_over_times_spread_evenly(
+    monkeypatch,
+):
+    """In parts of 4, 4 and 2 images, of a network that says the time."""
+    monkeypatch.setattr(recording, "BATCH", 4)
+    seen = []
+
+    class Network:
+        device = CPU
+
+        def __call__(self, x, t, class_labels):
+            seen.append((x, class_labels))
+            return SimpleNamespace(sample=t[:, None, None, None] / 1000 * torch.ones_like(x))
+
+    trainer = trainer_of(replace(SHORT, seed=5))
+    trainer.network = Network()
+    examples = examples_from(*images_of(10, 8, 1, 3), 3)
+    found = held_out_loss(trainer, examples)
+    generator = torch.Generator().manual_seed(5)
+    e = torch.cat([torch.randn(n, 1, 8, 8, generator=generator) for n in (4, 4, 2)])
+    t = 100 * torch.arange(10)
+    assert found == round((t[:, None, None, None] / 1000 - e).square().mean().item(), 5)
+    x, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    assert torch.equal(x, trainer.scheduler.add_noise(examples.images, e, t))
+    assert torch.equal(labels, examples.labels)
+    monkeypatch.setattr(recording, "MEASURED", 3)
+    assert held_out_loss(trainer, examples) != found and sum(len(x) for x, _ in seen) == 13
+
+
+def test_a_step_is_adamws_at_the_rate_of_the_step_on_a_clipped_gradient():
+    """And the average takes the new weights in; all drawn from the seed: images, times, noise."""
+    recipe = replace(SHORT, clip_norm=0.01, weight_decay=0.25, drop_label=0.0, flip=False)
+    trainer, own = trainer_of(recipe), tiny(0)
+    examples, generator = examples_of(), torch.Generator().manual_seed(recipe.seed)
+    own.load_state_dict(trainer.network.state_dict())
+    adam = torch.optim.AdamW(own.parameters(), weight_decay=0.25)
+    for step in range(2):
+        loss = trainer.step(examples)
+        chosen = torch.randint(len(examples), (4,), generator=generator)
+        t = torch.randint(1000, (4,), generator=generator)
+        e = torch.randn(4, 1, 8, 8, generator=generator)
+        torch.rand(4, generator=generator)  # of dropped labels
+        x_t = trainer.scheduler.add_noise(examples.images[chosen], e, t)
+        expected = (own(x_t, t, class_labels=examples.labels[chosen]).sample - e).square().mean()
+        torch.testing.assert_close(loss, expected.detach())
+        adam.param_groups[0]["lr"] = recipe.rate(step)
+        adam.zero_grad()
+        expected.backward()
+        torch.nn.utils.clip_grad_norm_(own.parameters(), 0.01)
+        adam.step()
+    for found, wanted in zip(trainer.network.parameters(), own.parameters(), strict=True):
+        torch.testing.assert_close(found, wanted)
+
+
+def test_the_curve_has_fifty_means_each_of_the_losses_since_the_last(tmp_path, monkeypatch):
+    trainer = trainer_of(replace(SHORT, steps=100))
+
+    def step(examples):
+        trainer.progress.step += 1
+        return torch.tensor(float(trainer.progress.step))
+
+    monkeypatch.setattr(trainer, "step", step)
+    run_training(trainer, examples_of(), tmp_path / "state.pt", {}, quiet=True)
+    assert trainer.progress.curve == [(k, k - 0.5) for k in range(2, 101, 2)]
+
+
+def test_a_run_takes_as_many_steps_as_the_rest_of_its_time_allows(monkeypatch):
+    """Steps take 1/8 s while they warm up and 1/16 s then; 5 s were spent before, 10 s are left."""
+    trainer, clock = trainer_of(SHORT), [100.0]
+    trainer.progress.seconds = 5.0
+
+    def step(examples):
+        clock[0] += 1 / 8 if trainer.progress.step < 50 else 1 / 16
+        trainer.progress.step += 1
+        return torch.zeros(())
+
+    monkeypatch.setattr(trainer, "step", step)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    spent = 5 + 50 / 8 + 50 / 16
+    assert loop._steps_within(spent + 10, trainer, examples_of()) == 100 + 160
+    assert trainer.progress.seconds == spent
+
+
+def test_losses_of_the_record_are_of_kept_images_with_their_labels_and_without(
+    tmp_path, monkeypatch
+):
+    """And the classes are counted of those that were trained on."""
+    seen = []
+    monkeypatch.setattr(
+        "real.experiments.training.classes.held_out_loss",
+        lambda trainer, examples: seen.append(examples) or float(len(seen)),
+    )
+    record = train_small(tmp_path)
+    assert record["kept_images_loss_per_pixel"] == {"labels": 1.0, "null label": 2.0}
+    data = examples_from(*images_of(17, 8, 1, 3), 3).shuffled()
+    for examples, labels in zip(seen, (data.labels[12:], torch.full((5,), 3)), strict=True):
+        assert torch.equal(examples.images, data.images[12:])
+        assert torch.equal(examples.labels, labels)
+    counts = data.labels[:12].bincount(minlength=3).tolist()
+    assert record["training_images_of_each_class"] == counts

@@ -430,6 +430,8 @@ def test_hub_sets(monkeypatch):
     classes = open_images("hub:a/classes:test", "calibration", (1, 8, 8), download=True)
     assert classes.labels.tolist() == [2, 1, 0]
     assert torch.cat(list(classes)).shape == (3, 1, 8, 8)
+    levels = (classes.load([2, 0, 1]).amax((1, 2, 3)) + 1) * 127.5  # each picture is of its number
+    assert levels.round().tolist() == [2, 0, 1]
     assert open_images("hub:a/texts", "calibration", (3, 8, 8)).labels == ["x", "y", "z"]
     assert asked == [
         ("a/classes", "test", {"local_files_only": False}),

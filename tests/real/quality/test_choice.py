@@ -75,6 +75,13 @@ def test_both_distances_must_fall():
     assert found.chosen == "nothing"
 
 
+def test_ways_compete_by_the_kernel_distance_alone():
+    """It is unbiased; the Frechet distances would have it the other way round."""
+    turned = {name: 10 - level for name, level in LEVELS.items()}
+    found = choose(NAMES, measure(LEVELS, frechet=turned), measure(LEVELS))
+    assert (found.best, found.chosen) == ("c", "c")
+
+
 def test_either_end_of_a_fall_is_a_bound_of_95_percent():
     """Student's: 3 of the four falls' deviations over the root of their number, one-sided."""
     before, after = [5.0, 7.0, 6.0, 9.0], [4.0, 4.0, 5.0, 4.0]

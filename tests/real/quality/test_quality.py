@@ -26,7 +26,7 @@ from real.quality.distances import (
 )
 from real.quality.feature_choice import features_for
 from real.quality.measure import QualityPlan, Reference, Sampler, measure_quality, over_seeds
-from real.quality.trained_features import train_features
+from real.quality.trained_features import _batches, train_features
 from real.solvers.sampling import latents
 from tests.real.exact import MEAN, exact_checkpoint
 from theory.statistics.intervals import LEVEL
@@ -352,3 +352,16 @@ def test_every_seed_starts_from_noise_of_its_own():
         assert len(seen) == 3
         for found, noise in zip(seen, expected, strict=True):
             torch.testing.assert_close(found.flatten(), ratio * noise.flatten())
+
+
+@pytest.mark.parametrize("labels", [None, torch.arange(5) % 3])
+def test_features_learn_the_class_of_an_image_or_by_how_many_quarter_turns_it_was_turned(labels):
+    pixels = torch.randn(5, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+    ((images, truth),) = _batches(pixels, labels, 0, 1)
+    back = [x.rot90(-int(k), (1, 2)) for x, k in zip(images, truth, strict=True)]
+    shown = images if labels is not None else torch.stack(back)
+    which = (shown[:, None] == pixels).flatten(2).all(2)
+    assert (which.sum(1) == 1).all()
+    assert which.any(0).all() and set(truth.tolist()) == set(range(4 if labels is None else 3))
+    if labels is not None:
+        assert torch.equal(labels[which.int().argmax(1)], truth)

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from real.reports.comparison import comparison_report
+from real.reports.comparison import _table, comparison_report
+from real.reports.elements import BAD, GOOD, PLAIN
 from real.reports.origin import Origin
 from tests.real.exact import exact_checkpoint
 from theory.calibration import Comparison
@@ -64,3 +65,37 @@ def test_networks_images_and_units_are_told_apart(compared):
     assert [numbers[name]["checkpoint"] for name in "AB"] == ["vp", "other"]
     assert [numbers[name]["fingerprint"] for name in "AB"] == ["exact", "differs"]
     assert numbers["settings"] == {"seed": 3}
+
+
+def test_lines_say_both_networks_the_images_and_the_rise_of_the_bound():
+    one = exact_checkpoint("vp")
+    other = replace(one, reference="other", fingerprint="differs")
+    first = HeldOut(LOSSES, {}, (), ())
+    grid = TimeGrid(one.schedule, TIMES)
+    second = replace(first, losses=LOSSES + RISES)
+    found = Comparison(grid, one.target, D, first, second, torch.tensor([0, 1, 1]))
+    report = comparison_report((one, other), found, None, origin=Origin("command"))
+    bits = report.numbers["bound_rise_bits_per_dim"]["value"]
+    low, *_, high = sorted(one.schedule.log_snr(TIMES).tolist())
+    assert report.summary[-2:] == [
+        "A: vp (exact); B: other (exact)",
+        f"3 images (2 independent), 3 times, log-SNR {low:.1f} to {high:.1f}; the bound of B less that "
+        f"of A, in bits/dim: {bits:+.2e}",
+    ]
+    assert report.title == "vp (A) and other (B)"
+
+
+def test_the_table_has_both_losses_and_the_rise_in_its_tone():
+    ends = {"worse": (0.5, 2.0), "better": (-2.0, -0.5), "unsure": (-1.0, 1.0), "same": (0.0, 0.0)}
+    rows = [
+        {"t": 0.25, "log_snr": 1.5, "loss_A": 3.0, "loss_B": 4.0, "rise": (low + high) / 2,
+         "rise_lower": low, "rise_upper": high}
+        for low, high in ends.values()
+    ]  # fmt: skip
+    table = _table(rows)
+    assert table.columns == ("t", "log-SNR", "loss of A", "loss of B", "rise from A to B")
+    assert [row[:4] for row in table.rows] == [["0.25", "1.50", "3", "4"]] * 4
+    assert [(row[4].text, row[4].tone, row[4].beside) for row in table.rows] == [
+        ("+1.25e+00", BAD, "+5.0e-01 to +2.0e+00"), ("-1.25e+00", GOOD, "-2.0e+00 to -5.0e-01"),
+        ("+0.00e+00", PLAIN, "-1.0e+00 to +1.0e+00"), ("0", PLAIN, ""),
+    ]  # fmt: skip

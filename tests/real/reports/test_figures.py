@@ -83,6 +83,16 @@ def test_the_mean_error_is_drawn_beside_the_noise_of_a_plain_average():
     ax = drawn(validation_figure.draw_eta, report)
     assert values(ax, r"$|\eta_t|^2$, 95 %") == [1, 2, 3]
     assert values(ax, "noise of a plain average") == [10, 20, 30]
+    below = rows(
+        eta_sq=[-0.5, 0, 2], eta_sq_lower=[-1, -1, 1], eta_sq_upper=[0.1, 0.2, 3],
+        plain_error_energy=[10, 20, 30],
+    )  # fmt: skip
+    ax = drawn(validation_figure.draw_eta, below)
+    assert values(ax, r"$|\eta_t|^2$, 95 %") == [
+        2
+    ]  # what is seen, above a floor of 0.3 of the least
+    corners = {(x, round(y, 6)) for x, y in ax.collections[0].get_paths()[0].vertices.tolist()}
+    assert {(-3.0, 0.15), (0.0, 0.15), (0.0, 0.2), (4.0, 1.0), (4.0, 3.0)} <= corners
 
 
 def test_a_network_worse_than_a_line_is_above_one():
@@ -115,6 +125,17 @@ def test_distances_without_and_with_calibration_have_their_own_labels():
     change = drawn(quality_figure.draw_change, QUALITY, "frechet")
     assert change.lines[1].get_ydata().tolist() == [-3, -1]
     assert ends(change.collections[0]) == [(-3.5, -2.5), (-1.5, -0.5)]
+
+
+def test_each_measure_is_drawn_with_its_own_floor_and_what_its_intervals_are():
+    rows = [row | {"kid": row["frechet"]} for row in QUALITY["over_seeds"]]
+    report = QUALITY | {"over_seeds": rows, "real_images": {"frechet": 1.5, "kid": 0.25}}
+    ax = drawn(quality_figure.draw_measure, report, "kid", "kernel")
+    assert values(ax, "real images") == [0.25, 0.25]
+    assert ax.get_title() == "kernel"
+    assert ax.get_legend().get_title().get_text() == "95% over 3 seeds"
+    assert ax.get_xlabel() == "network evaluations per sample (ddim)"
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["5", "10"]
 
 
 def test_the_rise_of_the_loss_is_in_percent_of_that_of_a():

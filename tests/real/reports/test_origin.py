@@ -53,6 +53,13 @@ def test_settings_are_told_and_not_longer_than_a_line():
     assert len(rows["long"]) == LONGEST
 
 
+def test_nothing_is_told_as_none_and_a_zero_as_a_zero():
+    section = Origin("a command").section(None, {"guidance": 0.0, "the_solver": None, "seed": 0})
+    rows = dict(section.tables[0].rows)
+    assert (rows["guidance"], rows["the solver"], rows["seed"]) == ("0.0", "none", "0")
+    assert section.code == "a command"
+
+
 def test_what_is_assumed_depends_on_the_certificate():
     exact, asymptotic = (assumptions(kind).text[0] for kind in (EXACT, ASYMPTOTIC))
     assert "every number" in exact and "every number" not in asymptotic

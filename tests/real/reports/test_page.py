@@ -10,8 +10,10 @@ import jinja2
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from PIL import Image
 
+from real.reports import page
 from real.reports.elements import BAD, Cell, Panel, Picture, Section, Table
 from real.reports.image_grid import image_grid
 from real.reports.inline import LARGEST_PNG, drawing, picture
@@ -180,3 +182,14 @@ def test_images_lie_in_rows_from_the_left_with_grey_between():
     assert (grid[0] == 128).all() and (grid[:, 0] == 128).all()
     assert np.asarray(image_grid(images[:1, :1], least_side=40)).shape == (60, 60)
     assert np.asarray(image_grid(images, least_side=1, columns=5)).shape == (4, 20, 3)
+
+
+def test_panels_stand_in_rows_from_the_left(monkeypatch, tmp_path):
+    seen, figure = [], Figure()
+    monkeypatch.setattr(page, "save_figure", lambda *given: seen.append(given))
+    page.save_panels([Panel(line, name) for name in "abcd"], 3, tmp_path / "p.png")
+    ((draw, size, path),) = seen
+    draw(figure)
+    places = [ax.get_subplotspec().get_geometry()[:3] for ax in figure.axes]
+    assert places == [(2, 3, place) for place in range(4)]
+    assert size == (3 * page.PANEL_WIDTH, 2 * page.PANEL_HEIGHT) and path == tmp_path / "p.png"

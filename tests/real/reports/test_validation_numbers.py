@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from real.images.base import ImageSource
+from real.reports.elements import BAD, GOOD, PLAIN
 from real.reports.validation import (
     _change,
     _intervals,
@@ -15,6 +16,7 @@ from real.reports.validation import (
     _samples,
     _sampling,
     _summary,
+    _table,
 )
 from real.solvers.sampling import Samples
 from tests.draws import normal
@@ -94,6 +96,11 @@ def test_times_count_as_better_or_worse_where_the_interval_is_clear_of_zero():
             ],
         }
     )  # fmt: skip
+    assert said[:2] == [
+        "held-out images: 900 (calibrated on 1000, none in common)",
+        "likelihood bound: lower by 1.0 [0.5, 2.0] nats, lower by 1.0 [0.5, 2.0] bits/dim, "
+        "log-SNR -1.0 to 2.0",
+    ]
     assert said[-1] == (
         "denoising loss: lower at 2 of 4 times and higher at 1 (per-time interval clear of zero); "
         "at best by 50.0% (t = 2)"
@@ -122,9 +129,10 @@ def planted():
         checkpoint.predict, checkpoint.schedule, target=checkpoint.target,
         images=images.every_other(0), times=TIMES, order=1, policy=SHRUNK,
     )  # fmt: skip
-    found = validate(checkpoint.predict, calibration, images=images.every_other(1))
+    unseen = [0, 2, *range(1, 61, 2)]  # the first two were seen
+    found = validate(checkpoint.predict, calibration, images=images.at(unseen))
     gains, shift, clipping = (
-        normal(seed, 40, 3) + mean for seed, mean in ((0, 3), (1, 2), (2, -1))
+        normal(seed, 30, 3) + mean for seed, mean in ((0, 3), (1, 2), (2, -1))
     )
     found = replace(found, gains=gains, shift_gains=shift, clipping_gains=clipping)
     return found, _numbers(checkpoint, found)
@@ -144,7 +152,8 @@ def test_bits_per_dimension_are_the_nats_over_the_dimension_and_ln_2(planted):
     bits = {k: v / (D * math.log(2)) for k, v in bound_of(found, found.gains).items()}
     assert numbers["bound_gain_bits_per_dim"] == pytest.approx(bits)
     assert numbers["dimensions"] == D
-    assert (numbers["images_calibration"], numbers["images_held_out"]) == (40, 40)
+    assert (numbers["images_calibration"], numbers["images_held_out"]) == (40, 30)
+    assert numbers["images_left_out"] == 2 and "units_held_out" not in numbers
 
 
 def test_every_number_of_a_time_is_what_its_name_says(planted):
@@ -169,3 +178,70 @@ def test_every_number_of_a_time_is_what_its_name_says(planted):
         assert {name: row[name] for name in expected} == pytest.approx(expected)
         assert row["eta_sq_calibration"] == vars(c.eta_sq[k])
         assert row["eta_sq_of_set"] == vars(c.eta_sq_of_set[k])
+
+
+def test_order_range_and_certificate_are_those_of_the_calibration(planted):
+    found, numbers = planted
+    c = found.calibration
+    assert numbers["order"] == 1
+    assert numbers["log_snr_from"] == c.grid.log_snr.min().item()
+    assert numbers["log_snr_to"] == c.grid.log_snr.max().item()
+    assert numbers["total_certificate"] == c.total_certificate
+    assert numbers["certainty"] == "asymptotic"
+    assert (numbers["smoothing"], numbers["bands"]) == (c.smoothing, c.bands)
+
+
+def test_units_and_images_that_are_left_out_are_counted(planted):
+    _, numbers = planted
+    assert _summary(numbers)[0] == (
+        "held-out images: 30 (calibrated on 40, none in common); 2 more were left out, as it was made "
+        "from them"
+    )
+    grouped = _summary(numbers | {"units_held_out": 7, "images_left_out": 0})[0]
+    assert grouped.endswith("none in common), 7 independent units")
+
+
+def test_an_exact_certificate_comes_with_what_clipping_alone_gains():
+    clipping = {"value": 2.0, "lower": 1.5, "upper": 2.5}
+    said = _parts({
+        "times": [{"weight": 1.0, "slopes": None}, {"weight": 0.0, "slopes": None}], "order": 0,
+        "clipping_bound_gain_nats": clipping, "certainty": "exact", "total_certificate": 3.0,
+    })  # fmt: skip
+    assert said == [
+        "shift: applied at 1 of 2 times; the others are left alone, as no gain is certain there",
+        "x_0 is clipped with calibration and without; clipping alone: lower by 2.0 [1.5, 2.5] nats",
+        "certified before, from the calibration images: at least 3 nats (exact)",
+    ]
+
+
+def test_the_table_has_every_number_of_a_time_under_its_header(planted):
+    """The slopes of the second are left alone, as is the shift of the third."""
+    _, numbers = planted
+    first, second, third = numbers["times"]
+    rows = [
+        first | {"heldout_gain_lower": 1.0, "heldout_gain_upper": 2.0, "slopes": "pixel"},
+        second | {"heldout_gain_lower": -1.0, "heldout_gain_upper": 2.0, "slopes": "none"},
+        third | {"heldout_gain_lower": -2.0, "heldout_gain_upper": -1.0, "slopes": "whole", "weight": 0.0},
+    ]  # fmt: skip
+    table = _table(numbers | {"times": rows})
+    tones = []
+    for row, cells in zip(rows, table.rows, strict=True):
+        shown = dict(zip(table.columns, cells, strict=True))
+        tones.append(shown["held-out gain"].tone)
+        assert {name: getattr(cell, "text", cell) for name, cell in shown.items()} == {
+            "t": f"{row['t']:g}", "log-SNR": f"{row['log_snr']:.2f}", "|η|²": f"{row['eta_sq']:.2e}",
+            "interval of |η|²": f"{row['eta_sq_lower']:.1e} to {row['eta_sq_upper']:.1e}",
+            "held-out gain": f"{row['heldout_gain']:.2e}",
+            "interval of the gain": f"{row['heldout_gain_lower']:.1e} to {row['heldout_gain_upper']:.1e}",
+            "denoising loss": f"{row['denoising_loss']:.4g}",
+            "error of the shift": f"{row['error_energy']:.2e}",
+            "error of the plain average": f"{row['plain_error_energy']:.2e}",
+            "weight of the shift": f"{row['weight']:.2f}",
+            "certified gain of the shift": f"{row['certificate']:.1e}" if row["weight"] else "left alone",
+            "slopes": row["slopes"],
+            "certified gain of slopes":
+                "left alone" if row["slopes"] == "none" else f"{row['slope_certificate']:.1e}",
+        }  # fmt: skip
+    assert tones == [GOOD, PLAIN, BAD]
+    bare = _table({"order": 0, "times": [first | {"slopes": None}]})
+    assert bare.columns == table.columns[:-2] and len(bare.rows[0]) == len(bare.columns)
