@@ -90,6 +90,6 @@ def steps_of(
     It is started on these noise levels in their order, and ends at ``end``.
     """
     scheduler.set_timesteps(steps)
-    scheduler.sigmas = torch.cat([levels.double(), torch.tensor([end]).double()])
+    scheduler.sigmas = torch.cat([levels.double(), torch.tensor([end], dtype=torch.float64)])
     scheduler.set_begin_index(0)
     return lambda i, y, x: scheduler.step(y, scheduler.timesteps[i], x).prev_sample
