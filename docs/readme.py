@@ -174,6 +174,23 @@ def of_solvers(folder: Path) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def of_samples(folder: Path) -> dict[str, Any]:
+    """What `python -m real quality` found of samples without and with a calibration."""
+    found = _read(folder / "quality.json")
+    rows = []
+    for row in found["over_seeds"]:
+        before, after, change = (row["frechet"][name] for name in ("before", "after", "change"))
+        rows.append({
+            "nfe": row["nfe"], "before": f"{before['value']:.3g}", "after": f"{after['value']:.3g}",
+            "change": f"{change['value']:+.2g} [{change['lower']:+.2g}, {change['upper']:+.2g}]",
+        })  # fmt: skip
+    return {
+        "network": found["checkpoint"], "solver": found["solver"], "samples": found["samples"],
+        "images": found["images"], "seeds": len(found["seeds"]), "features": found["features"],
+        "real_images": f"{found['real_images']['frechet']:.3g}", "rows": rows,
+    }  # fmt: skip
+
+
 def of_choice(file: Path) -> dict[str, Any]:
     """What `python -m real choose` tried, each beside nothing on the same trials, and what it chose."""
     solver = FittedSolver.load(file)
@@ -301,6 +318,8 @@ SECTIONS = {
     "solvers": of_solvers,
     "solvers_fashion": of_solvers,
     "solvers_cifar10": of_solvers,
+    "samples_fashion": of_samples,
+    "samples_fashion_unipc": of_samples,
     "choice_fashion": of_choice,
     "cifar10": of_network,
     "recorded": of_recorded,

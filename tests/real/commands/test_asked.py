@@ -212,13 +212,10 @@ def test_a_comparison_of_samples_is_of_both_networks_as_they_are_and_as_asked(mo
     monkeypatch.setattr("real.commands.loading.prediction_for", prediction)
     checkpoint = SimpleNamespace(schedule=None)
     monkeypatch.setattr("real.solvers.by_name.solver_or_default", lambda name, _: name)
-    monkeypatch.setattr(
-        "real.solvers.sampling.evaluations_per_sample", lambda _, solver, n: n - (n % 2 == 0)
-    )
     files = {"calibration": Path("joint"), "unconditional": Path("null"), "guidance": 2.0}
     options = Namespace(**files, fitted=None, solver="heun", nfe=(10, 9, 5))
     samplers, nfe = quality._samplers(checkpoint, options)
-    assert (list(samplers), nfe) == (["before", "after"], (5, 9))
+    assert (list(samplers), nfe) == (["before", "after"], (10, 9, 5))
     assert samplers["before"].predict() == (None, None, 2.0)
     assert samplers["after"].predict() == (Path("joint"), Path("null"), 2.0)
     assert {sampler.solver for sampler in samplers.values()} == {"heun"}
