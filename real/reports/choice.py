@@ -117,7 +117,7 @@ def draw_tried(ax: Axes, choice: Choice, label: str) -> None:
     ax.barh(others, ratios, color=colours)
     ax.axvline(1, color=ORANGE, lw=1)
     ax.tick_params(axis="y", labelsize=7)
-    ax.set(xlabel=f"{label} / with nothing")
+    ax.set(xlabel=f"{label},\nover that of nothing")
     ax.invert_yaxis()
 
 

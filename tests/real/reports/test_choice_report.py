@@ -1,9 +1,14 @@
 """What a report of a choice says: what was chosen, and both distances that decided."""
 
+import matplotlib
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 
+from real.calibrated.candidates import MEANING, NOTHING
 from real.quality.choice import Choice, Distances, Fall
-from real.reports.choice import choice_report
+from real.reports.choice import choice_report, draw_tried
+from real.reports.inline import DRAWN, PANEL_SIZE
 from real.reports.origin import Origin
 from theory.calibration.verdict import UNDECIDED, USE
 
@@ -98,3 +103,15 @@ def test_what_was_chosen_is_said(chosen, sentence, advice):
     verdict = report(chosen).verdict
     assert (verdict.sentence, verdict.advice) == (sentence, advice)
     assert report(chosen).numbers["chosen"] == chosen
+
+
+def test_the_picture_has_room_for_its_longest_label():
+    trials = [Distances(8.0, 80.0)]
+    choice = Choice(NOTHING, NOTHING, dict.fromkeys(MEANING, trials), KERNEL, FRECHET)
+    with matplotlib.rc_context(DRAWN):
+        figure = Figure(figsize=PANEL_SIZE)
+        ax = figure.subplots()
+        draw_tried(ax, choice, "Frechet distance (trained features)")
+        FigureCanvasAgg(figure).draw()
+        label, page = ax.xaxis.label.get_window_extent(), figure.bbox
+    assert page.x0 <= label.x0 < label.x1 <= page.x1 and page.y0 <= label.y0
