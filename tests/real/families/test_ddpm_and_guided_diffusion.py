@@ -157,6 +157,25 @@ def test_published_networks_have_as_many_weights_as_is_known():
         assert _weights(guided.PRESETS, size, **also) == expected, (size, also)
 
 
+COSINE = {"schedule": "cosine", "num_heads": 4, "diffusion_steps": 4000}
+WIDE = {"schedule": "linear", "num_head_channels": 64}
+README = [
+    (32, COSINE | {"rescale_timesteps": True}),
+    (64, COSINE | {"rescale_timesteps": True}),
+    (64, COSINE | {"rescale_timesteps": False}),
+    (256, {"schedule": "linear", "num_heads": 1}),
+    (64, {"schedule": "cosine", "num_head_channels": 64, "use_new_attention_order": True}),
+    (128, {"schedule": "linear", "num_heads": 4}),
+    (256, WIDE), (256, WIDE), (512, WIDE),
+]  # fmt: skip
+"""Flags of the READMEs of improved-diffusion and guided-diffusion, as far as shapes do not tell them."""
+
+
+def test_published_networks_have_the_flags_of_their_readmes():
+    expected = [{"image_size": size, **flags} for size, flags in README]
+    assert [dict(preset.settings) for preset in guided.PRESETS] == expected
+
+
 def test_shapes_tell_the_architecture_of_every_published_network():
     for preset in guided.PRESETS:
         state = _of_shapes(preset).state_dict()
