@@ -440,7 +440,12 @@ def test_fingerprint_knows_the_averages_and_the_sde(saved):
         written["ema"]["shadow_params"][3] += 1e-6
 
     assert mark() == mark()
-    assert len({mark(), mark("subvpsde"), mark(change=nudge), mark(continuous=False)}) == 4
+    centered = {"config": config("vesde") | {"data": config()["data"]}}
+    marks = [
+        mark(), mark("subvpsde"), mark(change=nudge), mark(continuous=False), mark(beta_max=19.0),
+        mark(skip_rescale=False), mark("vesde"), mark("vesde", sidecar=centered),
+    ]  # fmt: skip
+    assert len(set(marks)) == len(marks)
 
 
 def without(*path):
