@@ -197,3 +197,13 @@ def test_the_summary_counts_what_was_used_and_where_each_part_is_applied(digits_
         "classes: certain to differ at 2 times",
         "A bound that falls does not promise better samples; `quality` measures them.",
     ]
+
+
+NOTHING = "No gain is certain in all from these images."
+WORTH = "Certified: it gains at least 0.25 nats of the discrete bound of ddim:3 (95%, asymptotic)."
+
+
+@pytest.mark.parametrize(("bound", "said"), [(0.25, WORTH), (0.0, NOTHING), (-1.0, NOTHING)])
+def test_what_is_certain_in_all_is_said_first(measured, bound, said):
+    made = replace(measured, total_certificate=bound).with_provenance(solver="ddim:3")
+    assert calibration_summary(made)[0] == said

@@ -33,7 +33,7 @@ from theory.calibration import Calibrated, Calibration
 from theory.estimators.constant_shift import ConstantShift
 from theory.forward.fingerprints import image_ids
 from theory.sampling.fit import LEAST_STARTS
-from theory.sampling.fitted import START
+from theory.sampling.fitted import START, TRAJECTORY
 from theory.support.errors import InputError
 
 GUIDANCE = 0.5
@@ -166,6 +166,34 @@ def test_a_fit_says_of_which_network_solver_and_images_it_is():
         "note": "own",
     }  # fmt: skip
     assert {name: fitted.provenance.get(name) for name in expected} == expected
+
+
+def test_of_several_solvers_the_one_with_the_least_error_is_fitted(monkeypatch):
+    """Of those that are tried under the conditions and with the seed of the fit; else the first."""
+    checkpoint, solvers = exact_checkpoint("vp"), ("ddim", "dpm-multi-2", "unipc")
+    conditions, asked, errors = torch.arange(16) % 3, [], [0.5, 0.25, 0.75]
+
+    def tried(calls, bases, *given):
+        asked.append(given)
+        return errors[: len(bases)]
+
+    def fitted(parts, among):
+        noise = torch.randn(24, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+        return fit_checkpoint_solver(
+            checkpoint, checkpoint.predict, among, 3, images=ImageSource.of("some", noise),
+            conditions=conditions, parts=parts, starts=16, fresh=16, seed=11,
+        )  # fmt: skip
+
+    monkeypatch.setattr("real.calibrated.fitted_solvers.base_errors", tried)
+    found = fitted((TRAJECTORY,), solvers)
+    ((shape, under, seed),) = asked
+    assert (shape, seed) == (checkpoint.shape, 11) and under is conditions
+    assert found.provenance["solver"] == "dpm-multi-2"
+    assert found.figures["bases"] == dict(zip(solvers, errors, strict=True))
+    for parts, among in (((START,), solvers), ((TRAJECTORY,), solvers[2:])):
+        first = fitted(parts, among)
+        assert first.provenance["solver"] == among[0] and "bases" not in first.figures
+    assert len(asked) == 1
 
 
 def test_one_part_of_one_branch_is_enough_to_change_something(candidates):

@@ -583,12 +583,17 @@ def test_a_card_names_the_network_the_target_and_what_was_used(calibrations):
     assert "# A calibration of some/network" in card
 
 
-def test_a_card_says_what_is_not_certain_and_what_is_doubted(calibrations):
+@pytest.mark.parametrize("bound", [-1.0, 0.0])
+def test_a_card_says_what_is_not_certain_and_what_is_doubted(calibrations, bound):
     nothing = replace(
-        calibrations["sd1"], total_certificate=-1.0, doubts=("its channels are reversed",)
+        calibrations["sd1"], total_certificate=bound, doubts=("its channels are reversed",)
     )
     card = calibration_card(nothing, "some/one")
-    assert "No gain is certain" in card and "its channels are reversed" in card
+    assert "No gain is certain in all." in card and "It gains" not in card
+    assert "its channels are reversed" in card
+    assert "It gains at least 0.25 nats" in calibration_card(
+        replace(nothing, total_certificate=0.25), "some/one"
+    )
 
 
 def test_a_repository_that_cannot_be_written_is_one_line(monkeypatch, calibrations):

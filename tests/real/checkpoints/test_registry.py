@@ -42,13 +42,53 @@ def test_entries_are_sound():
             assert re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", known.digest)
 
 
-def test_the_shipped_networks_entry_is_what_loads(digits_checkpoint):
-    known = registry.NAMED["digits"]
-    assert digits_checkpoint.shape == known.shape
-    assert digits_checkpoint.target.name == known.target
-    source = Source("digits", EMBEDDED["digits"])
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_the_shipped_networks_entry_is_what_loads(name):
+    known, checkpoint = registry.NAMED[name], load(name)
+    assert checkpoint.shape == known.shape
+    assert checkpoint.target.name == known.target
+    source = Source(name, EMBEDDED[name])
     found = next(family for family in FAMILIES if family.recognizes(source))
     assert found.name == known.family
+
+
+def test_each_column_of_the_list_is_what_its_heading_says(capsys):
+    main(["list"])
+    heading, *rows = (re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines())
+    assert " ".join(heading) == "name family shape schedule target licence tried with address"
+    for known, row in zip(registry.REGISTRY, rows, strict=True):
+        shape = "x".join(map(str, known.shape))
+        told = [known.name, known.family, shape, known.schedule, known.target, known.licence]
+        assert row[:-1] == [*told, known.tried] and row[-1].startswith(known.address)
+
+
+PUBLISHED_AT = {
+    "heibox": ("ddpm", "noise", "MIT"),
+    "openaipublic": ("guided", "noise", "MIT"),
+    "nvidia.com/edm/": ("edm", "data", "CC BY-NC-SA 4.0"),
+    "nvidia.com/edm2/": ("edm2", "data", "CC BY-NC-SA 4.0"),
+    "drive.google.com/drive/folders": ("score_sde", None, "Apache-2.0"),
+    "google/ddpm": ("diffusers-unet", "noise", "Apache-2.0"),
+    "shipped": ("diffusers-unet", "noise", "Apache-2.0"),
+}
+"""Family, target and licence of what lies there."""
+
+
+def test_entries_agree_with_where_they_are_published_and_with_their_names():
+    for known in registry.REGISTRY:
+        for place, (family, target, licence) in PUBLISHED_AT.items():
+            if place in known.address:
+                assert (known.family, known.licence) == (family, licence), known.name
+                assert target in (None, known.target), known.name
+        told = re.search(r"(?:img|imagenet|ffhq|celebahq|church|bedroom|2)-?(\d+)\b", known.name)
+        if known.target != "noise" and known.family == "score_sde":
+            assert known.schedule.startswith("VE"), known.name
+        if "cifar10" in known.name:
+            assert known.shape == (3, 32, 32), known.name
+        elif told:
+            assert known.shape == (3, int(told[1]), int(told[1])), known.name
+        elif re.search("bedroom|cat|church|horse", known.name):
+            assert known.shape == (3, 256, 256), known.name
 
 
 def test_what_is_fetched_by_hand_says_so():

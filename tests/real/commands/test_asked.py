@@ -22,7 +22,7 @@ from real.images.latents import latents_source
 from real.images.opening import open_images
 from real.reports.page import Report
 from real.running import Timing
-from real.solvers.sampling import Samples, solver_times
+from real.solvers.sampling import Samples, latents, solver_times
 from tests.real.calibrated.test_conditions import classes as network_of_classes  # noqa: F401
 from tests.refusals import refusal
 from theory.calibration import Calibration, Validation
@@ -246,6 +246,55 @@ def test_ratios_of_throughput_are_of_the_work_that_they_name(tmp_path, monkeypat
     assert ratios == pytest.approx({"calibrate": 0.5, "validate": 1.0, "sample, calibrated": 0.25})
 
 
+def test_what_is_timed_has_the_images_conditions_and_settings_that_are_asked_for(
+    network_of_classes,  # noqa: F811
+    tmp_path,
+    monkeypatch,
+):
+    """Every other image is calibrated with, all of the class 0; the others are of 1 and 2 in turn."""
+    checkpoint, data = load(network_of_classes / "net"), str(tmp_path / "i.npz")
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 8, 8), dtype=np.uint8)
+    np.savez(data, images=pixels, labels=np.tile([0, 1, 0, 2], 4))
+    seen = {}
+
+    def watched(name, result):
+        def call(*given, **options):
+            seen[name] = given, options
+            return result
+
+        return call
+
+    made = SimpleNamespace(provenance={"evaluations": 11})
+    for place, result in {
+        "real.calibrated.calibrate.calibrate_checkpoint": made,
+        "theory.calibration.validate": SimpleNamespace(n=5),
+        "theory.calibration.Calibrated": "calibrated",
+        "real.solvers.sampling.sample": SimpleNamespace(nfe=2),
+        "real.running.bare_calls": 24,
+    }.items():
+        monkeypatch.setattr(place, watched(place.rpartition(".")[2], result))
+    arguments = ["throughput", checkpoint.reference, "--data", data, "--times", "3", "--seed", "5"]
+    more = ["--order", "0", "--batch-size", "7", "--solver", "unipc", "--nfe", "2"]
+    (works, turns, _), _ = asked(monkeypatch, "real.running.take_turns", [*arguments, *more])
+    times = checkpoint.schedule.times(checkpoint.schedule.grid(3))
+    assert turns == 5
+    assert {name: work() for name, work in works.items()} == {
+        "bare": 24, "calibrate": 11, "validate": 15, "sample": 14, "sample, calibrated": 14,
+    }  # fmt: skip
+    _, count, timed, size, _ = seen["bare_calls"][0]
+    (_, images, at), options = seen["calibrate_checkpoint"]
+    assert (count, size, len(images), images.batch_size) == (8, 7, 8, 7)
+    assert torch.equal(timed, times) and torch.equal(at, times)
+    assert (options["seed"], options["order"], options["conditions"].tolist()) == (5, 0, [0] * 8)
+    (_, calibration), options = seen["validate"]
+    assert calibration is made and options["seed"] == 5
+    assert (len(options["images"]), options["conditions"].tolist()) == (8, [1, 2] * 4)
+    (_, predict, noise), options = seen["sample"]
+    assert predict == "calibrated" and torch.equal(noise, latents(checkpoint, 7, 5))
+    assert options.pop("condition").tolist() == [0, 1, 2, 0, 1, 2, 0]
+    assert options == {"solver": "unipc", "nfe": 2, "seed": 5, "batch_size": 7}
+
+
 def test_what_a_bet_has_proven_is_said_of_each_time(monkeypatch, capsys):
     times = [
         SimpleNamespace(t=5.0, known_after=17, e_value=123.4),
@@ -459,6 +508,31 @@ def test_a_validation_is_under_the_conditions_of_its_calibration(
         monkeypatch, "theory.calibration.validate", [*arguments, "--out", str(tmp_path / "r")]
     )
     assert sorted(asked_for["conditions"].tolist()) == sorted(expected)
+
+
+@pytest.mark.parametrize(("wanted", "expected"), [("4", [4] * 5), (None, [0, 1, 2, 3, 4])])
+def test_samples_are_drawn_by_the_solver_and_under_the_condition_that_are_asked_for(
+    wanted, expected, tmp_path, monkeypatch
+):
+    condition = ["--condition", wanted] if wanted else []
+    arguments = [
+        "sample",
+        "fashion",
+        "--samples",
+        "5",
+        "--nfe",
+        "3",
+        "--solver",
+        "unipc",
+        *condition,
+    ]
+    more = ["--seed", "6", "--batch-size", "7", "--out", str(tmp_path / "s.png")]
+    place = "real.solvers.sampling.sample"
+    (checkpoint, _, noise), drawn = asked(monkeypatch, place, [*arguments, *more])
+    assert torch.equal(noise, latents(checkpoint, 5, 6))
+    assert drawn["condition"].tolist() == expected
+    assert drawn["solver"].name == "unipc"
+    assert (drawn["nfe"], drawn["seed"], drawn["batch_size"]) == (3, 6, 7)
 
 
 def test_samples_are_said_with_their_solver_evaluations_number_and_seconds(

@@ -89,6 +89,9 @@ def test_what_fits_into_memory_is_let_through(monkeypatch):
     require_memory("samples", 100, (1, 8, 8))
     with pytest.raises(InputError, match=r"101 samples of shape \(1, 8, 8\)"):
         require_memory("samples", 101, (1, 8, 8))
+    monkeypatch.setattr(memory, "physical_memory", lambda: 5e9)
+    with pytest.raises(InputError, match=r"take about 6 GB, there are 5$"):
+        require_memory("draws", 10**6, (1, 25, 10))
     monkeypatch.undo()
     assert 2**28 < memory.physical_memory() <= math.inf
 

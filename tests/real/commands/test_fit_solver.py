@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from real.calibrated.fitted_solvers import fitted_summary, unfitted_solver
+from real.calibrated.fitted_solvers import doubts_of, fitted_summary, unfitted_solver
 from real.cli import main
+from real.images.base import ImageSource
 from real.images.digits import digits_source
 from tests.real.exact import exact_checkpoint
 from tests.refusals import refusal
@@ -130,6 +131,49 @@ def test_clipping_that_the_solver_does_not_do_by_itself_is_told(name, clip):
     said = "\n".join(fitted_summary(replace(solver, clip=clip, figures=figures)))
     told = "clipped to [-1.5, 2], fitted or not; unipc by itself does not clip" in said
     assert told == ("clipped" in said) == (name == "unipc" and clip is not None)
+
+
+LAWS = [
+    ((0.25, 1.25, 0.0), []),
+    ((0.26, 1.0, 0.0), ["off that of the images by 26% of their variance"]),
+    ((0.0, 1.3, 0.01), ["have 1.30 times the images' variance"]),
+    ((0.0, 1.3, 0.02), []),
+    ((0.0, 0.7, 0.01), ["have 0.70 times the images' variance"]),
+    ((0.5, 0.5, 0.0), ["images by 50% of their variance", "have 0.50 times the images' variance"]),
+]
+"""Means, variances and their errors, over the images' variance, and what is said of them."""
+
+
+@pytest.mark.parametrize(("law", "said"), LAWS)
+def test_images_are_doubted_whose_mean_or_variance_is_certainly_a_quarter_off(law, said):
+    checkpoint, images = exact_checkpoint("vp"), ImageSource.of("some", torch.zeros(2, 2, 1, 1))
+    figures = {"law": dict(zip(("mean", "variance", "variance_error"), law, strict=True))}
+    fitted = replace(unfitted_solver(checkpoint, "ddim", 2), figures=figures)
+    doubts = doubts_of(checkpoint, fitted, images)
+    assert len(doubts) == len(said) and all(map(str.endswith, doubts, said))
+    assert all(line.startswith(("the mean of the", "the network's own fine")) for line in doubts)
+    assert doubts_of(checkpoint, fitted, None) == []
+
+
+def test_a_fit_is_told_with_its_cost_falls_and_the_errors_of_each_solver():
+    figures = {
+        "evaluations_fitting": 1000, "evaluations": 3500, "bases": {"ddim": 0.5, "unipc": 0.25},
+        "distance": {
+            "before": {"value": 8.0}, "after": {"value": 2.0},
+            "fall": {"value": 6.0, "lower": 5.0, "upper": 7.0},
+        },
+        "fine_solution_error": 0.003,
+        "moments": {"before": 4.0, "after": -0.5, "fall": 4.5, "fall_lower": 3.5},
+    }  # fmt: skip
+    fitted = replace(unfitted_solver(exact_checkpoint("vp"), "unipc", 3), figures=figures)
+    assert fitted_summary(fitted) == [
+        "unipc, 3 evaluations: nothing fitted with 1,000 network evaluations, 2,500 more on fresh starts",
+        "left by a fit to the steps and times of each solver, per pixel: ddim 0.5, unipc 0.25",
+        "squared distance to the network's own fine solution, led to the images' moments, per pixel: "
+        "8 -> 2, a fall of 6 (5 to 7, 95 %); the fine solution's own error is 0.003 of the first",
+        "squared error of the moments on the way, in standard deviations of the images there, summed over "
+        "coordinates and steps: 4 -> none that is seen (estimate -0.5), a fall of 4.5 (at least 3.5, 95 %)",
+    ]
 
 
 @pytest.mark.parametrize("parts", ["start,trajectory,marginals", "marginals"])

@@ -5,9 +5,14 @@ from pathlib import Path
 
 import torch
 
+from real.calibrated.fitted_solvers import unfitted_solver
 from real.commands import loading
+from real.families.data_range import in_range
 from real.images.base import ImageSource
+from real.images.latents import latents_of, save_latents
+from real.images.opening import open_images
 from tests.real.exact import exact_checkpoint
+from tests.refusals import refusal
 
 
 def test_each_branch_has_the_calibration_that_is_named_for_it(monkeypatch):
@@ -66,6 +71,27 @@ def test_images_are_opened_as_their_options_say(monkeypatch, tmp_path):
     }  # fmt: skip
 
 
+def test_images_are_taken_as_latents_of_the_networks_own_codec(tmp_path, digits_checkpoint):
+    """Of a network in [0, 1], whose codec halves and shifts them; its latents may come from a file."""
+    half, other = (in_range(digits_checkpoint, low, 1.0) for low in (0.0, -0.5))
+    source = open_images("digits", "held-out", (1, 8, 8), limit=6)
+    file, cpu = tmp_path / "l.safetensors", torch.device("cpu")
+    save_latents(latents_of(source, half.codec), half.codec, file)
+
+    def taken(checkpoint, reference):
+        wanted = loading.ImageRequest(reference, 6, None, False, None, True)
+        images = loading.images_for(checkpoint, wanted, "held-out", cpu, 4)
+        assert images.batch_size == 4
+        return torch.cat(list(images))
+
+    pixels = torch.cat(list(source))
+    assert torch.equal(taken(digits_checkpoint, "digits"), pixels)
+    for reference in ("digits", str(file)):
+        torch.testing.assert_close(taken(half, reference), (pixels + 1) / 2)
+    with refusal("holds latents of another autoencoder"):
+        taken(other, str(file))
+
+
 def test_two_parts_of_a_set_share_no_image():
     """Those of the digits are parts of their own; every second image of other sets is held out."""
     whole = ImageSource.of("some", torch.arange(5.0).reshape(5, 1, 1, 1))
@@ -85,3 +111,25 @@ def test_a_solver_takes_the_evaluations_that_are_asked_for():
     asked = Namespace(fitted=None, solver="heun", nfe=7)
     solver, nfe = loading.solver_for(checkpoint, asked)
     assert (solver.name, nfe) == ("heun", 7)
+
+
+def test_a_fitted_solver_takes_the_evaluations_that_it_was_fitted_for(monkeypatch):
+    checkpoint, seen = exact_checkpoint("vp"), []
+
+    def load_fitted(*given, **how):
+        seen.append((given, how))
+        return unfitted_solver(checkpoint, "ddim", 3)
+
+    monkeypatch.setattr(loading, "load_fitted", load_fitted)
+    files = {"calibration": Path("joint"), "unconditional": Path("null")}
+    asked = {"fitted": Path("f"), "guidance": 2.0, "condition": "4", **files}
+    for solver, nfe in ((None, None), ("ddim", 3)):
+        found, taken = loading.solver_for(checkpoint, Namespace(**asked, solver=solver, nfe=nfe))
+        assert (found.name, taken) == ("fitted ddim", 3)
+    how = {"guidance": 2.0, "calibrations": (Path("joint"), Path("null")), "condition": "4"}
+    assert seen == [((checkpoint, Path("f")), how)] * 2
+    for solver, nfe, said in (
+        ("heun", 3, "solver ddim, as fitted, got heun"), (None, 4, "nfe 3, as fitted, got 4"),
+    ):  # fmt: skip
+        with refusal(f"fitted solver: expected {said}"):
+            loading.solver_for(checkpoint, Namespace(**asked, solver=solver, nfe=nfe))

@@ -2,11 +2,13 @@
 
 from contextlib import contextmanager
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from real.checkpoints.loading import load
 from real.cli import main
+from real.commands import arguments as given
 from real.reports.page import Report
 
 FEW = ["--images", "16"]
@@ -64,3 +66,26 @@ def test_as_much_is_counted_as_was_announced_in_batches_as_asked(
     assert main([*arguments, "--quiet", "--out", str(tmp_path / FILES.get(command, "out"))]) == 0
     assert bars and all(announced == counted > 0 for announced, counted in bars)
     assert max(sizes, default=3) == 3
+
+
+@pytest.mark.parametrize(
+    ("quiet", "rank", "hidden"),
+    [(False, 0, None), (True, 0, True), (False, 1, True), (True, 1, True)],
+)
+def test_the_first_of_several_processes_shows_how_far_all_of_them_are(
+    quiet, rank, hidden, monkeypatch
+):
+    """Hidden or not; None lets the bar see whether anybody looks at it."""
+    bars, counted = [], []
+
+    @contextmanager
+    def bar(**how):
+        bars.append((how["total"], how["desc"], how["disable"]))
+        yield SimpleNamespace(update=counted.append)
+
+    monkeypatch.setattr(given, "tqdm", bar)
+    monkeypatch.setattr(given, "process_rank", lambda: rank)
+    monkeypatch.setattr(given, "process_count", lambda: 3)
+    with given.counting(90, "calibrate", quiet) as on_progress:
+        on_progress(10)
+    assert (bars, counted) == ([(90, "calibrate", hidden)], [30])

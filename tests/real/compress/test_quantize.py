@@ -39,10 +39,11 @@ def test_what_is_no_layer_or_does_not_denoise_is_kept(digits_checkpoint):
             self.up, self.W = nn.ConvTranspose1d(2, 5, 3), nn.Parameter(torch.randn(4, 6))
 
     with torch.random.fork_rng(devices=[]):
-        network, vae = Network(), nn.Linear(3, 3)
-    checkpoint = replace(digits_checkpoint, modules={"unet": network, "vae": vae})
+        network, other = Network(), nn.Linear(3, 3)
+    kept = dict.fromkeys(("vae", "text", "text_encoder_2"), other)
+    checkpoint = replace(digits_checkpoint, modules={"unet": network, **kept})
     stored = encode_damaged(checkpoint, Damage("int4"))
-    assert not any(name.startswith("vae") for name in stored)
+    assert all(name.startswith("unet.") for name in stored)
     rounded = {name for name, parts in stored.items() if "codes" in parts}
     assert rounded == {"unet.up.weight", "unet.W"}
     assert stored["unet.up.weight"]["scale"].shape == (5,)

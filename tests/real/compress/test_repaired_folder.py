@@ -8,6 +8,7 @@ import torch
 
 from real.checkpoints import load
 from real.checkpoints.reloading import damaged
+from real.cli import main
 from real.compress import Damage
 from real.compress import repaired_folder as folder
 from tests.refusals import refusal
@@ -83,3 +84,9 @@ def test_what_the_library_made_is_made_again_when_loaded(tmp_path, digits_checkp
     folder.save_repaired(tmp_path, digits_checkpoint, damage, network)
     assert not (tmp_path / folder.NETWORK).exists()
     assert load(tmp_path).fingerprint == network.fingerprint
+
+
+def test_what_is_repaired_is_not_repaired_again(saved, tmp_path):
+    arguments = ["repair", str(saved[0]), "--quantize", "int8", "--images", "8", "--quiet"]
+    with refusal("repair: .* is repaired already; name its original"):
+        main([*arguments, "--out", str(tmp_path / "again")])

@@ -157,6 +157,25 @@ def test_published_networks_have_as_many_weights_as_is_known():
         assert _weights(guided.PRESETS, size, **also) == expected, (size, also)
 
 
+COSINE = {"schedule": "cosine", "num_heads": 4, "diffusion_steps": 4000}
+WIDE = {"schedule": "linear", "num_head_channels": 64}
+README = [
+    (32, COSINE | {"rescale_timesteps": True}),
+    (64, COSINE | {"rescale_timesteps": True}),
+    (64, COSINE | {"rescale_timesteps": False}),
+    (256, {"schedule": "linear", "num_heads": 1}),
+    (64, {"schedule": "cosine", "num_head_channels": 64, "use_new_attention_order": True}),
+    (128, {"schedule": "linear", "num_heads": 4}),
+    (256, WIDE), (256, WIDE), (512, WIDE),
+]  # fmt: skip
+"""Flags of the READMEs of improved-diffusion and guided-diffusion, as far as shapes do not tell them."""
+
+
+def test_published_networks_have_the_flags_of_their_readmes():
+    expected = [{"image_size": size, **flags} for size, flags in README]
+    assert [dict(preset.settings) for preset in guided.PRESETS] == expected
+
+
 def test_shapes_tell_the_architecture_of_every_published_network():
     for preset in guided.PRESETS:
         state = _of_shapes(preset).state_dict()
@@ -236,6 +255,32 @@ def test_rescaled_times_are_the_networks(tmp_path):
     assert torch.equal(got["plain"], got["rescaled"])
     assert torch.equal(got["plain"], got["as they are"])
     assert not torch.allclose(got["plain"], got["other"], atol=1e-4)
+
+
+CHANGES = [
+    {}, {"num_heads": 2}, {"num_heads_upsample": 2}, {"num_head_channels": 16}, {"image_size": 32},
+    {"use_new_attention_order": True}, {"diffusion_steps": 4000, "rescale_timesteps": True},
+]  # fmt: skip
+
+
+def test_a_fingerprint_knows_every_setting_that_changes_what_is_predicted(tmp_path):
+    path, state = tmp_path / "small.pt", guided_state()
+    marks = {load(write(path, state, {**SMALL_SETTINGS, **more})).fingerprint for more in CHANGES}
+    assert len(marks) == len(CHANGES)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_attention_is_understood_in_any_order(tmp_path, turned):
+    """DDPM's as resolutions; guided-diffusion's as factors, or as a text of resolutions."""
+    resolutions, factors = [8, 16], [2, 1]
+    if turned:
+        resolutions, factors = resolutions[::-1], factors[::-1]
+    config = {**SMALL_DDPM, "attn": resolutions}
+    load(write(tmp_path / "plain.ckpt", ddpm_state(config), {"config": config}))
+    state = guided_state(dataclasses.replace(SMALL_GUIDED, attention=(0, 1)))
+    for told in (factors, ",".join(map(str, resolutions))):
+        sidecar = {**SMALL_SETTINGS, "attention_resolutions": told}
+        assert load(write(tmp_path / "guided.pt", state, sidecar)).shape == (3, 16, 16)
 
 
 def test_a_json_that_does_not_fit_is_refused(tmp_path):

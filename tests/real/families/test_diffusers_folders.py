@@ -54,6 +54,18 @@ def test_folders_without_parts_and_bin_weights_load(tmp_path):
     assert load(flat).fingerprint == load(tmp_path / "parts").fingerprint
 
 
+def test_settings_of_other_code_that_are_null_ask_for_none(tmp_path, pipeline):
+    copy = tmp_path / "copy"
+    shutil.copytree(pipeline, copy)
+    config = copy / "unet" / "config.json"
+    told = json.loads(config.read_text())
+    config.write_text(json.dumps({**told, "quantization_config": None, "auto_map": None}))
+    assert load(copy).fingerprint == load(pipeline).fingerprint
+    config.write_text(json.dumps({**told, "auto_map": {}}))
+    with refusal("expected a plain network in .*, it has auto_map"):
+        load(copy)
+
+
 def test_fingerprint_knows_the_weights(tmp_path, pipeline):
     copy = tmp_path / "copy"
     shutil.copytree(pipeline, copy)

@@ -383,6 +383,45 @@ def test_weights_tell_published_networks_but_their_times_and_vp_from_subvp(tmp_p
         assert score_sde._settings(named, state) == settings, name
 
 
+def published(sde, blocks, size=32, continuous=True, **model):
+    """Upstream's configuration of a published network."""
+    small = config(sde, continuous)
+    wide = {"nf": 128, "ch_mult": [1, 2, 2, 2], "attn_resolutions": [16], "num_res_blocks": blocks}
+    return {
+        **small,
+        "data": small["data"] | {"image_size": size, "num_channels": 3},
+        "model": small["model"] | wide | model,
+    }
+
+
+PYRAMID = {"progressive": "output_skip", "progressive_input": "input_skip"}
+AT_256 = {"ch_mult": [1, 1, 2, 2, 2, 2, 2], **PYRAMID}
+AT_1024 = {"nf": 16, "ch_mult": [1, 2, 4, 8, 16, 32, 32, 32], **PYRAMID}
+UPSTREAM = {
+    "cifar10-ddpm-vp-discrete": published("vpsde", 2, continuous=False, name="ddpm"),
+    "cifar10-ddpm-vp": published("vpsde", 2, name="ddpm"),
+    "cifar10-ddpm-subvp": published("subvpsde", 2, name="ddpm"),
+    "cifar10-ddpmpp-vp-discrete": published("vpsde", 4, continuous=False),
+    "cifar10-ddpmpp-vp": published("vpsde", 4),
+    "cifar10-ddpmpp-subvp": published("subvpsde", 4),
+    "cifar10-ddpmpp-deep-vp": published("vpsde", 8),
+    "cifar10-ddpmpp-deep-subvp": published("subvpsde", 8),
+    "cifar10-ncsnpp-ve-discrete": published("vesde", 4, continuous=False),
+    "cifar10-ncsnpp-ve": published("vesde", 4),
+    "cifar10-ncsnpp-deep-ve": published("vesde", 8),
+    "celebahq-or-ffhq-256-ncsnpp-ve": published("vesde", 2, 256, sigma_max=348, **AT_256),
+    "bedroom-256-ncsnpp-ve": published("vesde", 2, 256, sigma_max=378, **AT_256),
+    "church-256-ncsnpp-ve": published("vesde", 2, 256, sigma_max=380, **AT_256),
+    "celebahq-or-ffhq-1024-ncsnpp-ve": published("vesde", 1, 1024, sigma_max=1348, **AT_1024),
+}
+
+
+def test_published_presets_are_upstreams_configurations():
+    assert {
+        name: score_sde.from_config(told) for name, told in UPSTREAM.items()
+    } == score_sde.PRESETS
+
+
 def test_published_presets_have_their_published_sizes():
     def parameters(name):
         with torch.device("meta"):
@@ -401,7 +440,12 @@ def test_fingerprint_knows_the_averages_and_the_sde(saved):
         written["ema"]["shadow_params"][3] += 1e-6
 
     assert mark() == mark()
-    assert len({mark(), mark("subvpsde"), mark(change=nudge), mark(continuous=False)}) == 4
+    centered = {"config": config("vesde") | {"data": config()["data"]}}
+    marks = [
+        mark(), mark("subvpsde"), mark(change=nudge), mark(continuous=False), mark(beta_max=19.0),
+        mark(skip_rescale=False), mark("vesde"), mark("vesde", sidecar=centered),
+    ]  # fmt: skip
+    assert len(set(marks)) == len(marks)
 
 
 def without(*path):

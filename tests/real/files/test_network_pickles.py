@@ -308,6 +308,23 @@ def test_bombs_are_refused(tmp_path, how):
     refused(tmp_path, bomb(how), BOMBS[how])
 
 
+class Stored:
+    """Becomes the call that reads a storage from these bytes."""
+
+    def __init__(self, payload):
+        self.payload = payload
+
+    def __reduce__(self):
+        return torch.storage._load_from_bytes, (self.payload,)
+
+
+def test_bytes_that_are_unpacked_twice_are_more_than_the_file_has(tmp_path):
+    _, (payload,) = torch.ones(1000)._typed_storage().__reduce__()
+    (found,) = unpickle(written(tmp_path, pickle.dumps([Stored(payload)])))
+    assert torch.equal(found, torch.ones(1000))
+    refused(tmp_path, pickle.dumps([Stored(payload)] * 2 + [Stored(payload)]), "its own size")
+
+
 def test_too_many_operations_are_refused(tmp_path, monkeypatch):
     payload = pickle.dumps(list(range(1000)))
     unpickle(written(tmp_path, payload))

@@ -134,6 +134,13 @@ def _all(reference, shape, **more):
     return torch.cat(list(open_images(str(reference), "calibration", shape, **more)))
 
 
+def test_a_name_goes_before_a_folder_of_that_name(tmp_path, monkeypatch):
+    _pictures(tmp_path / "digits", [(8, 8), (8, 8)])
+    monkeypatch.chdir(tmp_path)
+    assert torch.equal(_all("digits", (1, 8, 8)), digits("calibration"))
+    assert len(open_images("./digits", "calibration", (1, 8, 8))) == 2
+
+
 def test_broken_pictures_are_refused(tmp_path):
     _pictures(tmp_path, [(8, 8), (8, 8)])
     source = open_images(str(tmp_path), "calibration", (1, 8, 8))

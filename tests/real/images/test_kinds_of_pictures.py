@@ -70,6 +70,18 @@ def test_subfolders_are_classes_and_it_is_said(folder):
     assert opened(folder / "cats").labels is None
 
 
+@pytest.mark.parametrize(
+    ("count", "said"), [(5, "0, 1, 2, 3, 4"), (6, "0, 1, 2, 3, 4 ... (6 of them)")]
+)
+def test_five_classes_are_named_and_of_more_the_first(tmp_path, count, said):
+    for name in range(count):
+        (tmp_path / str(name)).mkdir()
+        Image.fromarray(HALF).save(tmp_path / str(name) / "1.png")
+    assert opened(tmp_path).notes == (
+        f"{tmp_path}: labels are the subfolders in their order: {said}",
+    )
+
+
 def test_skipped_files_are_counted_and_named(folder):
     for name in ("cats/1.tif", "cats/2.TIF", "readme", ".hidden"):
         (folder / name).write_bytes(b"x")

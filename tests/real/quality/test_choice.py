@@ -1,5 +1,6 @@
 """A choice by samples: what wins, what is never chosen, and which trials have a part in it."""
 
+from dataclasses import replace
 from statistics import NormalDist
 
 import pytest
@@ -11,7 +12,7 @@ from real.quality.choice import DECIDING, ROUNDS, Distances, Fall, choose
 from real.quality.features import PIXELS
 from real.quality.measure import Reference, Sampler
 from real.quality.trials import CHOOSING_SEED, DECIDING_SEED, Trials
-from real.solvers.sampling import latents, sample
+from real.solvers.sampling import Samples, latents, sample
 from tests.real.exact import MEAN, VARIANCE, exact_checkpoint
 
 NAMES = ("nothing", "a", "b", "c", "d", "e")
@@ -161,3 +162,22 @@ def test_all_noise_of_a_trial_is_of_the_seed_and_the_trial(ask, base):
         sample(checkpoint, predict, noise, solver="ddpm", nfe=2, seed=key, batch_size=256)
         assert len(seen) == len(expected) == 2
         assert all(map(torch.equal, seen, expected))
+
+
+@pytest.mark.parametrize("ask", ["to_choose", "to_decide"])
+def test_each_way_is_drawn_in_a_trial_as_it_is_to_be_used(ask, monkeypatch):
+    calls, condition, progress = [], torch.arange(32), [].append
+
+    def watched(checkpoint, predict, noise, **options):
+        calls.append((predict, options))
+        return Samples(torch.randn(32, 2, 1, 1), "its name", 7, 0.0)
+
+    monkeypatch.setattr("real.quality.trials.sample", watched)
+    samplers = {"a": Sampler(torch.sin, "ddim"), "b": Sampler(torch.cos, "unipc")}
+    nfe, more = {"a": 2, "b": 4}, {"condition": condition, "batch_size": 5, "on_progress": progress}
+    trials = replace(trials_of([])[1], samplers=samplers, nfe=nfe, **more)
+    with torch.random.fork_rng(devices=[]):
+        getattr(trials, ask)("b", 1)
+    ((predict, options),) = calls
+    assert predict is torch.cos and options.pop("seed") > 0
+    assert options == {"solver": "unipc", "nfe": 4, **more}

@@ -27,7 +27,7 @@ from real.quality.distances import (
 from real.quality.feature_choice import features_for
 from real.quality.measure import QualityPlan, Reference, Sampler, measure_quality, over_seeds
 from real.quality.trained_features import _batches, train_features
-from real.solvers.sampling import latents
+from real.solvers.sampling import Samples, latents
 from tests.real.exact import MEAN, exact_checkpoint
 from theory.statistics.intervals import LEVEL
 from theory.support.errors import InputError
@@ -352,6 +352,33 @@ def test_every_seed_starts_from_noise_of_its_own():
         assert len(seen) == 3
         for found, noise in zip(seen, expected, strict=True):
             torch.testing.assert_close(found.flatten(), ratio * noise.flatten())
+
+
+def test_samples_of_both_ways_are_drawn_as_the_plan_says(monkeypatch):
+    calls, condition = [], torch.arange(6)
+
+    def watched(checkpoint, predict, noise, **options):
+        calls.append((predict, options))
+        return Samples(torch.zeros(6, 2, 1, 1), "its name", 7, 0.0)
+
+    monkeypatch.setattr("real.quality.measure.sample", watched)
+    samplers = {"A": Sampler(torch.sin, "ddim"), "B": Sampler(torch.cos, "unipc")}
+    seeds, nfe, progress = (3, 4, 5), (2, 4), [].append
+    checkpoint = exact_checkpoint("vp")
+    plan = QualityPlan(checkpoint, samplers, nfe, seeds, 6, 5, "cpu", condition, progress)
+    source = ImageSource.of("images", torch.zeros(8, 2, 1, 1))
+    rows = list(measure_quality(plan, Reference.of(features.PIXELS, source, "cpu")))
+    order = [(seed, n, name) for seed in seeds for n in nfe for name in samplers]
+    common = {"condition": condition, "batch_size": 5, "on_progress": progress}
+    assert calls == [
+        (
+            samplers[name].predict,
+            {"solver": samplers[name].solver, "nfe": n, "seed": seed, **common},
+        )
+        for seed, n, name in order
+    ]
+    told = [(row["seed"], row["nfe"], row["network"]) for row in rows]
+    assert told == [(seed, 7, name) for seed, _, name in order]
 
 
 @pytest.mark.parametrize("labels", [None, torch.arange(5) % 3])

@@ -155,7 +155,7 @@ def test_the_rise_of_the_loss_is_in_percent_of_that_of_a():
 def test_samples_of_both_networks_are_joined_by_their_seed():
     samples = {
         "seeds": [0, 1], "real_images": {"frechet": 0.5}, "solver": "ddim", "distance": "d",
-        "over_seeds": [{"nfe": 5}],
+        "over_seeds": [{"nfe": 5}, {"nfe": 9}],
         "rows": [
             {"network": name, "seed": seed, "frechet": value}
             for name, seed, value in (("A", 0, 1.0), ("B", 0, 2.0), ("A", 1, 3.0), ("B", 1, 5.0))
@@ -164,6 +164,8 @@ def test_samples_of_both_networks_are_joined_by_their_seed():
     ax = drawn(comparison_figure.draw_samples, samples)
     assert [list(line.get_ydata()) for line in ax.lines[:2]] == [[1, 2], [3, 5]]
     assert values(ax, "other real images") == [0.5, 0.5]
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("ddim, 5 evaluations per sample", "d")
+    assert [label.get_text() for label in ax.get_xticklabels()] == ["A", "B"]
 
 
 def test_losses_of_a_repair_have_their_own_labels():
