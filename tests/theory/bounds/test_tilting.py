@@ -82,6 +82,22 @@ def test_only_infinite_integrals_in_the_plane_are_refused():
             require_normalizable_along(score, eta, circle(360))
 
 
+def test_tails_are_probed_at_distances_in_units_of_the_scale():
+    def farthest(scale):
+        """On the line and in the plane."""
+        line, space = [], []
+        require_normalizable(lambda x: line.append(abs(x)) or -x, 0.0, scale)
+        require_normalizable_along(
+            lambda x: space.append(x.norm(dim=1).max().item()) or -x,
+            plane(0.0, 0.0),
+            circle(4),
+            scale,
+        )
+        return torch.tensor([max(line), max(space)])
+
+    assert torch.equal(farthest(8.0), 8 * farthest(1.0))
+
+
 def test_a_circle_has_the_axes():
     expected = torch.tensor([[1, 0], [0, 1], [-1, 0], [0, -1]], dtype=torch.float64)
     torch.testing.assert_close(circle(8)[::2], expected)

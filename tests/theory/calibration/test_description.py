@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 from scipy.stats import t as student
 
@@ -83,6 +84,18 @@ def test_a_budget_is_kept_and_small_ones_are_spent_on_the_calibration_alone():
         )  # fmt: skip
         assert ("labels one lower" in found.warning()) == tried
         assert found.provenance["evaluations"] <= budget
+
+
+@pytest.mark.parametrize("budget", [16_000, 20_000, 27_321])
+def test_of_a_budget_no_more_than_its_share_is_spent_on_alternatives(budget):
+    """Nearly all of it, too: another image of each way of running the network would be too much."""
+    problem = pose(
+        Network(exact(of_label), SCHEDULE, DATA), ImageSet(noised(of_label(LABELS)), LABELS), TIMES, (),
+        seed=0,
+    )  # fmt: skip
+    _, spent = alternatives.better_alternatives(problem, budget)
+    one_more = 4 * 5
+    assert alternatives.SHARE * budget - one_more < spent <= alternatives.SHARE * budget
 
 
 def test_conditions_that_do_not_matter_are_no_doubt():

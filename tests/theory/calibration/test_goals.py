@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.refusals import refusal
 from tests.theory.known_pixels import SCHEDULE, SHAPE, TIMES, KnownPixels, images
 from theory.calibration.passes import pose
 from theory.calibration.procedure import calibrate, parts_of
@@ -29,6 +30,14 @@ def test_a_budget_is_kept():
     spent = sum(choice.evaluations for choice in calibration.choices)
     assert 900 <= calibration.provenance["evaluations"] <= 1000
     assert spent <= calibration.provenance["evaluations"]
+
+
+def test_the_least_budget_does_and_one_evaluation_less_is_refused():
+    """Two images with two draws at each time."""
+    least = 4 * len(TIMES)
+    assert run(Goal(evaluations=least)).provenance["evaluations"] == least
+    with refusal(f"budget: expected at least {least} evaluations .* got {least - 1}"):
+        run(Goal(evaluations=least - 1))
 
 
 def test_a_precise_goal_costs_more_than_a_rough_one():

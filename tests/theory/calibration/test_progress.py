@@ -20,6 +20,7 @@ from theory.calibration import Calibration, calibrate_exactly, kept, sequential
 from theory.calibration.kept import Kept, Place
 from theory.calibration.progress import Progress
 from theory.support.errors import InputError
+from theory.support.workers import Workers
 
 BATCH = 16
 BUDGET = WAYS["budget"] | {"order": 0}
@@ -201,6 +202,17 @@ def test_sums_that_cannot_be_read_when_it_comes_to_them_are_refused(tmp_path, mo
     monkeypatch.setattr(Kept, "restore_", vanishing)
     with refusal("what was kept cannot be read; the same command begins anew"):
         made(Counting(), BUDGET, tmp_path / "kept")
+
+
+@pytest.mark.parametrize("others", [(1, 0, 0), (0, 1, 0), (1, 1, 0), (0, 0, 0)])
+def test_a_process_without_images_goes_on_while_another_has_some(others):
+    """And writes when another has to."""
+
+    class OneOfTwo(Workers):
+        def largest(self, *numbers):
+            return list(map(max, numbers, others))
+
+    assert Progress(OneOfTwo(1, 2))._step(iter(()), [], Place(0, [])) == others[:2]
 
 
 def test_a_validation_killed_at_a_call_goes_on_to_the_same_losses(tmp_path):

@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from tests.draws import normal
+from tests.refusals import refusal
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
@@ -106,6 +108,23 @@ def test_what_are_no_labels_is_refused(labels, message):
 
     with pytest.raises(InputError, match=message):
         calibrate(predict, SCHEDULE, images=IMAGES, times=TIMES, conditions=labels, classes=3)
+
+
+def test_a_class_shift_is_of_its_times_and_images():
+    part = made().class_shift
+    part.require_fit(2, SHAPE)
+    for times, shape in ((3, SHAPE), (1, SHAPE), (2, (1, 4, 5)), (2, (16,))):
+        with refusal(r"calibration: class shift: expected float64 \(\d, 3, "):
+            part.require_fit(times, shape)
+
+
+def test_a_gain_is_known_from_so_many_groups_and_no_fewer():
+    least = class_shift.LEAST_GROUPS
+    for groups in (least - 1, least, least + 1):
+        total = normal(0, groups, 2, 3) + torch.tensor([[1.0], [-1.0]])
+        gains = _of_time(torch.ones(groups, 2).double(), total, torch.zeros(3).double())[2]
+        assert gains.shape == (groups,)
+        assert bool(gains.isfinite().all()) == (groups >= least)
 
 
 def test_pooling_of_two_classes_by_hand():

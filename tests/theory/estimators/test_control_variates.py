@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from tests.draws import normal
+from theory.calibration.accumulator import Accumulator
 from theory.estimators.control_variates import (
     NAMED,
     PLAIN,
@@ -109,6 +110,16 @@ def drawn(images, draws):
     noise, x_0 = normal(2, draws, images, *SHAPE), X_0[:images]
     group = torch.arange(images) % GROUPS
     return Observation(0, group, x_0, noise, ETA + 0.5 * x_0 + 0.8 * noise, 0.5, 1.0, 1.0, 1.0)
+
+
+@pytest.mark.parametrize("name", NAMED)
+@pytest.mark.parametrize("draws", [1, 2, 4, 8])
+def test_all_sums_are_there_before_anything_is_seen(name, draws):
+    """So a killed run finds its own again, a process without images adds its own, memory is planned."""
+    accumulator = Accumulator(EVERYONE, [(NAMED[name], draws)], ())
+    before = {key: tensor.shape for key, tensor in accumulator.tensors().items()}
+    accumulator.add_(drawn(8, draws))
+    assert {key: tensor.shape for key, tensor in accumulator.tensors().items()} == before
 
 
 @pytest.mark.parametrize("estimator", [RESIDUAL, REGRESSION], ids=lambda e: e.name)

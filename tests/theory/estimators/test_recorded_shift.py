@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from tests.draws import normal
 from theory.estimators.recorded_shift import ShiftRecorder
 from theory.support.errors import InputError
 
@@ -62,6 +63,15 @@ def test_a_batch_counts_as_one_however_large():
     recorder.observe(at, torch.ones(1, 1, 1), kept=0.0)
     recorder.observe(at.expand(10), 3 * torch.ones(10, 1, 1), kept=0.25)
     torch.testing.assert_close(recorder.shift(at).item(), 0.25 + 0.75 * 3)
+
+
+def test_the_error_of_a_constant_is_the_energy_of_all_pixels_over_the_draws():
+    """After two batches of one weight: their mean squared errors, each over its draws, half and half."""
+    recorder, first, second = ShiftRecorder(LOW, HIGH, (2, 3), degree=0), *normal(0, 2, 5, 2, 3)
+    for kept, errors in ((0.0, first), (0.5, second[:3])):
+        recorder.observe(torch.zeros(len(errors)), errors, kept=kept)
+    energies = [r.square().sum().item() / len(r) ** 2 for r in (first, second[:3])]
+    assert recorder.error_energy(PLACES[:1]).item() == pytest.approx(sum(energies) / 4)
 
 
 def test_it_goes_on_from_its_state():

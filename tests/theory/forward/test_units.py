@@ -50,6 +50,27 @@ def test_copies_mirror_images_and_near_copies_are_one_unit():
     assert units(pictures(200, seed=3)) == list(range(200))
 
 
+def test_all_channels_of_a_picture_count_alike():
+    images = pictures(20, seed=4)
+    grey = images.mean(1, keepdim=True)
+    for other in (images.flip(1), images.roll(1, 1), grey, grey.expand(20, 3, 16, 16)):
+        torch.testing.assert_close(thumbnails(other), thumbnails(images), rtol=0, atol=1e-3)
+    assert units(torch.cat([images, torch.cat([images[:, :1], -images[:, 1:]], 1)])) == list(
+        range(40)
+    )
+
+
+def test_the_first_of_each_unit_is_that_of_least_rank_in_any_order():
+    images = pictures(30)
+    several = torch.cat([images, images[5:20], images.flip(3)[:9], images[2:7]])
+    for seed in range(3):
+        found = survey(
+            ImageSet(several[torch.randperm(59, generator=torch.Generator().manual_seed(seed))])
+        )
+        least = {u: min(found.ranks[found.units == u].tolist()) for u in range(found.effective)}
+        assert found.ranks[found.firsts].sort().values.tolist() == sorted(least.values())
+
+
 def test_near_copies_are_those_of_all_pairs(monkeypatch):
     """Also where strips, blocks and clusters are many: a chain of images, each like the next alone."""
     monkeypatch.setattr("theory.forward.near_copies.ROWS", 7)

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
+import pytest
 import torch
 
+from tests.refusals import refusal
 from theory.diffusion.data_range import DataRange
 from theory.sampling.cells import CellWeights, partition
 from theory.sampling.fitted import FittedSolver
@@ -54,6 +56,12 @@ def test_predictions_are_clipped_where_a_range_is_known():
     assert replace(SOLVER, clip=None).clipped(x_0) is x_0
 
 
+@pytest.mark.parametrize(("part", "what"), [("added", "additions"), ("maps", "maps")])
+def test_each_step_has_its_own_addition_and_map(part, what):
+    with refusal(f"fitted solver: expected 2 {what}, got 1"):
+        replace(SOLVER, **{part: (None,)})
+
+
 def test_a_file_keeps_every_number(tmp_path):
     SOLVER.save(tmp_path / "s.safetensors")
     again = FittedSolver.load(tmp_path / "s.safetensors")
@@ -68,3 +76,6 @@ def test_all_of_it_moves_to_the_dtype_of_the_trajectories():
     begun, moved = single.begin(U.float()), single.step(1, U.float(), [FIRST.float()] * 2)
     assert begun.dtype == moved.dtype == single.step(0, begun, [begun]).dtype == torch.float32
     assert torch.allclose(begun.double(), SOLVER.begin(U), atol=1e-6)
+    for i, data in enumerate(([FIRST], [FIRST, SECOND])):
+        moved = single.step(i, U.float(), [x.float() for x in data])
+        assert torch.allclose(moved.double(), SOLVER.step(i, U, data), atol=1e-5)

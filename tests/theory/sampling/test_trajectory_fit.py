@@ -77,3 +77,12 @@ def test_what_is_added_is_fitted_to_all_starts():
     design = FEATURES[:2].flatten(1).T
     expected = torch.linalg.lstsq(design, target.flatten()[:, None]).solution
     assert torch.allclose(fit.added.weights, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_that_are_the_same_in_all_cells_are_fitted_with_the_strongest_ridge():
+    fit = fit_step(FEATURES, NOISE + 0.4 * FEATURES[1], SHAPE, kinds=("pixel",))
+    fold = torch.arange(64) % 4
+    products = fold_products(partition("pixel", SHAPE), FEATURES, NOISE + 0.4 * FEATURES[1], fold)
+    kept = [*range(len(fit.added.weights)), 3]
+    expected = ridge_weights(products.sum(0)[kept][:, kept], 1.0).T
+    torch.testing.assert_close(fit.added.weights, expected)

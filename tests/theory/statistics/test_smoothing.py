@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.interpolate import make_smoothing_spline
 
-from theory.statistics.smoothing import STRENGTHS, smoothers
+from theory.statistics.smoothing import STRENGTHS, curvature, smoothers
 
 TIMES = 12
 LOG_SNR = torch.linspace(-6, 6, TIMES, dtype=torch.float64)
@@ -61,3 +61,15 @@ def test_a_time_of_large_error_moves_no_other():
     matrix = smoothers(LOG_SNR, errors)[5]
     assert matrix[:, 5].abs().max() < 1e-3
     assert smoothers(LOG_SNR, torch.ones(TIMES).double())[5][:, 5].abs().max() > 0.05
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_curvature_of_stretches_of_three_times_by_hand(sign):
+    """3 (second slope - first slope) / (whole length) in the middle; zero at ends and between."""
+    log_snr = sign * torch.tensor([-4.0, -3.0, -1.0, 0.0, 2.0, 5.0, 6.0]).double()
+    shift = torch.tensor([[1.0], [3.0], [2.0], [0.0], [-1.0], [2.0], [4.0]]).double()
+    slopes = shift.diff(dim=0) / log_snr.diff()[:, None]
+    expected = torch.zeros_like(shift)
+    for k in (1, 5):
+        expected[k] = 3 * (slopes[k] - slopes[k - 1]) / (log_snr[k + 1] - log_snr[k - 1])
+    torch.testing.assert_close(curvature(log_snr, shift), expected)

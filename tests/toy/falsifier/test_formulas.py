@@ -1,5 +1,6 @@
 """What wrong values are, as formulas that are found from them and stand in no list of mistakes."""
 
+import itertools
 import re
 
 import pytest
@@ -22,7 +23,7 @@ from tests.toy.falsifier.test_likely_mistakes import (
 from theory.diffusion.schedules import DiscreteSchedule
 from theory.diffusion.targets import DATA, FLOW, NOISE, VELOCITY
 from toy import Diffusion, GaussianMixture, Model
-from toy.falsifier.fitted_laws import law_of_scores, points_of
+from toy.falsifier.fitted_laws import BETWEEN, law_of_scores, points_of
 from toy.falsifier.model_errors import ModelPoint
 from toy.falsifier.model_mistakes import explain_model
 from toy.falsifier.number_series import Series, differing, tell
@@ -408,3 +409,10 @@ def test_a_mistake_is_told_once():
     found = Explanation("drift", 0.5, 1.0, 2.0, "factor 2")
     assert list(found.lines({"factor 2": "slopes"})) == ["likely mistake: as of slopes"]
     assert list(found.lines({"another": "slopes"}))[1] == "likely mistake: factor 2"
+
+
+def test_points_lie_on_the_way_from_each_component_to_each_other():
+    x = points_of(LAW)
+    for one, other in itertools.permutations(LAW.means, 2):
+        for share in BETWEEN:
+            assert ((x - (one + share * (other - one))).abs().amax(1) < 1e-12).any()

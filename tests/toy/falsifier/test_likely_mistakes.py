@@ -1,6 +1,7 @@
 """Mistakes that people make in schedules and scores, each named by what it gives."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -15,10 +16,12 @@ from toy.falsifier.model_errors import ModelPoint, error_among_others
 from toy.falsifier.model_formulas import LINEAR
 from toy.falsifier.model_mistakes import explain_model
 from toy.falsifier.scales import held_squares
+from toy.falsifier.schedule_functions import Compared
 from toy.falsifier.schedule_mistakes import (
     OF_ANOTHER,
     STEPS,
     STILL,
+    _likely_mistake,
     explain_rise,
     explain_schedule,
 )
@@ -435,3 +438,15 @@ def test_other_schedules_bear_their_own_names():
             assert name == f"{type(other).__name__}()"
         slopes = other_slopes("d_sigma", t)[f"another schedule: the d_sigma of {name}"]
         assert torch.equal(slopes, other.d_sigma(t))
+
+
+def test_a_value_that_is_next_to_nothing_is_not_held_against_a_mistake():
+    """Twice what is right, but for a trillionth of the largest value, which is rounding."""
+    t, expected = (
+        torch.linspace(0.2, 0.8, 4).double(),
+        torch.tensor([1.0, 0.5, 0.25, 1e-12]).double(),
+    )
+    got, least = torch.tensor([2.0, 1.0, 0.5, 5e-12]).double(), torch.full((4,), 1e-16).double()
+    found = Compared("alpha", t, got, expected, least, {"doubled": 2 * expected}, {})
+    assert _likely_mistake(found, VPLinear(), 0) == "doubled"
+    assert _likely_mistake(replace(found, got=got + 1e-3), VPLinear(), 0) != "doubled"

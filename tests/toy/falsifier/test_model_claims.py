@@ -5,7 +5,7 @@ import torch
 
 from tests.draws import drawn
 from theory.diffusion.schedules import EDM, VPLinear
-from theory.diffusion.targets import DATA, NOISE, SCORE
+from theory.diffusion.targets import DATA, NAMED, NOISE, SCORE
 from toy import Diffusion, Formula, GaussianMixture, Model
 from toy.falsifier import model_claims
 from toy.falsifier.model_claims import claims_on_formula, claims_on_model
@@ -54,6 +54,19 @@ def tried(stages):
     first, last = stages
     claims = {claim.id: claim for claim in (*first.claims, *last.claims)}
     return claims, [left.count for left in first.left_out]
+
+
+@pytest.mark.parametrize("target", NAMED.values(), ids=NAMED)
+def test_an_error_is_told_as_one_of_the_noise_whatever_is_predicted(target):
+    """Of a score that is off by a tenth, which is sigma/10 of noise; the noise at 0.7 is 0.7 sigma."""
+    diffusion, t, off = Diffusion(normal(1), VP), 0.5, 0.1
+    exact = Model(lambda x_t, t: x_t, diffusion, target)
+    wrong = Model(
+        lambda x_t, _: exact.of_score(diffusion.score(x_t, t) + off, x_t, t), diffusion, target
+    )
+    sigma = diffusion.scales(t)[1]
+    expected = off * sigma / (1 + 0.7 * sigma)
+    assert prediction_error(point(wrong, 0.7)) == pytest.approx(expected, rel=1e-3)
 
 
 @pytest.mark.parametrize("dimension", [1, 2, 3, 9])

@@ -108,6 +108,16 @@ def test_a_model_that_cannot_be_tried_is_refused(model, match):
         as_model(model, "mine.py:own")
 
 
+def test_a_model_that_fails_is_refused_with_the_time_and_the_kind_of_its_error():
+    def fails(x_t, t):
+        raise KeyError("gone")
+
+    with refusal(r"model: fails at t = 0\.3: KeyError: 'gone'"):
+        Model(fails, DIFFUSION).at(torch.zeros(2, 1).double(), 0.3)
+    with refusal(r"model: fails at t = 0\.3: KeyError: 'gone'"):
+        Model(fails, DIFFUSION).rows(torch.zeros(2, 1).double(), torch.tensor([0.3, 0.4]).double())
+
+
 def test_a_table_is_asked_at_one_of_its_times():
     table = DiscreteSchedule([0.99, 0.7, 0.3, 0.01])
     seen = []

@@ -426,6 +426,18 @@ def test_a_line_says_whether_a_claim_holds_and_how_it_was_measured(evidence, wor
     assert more == ([f"          {OPEN}"] if evidence.open else [])
 
 
+def test_a_verdict_is_of_its_claim_and_each_of_its_mutants():
+    claim = exact(below(1001), Mutant("often", below(10)), Mutant("none", below(1001)))
+    (verdict,) = verify([claim], EXAMPLES, SEED)
+    assert (verdict.says, verdict.evidence) == ("says", claim.uphold(EXAMPLES, SEED))
+    caught = claim.catch(claim.mutants[0], EXAMPLES, SEED)
+    assert caught is not None
+    assert verdict.mutants == (
+        MutantVerdict("often", "claim", caught),
+        MutantVerdict("none", "claim", None),
+    )
+
+
 def test_plain_data_has_what_was_tried_and_said_and_what_was_not():
     mutants = MutantVerdict("caught", "exact", "7"), MutantVerdict("left", "exact", None)
     found = as_json(

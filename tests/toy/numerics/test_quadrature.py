@@ -252,6 +252,18 @@ def test_points_are_limited_by_the_caller():
         expectation(NORMAL, step_function, most=100)
 
 
+@pytest.mark.parametrize(
+    ("rule", "law"),
+    [(quadrature._panels, LINE), (quadrature._grid, PLANE), (quadrature._own_grids, PLANE)],
+    ids=["panels", "grid", "own grids"],
+)
+def test_a_rule_takes_as_many_points_as_it_may_and_no_more(rule, law):
+    count = len(rule(law, 1.0, 0, 2**40)[0])
+    assert len(rule(law, 1.0, 0, count)[0]) == count
+    with pytest.raises(UnresolvedError, match=f"more than {count - 1} points"):
+        rule(law, 1.0, 0, count - 1)
+
+
 def test_hermite_is_exact_for_polynomials_only():
     law = GaussianMixture.diagonal(torch.ones(1), torch.ones(1, 4), torch.ones(1))
     x, weights = quadrature.hermite(law, 3)
