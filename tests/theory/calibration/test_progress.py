@@ -29,7 +29,7 @@ KILLED = WAYS | {
     "exact": WAYS["exact"] | {"order": 0},
     "four draws": {"draws": 4, "order": 0},
 }
-"""The last has a contrast, whose sums are made later than the others."""
+"""The last has a contrast, with sums of its own."""
 
 
 class Killed(BaseException):
