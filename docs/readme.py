@@ -18,6 +18,7 @@ import torch
 from jinja2 import Environment, StrictUndefined
 
 from real.experiments.device_check import WHOLE
+from theory.calibration import Calibration
 from theory.sampling import FittedSolver
 
 DOCS = Path(__file__).parent
@@ -177,6 +178,7 @@ def of_solvers(folder: Path) -> dict[str, Any]:
 def of_samples(folder: Path) -> dict[str, Any]:
     """What `python -m real quality` found of samples without and with a calibration."""
     found = _read(folder / "quality.json")
+    made = Calibration.load(found["settings"]["calibration"])
     rows = []
     for row in found["over_seeds"]:
         before, after, change = (row["frechet"][name] for name in ("before", "after", "change"))
@@ -188,6 +190,8 @@ def of_samples(folder: Path) -> dict[str, Any]:
         "network": found["checkpoint"], "solver": found["solver"], "samples": found["samples"],
         "images": found["images"], "seeds": len(found["seeds"]), "features": found["features"],
         "real_images": f"{found['real_images']['frechet']:.3g}", "rows": rows,
+        "order": 0 if made.slopes is None else 1, "times": len(made.times),
+        "images_calibration": len(made.image_ids),
     }  # fmt: skip
 
 

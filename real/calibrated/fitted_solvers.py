@@ -12,7 +12,7 @@ from real.calibrated.conditions import missing_classes
 from real.calibrated.counted import counted
 from real.families.checkpoint import Checkpoint
 from real.images.base import ImageSource
-from real.solvers.fitted import clipping_of, clips_by_itself, linear_solver, own_clipping_of
+from real.solvers.fitted import clipping_of, clips_by_itself, linear_solver
 from theory.diffusion.schedules import RectifiedFlow, require_storable
 from theory.forward.images import Conditions
 from theory.forward.network import Network, Predict
@@ -82,9 +82,10 @@ def unfitted_solver(checkpoint: Checkpoint, solver: str, nfe: int) -> FittedSolv
     """A solver with nothing fitted to it: it clips where it does by itself.
 
     Raises:
-        InputError: as ``linear_solver`` and ``own_clipping_of``.
+        InputError: as ``linear_solver``; for a solver that clips, as ``clipping_of``.
     """
-    base, clip = linear_solver(checkpoint, solver, nfe), own_clipping_of(checkpoint, solver)
+    base = linear_solver(checkpoint, solver, nfe)
+    clip = clipping_of(checkpoint) if clips_by_itself(solver) else None
     return FittedSolver.unfitted(checkpoint.shape, base, clip, _origin(checkpoint, solver, base))
 
 

@@ -113,15 +113,6 @@ def _clips(key: str) -> bool:
     return "clip" in key or "threshold" in key
 
 
-def own_clipping_of(checkpoint: Checkpoint, solver: str) -> DataRange | None:
-    """The range that a solver by itself clips predictions to; None for none.
-
-    Raises:
-        InputError: as ``clipping_of``, for a solver that clips.
-    """
-    return clipping_of(checkpoint) if clips_by_itself(solver) else None
-
-
 def clips_by_itself(solver: str) -> bool:
     """Whether a solver does what the network's own configuration says of clipping, as DDIM alone does."""
     return solver in {each.name for each in ddim.SOLVERS}

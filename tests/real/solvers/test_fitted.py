@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from real.solvers.by_name import NAMED
-from real.solvers.fitted import as_solver, clipping_of, linear_solver, own_clipping_of
+from real.solvers.fitted import as_solver, clipping_of, clips_by_itself, linear_solver
 from real.solvers.sampling import sample
 from tests.real.exact import exact_checkpoint
 from theory.sampling.fitted import FittedSolver
@@ -63,8 +63,7 @@ def test_only_ddim_clips_by_itself(name):
         sample(checkpoint, checkpoint.predict, NOISE, solver=name, nfe=7).images
         for checkpoint in (clipped, plain)
     ]
-    assert torch.equal(*drawn) == (own_clipping_of(clipped, name) is None) == (name != "ddim")
-    assert own_clipping_of(plain, name) is None
+    assert torch.equal(*drawn) == (not clips_by_itself(name)) == (name != "ddim")
 
 
 def test_clipping_is_that_of_the_networks_configuration():
