@@ -25,9 +25,9 @@ from theory.forward.images import Conditions, ImageSet
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network
 from theory.forward.survey import Survey, survey
+from theory.support.allocator import release_memory
 from theory.support.checks import kind_of, require_whole
 from theory.support.errors import InputError
-from theory.support.memory import release_memory
 
 PURPOSE = "calibrate"
 """Key of the noise, which validation does not share."""

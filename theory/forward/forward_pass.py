@@ -4,8 +4,7 @@ For image x_0 and noise e the network's target is known, y = A_t x_0 + B_t e, an
 draw's residual y_theta - y.
 """
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -15,8 +14,8 @@ from jaxtyping import Bool, Float64, Int64, Real
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from theory.forward.fingerprints import numbered
-from theory.forward.images import Batch, Conditions
+from theory.forward.calls import Portion, filled, portions, side_by_side
+from theory.forward.images import Batch, Conditions, take
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network, Predict
 from theory.forward.share import WHOLE, Share
@@ -157,72 +156,39 @@ def observe(
     Raises:
         InputError: the network changed the shape, or returned NaN or infinity (names the time).
     """
-    schedule = network.schedule
-    alphas, sigmas = schedule.alpha(times).tolist(), schedule.sigma(times).tolist()
-    a_s, b_s = (c.tolist() for c in network.target.coefficients(schedule, times))
-    predicts = [p for p in (network.predict, network.reference) if p is not None]
-    calls = share.of(_calls(images, len(times), members, share.done))
-    watch, placed = _Finite(), None
-    for call, words in prefetch(partial(_words, draws), calls, AHEAD):
-        if placed is None or placed.batch is not call.batch:
-            placed = _Placed.on(device, call.batch)
-        k = call.time_index
+    caller, watch, placed = _Caller.of(network, times), _Finite(), None
+    a_s, b_s = (c.tolist() for c in network.target.coefficients(network.schedule, times))
+    some = share.of(portions(images, len(times), members, share.done))
+    for together, words in prefetch(partial(_words, draws), filled(some), AHEAD):
+        batch = together[0].batch
+        if len(together) > 1:
+            batch = Batch.joined([portion.batch for portion in together])
+        if placed is None or placed.batch is not batch:
+            placed = _Placed.on(device, batch)
         noise = draws.noise(_sent(words, placed.exact.device))
-        found: list[list[Tensor]] = [[] for _ in predicts]
+        found = []
         for e in noise:
-            x_t = alphas[k] * placed.images + sigmas[k] * e.to(placed.images)
-            for predict, predictions in zip(predicts, found, strict=True):
-                y = _predicted(predict, x_t, times[k], placed.conditions).to(noise)
-                watch.add(y, times[k])
-                predictions.append(y)
+            found.append([y.to(e) for y in caller.predictions(placed, e, together)])
+            for portion, here in side_by_side(together):
+                for y in found[-1]:
+                    watch.add(y[here], times[portion.time_index])
             if on_progress:
-                on_progress(len(x_t))
-        of_images = call.positions % GROUPS if group is None else group[call.positions]
-        predicted, *held_against = map(torch.stack, found)
-        yield Observation(
-            k, of_images, placed.exact, noise, predicted, a_s[k], b_s[k], alphas[k], sigmas[k],
-            held_against[0] if held_against else None, call.batch.conditions, call.positions,
-        )  # fmt: skip
+                on_progress(len(batch))
+        predicted, *held_against = map(torch.stack, zip(*found, strict=True))
+        for portion, here in side_by_side(together):
+            k, positions = portion.time_index, portion.positions
+            yield Observation(
+                k, positions % GROUPS if group is None else group[positions], placed.exact[here],
+                noise[:, here], predicted[:, here], a_s[k], b_s[k],
+                float(caller.alpha[k]), float(caller.sigma[k]),
+                held_against[0][:, here] if held_against else None,
+                portion.batch.conditions, positions,
+            )  # fmt: skip
     watch.finish()
 
 
-def _words(draws: Draws, call: "_Call") -> Tensor:
-    return draws.words(call.time_index, call.numbers, call.shape)
-
-
-@dataclass(frozen=True)
-class _Call:
-    """The images of a batch that are taken at one time, their positions among all, and who they are."""
-
-    time_index: int
-    batch: Batch
-    positions: Int64[Tensor, "b"]
-    numbers: Int64[Tensor, "b"]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Of one image."""
-        return tuple(self.batch.images.shape[1:])
-
-
-def _calls(
-    images: Iterable[Batch],
-    times: int,
-    members: Bool[Tensor, "time image"] | None,
-    done: Int64[Tensor, "time"] | None,
-) -> Iterator[_Call]:
-    first, before = 0, Counter[int]()
-    for batch in images:
-        numbers = numbered(batch.ids, before)
-        positions = torch.arange(first, first + len(batch))
-        for k in range(times):
-            here = positions if members is None else positions[members[k, positions]]
-            here = here if done is None else here[here >= done[k]]
-            if len(here) == len(batch):
-                yield _Call(k, batch, positions, numbers)
-            elif len(here):
-                yield _Call(k, batch.select(here - first), here, numbers[here - first])
-        first += len(batch)
+def _words(draws: Draws, together: Sequence[Portion]) -> Tensor:
+    return torch.cat([draws.words(p.time_index, p.numbers, p.shape) for p in together], 1)
 
 
 @dataclass(frozen=True)
@@ -243,6 +209,10 @@ class _Placed:
         place = "cpu" if images.device.type in WITHOUT_FLOAT64 else images.device
         return cls(batch, images, conditions, images.to(place, torch.float64))
 
+    def conditions_of(self, here: slice) -> Conditions | None:
+        """Those of some of the images."""
+        return None if self.conditions is None else self.conditions[here]
+
 
 def _sent(words: Tensor, device: torch.device) -> Tensor:
     """The words on a device, without waiting for what it does."""
@@ -251,10 +221,61 @@ def _sent(words: Tensor, device: torch.device) -> Tensor:
     return words.to(device, non_blocking=True)
 
 
-@torch.no_grad()
+@dataclass(frozen=True, eq=False)
+class _Caller:
+    """What is called, at which times, and how noisy its images are there, (T,)."""
+
+    network: Network
+    times: Real[Tensor, "time"]
+    alpha: Float64[Tensor, "time"]
+    sigma: Float64[Tensor, "time"]
+
+    @classmethod
+    def of(cls, network: Network, times: Real[Tensor, "time"]) -> "_Caller":
+        """The network at these times."""
+        schedule = network.schedule
+        return cls(network, times, schedule.alpha(times).double(), schedule.sigma(times).double())
+
+    @property
+    def predicts(self) -> list[Predict]:
+        """The network, and the reference if there is one."""
+        return [p for p in (self.network.predict, self.network.reference) if p is not None]
+
+    @torch.no_grad()
+    def predictions(
+        self, placed: _Placed, e: Float64[Tensor, "b *shape"], together: Sequence[Portion]
+    ) -> list[Tensor]:
+        """What each function predicts under one draw of the noise.
+
+        In one call, if all images are at one time, or each may have its own; else a call for each time.
+        """
+        at = torch.cat([torch.full((len(p),), p.time_index) for p in together])
+        x_t, t = self._noised(placed.images, e, at)
+        calls = [slice(None)]
+        if len({portion.time_index for portion in together}) > 1 and not self._mixes(placed, e):
+            calls = [here for _, here in side_by_side(together)]
+        return [
+            torch.cat([_predicted(p, x_t[c], t[c], placed.conditions_of(c)) for c in calls])
+            for p in self.predicts
+        ]
+
+    def _noised(self, images: Tensor, e: Tensor, at: Int64[Tensor, "b"]) -> tuple[Tensor, Tensor]:
+        """x_t of images at times of these positions, and t as the network takes it."""
+        one_each = (-1,) + (1,) * (images.dim() - 1)
+        alpha, sigma = (c[at].to(images).reshape(one_each) for c in (self.alpha, self.sigma))
+        t = self.times[at]
+        t = (t.to(images.dtype) if t.is_floating_point() else t).to(images.device)
+        return alpha * images + sigma * e.to(images), t
+
+    def _mixes(self, placed: _Placed, e: Tensor) -> bool:
+        """Whether images at several times can be one call: tried with one image at the ends."""
+        x_t, t = self._noised(placed.images[:1], e[:1], torch.tensor([0, len(self.times) - 1]))
+        condition = take(placed.conditions, torch.zeros(2, dtype=torch.int64))
+        return self.network.mixed_times.taken_by(self.predicts, x_t, t, condition)
+
+
 def _predicted(predict: Predict, x_t: Tensor, t: Tensor, condition: Conditions | None) -> Tensor:
-    t_batch = (t.to(x_t.dtype) if t.is_floating_point() else t).to(x_t.device).expand(len(x_t))
-    y = predict(x_t, t_batch) if condition is None else predict(x_t, t_batch, condition)
+    y = predict(x_t, t) if condition is None else predict(x_t, t, condition)
     if not isinstance(y, Tensor):
         raise InputError(f"network: expected a prediction as a tensor, got {type(y).__name__}")
     if y.shape != x_t.shape:

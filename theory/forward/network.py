@@ -1,7 +1,7 @@
 """A network as it is measured: how it is called, and what its output stands for."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from torch import Tensor
@@ -9,6 +9,7 @@ from torch import Tensor
 from theory.diffusion.data_range import DataRange
 from theory.diffusion.schedules import Schedule
 from theory.diffusion.targets import Target
+from theory.forward.mixed_times import MixedTimes
 from theory.support.checks import kind_of, require_kind
 from theory.support.errors import InputError
 
@@ -26,6 +27,7 @@ class Network:
         target: what the network predicts, y = A_t x_0 + B_t e.
         reference: another network of the same target, whose prediction takes the place of the
             known target; None for the known target itself.
+        mixed_times: whether it takes images at several times in one call, once that was asked.
 
     Raises:
         InputError: a network that cannot be called, or another kind of schedule or target.
@@ -35,6 +37,9 @@ class Network:
     schedule: Schedule
     target: Target
     reference: Predict | None = None
+    mixed_times: MixedTimes = field(
+        init=False, repr=False, compare=False, default_factory=MixedTimes
+    )
 
     def __post_init__(self) -> None:
         for what, call in (("network", self.predict), ("reference", self.reference)):

@@ -1,9 +1,7 @@
 """How much memory there is, and what tells that an error is one of memory."""
 
-import ctypes
 import math
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +33,6 @@ def available_memory(device: Any = None) -> float:
     if device is not None and torch.device(device).type == "cuda":
         found.append(float(torch.cuda.mem_get_info(device)[0]))
     return min(found)
-
-
-def release_memory() -> None:
-    """Give memory that this process does not use any more back to the system: glibc keeps it else."""
-    with suppress(OSError, AttributeError, TypeError):  # another libc, or another system
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _of_machine() -> float:

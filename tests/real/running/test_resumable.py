@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 
 import pytest
 import torch
@@ -149,20 +150,22 @@ def test_what_is_kept_is_told(tmp_path, capsys):
     )
 
 
-@pytest.fixture
+@contextmanager
 def disk_of_two_records():
-    """No file can grow beyond two predictions and a half."""
+    """No file can grow beyond two predictions and a half; nor can one that pytest writes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2 * 48 + 20, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.mark.usefixtures("disk_of_two_records")
 def test_a_run_goes_on_when_the_disk_is_full(tmp_path):
-    assert len(run(tmp_path / "out", Counting())) == 5
-    with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "out", Counting(killed_at=4))
+    with disk_of_two_records():
+        assert len(run(tmp_path / "out", Counting())) == 5
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / "out", Counting(killed_at=4))
     assert left(tmp_path) == []
 
 

@@ -10,7 +10,7 @@ from theory import calibrate, validate
 from theory.calibration import Calibration, calibrate_exactly
 from theory.diffusion.data_range import DataRange
 from theory.diffusion.schedules import VPLinear
-from theory.forward import forward_pass
+from theory.forward import calls
 from theory.forward.keyed_noise import keyed_noise
 from theory.forward.survey import Survey, survey
 from theory.statistics.neyman_allocation import Goal
@@ -81,7 +81,7 @@ def test_a_calibration_does_not_depend_on_the_order_of_the_images(way):
 def test_noise_by_position_is_told_apart(monkeypatch):
     """The mistake that this is for."""
     monkeypatch.setattr(
-        forward_pass, "numbered", lambda ids, before: torch.arange(len(ids)) + before.total()
+        calls, "numbered", lambda ids, before: torch.arange(len(ids)) + before.total()
     )
     assert apart(made("order 1", torch.arange(N)), made("order 1", ORDER)) > 1e-4
 

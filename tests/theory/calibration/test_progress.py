@@ -109,7 +109,7 @@ def test_a_run_that_is_killed_again_and_again_comes_to_its_end(tmp_path):
     expected = content(made(Counting(), BUDGET), tmp_path / "expected")
     for _ in range(100):
         try:
-            found = made(Counting(killed_at=6), BUDGET, tmp_path / "kept")
+            found = made(Counting(killed_at=8), BUDGET, tmp_path / "kept")
         except Killed:
             continue
         break
