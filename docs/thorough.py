@@ -13,21 +13,32 @@ FINE = 1e-10
 
 
 def joined(runs: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """One run for each seed, in which claims that were run again later have their later result.
+    """One run for each seed, in which what was run again later has its later result.
 
-    Beside it, what was run again: with its seed, and how many cases were not resolved before.
+    Beside it, what came out otherwise then: a claim, with how many cases were not resolved before, or
+    a mutant of it that was not caught before; each with its seed.
     """
     by_seed: dict[int, dict[str, Any]] = {}
     again = []
     for run in runs:
-        first = by_seed.setdefault(run["seed"], {**run, "claims": []})
-        before = {claim["id"]: claim for claim in first["claims"]}
-        for claim in run["claims"]:
-            old = before.get(claim["id"])
-            if old and old["passed"] != claim["passed"]:
-                again.append({"claim": claim["id"], "seed": run["seed"], "left": old["unresolved"]})
-        first["claims"] = list((before | {claim["id"]: claim for claim in run["claims"]}).values())
+        first = by_seed.setdefault(run["seed"], {**run, "claims": [], "mutants": []})
+        for old, new in _replaced(first, run, "claims", ("id",)):
+            if old["passed"] != new["passed"]:
+                again.append({"claim": new["id"], "seed": run["seed"], "left": old["unresolved"]})
+        for old, new in _replaced(first, run, "mutants", ("claim", "id")):
+            if old["caught"] != new["caught"]:
+                again.append({"claim": new["claim"], "seed": run["seed"], "mutant": new["id"]})
     return list(by_seed.values()), again
+
+
+def _replaced(
+    first: dict[str, Any], run: dict[str, Any], what: str, key: tuple[str, ...]
+) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Put the rows of a later run in the place of those of the first; the pairs, old and new."""
+    known = {tuple(row[k] for k in key): row for row in first[what]}
+    new = {tuple(row[k] for k in key): row for row in run[what]}
+    first[what] = list((known | new).values())
+    return [(known[name], new[name]) for name in known.keys() & new.keys()]
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -47,7 +47,7 @@ def test_readme_counts_what_the_code_holds():
     assert values["mutants"] == sum(len(claim.mutants) for claim in ALL)
 
 
-def _run(seed, *, passed=True, unresolved=0, worst=1e-12):
+def _run(seed, *, passed=True, caught=True, unresolved=0, worst=1e-12):
     """What ``python -m toy verify --json`` writes, of one exact and one statistical claim."""
     exact = {"kind": "exact", "examples": 20, "unresolved": unresolved, "worst": worst}
     sampled = {"id": "sampled", "kind": "statistical", "examples": 900, "unresolved": 0}
@@ -58,12 +58,15 @@ def _run(seed, *, passed=True, unresolved=0, worst=1e-12):
             {"id": "exact", "passed": passed} | exact,
             {"worst": 0.7, "passed": True} | sampled,
         ],
-        "mutants": [{"caught": True}, {"caught": passed}],
+        "mutants": [
+            {"claim": "exact", "id": "half", "caught": True},
+            {"claim": "sampled", "id": "half", "caught": caught},
+        ],
     }
 
 
 def test_long_runs_are_summed_up():
-    runs = [_run(0), _run(3, passed=False, unresolved=2, worst=1e-7)]
+    runs = [_run(0), _run(3, passed=False, caught=False, unresolved=2, worst=1e-7)]
     summary = _filler("thorough").summary(runs)
     assert summary["seeds"] == [0, 3]
     assert summary["claims"] == [2, 2] and summary["held"] == [2, 1]
@@ -79,6 +82,13 @@ def test_a_claim_that_was_run_again_is_counted_once_and_named():
     assert summary["held"] == [2, 2] and summary["unresolved"] == 0 and summary["cases"] == 40
     assert summary["again"] == [{"claim": "exact", "seed": 3, "left": 2}]
     assert _filler("thorough").summary([_run(0), _run(3)])["again"] == []
+
+
+def test_a_mutant_that_was_run_again_is_counted_once_and_named():
+    again = _run(3) | {"claims": _run(3)["claims"][1:], "mutants": _run(3)["mutants"][1:]}
+    summary = _filler("thorough").summary([_run(0), _run(3, caught=False), again])
+    assert summary["mutants"] == [2, 2] and summary["caught"] == [2, 2]
+    assert summary["again"] == [{"claim": "sampled", "seed": 3, "mutant": "half"}]
 
 
 def _write(folder, **files):

@@ -98,9 +98,13 @@ MODELS = (
 
 
 def _planted(seed: int) -> list[tuple[PlantedErrorModel, Tensor]]:
-    """For each target a model in 64 dimensions with a planted bias, and images of its data."""
+    """For each target a model in 64 dimensions with a planted bias, and images of its data.
+
+    The last pixel has the mean 3, so that a mistake about it alone shows at every seed.
+    """
     generator = torch.Generator().manual_seed(seed)
     means = 2 * torch.randn(3, DIMENSION, generator=generator, dtype=torch.float64)
+    means[:, -1] = 3.0
     data = GaussianMixture.diagonal(torch.tensor([0.5, 0.3, 0.2]), means, torch.tensor([0.5] * 3))
     bias = 0.3 * torch.randn(DIMENSION, generator=generator, dtype=torch.float64)
     images = data.sample(generator, IMAGES)
