@@ -44,7 +44,7 @@ class MixedTimes:
 def _gives_each_its_own(
     predict: Callable[..., Tensor], x_t: Tensor, t: Tensor, conditions: Conditions | None
 ) -> bool:
-    """Whether two images are predicted together as each is alone, and not as at the other's time."""
+    """Whether two images are predicted together as each is with itself, and not as at the other's time."""
 
     def predicted(images: Sequence[int], times: Sequence[int]) -> Tensor:
         of_images: Any = take(conditions, torch.tensor(images))
@@ -53,8 +53,8 @@ def _gives_each_its_own(
 
     try:
         together = predicted([0, 1], [0, 1])
-        alone = torch.cat([predicted([i], [i]) for i in (0, 1)])
-        at_other = torch.cat([predicted([i], [1 - i]) for i in (0, 1)])
+        alone = torch.stack([predicted([i, i], [i, i])[0] for i in (0, 1)])
+        at_other = torch.stack([predicted([i, i], [1 - i, 1 - i])[0] for i in (0, 1)])
     except Exception:  # whatever a user's code says to two times: it is not called with them
         return False
     allowed = AGREEMENT * (at_other - alone).norm(dim=1) + ROUNDING * alone.norm(dim=1)

@@ -79,8 +79,7 @@ def require_own_times(found, conditions=None):
 def test_few_images_at_several_times_are_one_call(draws):
     found, sizes = seen_by(at_own_times, draws=draws)
     require_own_times(found)
-    asked = [2, 1, 1, 1, 1]
-    assert sizes == asked + [12] * draws + [8] * draws
+    assert sizes == [2] * 5 + [12] * draws + [8] * draws
 
 
 def test_whole_batches_are_calls_of_their_own_and_nothing_is_asked():
@@ -134,7 +133,7 @@ def test_a_network_is_asked_once():
     network, images = Network(predict, VPLinear(), NOISE), ImageSet(IMAGES, batch_size=12)
     for _ in range(3):
         list(observe(network, images, TIMES, Draws(0, "test"), members=FEW))
-    assert asked == [2, 1, 1, 1, 1] + 3 * [12, 8]
+    assert asked == [2] * 5 + 3 * [12, 8]
 
 
 def test_a_prediction_that_is_no_number_is_told_with_its_own_time():
