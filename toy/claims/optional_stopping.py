@@ -171,7 +171,8 @@ def starts(
     )
     diffusion = Diffusion(data, setting.schedule)
     law = diffusion.marginal(setting.start)
-    x_t = law.means[0] + OUTWARDS * (law.sample(generator)[0] - law.means[0])
+    outwards = law.sample(generator)[0] - law.means[0]
+    x_t = law.means[0] + OUTWARDS * dimension**0.5 * outwards / outwards.norm()
     given = _paths(setting, diffusion, x_t.expand(COUNT, dimension), generator)
     units = directions(data, given.martingale[0, 0], 10, generator)
     drawn = _paths(setting, diffusion, law.sample(generator, COUNT), generator)

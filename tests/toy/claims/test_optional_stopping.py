@@ -1,12 +1,23 @@
 """A claim on stopping is of the way and the dimension that it says."""
 
 import re
+from dataclasses import replace
 
+import pytest
 import torch
 
 from theory.bounds.optional_stopping import RandomClock
-from toy.claims.optional_stopping import CLAIMS, LONG, SHORT, stopping_times, stopping_trial
-from toy.mixtures.reverse_paths import reverse_paths, two_components
+from toy.claims.optional_stopping import (
+    CLAIMS,
+    LONG,
+    OUTWARDS,
+    SHORT,
+    starts,
+    stopping_times,
+    stopping_trial,
+)
+from toy.mixtures.diffusion import Diffusion
+from toy.mixtures.reverse_paths import mixture_on_sphere, reverse_paths, two_components
 
 OF_PATHS = [claim for claim in CLAIMS if getattr(claim.trial, "func", None) is stopping_trial]
 
@@ -29,3 +40,20 @@ def test_the_random_clock_has_the_seed_of_the_run():
     (clock,) = (rule for rule in stopping_times(SHORT, 7)(paths) if isinstance(rule, RandomClock))
     low, high = paths.log_snr[[0, -1]].tolist()
     assert clock == RandomClock(2 / (high - low), 7)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_given_start_lies_as_far_from_a_mean_at_every_seed(seed):
+    """Where all is symmetric about it, a choice that looks ahead would go unseen."""
+    start = starts.__wrapped__(replace(SHORT, steps=2), 1, seed)[0].paths.x[0, 0]
+    data = mixture_on_sphere(
+        1, SHORT.weights, SHORT.diameter, SHORT.variance, torch.Generator().manual_seed(seed)
+    )
+    mean = Diffusion(data, SHORT.schedule).marginal(SHORT.start).means[0]
+    assert torch.allclose((start - mean).abs(), torch.tensor([OUTWARDS]).double())
+
+
+@pytest.mark.parametrize("mutant", OF_PATHS[0].mutants, ids=lambda mutant: mutant.id)
+def test_a_choice_that_looks_ahead_falls_where_a_typical_point_is_in_the_middle(mutant):
+    """In one dimension a point drawn with this seed lies at 0.06, between means at 1 and -1."""
+    assert mutant.check(8).deviation > 3
