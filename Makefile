@@ -44,7 +44,7 @@ fuzz: .venv/.ready
 mutants: .venv/.ready
 	$(BIN)/python -m tests.mutants --jobs 2
 
-# Two thousand cases of each claim at three seeds, and what the README says of it (hours).
+# Two thousand cases of each claim at three seeds, and what the README says of it (half an hour).
 thorough: .venv/.ready
 	@mkdir -p $(THOROUGH)
 	for seed in 0 1 2; do \
