@@ -392,7 +392,13 @@ class Table:
 
     def __init__(self, **columns):
         self.columns = columns
-        kinds = {"image": "Image", "label": "ClassLabel", "text": "Value"}
+        kinds = {
+            "image": "Image",
+            "other": "Image",
+            "label": "ClassLabel",
+            "text": "Value",
+            "caption": "Value",
+        }
         self.features = {name: type(kinds[name], (), {})() for name in columns}
 
     def __len__(self):
@@ -423,6 +429,9 @@ def test_hub_sets(monkeypatch):
         "a/classes": Table(image=pictures, label=[2, 1, 0]),
         "a/texts": Table(image=pictures, text=["x", "y", "z"]),
         "a/words": Table(text=["x", "y", "z"]),
+        "a/captions": Table(other=pictures[::-1], image=pictures, caption=["u", "v", "w"]),
+        "a/both": Table(caption=["u", "v", "w"], image=pictures, text=["x", "y", "z"]),
+        "a/all": Table(text=["x", "y", "z"], label=[2, 1, 0], image=pictures),
     }
 
     def load_dataset(name, split, download_config):
@@ -444,11 +453,21 @@ def test_hub_sets(monkeypatch):
         ("a/classes", "test", {"local_files_only": False}),
         ("a/texts", "train", {"local_files_only": True}),
     ]
-    with pytest.raises(InputError, match="expected a column of images"):
-        open_images("hub:a/words", "calibration", (1, 8, 8))
-    with pytest.raises(InputError, match="--download fetches it") as caught:
-        open_images("hub:a/none", "calibration", (1, 8, 8))
-    assert "\n" not in str(caught.value)
+    captions, both, everything = (
+        open_images(f"hub:a/{name}", "calibration", (1, 8, 8))
+        for name in ("captions", "both", "all")
+    )
+    assert (captions.labels, both.labels) == (["u", "v", "w"], ["x", "y", "z"])
+    assert everything.labels.tolist() == [2, 1, 0]
+    assert torch.equal(captions.load([0, 2]), classes.load([2, 0]))  # the first column of pictures
+    for name, download, says in (
+        ("words", False, "expected a column of images in hub:a/words, got text"),
+        ("none", False, "hub:a/none is not there; --download fetches it"),
+        ("none", True, "hub:a/none cannot be fetched"),
+    ):
+        with pytest.raises(InputError) as caught:
+            open_images(f"hub:a/{name}", "calibration", (1, 8, 8), download=download)
+        assert str(caught.value) == f"data: {says}"
 
 
 @pytest.mark.parametrize("in_memory", [2**30, 100])
