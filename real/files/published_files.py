@@ -2,7 +2,6 @@
 
 import hashlib
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 
@@ -31,7 +30,7 @@ def fetch(name: str, address: str, digest: str | None) -> Path:
         with replacing_file(path) as temporary:
             try:
                 torch.hub.download_url_to_file(address, str(temporary))
-            except (URLError, OSError) as error:
+            except OSError as error:
                 raise InputError(
                     f"checkpoint: {address} cannot be reached (no network connection?): {error}"
                 ) from error

@@ -10,7 +10,6 @@ from real.families.checkpoint import Checkpoint
 from real.files.hub_ids import is_hub_id
 from real.reports.elements import Section, Table
 from theory import __version__
-from theory.calibration import Calibration
 from theory.calibration.result import EXACT
 
 LONGEST = 100
@@ -41,7 +40,7 @@ class Origin:
         return Section("To make it again", tables=(table,), code=self.command)
 
 
-def use_section(checkpoint: Checkpoint, calibration: Calibration, file: Path | None) -> Section:
+def use_section(checkpoint: Checkpoint, file: Path | None) -> Section:
     """Lines to copy: on the command line, and in Python."""
     path = file or Path("calibration.safetensors")
     lines = [

@@ -64,7 +64,7 @@ def validation_report(
         _samples(numbers, before.images, after.images, held_out),
         *map(distance_section, distances),
         assumptions(validation.calibration.certainty),
-        use_section(checkpoint, validation.calibration, origin.calibration),
+        use_section(checkpoint, origin.calibration),
         Section("Every time", (_units(numbers),), tables=(_table(numbers),)),
         origin.section(numbers["fingerprint"], settings),
     )

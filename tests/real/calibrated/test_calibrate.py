@@ -9,10 +9,12 @@ from safetensors.torch import save_file
 
 from real.calibrated.calibrate import calibrate_checkpoint, calibration_summary
 from real.images.opening import open_images
+from theory.calibration.exact_certificate import ExactCertificate
 from theory.calibration.network import Calibrated
 from theory.calibration.procedure import calibrate
 from theory.calibration.result import Calibration
 from theory.calibration.validation import validate
+from theory.diffusion.data_range import DataRange
 from theory.estimators.class_shift import ClassShift
 from theory.estimators.control_variates import PLAIN, REGRESSION
 from theory.estimators.slopes import WIDEST_GAP
@@ -197,6 +199,42 @@ def test_the_summary_counts_what_was_used_and_where_each_part_is_applied(digits_
         "classes: certain to differ at 2 times",
         "A bound that falls does not promise better samples; `quality` measures them.",
     ]
+
+
+def test_the_summary_is_silent_of_what_there_is_nothing_of(digits_checkpoint):
+    """The shift is applied at all times, one of two gaps is wide, and nothing is smoothed or counted once."""
+    images = open_images("digits", "calibration", digits_checkpoint.shape, limit=64)
+    made = calibrate_checkpoint(digits_checkpoint, images, [500, 520, 900], policy=UNSHRUNK)
+    assert (made.grid.gaps > WIDEST_GAP).tolist() in ([True, False], [False, True])
+    shift = replace(made.constant, weights=torch.ones(3).double(), smoothing=0.0, bands=1)
+    slopes = replace(made.slopes, kinds=("pixel",) * 3)
+    provenance = {key: value for key, value in made.provenance.items() if key != "independent"}
+    made = replace(made, parts=(shift, slopes), provenance=provenance)
+    said = calibration_summary(made)
+    assert not any("independent units" in line for line in said)
+    assert said[-3:-1] == [
+        "shift: applied at 3 of 3 times",
+        "slopes: pixel at 3; off between 1 pair of neighbouring times, more than 2 apart in log-SNR: take "
+        "more times",
+    ]  # fmt: skip
+    near = replace(made, times=torch.tensor([500, 520, 540]))
+    assert calibration_summary(near)[-2] == "slopes: pixel at 3"
+
+
+@pytest.mark.parametrize(("applied", "of"), [(3, "the 3 times"), (1, "the one time")])
+def test_an_exact_certificate_is_said_to_gain_where_its_bound_is_above_zero(
+    measured, applied, of, digits_checkpoint
+):
+    count = len(measured.times)
+    limits = torch.zeros(count, *digits_checkpoint.shape).double()
+    limits[:applied, 0, 3, 4] = 0.5
+    bounds = torch.tensor([0.25, 0.0, -1.0, *[0.0] * (count - 3)]).double()
+    exact = ExactCertificate(DataRange(-1.0, 0.5), limits, bounds)
+    made = replace(measured, exact=exact).with_provenance(images=64, images_judging=63)
+    assert calibration_summary(made)[-2] == (
+        "exact: made from 64 images, judged by betting on 63 others, x_0 clipped to [-1, 0.5]; a gain at 1 "
+        f"of {of} at which it is applied"
+    )
 
 
 NOTHING = "No gain is certain in all from these images."

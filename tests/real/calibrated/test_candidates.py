@@ -118,6 +118,17 @@ def test_a_calibration_at_high_noise_is_made_where_there_is_no_more_signal_than_
     assert asked == [[0.25, 0.5, 0.75], [0.5, 0.75]]
 
 
+def test_calibrations_are_at_the_times_of_the_first_solver_and_at_some_between(monkeypatch):
+    monkeypatch.setattr("real.calibrated.candidates.SPREAD", 4)
+    plan, schedule = (
+        replace(of_flow(), solvers=("flow-euler", "ddim")),
+        exact_checkpoint("flow").schedule,
+    )
+    times = [solver_times(plan.checkpoint, name, 3).tolist() for name in plan.solvers]
+    assert not set(times[0]) <= {*times[1], *schedule.grid(4).tolist()}
+    assert plan._times().tolist() == sorted({*times[0], *schedule.grid(4).tolist()})
+
+
 def test_calibrations_and_fits_have_the_seed_of_the_candidates(monkeypatch):
     plan, asked = of_flow(seed=11), []
 

@@ -9,12 +9,13 @@ from diffusers import DiffusionPipeline
 
 from real.calibrated.drop_in import attach
 from real.calibrated.fitted_scheduler import FittedScheduler, fitted_scheduler
-from real.calibrated.fitted_solvers import fit_checkpoint_solver
+from real.calibrated.fitted_solvers import fit_checkpoint_solver, unfitted_solver
 from real.checkpoints import load
 from real.images.base import ImageSource
 from real.solvers.fitted import as_solver
 from real.solvers.sampling import sample
 from tests.real import tiny_pipelines
+from tests.real.exact import exact_checkpoint
 from theory.calibration import Calibrated, calibrate
 from theory.sampling.fitted import FittedSolver
 from theory.support.errors import InputError
@@ -162,6 +163,23 @@ def test_what_was_not_fitted_is_refused(folders):
     bare = FittedSolver(solver.shape, solver.base, solver.added, solver.maps)
     with pytest.raises(InputError, match="names no schedule"):
         fitted_scheduler(bare)
+
+
+def test_a_step_takes_the_mean_of_a_learned_variance_and_answers_as_it_is_asked():
+    solver = unfitted_solver(exact_checkpoint("table"), "ddim", STEPS)
+    x, y, variance = torch.randn(3, 2, 2, 1, 1, generator=torch.Generator().manual_seed(0))
+
+    def step(output, **asked):
+        scheduler = fitted_scheduler(solver)
+        return scheduler.step(output, scheduler.timesteps[0], x, **asked)
+
+    expected = step(y).prev_sample
+    assert expected.shape == x.shape
+    assert torch.equal(step(torch.cat([y, variance], 1)).prev_sample, expected)
+    (alone,) = step(y, return_dict=False)
+    assert torch.equal(alone, expected)
+    halved = step(y.half()).prev_sample
+    assert halved.dtype == x.dtype and torch.allclose(halved, expected, atol=1e-2)
 
 
 def test_a_pipeline_that_it_was_not_fitted_to_is_refused(folders):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from real.checkpoints import reloading
 from real.checkpoints.reloading import damaged
 from real.compress import Damage
 from real.compress import torchao_formats as library
@@ -35,6 +36,16 @@ def test_every_damage_has_a_fingerprint_of_its_own_and_always_the_same(digits_ch
     prints = [damaged(digits_checkpoint, d).fingerprint for d in damages]
     assert len({*prints, digits_checkpoint.fingerprint}) == 5
     assert damaged(digits_checkpoint, damages[1]).fingerprint == prints[1]
+
+
+def test_a_copy_is_loaded_as_what_the_checkpoint_was_loaded_as(digits_checkpoint, monkeypatch):
+    asked, cpu = [], torch.device("cpu")
+    monkeypatch.setattr(reloading, "load", lambda *given: asked.append(given) or digits_checkpoint)
+    for family in ("diffusers-unet", "my own"):
+        reloading.reloaded(replace(digits_checkpoint, family=family))
+    assert asked == [("digits", cpu, "diffusers-unet"), ("digits", cpu, None)]
+    with refusal("^checkpoint: digits is no longer the one that was loaded$"):
+        reloading.reloaded(replace(digits_checkpoint, fingerprint="other"))
 
 
 def test_a_checkpoint_without_networks_is_refused(digits_checkpoint):

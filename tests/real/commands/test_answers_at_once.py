@@ -80,6 +80,11 @@ ANSWERS = (
     ),
     (["calibrate", "--data", "nofile.npz", "--out", "o"], 2, "which does not exist"),
     (["validate", *CALIBRATED], 2, "calibration: expected a file, there is none at nofile"),
+    (
+        ["sample", "--guidance", "1", "--unconditional", "nofile", "--out", "o"],
+        2,
+        "calibration: expected a file, there is none at nofile",
+    ),
     (["quality", *CALIBRATED], 2, "calibration: expected a file, there is none at nofile"),
     (["sample", "./nofile.pt", "--out", "o"], 2, "checkpoint: expected 'digits'"),
     (["throughput", "nofile"], 2, "checkpoint: expected 'digits'"),

@@ -21,6 +21,8 @@ def test_pruning_takes_the_smallest_and_exactly_their_share():
     assert weight[left == 0].abs().max() <= weight[left != 0].abs().min()
     assert torch.equal(left[left != 0], weight[left != 0])
     assert torch.equal(pruned(torch.ones(10), 0.5), torch.tensor([0.0] * 5 + [1.0] * 5))
+    for share, zeros in ((0.27, 3), (0.23, 2), (0.99, 10), (0.01, 0)):
+        assert (pruned(torch.ones(10), share) == 0).sum() == zeros
 
 
 def test_shares_and_formats_that_do_not_exist_are_refused():

@@ -6,7 +6,7 @@ import json
 import pytest
 import torch
 
-from real.checkpoints import load
+from real.checkpoints import load, loading
 from real.checkpoints.reloading import damaged
 from real.cli import main
 from real.compress import Damage
@@ -65,6 +65,22 @@ def test_a_folder_that_does_not_fit_is_refused(saved):
         (saved[0] / folder.MANIFEST).write_text(json.dumps(json.loads(manifest) | changes))
         with refusal(said, changes):
             load(saved[0])
+
+
+def test_the_original_is_sought_in_the_family_that_the_folder_names(saved, monkeypatch):
+    recognizing, tried = loading._recognizing, []
+
+    def watched(source, among):
+        tried.append([family.name for family in among])
+        return recognizing(source, among)
+
+    monkeypatch.setattr(loading, "_recognizing", watched)
+    manifest = json.loads((saved[0] / folder.MANIFEST).read_text())
+    every = [family.name for family in loading.FAMILIES]
+    for family, among in ((None, every), ("diffusers-unet", ["diffusers-unet"])):
+        (saved[0] / folder.MANIFEST).write_text(json.dumps(manifest | {"family": family}))
+        load(saved[0])
+        assert tried.pop() == among
 
 
 def test_broken_weights_are_refused(saved):

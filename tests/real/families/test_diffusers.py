@@ -20,6 +20,8 @@ from diffusers import (
     UNet2DModel,
 )
 from diffusers.configuration_utils import FrozenDict
+from diffusers.models.autoencoders.vae import DecoderOutput
+from diffusers.models.autoencoders.vq_model import VQEncoderOutput
 from diffusers.utils import logging as logs
 from safetensors.torch import load_file, save_file
 from transformers import T5EncoderModel
@@ -27,6 +29,7 @@ from transformers.utils import logging as logs_of_text
 
 from real.checkpoints import load
 from real.families.diffusers import text as diffusers_text
+from real.families.diffusers import vae
 from real.families.diffusers.half_weights import HALVES
 from real.families.diffusers.network import network_fingerprint
 from real.families.diffusers.process import process_of, process_of_scheduler
@@ -608,3 +611,53 @@ def test_both_libraries_are_silent_while_they_load_and_then_as_they_were(levels,
             assert not logs_of_text.is_progress_bar_enabled()
         assert levels() == loud
         assert logs_of_text.is_progress_bar_enabled() == shown
+
+
+class Halving:
+    """An autoencoder that keeps every other pixel of either side, and notes how many images it is given."""
+
+    config = FrozenDict(latent_channels=1, in_channels=1, block_out_channels=(8, 8))
+    device, dtype = torch.device("cpu"), torch.float32
+
+    def __init__(self):
+        self.seen = []
+
+    def state_dict(self):
+        return {}
+
+    def encode(self, images):
+        self.seen.append((len(images), images.min().item(), images.max().item()))
+        return VQEncoderOutput(latents=images[..., ::2, ::2])
+
+    def decode(self, latents):
+        self.seen.append(len(latents))
+        return DecoderOutput(sample=latents.repeat_interleave(2, 2).repeat_interleave(2, 3))
+
+
+def test_an_autoencoder_sees_images_in_its_own_range_and_as_many_pixels_as_fit(monkeypatch):
+    monkeypatch.setattr(vae, "PIXELS_AT_ONCE", 3 * 8 * 8 + 63)
+    autoencoder, images = Halving(), torch.linspace(-1, 1, 7 * 64).reshape(7, 1, 8, 8)
+    codec = vae.scaled_codec(autoencoder, (1, 4, 4), 0.25, 4.0, lowest=0.0)
+    assert codec.shape == (1, 8, 8)
+    latents = codec.encode(images)
+    pixels = (images[..., ::2, ::2] + 1) / 2  # from 0 to 1, as this autoencoder has them
+    assert torch.allclose(latents, (pixels - 0.25) * 4)
+    counts, lowest, highest = zip(*autoencoder.seen, strict=True)
+    assert (counts, min(lowest), max(highest)) == ((3, 3, 1), 0, 1)
+    autoencoder.seen.clear()
+    assert torch.allclose(codec.decode(latents)[..., ::2, ::2], images[..., ::2, ::2], atol=1e-6)
+    assert autoencoder.seen == [3, 3, 1]
+    others = [
+        vae.scaled_codec(Halving(), (1, 4, 4), offset, scale, lowest=lowest).fingerprint
+        for offset, scale, lowest in (
+            (0.25, 4.0, 0.0),
+            (0.5, 4.0, 0.0),
+            (0.25, 2.0, 0.0),
+            (0.25, 4.0, -1.0),
+        )
+    ]
+    assert others[0] == codec.fingerprint and len(set(others)) == 4
+    with refusal(
+        "^checkpoint: expected an autoencoder with 2 latent channels, as the network takes, got 1$"
+    ):
+        vae.scaled_codec(Halving(), (2, 4, 4), 0.0, 1.0)

@@ -6,13 +6,25 @@ import pickle
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 from diffusers import DDPMPipeline, UNet2DModel
+from safetensors.torch import save_file
 
 from real.checkpoints import load
+from real.families.diffusers.weights import (
+    FACTOR,
+    SLACK,
+    TABLE,
+    Weights,
+    require_as_many,
+    require_plausible,
+    weights_of,
+)
 from tests.real.conftest import save_pipeline
 from tests.refusals import refusal
 from theory.diffusion.targets import DATA, NOISE, VELOCITY
+from theory.support.errors import InputError
 
 
 def test_prediction_is_the_networks_own(pipeline):
@@ -194,3 +206,45 @@ def test_a_sample_size_is_one_number_or_two(tmp_path, pipeline):
 def test_condition_is_refused_by_an_unconditional_network(digits_checkpoint):
     with refusal("unconditional"):
         digits_checkpoint.predict(torch.zeros(2, 1, 8, 8), torch.tensor([1, 1]), torch.zeros(2))
+
+
+def test_the_weights_of_a_folder_are_those_of_all_its_files(tmp_path):
+    save_file({"a": torch.zeros(2, 3), "b": torch.zeros(4)}, tmp_path / "model-1.safetensors")
+    save_file({"c": torch.zeros(5, 1)}, tmp_path / "model-2.safetensors")
+    torch.save({"d": torch.zeros(7)}, tmp_path / "model.bin")
+    (tmp_path / "config.json").write_text("{}")
+    assert weights_of(tmp_path) == Weights(tensors=4, numbers=6 + 4 + 5 + 7)
+
+
+WEIGHTS = Weights(tensors=3, numbers=11)
+PLAUSIBLE = {
+    "expected width of at most 1,048,576 in FOLDER, got 1,048,577": ({"width": 2**20}, {"width": 2**20 + 1}),
+    "expected num_layers of at most 3 in FOLDER, got 4": ({"num_layers": 3}, {"num_layers": [2, 4]}),
+    "expected at most a layer for each of 3 tensors in FOLDER, its configuration has 4":
+        ({"down_block_types": ["a", "b", "c"]}, {"down_block_types": ["a", "b"], "layers_per_block": 2}),
+    "expected a smaller table of positions in FOLDER": (
+        {"sample_size": 8192, "patch_size": 2, "attention_head_dim": 4},
+        {"sample_size": 8192, "patch_size": 2, "attention_head_dim": 5},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("says", PLAUSIBLE)
+def test_the_largest_configuration_of_some_weights_is_let_through_and_no_larger(says):
+    assert TABLE == 4096**2 * 4
+    fits, too_large = PLAUSIBLE[says]
+    require_plausible(fits, WEIGHTS, Path("FOLDER"))
+    with pytest.raises(InputError) as caught:
+        require_plausible(too_large, WEIGHTS, Path("FOLDER"))
+    assert str(caught.value) == f"checkpoint: {says}"
+
+
+def test_a_network_has_at_most_some_times_the_numbers_of_its_files_and_a_few_more():
+    most = FACTOR * WEIGHTS.numbers + SLACK
+    fits, too_large = (torch.nn.Linear(n, 1, bias=False, device="meta") for n in (most, most + 1))
+    require_as_many(fits, WEIGHTS, Path("FOLDER"))
+    with pytest.raises(InputError) as caught:
+        require_as_many(too_large, WEIGHTS, Path("FOLDER"))
+    assert str(caught.value) == (
+        f"checkpoint: FOLDER describes a network of {most + 1:,} numbers, its files hold 11"
+    )

@@ -52,9 +52,10 @@ def test_a_file_of_another_digest_is_refused_and_not_kept(tmp_path, published):
     assert not [path for path in (tmp_path / "hub").rglob("*") if path.is_file()]
 
 
-def test_no_connection_is_one_line_and_leaves_nothing(tmp_path, published, monkeypatch):
+@pytest.mark.parametrize("error", [URLError("no name"), TimeoutError("late"), OSError("cut off")])
+def test_no_connection_is_one_line_and_leaves_nothing(tmp_path, published, monkeypatch, error):
     def unreachable(address, path):
-        raise URLError("Temporary failure in name resolution")
+        raise error
 
     monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
     with refusal("cannot be reached"):

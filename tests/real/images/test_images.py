@@ -387,13 +387,54 @@ def test_torchvision_sets(tmp_path, monkeypatch):
         assert torch.allclose(levels, torch.arange(4) / 127.5 - 1, atol=1e-6)
 
 
+NAMED_SETS = {
+    "mnist": ("MNIST", {"train": True}, {"train": False}),
+    "fashion-mnist": ("FashionMNIST", {"train": True}, {"train": False}),
+    "cifar10": ("CIFAR10", {"train": True}, {"train": False}),
+    "celeba": ("CelebA", {"split": "train"}, {"split": "test"}),
+}
+"""Torchvision's class, and how it is asked for the images to train on and for the others."""
+
+
+@pytest.mark.parametrize("name", NAMED_SETS)
+def test_held_out_images_are_of_the_test_part_of_each_named_set(name, tmp_path, monkeypatch):
+    kind, training, testing = NAMED_SETS[name]
+    asked = []
+
+    def without_classes(root, **how):
+        asked.append((root, how))
+        return [(Image.new("L", (8, 8)), None)] * 2
+
+    fake = types.SimpleNamespace(datasets=types.SimpleNamespace(**{kind: without_classes}))
+    monkeypatch.setitem(sys.modules, "torchvision", fake)
+    for role, part in (("training", training), ("calibration", training), ("held-out", testing)):
+        source = open_images(name, role, (1, 8, 8), data_root=tmp_path)
+        assert (source.labels, len(source), source.name) == (None, 2, name)
+        assert asked.pop() == (tmp_path, {"download": False, **part})
+
+
+def test_latents_keep_all_that_is_known_of_their_images():
+    images = ImageSource.of(
+        "some", torch.rand(3, 1, 2, 2, generator=torch.Generator().manual_seed(0)), batch_size=2,
+        labels=torch.tensor([2, 0, 1]), ids=torch.tensor([7, 8, 9]), groups=["a", "b", "a"],
+    )  # fmt: skip
+    codec = Codec((1, 2, 2), torch.neg, torch.neg, "mark")
+    made = latents_of(images, codec)
+    for name in ("name", "count", "batch_size", "labels", "ids", "groups"):
+        assert getattr(made, name) is getattr(images, name), name
+    assert torch.equal(torch.cat(list(made)), -torch.cat(list(images)))
+    unnamed = latents_of(replace(images, ids=None, labels=["x", "y", "z"]), codec)
+    assert torch.equal(unnamed.ids, image_ids(torch.cat(list(images))))
+    assert unnamed.labels == ["x", "y", "z"]
+
+
 class Table:
     """As the library datasets has it: rows and columns by index, and what kind each column is."""
 
     def __init__(self, **columns):
         self.columns = columns
-        kinds = {"image": "Image", "label": "ClassLabel", "text": "Value"}
-        self.features = {name: type(kinds[name], (), {})() for name in columns}
+        kinds = {"image": "Image", "other": "Image", "label": "ClassLabel"}
+        self.features = {name: type(kinds.get(name, "Value"), (), {})() for name in columns}
 
     def __len__(self):
         return 3
@@ -423,6 +464,9 @@ def test_hub_sets(monkeypatch):
         "a/classes": Table(image=pictures, label=[2, 1, 0]),
         "a/texts": Table(image=pictures, text=["x", "y", "z"]),
         "a/words": Table(text=["x", "y", "z"]),
+        "a/captions": Table(other=pictures[::-1], image=pictures, caption=["u", "v", "w"]),
+        "a/both": Table(caption=["u", "v", "w"], image=pictures, text=["x", "y", "z"]),
+        "a/all": Table(text=["x", "y", "z"], label=[2, 1, 0], image=pictures),
     }
 
     def load_dataset(name, split, download_config):
@@ -444,11 +488,21 @@ def test_hub_sets(monkeypatch):
         ("a/classes", "test", {"local_files_only": False}),
         ("a/texts", "train", {"local_files_only": True}),
     ]
-    with pytest.raises(InputError, match="expected a column of images"):
-        open_images("hub:a/words", "calibration", (1, 8, 8))
-    with pytest.raises(InputError, match="--download fetches it") as caught:
-        open_images("hub:a/none", "calibration", (1, 8, 8))
-    assert "\n" not in str(caught.value)
+    captions, both, everything = (
+        open_images(f"hub:a/{name}", "calibration", (1, 8, 8))
+        for name in ("captions", "both", "all")
+    )
+    assert (captions.labels, both.labels) == (["u", "v", "w"], ["x", "y", "z"])
+    assert everything.labels.tolist() == [2, 1, 0]
+    assert torch.equal(captions.load([0, 2]), classes.load([2, 0]))  # the first column of pictures
+    for name, download, says in (
+        ("words", False, "expected a column of images in hub:a/words, got text"),
+        ("none", False, "hub:a/none is not there; --download fetches it"),
+        ("none", True, "hub:a/none cannot be fetched"),
+    ):
+        with pytest.raises(InputError) as caught:
+            open_images(f"hub:a/{name}", "calibration", (1, 8, 8), download=download)
+        assert str(caught.value) == f"data: {says}"
 
 
 @pytest.mark.parametrize("in_memory", [2**30, 100])

@@ -26,7 +26,7 @@ from real.quality.distances import (
 )
 from real.quality.feature_choice import features_for
 from real.quality.measure import QualityPlan, Reference, Sampler, measure_quality, over_seeds
-from real.quality.trained_features import _batches, train_features
+from real.quality.trained_features import _batches, _fit, train_features
 from real.solvers.sampling import Samples, latents
 from tests.real.exact import MEAN, exact_checkpoint
 from theory.statistics.intervals import LEVEL
@@ -163,6 +163,35 @@ def test_tint_is_the_error_of_the_mean_colour():
     images = torch.zeros(4, 3, 5, 5)
     images[:, 1] = 0.25
     assert tint(images, torch.tensor([0.5, 0.0, 0.0]).double()).tolist() == [-0.5, 0.25, 0.0]
+
+
+@pytest.mark.parametrize("batch_size", [2, 7])
+def test_real_images_are_compared_by_all_of_them_whatever_their_batches(batch_size):
+    generator = torch.Generator().manual_seed(0)
+    images, others = torch.rand(2, 7, 3, 2, 2, generator=generator).unbind()
+    reference, further = (
+        ImageSource.of("images", some, batch_size=batch_size) for some in (images, others)
+    )
+    made = Reference.of(features.PIXELS, reference, "cpu")
+    assert torch.equal(made.rows, images.flatten(1))
+    assert torch.allclose(made.mean, images.double().mean((0, 2, 3)))
+    rows = others.flatten(1), images.flatten(1)
+    kid, off = kernel_distance(*rows, 5), tint(others, made.mean)
+    assert made.of_real(further, 5) == {
+        "frechet": frechet_distance(*rows), "kid": kid.value, "kid_lower": kid.lower,
+        "kid_upper": kid.upper, "tint": pytest.approx(off.square().mean().item() ** 0.5),
+        "tint_channels": off.tolist(),
+    }  # fmt: skip
+
+
+def test_the_accuracy_that_is_told_is_that_of_the_last_tenth():
+    """A head that always says class 0 is wrong in all but the last two of twenty batches."""
+    head = torch.nn.utils.skip_init(torch.nn.Linear, 1, 2)
+    torch.nn.init.zeros_(head.weight)
+    head.bias.data = torch.tensor([10.0, 0.0])
+    truths = [1] * 18 + [0] * 2
+    batches = ((torch.zeros(3, 1), torch.full((3,), truth)) for truth in truths)
+    assert _fit(torch.nn.Identity(), head, batches, "cpu") == 1.0
 
 
 @pytest.mark.parametrize("labelled", [True, False])

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from real.reports.comparison import _table, comparison_report
+from real.reports.comparison_figure import draw_losses, draw_rise, draw_samples
 from real.reports.elements import BAD, GOOD, PLAIN
 from real.reports.origin import Origin
 from tests.real.exact import exact_checkpoint
@@ -98,4 +99,23 @@ def test_the_table_has_both_losses_and_the_rise_in_its_tone():
     assert [(row[4].text, row[4].tone, row[4].beside) for row in table.rows] == [
         ("+1.25e+00", BAD, "+5.0e-01 to +2.0e+00"), ("-1.25e+00", GOOD, "-2.0e+00 to -5.0e-01"),
         ("+0.00e+00", PLAIN, "-1.0e+00 to +1.0e+00"), ("0", PLAIN, ""),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("samples", [None, {"real_images": {}}])
+def test_each_panel_draws_what_its_words_say(samples, compared, monkeypatch):
+    monkeypatch.setattr("real.reports.comparison.distance_lines", lambda *_: [])
+    one = exact_checkpoint("vp")
+    report = comparison_report((one, one), compared[0], samples, origin=Origin("command"))
+    drawn = [
+        (panel.draw.func, panel.draw.keywords, panel.alt) for panel in report.sections[0].panels
+    ]
+    assert drawn == [
+        (draw_losses, {"report": report.numbers}, "Denoising loss of both networks over log-SNR"),
+        (
+            draw_rise, {"report": report.numbers},
+            "Rise of the loss from A to B in percent, over log-SNR",
+        ),
+        *([(draw_samples, {"samples": samples}, "Frechet distances of the samples of A and B")]
+          if samples else []),
     ]  # fmt: skip

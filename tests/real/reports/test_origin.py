@@ -24,24 +24,29 @@ def made(reference, path):
         times=[100, 900], provenance={"fingerprint": checkpoint.fingerprint},
     )  # fmt: skip
     calibration.save(path)
-    return checkpoint, calibration
+    return checkpoint
 
 
 def test_the_lines_for_a_shipped_network_run(tmp_path):
     path = tmp_path / "c.safetensors"
-    checkpoint, calibration = made("digits", path)
-    code = use_section(checkpoint, calibration, path).code
+    checkpoint = made("digits", path)
+    code = use_section(checkpoint, path).code
     assert code.startswith(f"python -m real sample digits --calibration {path} --out ")
     better = run_lines(code)["better"]
     x, t = torch.zeros(2, *checkpoint.shape), torch.tensor([100, 900])
     assert better(x, t).shape == x.shape
 
 
+def test_the_lines_have_a_name_for_a_calibration_that_lies_nowhere(tmp_path, digits_checkpoint):
+    code = use_section(digits_checkpoint, None).code
+    assert code.count("calibration.safetensors") == 2 and "None" not in code
+
+
 def test_the_lines_for_a_pipeline_run(tmp_path):
     folder, path = tmp_path / "ddpm", tmp_path / "c.safetensors"
     tiny_pipelines.save("ddpm", folder)
-    checkpoint, calibration = made(str(folder), path)
-    pipe = run_lines(use_section(checkpoint, calibration, path).code)["pipe"]
+    checkpoint = made(str(folder), path)
+    pipe = run_lines(use_section(checkpoint, path).code)["pipe"]
     assert len(pipe.unet._forward_hooks) == 1
 
 

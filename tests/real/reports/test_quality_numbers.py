@@ -17,6 +17,7 @@ from real.reports.quality import (
     distances,
     quality_verdict,
 )
+from real.reports.quality_figure import draw_change, draw_measure
 from tests.real.exact import exact_checkpoint
 from theory.calibration.verdict import DO_NOT, UNDECIDED, USE
 
@@ -163,3 +164,22 @@ def test_what_before_and_after_are_is_said_in_lines_and_beside_a_validation(sett
     lines = distance_lines(numbers, PAIR, _pair(numbers))
     assert lines[1] == meaning
     assert distance_section(numbers).text == (lines[0], meaning)
+
+
+def test_each_panel_draws_the_measure_that_its_words_name():
+    numbers = found()
+    panels = distance_section(numbers).panels
+    assert all(panel.draw.keywords["report"] == numbers for panel in panels)
+    drawn = [
+        (panel.draw.func, panel.draw.keywords["name"], panel.draw.keywords.get("label"), panel.alt)
+        for panel in panels
+    ]
+    name, ways = "Frechet distance (pixels)", "without and with calibration"
+    assert drawn == [
+        (draw_measure, "frechet", name, f"{name} over network evaluations, {ways}"),
+        (draw_change, "frechet", None, f"Change of the {name} by calibration over network evaluations"),
+        (draw_measure, "kid", "Kernel distance, same features",
+         f"Kernel distance over network evaluations, {ways}"),
+        (draw_measure, "tint", "Error of the mean colour",
+         f"Error of the mean colour over network evaluations, {ways}"),
+    ]  # fmt: skip

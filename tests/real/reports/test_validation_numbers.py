@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from real.images.base import ImageSource
+from real.reports import validation_figure
 from real.reports.elements import BAD, GOOD, PLAIN
 from real.reports.validation import (
     _change,
+    _errors,
     _intervals,
     _numbers,
     _parts,
@@ -245,3 +247,15 @@ def test_the_table_has_every_number_of_a_time_under_its_header(planted):
     assert tones == [GOOD, PLAIN, BAD]
     bare = _table({"order": 0, "times": [first | {"slopes": None}]})
     assert bare.columns == table.columns[:-2] and len(bare.rows[0]) == len(bare.columns)
+
+
+def test_each_panel_draws_what_its_words_say():
+    report = {"times": []}
+    panels = _errors(report).panels
+    assert all(panel.draw.keywords["report"] is report for panel in panels)
+    assert {panel.draw.func: panel.alt.partition(",")[0] for panel in panels} == {
+        validation_figure.draw_gain: "Fall of the held-out denoising loss in percent",
+        validation_figure.draw_eta: "Mean error of the network",
+        validation_figure.draw_error: "Error energy of the shift and of the plain average",
+        validation_figure.draw_line_check: "Error of the network over that of a line in x_t",
+    }

@@ -73,6 +73,17 @@ def test_what_is_kept_stays_after_an_interruption_and_is_told(tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+def test_of_nothing_that_is_kept_nothing_is_said(tmp_path, capsys):
+    for _ in range(2):
+        with (
+            pytest.raises(KeyboardInterrupt),
+            going_on(tmp_path / "out", exact_checkpoint("table"), {}),
+        ):
+            raise KeyboardInterrupt
+    assert capsys.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("changed", ["option", "network", "more"])
 def test_what_other_settings_kept_is_not_used(tmp_path, monkeypatch, changed):
     monkeypatch.setattr(kept, "SECONDS", 0.0)

@@ -12,6 +12,7 @@ from real.solvers.by_name import solver_named, solver_or_default
 from real.solvers.heun import Churn, _raised
 from real.solvers.sampling import evaluations_per_sample, sample
 from tests.real.exact import FAMILIES, MEAN, VARIANCE, at_the_end, exact_checkpoint
+from tests.refusals import refusal
 from theory.diffusion.schedules import SubVP, VEGeometric
 from theory.diffusion.targets import NAMED as TARGETS
 from theory.support.errors import InputError
@@ -183,6 +184,9 @@ def test_times_of_a_table_are_whole_and_all_different():
             assert times.max() <= 999
     with pytest.raises(InputError, match="at most 1000 steps"):
         grids.karras(schedule, 1001)
+    for spacing in ("leading", "trailing", "linspace"):
+        with refusal("expected at most 1000 steps, as many as the table, got 1001", spacing):
+            grids.as_trained(schedule, 1001, {"timestep_spacing": spacing})
 
 
 def test_the_table_s_last_alpha_is_kept_where_it_was_trained_so():
