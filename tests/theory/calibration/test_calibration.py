@@ -404,7 +404,7 @@ REFUSED_IMAGES = {
     "integers": (lambda: images(4).long(), r"floating-point batches .* of torch.int64"),
     "no image dimension": (lambda: torch.ones(4), r"floating-point batches .*, got \(4,\)"),
     "not a tensor": (lambda: ["a.png"], "floating-point batches .*, got str"),
-    "an iterator": (lambda: iter([images(4)]), "can be read only once"),
+    "an iterator": (lambda: iter([images(4)]), "got list_iterator, which can be read only once"),
     "changing shapes": (
         lambda: [images(4), images(4).reshape(4, 1, 4, 3)],
         r"shape \(1, 3, 4\) throughout, got \(1, 4, 3\)",

@@ -1,5 +1,7 @@
 """The betting test, on a network whose posterior mean is known."""
 
+import math
+
 import pytest
 import torch
 
@@ -42,6 +44,29 @@ def test_a_miscalibrated_network_is_known_early_and_a_right_one_is_not():
     right = betting_test(network(), SCHEDULE, target=DATA, images=images(1000), times=TIMES)
     assert right.miscalibrated == 0
     assert right.images == 1000
+
+
+def wrong_late(x_t, t):
+    """Wrong at the last of the times alone."""
+    return network(0.2 if t[0] == TIMES[-1] else 0.0)(x_t, t)
+
+
+@pytest.mark.parametrize("size", [10, 64])
+def test_it_stops_after_the_batch_at_which_every_time_is_known(size):
+    found = betting_test(
+        network(0.2), SCHEDULE, target=DATA, images=images(600), times=TIMES, batch_size=size
+    )
+    latest = max(verdict.known_after for verdict in found.times)
+    assert found.images == math.ceil(latest / size) * size < 600
+
+
+def test_it_goes_on_while_one_time_is_not_known():
+    found = betting_test(
+        wrong_late, SCHEDULE, target=DATA, images=images(600), times=TIMES, batch_size=50
+    )
+    assert [verdict.known_after is None for verdict in found.times] == [True, True, False]
+    assert found.times[-1].known_after < 500
+    assert found.images == 600
 
 
 def test_a_right_network_is_seldom_called_wrong():

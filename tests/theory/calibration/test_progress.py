@@ -250,6 +250,13 @@ def test_a_result_is_computed_once_and_its_passes_are_forgotten(tmp_path):
     assert first == second == {"seconds": 1.25, "names": ["a", "b"], "none": None}
 
 
+def test_what_goes_on_alone_has_the_files_and_the_name_of_the_run(tmp_path):
+    shared = Progress(Workers(1, 2), Kept(tmp_path, "these")).within("one").within("part")
+    alone = shared.alone()
+    assert (alone.kept, alone.name) == (shared.kept, "one/part/")
+    assert alone.workers.alone and alone.is_first
+
+
 def test_nothing_is_written_before_its_time(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "SECONDS", 30.0)
     made(Counting(), BUDGET, tmp_path / "kept")

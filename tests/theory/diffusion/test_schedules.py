@@ -73,6 +73,16 @@ def test_scales_are_the_textbook_ones():
         assert textbook_error(schedule, formula) < 1e-13, schedule
 
 
+def test_parameters_that_are_not_given_are_the_published_ones():
+    """Song et al. (2021), Karras et al. (2022), and Lu et al. (2022) for the end of the cosine."""
+    assert VPLinear() == VPLinear(0.1, 20.0, 0.0, 1.0)
+    assert SubVP() == SubVP(0.1, 20.0, 0.0, 1.0)
+    assert VPCosine() == VPCosine(0.008, 0.0, 0.9946)
+    assert VEGeometric() == VEGeometric(0.01, 50.0, 0.0, 1.0)
+    assert EDM() == EDM(0.002, 80.0)
+    assert RectifiedFlow() == RectifiedFlow(0.0, 1.0)
+
+
 def test_other_parameters_are_told_apart():
     assert textbook_error(VPLinear(0.1, 19.0), TEXTBOOK[VPLinear(0.1, 20.0)]) > 1e-3
     assert textbook_error(VPCosine(0.009), TEXTBOOK[VPCosine(0.008)]) > 1e-4

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from theory.estimators.amortized_network import fit_network
+from theory.estimators.amortized_network import FREQUENCIES, HIDDEN, _network, fit_network
 from theory.support.errors import InputError
 
 LOG_SNR = torch.linspace(-8, 8, 40, dtype=torch.float64)
@@ -42,6 +42,15 @@ def test_the_seed_is_the_only_randomness():
     first = error(CURVE + NOISE, ones)
     assert error(CURVE + NOISE, ones) == first
     assert error(CURVE + NOISE, ones, seed=1) != first
+
+
+def test_layers_begin_without_bias_and_keep_the_size_of_what_comes_in():
+    layers = [layer for layer in _network(500, 0) if isinstance(layer, torch.nn.Linear)]
+    assert [layer.in_features for layer in layers] == [1 + 2 * FREQUENCIES, HIDDEN, HIDDEN]
+    for layer in layers:
+        assert not layer.bias.any()
+        size = layer.weight.square().mean().item() * layer.in_features
+        assert size == pytest.approx(1, abs=5 * (2 / layer.weight.numel()) ** 0.5)
 
 
 @pytest.mark.parametrize("log_snr", [[1.0, float("inf")], [1.0, 1.0]])

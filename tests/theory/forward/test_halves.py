@@ -44,6 +44,8 @@ def test_too_few_units_are_refused():
     look = survey(ImageSet(IMAGES[:4], groups=[1, 1, 2, 3]))
     with refusal("expected at least four different ones, got 3"):
         two_halves(look, 0)
+    makes, judges = two_halves(survey(ImageSet(IMAGES[:4])), 0)
+    assert (int(makes.sum()), int(judges.sum())) == (2, 2)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3, 100])

@@ -16,7 +16,7 @@ from theory.diffusion.schedules import VPCosine
 from theory.estimators.control_variates import RESIDUAL
 from theory.forward.fingerprints import image_ids
 from theory.forward.forward_pass import GROUPS
-from theory.forward.images import ImageSet, Unseen
+from theory.forward.images import Batch, ImageSet, Unseen
 from theory.forward.keyed_noise import keyed_noise
 from theory.forward.near_copies import LIKENESS, SIDE, near_copies, thumbnails
 from theory.forward.survey import survey
@@ -239,6 +239,13 @@ def test_validation_counts_units_and_leaves_out_mirror_images():
     assert one.independent == 2
     seen = Unseen(ImageSet(base[:4]), image_ids(base[:2]), (1, 8, 8))
     assert sum(map(len, seen)) == 2
+
+
+def test_a_mirror_image_is_left_out_unless_it_has_an_identity_of_its_own():
+    base = pictures(4, (1, 8, 8))
+    for ids, kept in ((None, 2), (torch.arange(4), 4)):
+        mirrored = [Batch(base.flip(-1), given_ids=ids)]
+        assert sum(map(len, Unseen(mirrored, image_ids(base[:2]), (1, 8, 8)))) == kept
 
 
 def test_what_is_distinct_is_dealt_out_as_ever():

@@ -16,15 +16,28 @@ from tests.theory.sampling.gaussian_flow import (
     solver,
 )
 from theory.diffusion.data_range import DataRange
+from theory.diffusion.schedules import DiscreteSchedule
 from theory.diffusion.targets import NOISE as NOISE_TARGET
 from theory.forward.network import Network
 from theory.sampling.data_law import DataLaw
-from theory.sampling.fit import FRESH, PURPOSE, Matching, Starts, against, base_errors, fit_solver
+from theory.sampling.fit import (
+    COMPARED,
+    DIVISIONS,
+    FRESH,
+    PURPOSE,
+    Matching,
+    Starts,
+    _division,
+    against,
+    base_errors,
+    fit_solver,
+)
 from theory.sampling.fitted import PARTS, FittedSolver
 from theory.sampling.flow import Flow, fine_times
 from theory.sampling.marginal_fit import fit_moments, moment_errors
-from theory.sampling.multistep import scales, with_end
+from theory.sampling.multistep import first_order, scales, with_end
 from theory.sampling.start import DataStart
+from theory.sampling.trajectory_fit import StepFit
 from theory.support.errors import InputError
 
 LAW = DataLaw.of(images(4000).split(1000))
@@ -227,6 +240,65 @@ def test_positions_are_led_to_the_moments_of_their_own_time():
     u, base = images(40, 3), solver()
     a, s = (x.tolist() for x in scales(base.log_snr))
     assert Matching(LAW, base).fit(1, u).before == fit_moments(u, LAW, a[1], s[1]).before
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [("start",), ("marginals",), ("start", "marginals"), ("trajectory",), ("start", "trajectory")],
+    ids="+".join,
+)
+def test_what_is_held_against_the_images_is_the_fine_solution_from_where_the_solver_begins(parts):
+    made = fitted(parts, bias=0.1)
+    starts = 64 if "trajectory" in parts else COMPARED
+    u = made.begin(Starts.drawn(0, PURPOSE, 64, SHAPE, None).first(starts).noise)
+    division = made.figures.get("division", DIVISIONS[0])
+    expected = against(LAW, flow(bias=0.1).fine(made.base, division, u)[-1])
+    assert made.figures["law"] == pytest.approx(expected, rel=1e-9)
+
+
+def test_intervals_are_divided_until_it_hardly_matters(monkeypatch):
+    own, base = flow(curved=0.5), solver()
+    starts = Starts.drawn(0, PURPOSE, 8, SHAPE, None)
+    u, plain = starts.noise, FittedSolver(SHAPE, base, (None,) * 5, (None,) * 5)
+    coarse = own.solve(base, u)[-1]
+    fine = {division: own.fine(base, division, u)[-1] for division in (4, 8, 16, 32, 64)}
+    errors = {
+        division: (
+            (fine[division] - fine[2 * division]).square().sum()
+            / (coarse - fine[2 * division]).square().sum()
+        ).item()
+        for division in DIVISIONS
+    }
+    for division, enough in ((4, errors[4]), (8, errors[8]), (16, errors[16]), (32, 0.0)):
+        monkeypatch.setattr("theory.sampling.fit.FINE_ENOUGH", enough * (1 + 1e-9))
+        assert _division(own, plain, starts)[:2] == (division, pytest.approx(errors[division]))
+
+
+def test_intervals_of_a_table_are_divided_while_it_has_times_between(monkeypatch):
+    """Times four apart, of 17: from some division on all of them are taken."""
+    monkeypatch.setattr("theory.sampling.fit.FINE_ENOUGH", -1.0)
+    table = DiscreteSchedule(torch.linspace(0.99, 0.01, 17).double().tolist())
+    base = first_order(table, torch.tensor([16, 12, 8, 4]))
+    own = Flow(Network(lambda x_t, t: torch.tanh(x_t), table, NOISE_TARGET))
+    division = fit_solver(own, base, SHAPE, parts=("trajectory",), starts=24).figures["division"]
+    finest = [
+        len(fine_times(own.network, base, many)) for many in (division // 2, division, 2 * division)
+    ]
+    assert division > 4 and finest[0] < finest[1] == finest[2] == 17
+
+
+@pytest.mark.parametrize("own", [1, 5])
+def test_a_step_may_use_three_predictions_or_as_many_as_its_solver_does(monkeypatch, own):
+    base, seen = solver(torch.linspace(0.98, 0.05, 7, dtype=torch.float64)), []
+
+    def fit(features, remainder, shape):
+        seen.append(len(features) - 1)
+        return StepFit(None, 0.0, 0.0)
+
+    monkeypatch.setattr("theory.sampling.fit.fit_step", fit)
+    base = replace(base, weights=torch.nn.functional.pad(base.weights, (0, own - 1)))
+    fit_solver(flow(), base, SHAPE, parts=("trajectory",), starts=24)
+    assert seen == [min(i + 1, max(3, own)) for i in range(7)]
 
 
 def test_the_law_of_samples_by_hand():

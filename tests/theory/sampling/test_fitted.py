@@ -4,6 +4,8 @@ from dataclasses import replace
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 
 from tests.refusals import refusal
 from theory.diffusion.data_range import DataRange
@@ -79,3 +81,20 @@ def test_all_of_it_moves_to_the_dtype_of_the_trajectories():
     for i, data in enumerate(([FIRST], [FIRST, SECOND])):
         moved = single.step(i, U.float(), [x.float() for x in data])
         assert torch.allclose(moved.double(), SOLVER.step(i, U, data), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["added.1", "map.0.gain", "map.0.centre", "map.0.offset", "start.mean", "start.directions"],
+)
+@pytest.mark.parametrize("change", [torch.Tensor.float, lambda x: x.repeat(*[2] * x.dim())])
+def test_a_file_of_another_shape_or_precision_is_refused(tmp_path, name, change):
+    path = tmp_path / "f.safetensors"
+    SOLVER.save(path)
+    with safe_open(path, "pt") as file:
+        texts = file.metadata()
+    tensors = load_file(path)
+    tensors[name] = change(tensors[name]).contiguous()
+    save_file(tensors, path, texts)
+    with refusal(f"expected {name} float64"):
+        FittedSolver.load(path)

@@ -38,6 +38,15 @@ def test_no_time_gets_more_than_there_are_and_the_sum_is_kept(variance, evaluati
     assert spare < 8 or (images_per_time == most).all()
 
 
+@pytest.mark.parametrize("least", [0.0, -0.001])
+def test_a_time_without_variance_has_what_the_others_leave_over(least):
+    variance = torch.tensor([4.0, 1.0, least], dtype=torch.float64)
+    cost = torch.ones(3, dtype=torch.int64)
+    assert allocate(variance, cost, 9.0, 10).tolist() == [5, 2, 0]
+    assert allocate(variance, cost, 27.0, 10).tolist() == [10, 10, 7]
+    assert evaluations_for(variance, cost, 0.5) == pytest.approx((2 + 1) ** 2 / 0.5)
+
+
 @given(variances, st.floats(0.01, 10))
 def test_evaluations_for_an_error_give_that_error(variance, wanted):
     evaluations = evaluations_for(variance, COST, wanted)

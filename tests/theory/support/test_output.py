@@ -47,6 +47,15 @@ def test_a_file_is_replaced_when_the_block_succeeds(tmp_path):
         assert contents(tmp_path) == {"out.txt": text}
 
 
+@pytest.mark.parametrize("require", [require_file, require_folder])
+def test_what_a_killed_run_left_goes_before_the_next_begins(tmp_path, require):
+    left = tmp_path / ".partial-abcd_123"
+    left.mkdir()
+    (left / "half").write_text("half")
+    require(tmp_path / "out")
+    assert contents(tmp_path) == {}
+
+
 @pytest.mark.parametrize("old", [None, "old"])
 def test_a_file_stays_as_it_was_when_the_block_raises(tmp_path, old):
     path = tmp_path / "out.txt"

@@ -7,15 +7,18 @@ import pytest
 import torch
 
 from theory.bounds.optional_stopping import RandomClock
+from toy.claims import optional_stopping
 from toy.claims.optional_stopping import (
     CLAIMS,
     LONG,
     OUTWARDS,
     SHORT,
+    probability_trial,
     starts,
     stopping_times,
     stopping_trial,
 )
+from toy.judge.claim import LEVEL
 from toy.mixtures.diffusion import Diffusion
 from toy.mixtures.reverse_paths import mixture_on_sphere, reverse_paths, two_components
 
@@ -32,6 +35,38 @@ def test_a_claim_is_of_the_way_and_the_dimension_that_it_says():
             assert mutant.check.func is stopping_trial
             assert claim.trial.keywords.items() <= mutant.check.keywords.items()
     assert {claim.trial.keywords["dimension"] for claim in OF_PATHS} == {1, 8, 64}
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What a threshold is asked for with eight paths: variance proxies, their number and levels."""
+    found = []
+    monkeypatch.setattr(optional_stopping, "COUNT", 8)
+    monkeypatch.setattr(optional_stopping, "starts", optional_stopping.starts.__wrapped__)
+    monkeypatch.setattr(
+        optional_stopping, "mean_deviation", lambda *given: found.append(given) or 1.0
+    )
+    return found
+
+
+@pytest.mark.parametrize("setting", [SHORT, LONG], ids=["short", "long"])
+def test_thresholds_are_of_the_way_and_of_where_it_starts(asked, setting):
+    """From x_T ~ q_T the spread of M_T, alpha^2 / (alpha^2 v + sigma^2), is added."""
+    units = 11 + len(setting.weights)
+    stopping_trial(0, setting, 8)
+    t = torch.tensor(setting.start)
+    alpha, sigma = setting.schedule.alpha(t).item(), setting.schedule.sigma(t).item()
+    at_start = alpha**2 / (alpha**2 * setting.variance + sigma**2)
+    proxies, counts, levels = zip(*asked, strict=True)
+    assert proxies == pytest.approx((setting.proxy(), setting.proxy() + at_start))
+    assert counts == (8, 8)
+    (level,) = set(levels)
+    assert level == LEVEL / (2 * 6 * units)
+
+
+def test_a_probability_varies_by_a_quarter_at_most(asked):
+    probability_trial(0)
+    assert asked == [(0.25, 8, LEVEL / (6 * len(LONG.weights)))]
 
 
 def test_the_random_clock_has_the_seed_of_the_run():

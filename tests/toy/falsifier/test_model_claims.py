@@ -16,6 +16,7 @@ from toy.falsifier.model_errors import (
     prediction_error,
     user_model_case,
 )
+from toy.falsifier.sweeps import stratified
 from toy.judge.claim import EXACT_TOLERANCE
 from toy.mixtures.mixture import float64
 from toy.numerics.reported_errors import UnresolvedError
@@ -93,6 +94,21 @@ def test_a_formula_is_tried_in_every_dimension_and_under_every_kind_of_schedule(
     for dimension in (1, 2, 3):
         found = {place.schedule.name for place in places if len(place.x_t) == dimension}
         assert found == kinds, dimension
+
+
+def test_a_sweep_has_other_points_at_each_time_and_of_each_run(monkeypatch):
+    seeds, around = [], model_claims.sweeps.points_around
+    monkeypatch.setattr(
+        model_claims.sweeps,
+        "points_around",
+        lambda law, seed: seeds.append(seed) or around(law, seed),
+    )
+    for run_seed in (0, 100):
+        swept = list(model_claims._swept(model_of(normal(1)), run_seed, 3, lambda t, x: t))
+        times = [t for _, t in swept]
+        expected = [run_seed + k for k, t in enumerate(stratified(VP, run_seed, 3)) if t in times]
+        assert seeds == expected and len(seeds) == len(times) > 3
+        seeds.clear()
 
 
 def test_a_formula_that_depends_on_the_other_rows_falls(monkeypatch):

@@ -16,10 +16,12 @@ OFF = Explanation("alpha", 0.25, 2.0, 3.0)
     [
         (2.0, 3.0, "expected 2, got 3, ratio 1.5"),
         (-4.0, 1.0, "expected -4, got 1, ratio -0.25"),
+        (1.0, 1.00011, "expected 1, got 1.00011, ratio 1.00011"),
         (1.0, 1.00005, "expected 1, got 1.00005, +5e-05 apart"),
         (-1.0, -1.00005, "expected -1, got -1.00005, -5e-05 apart"),
         (0.0, 3.0, "expected 0, got 3"),
         (1e-12, 3.0, "expected 1e-12, got 3"),
+        (1e-8, 3.0, "expected 1e-08, got 3, ratio 3e+08"),
         (2.0, math.nan, "expected 2, got nan"),
         (math.inf, 3.0, "got 3"),
     ],
