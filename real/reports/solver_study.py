@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from real.calibrated.counted import counted, listed
 from real.reports.elements import Cell, Panel, Section, Table
@@ -150,4 +151,7 @@ def draw_study(ax: Axes, report: dict[str, Any]) -> None:
     ax.set_xticks(ticks, map(str, ticks), minor=False)
     ax.set_xticks([], minor=True)
     ax.set(xlabel="network evaluations", ylabel=report["distance"], title=report["checkpoint"])
-    ax.legend(fontsize=7, ncols=2)
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.yaxis.set_major_formatter("{x:g}")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.legend(fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))

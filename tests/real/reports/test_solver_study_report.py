@@ -4,7 +4,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from real.reports.origin import Origin
-from real.reports.solver_study import _verdict, nearest, solver_report
+from real.reports.solver_study import _verdict, draw_study, nearest, solver_report
 
 
 def rows(nfe, **distances):
@@ -79,3 +79,22 @@ def test_tables_lines_and_picture_have_the_means_over_seeds_of_their_solver_and_
     assert list(lines["fitted"].get_ydata()) == [2]
     assert lines["other real images"].get_ydata()[0] == 0.25
     assert ax.get_ylim()[1] == pytest.approx(9)  # half above the largest of those that bound it
+
+
+def test_the_legend_stands_beside_the_lines_and_numbers_are_plain():
+    names = ("ddim", "unipc", "fitted", "fitted: trajectory", "epsilon scaling")
+    found = [
+        {"solver": name, "nfe": nfe, "frechet": {"value": 4 / nfe}}
+        for nfe in (4, 10, 50)
+        for name in names
+    ]
+    figure = Figure(layout="constrained")
+    ax = figure.add_subplot()
+    numbers = {"real_images": {"frechet": 0.3}, "distance": "a distance", "checkpoint": "net"}
+    draw_study(ax, numbers | {"over_seeds": found})
+    figure.draw_without_rendering()
+    assert ax.get_legend().get_window_extent().x0 >= ax.get_window_extent().x1
+    low, high = ax.get_ylim()
+    ticks = {t.get_text() for t in ax.get_yticklabels() if low <= t.get_position()[1] <= high}
+    assert {"0.1", "0.2", "0.5", "1"} <= ticks
+    assert not any(label.get_text() for label in ax.get_yticklabels(minor=True))
