@@ -38,7 +38,7 @@ def _replaced(
     known = {tuple(row[k] for k in key): row for row in first[what]}
     new = {tuple(row[k] for k in key): row for row in run[what]}
     first[what] = list((known | new).values())
-    return [(known[name], new[name]) for name in known.keys() & new.keys()]
+    return [(known[name], row) for name, row in new.items() if name in known]
 
 
 def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:

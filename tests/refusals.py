@@ -20,3 +20,11 @@ def refusal(match: str, case: object = None) -> Iterator[None]:
         pytest.fail(f"not refused: {case!r}, expected {match!r}")
     assert re.search(match, said), f"{case!r}: {match!r} is not in {said!r}"
     assert "\n" not in said, f"{case!r}: {said!r}"
+
+
+@contextmanager
+def exact_refusal(says: str, kind: type[Exception] = InputError) -> Iterator[None]:
+    """Expect an error of that kind which says this and nothing else."""
+    with pytest.raises(kind) as caught:
+        yield
+    assert str(caught.value) == says

@@ -16,8 +16,9 @@ from scipy.stats import t as student
 from torch import Tensor
 
 from theory.calibration.passes import Problem
+from theory.forward.chosen import chosen_images
 from theory.forward.forward_pass import observe
-from theory.forward.images import Chosen, Conditions, take
+from theory.forward.images import Conditions, take
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Predict
 
@@ -91,7 +92,8 @@ def _errors(
 ) -> Float64[Tensor, "time chosen"]:
     """Squared errors, in the order of the images."""
     network = replace(problem.network, predict=described.predict, reference=None)
-    images = Chosen(replace(problem.images, conditions=described.conditions), chosen)
+    whole = replace(problem.images, conditions=described.conditions)
+    images = chosen_images(whole, problem.survey, chosen)
     errors: list[list[Tensor]] = [[] for _ in times]
     draws = Draws(problem.seed, PURPOSE)
     for seen in observe(network, images, times, draws, device=problem.device):

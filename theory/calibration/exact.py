@@ -27,8 +27,9 @@ from theory.diffusion.data_range import DataRange, error_scale
 from theory.diffusion.schedules import Schedule, Times
 from theory.diffusion.targets import NOISE, Target
 from theory.estimators.parts import Rules
+from theory.forward.chosen import chosen_images
 from theory.forward.forward_pass import observe
-from theory.forward.halves import chosen_images, two_halves
+from theory.forward.halves import two_halves
 from theory.forward.images import DEFAULT_BATCH, Conditions, Images, ImageSet
 from theory.forward.keyed_noise import Draws
 from theory.forward.network import Network, Predict, clipped

@@ -1,8 +1,9 @@
 """Which images a network is called with at which times."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Int64
@@ -10,6 +11,8 @@ from torch import Tensor
 
 from theory.forward.fingerprints import numbered
 from theory.forward.images import Batch
+
+Part = TypeVar("Part", bound=Sized)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,14 +70,18 @@ def portions(
         first += room
 
 
-def filled(some: Iterable[Portion]) -> Iterator[list[Portion]]:
-    """Portions in their order, as many together as a whole batch has images."""
-    held: list[Portion] = []
-    for portion in some:
-        if held and sum(map(len, held)) + len(portion) > portion.room:
+def filled(parts: Iterable[tuple[Part, int]]) -> Iterator[list[Part]]:
+    """Parts in their order, as many together as fit.
+
+    Args:
+        parts: each with the number of images that there is room for when it comes.
+    """
+    held: list[Part] = []
+    for part, room in parts:
+        if held and sum(map(len, held)) + len(part) > room:
             yield held
             held = []
-        held.append(portion)
+        held.append(part)
     if held:
         yield held
 

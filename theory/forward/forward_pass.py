@@ -159,7 +159,8 @@ def observe(
     caller, watch, placed = _Caller.of(network, times), _Finite(), None
     a_s, b_s = (c.tolist() for c in network.target.coefficients(network.schedule, times))
     some = share.of(portions(images, len(times), members, share.done))
-    for together, words in prefetch(partial(_words, draws), filled(some), AHEAD):
+    calls = filled((portion, portion.room) for portion in some)
+    for together, words in prefetch(partial(_words, draws), calls, AHEAD):
         batch = together[0].batch
         if len(together) > 1:
             batch = Batch.joined([portion.batch for portion in together])

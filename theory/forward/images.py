@@ -174,33 +174,6 @@ class ImageSet:
             )
 
 
-@dataclass(frozen=True, eq=False)
-class Chosen:
-    """Some of the images, in batches as full as those that they come from; re-iterable.
-
-    Attributes:
-        images: the batches of all.
-        chosen: (n,), true for each that is taken.
-    """
-
-    images: Iterable[Batch]
-    chosen: Bool[Tensor, "image"]
-
-    def __iter__(self) -> Iterator[Batch]:
-        """Batches of the chosen ones, in their order."""
-        held: list[Batch] = []
-        first, most = 0, 0
-        for batch in self.images:
-            some = batch.select(self.chosen[first : first + len(batch)])
-            first, most = first + len(batch), max(most, len(batch))
-            if held and sum(map(len, held)) + len(some) > most:
-                yield Batch.joined(held)
-                held = []
-            held += [some] if len(some) else []
-        if held:
-            yield Batch.joined(held)
-
-
 class Unseen:
     """The images that a calibration was not made from, nor are mirror images of such; re-iterable.
 

@@ -145,14 +145,14 @@ def test_portions_fill_a_batch_and_never_more():
     sizes = torch.tensor([5, 7, 1, 12, 3, 9])
     members = torch.arange(12) < sizes[:, None]
     images = ImageSet(IMAGES[:12], batch_size=12)
-    together = list(filled(portions(images, 6, members, None)))
+    together = list(filled((p, p.room) for p in portions(images, 6, members, None)))
     assert [[len(p) for p in some] for some in together] == [[5, 7], [1], [12], [3, 9]]
     assert [[p.time_index for p in some] for some in together] == [[0, 1], [2], [3], [4, 5]]
 
 
 def test_portions_stand_side_by_side():
     images = ImageSet(IMAGES, batch_size=12)
-    (some, *_) = filled(portions(images, 5, FEW, None))
+    (some, *_) = filled((p, p.room) for p in portions(images, 5, FEW, None))
     assert [(p.time_index, here.start, here.stop) for p, here in side_by_side(some)] == [
         (0, 0, 2), (1, 2, 4), (2, 4, 6), (3, 6, 8), (4, 8, 10), (0, 10, 12),
     ]  # fmt: skip

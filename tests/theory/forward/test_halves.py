@@ -1,10 +1,9 @@
 """Two parts of the images: no unit is on both sides, and those that judge are independent."""
 
-import pytest
 import torch
 
 from tests.refusals import refusal
-from theory.forward.halves import chosen_images, two_halves
+from theory.forward.halves import two_halves
 from theory.forward.images import ImageSet
 from theory.forward.survey import survey
 
@@ -46,17 +45,3 @@ def test_too_few_units_are_refused():
         two_halves(look, 0)
     makes, judges = two_halves(survey(ImageSet(IMAGES[:4])), 0)
     assert (int(makes.sum()), int(judges.sum())) == (2, 2)
-
-
-@pytest.mark.parametrize("batch_size", [1, 3, 100])
-def test_chosen_images_keep_conditions_identities_and_groups(batch_size):
-    look, chosen = survey(whole()), torch.isin(GROUPS, torch.tensor([5, 2]))
-    some = chosen_images(whole(batch_size), look, chosen)
-    for _ in range(2):
-        batches = list(some)
-        assert torch.equal(torch.cat([b.images for b in batches]), IMAGES[chosen])
-        assert [c for b in batches for c in b.conditions] == ["a", "b", "c", "e", "g"]
-        assert torch.equal(torch.cat([b.ids for b in batches]), look.ids[chosen])
-    units = survey(some).units.tolist()
-    assert [unit == units[0] for unit in units] == [True, True, False, False, True]
-    assert units[2] == units[3]

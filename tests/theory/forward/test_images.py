@@ -7,7 +7,7 @@ from theory.calibration.procedure import calibrate
 from theory.calibration.validation import validate
 from theory.diffusion.schedules import VPCosine
 from theory.forward.fingerprints import image_ids
-from theory.forward.images import Batch, Chosen, ImageSet, take
+from theory.forward.images import Batch, ImageSet, take
 from theory.forward.keyed_noise import keyed_noise
 from theory.forward.survey import survey
 from theory.statistics.neyman_allocation import Goal
@@ -137,21 +137,17 @@ def test_selection_by_mask_and_by_position_agree():
 
 @pytest.mark.parametrize("conditions", [LABELS, TEXTS, None], ids=["labels", "texts", "none"])
 @pytest.mark.parametrize("told", [True, False], ids=["told", "of-values"])
-def test_chosen_images_come_in_order_in_full_batches_with_all_that_is_theirs(conditions, told):
-    """Every third of 40 in batches of 7, two or three of each: 13, in two batches."""
-    ids = torch.arange(40) if told else image_ids(IMAGES)
-    groups, chosen = torch.arange(40) // 2, LABELS == 1
+def test_joined_batches_have_all_that_is_theirs(conditions, told):
+    ids, groups = torch.arange(40), torch.arange(40) // 2
     images = Encoded(IMAGES, ids) if told else IMAGES
-    parts = list(Chosen(ImageSet(images, conditions, 7, groups), chosen))
-    assert [len(part) for part in parts] == [7, 6]
-    found = Batch.joined(parts)
-    assert torch.equal(found.images, IMAGES[chosen])
-    assert torch.equal(found.ids, ids[chosen])
-    assert torch.equal(found.groups, groups[chosen])
+    found = Batch.joined(list(ImageSet(images, conditions, 7, groups)))
+    assert torch.equal(found.images, IMAGES)
+    assert torch.equal(found.ids, ids if told else image_ids(IMAGES))
+    assert torch.equal(found.groups, groups)
     if conditions is None:
         assert found.conditions is None
     else:
-        assert [float(c) for c in found.conditions] == [1.0] * 13
+        assert list(found.conditions) == list(conditions)
 
 
 def test_a_survey_has_the_mean_of_all_images_and_who_they_are():
